@@ -1,0 +1,2 @@
+//! The tagwise command.
+fn main() {}

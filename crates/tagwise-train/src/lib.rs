@@ -1,0 +1,1 @@
+//! Placeholder crate docs, replaced with the first module.

@@ -1,0 +1,103 @@
+use std::path::PathBuf;
+
+/// What can go wrong in this crate, with the numbers a person needs to mend it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A label is not one of the classes.
+    #[error(
+        "expected labels 0 to {last}, found {label} in sample {sample}; check the number of classes",
+        last = .num_classes.saturating_sub(1)
+    )]
+    LabelOutOfRange {
+        /// Row of the sample, from 0.
+        sample: usize,
+        /// The label found.
+        label: u32,
+        /// Number of classes K.
+        num_classes: usize,
+    },
+
+    /// A multi-hot target holds something other than 0 and 1.
+    #[error("expected targets of 0 and 1, found {value} at row {row}, column {column}")]
+    TargetNotBinary {
+        /// Row, from 0.
+        row: usize,
+        /// Column, from 0.
+        column: usize,
+        /// The value found.
+        value: f64,
+    },
+
+    /// Two inputs that belong together differ in size.
+    #[error("expected {expected} {what}, found {found}")]
+    SizeMismatch {
+        /// What is counted, for example "rows of targets".
+        what: &'static str,
+        /// The size that the other input asks for.
+        expected: usize,
+        /// The size found.
+        found: usize,
+    },
+
+    /// A number is NaN or infinite where a finite one is needed.
+    #[error("expected finite numbers, found {value} in {what} at row {row}, column {column}")]
+    NotFinite {
+        /// Which array.
+        what: &'static str,
+        /// Row, from 0.
+        row: usize,
+        /// Column, from 0.
+        column: usize,
+        /// The value found.
+        value: f64,
+    },
+
+    /// A setting lies outside the range where the mathematics holds.
+    #[error("expected {name} {requirement}, found {found}")]
+    OutOfRange {
+        /// Name of the argument.
+        name: &'static str,
+        /// What holds for a legal value, for example "greater than 0".
+        requirement: &'static str,
+        /// The value found, as a person writes it.
+        found: String,
+    },
+
+    /// No simplex ETF fits into so few dimensions.
+    #[error(
+        "no simplex ETF of {num_classes} classes exists in {dim} dimensions; use at least {}",
+        .num_classes - 1
+    )]
+    NoSimplexEtf {
+        /// Number of classes K.
+        num_classes: usize,
+        /// Feature dimension d.
+        dim: usize,
+    },
+
+    /// The data cannot answer what was asked.
+    #[error("{0}")]
+    Undefined(String),
+
+    /// A file is not what its name or place says.
+    #[error("{}: {message}", .path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What was expected, what was found and what to do.
+        message: String,
+    },
+
+    /// The operating system refused a file.
+    #[error("{}: {source}", .path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's own error.
+        source: std::io::Error,
+    },
+}
+
+/// [`std::result::Result`] with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;

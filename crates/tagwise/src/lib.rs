@@ -1,0 +1,25 @@
+//! The mathematics of multi-label neural collapse.
+//!
+//! A multi-label network trained with the pick-all-labels (PAL) cross-entropy ends in a rigid
+//! geometry: single-label class means and classifier rows form a simplex equiangular tight frame
+//! (ETF), and the mean of a multi-label set is a scaled sum of the means of its labels, the
+//! *tag-wise average* (Li, Li, Wang, Qu, ICML 2024, arXiv 2310.15903).
+//!
+//! This crate holds the mathematics only: no tensors, no images, no training loop. Matrices are
+//! [`faer::Mat`]; a data set's features are a row-major slice of `N·d` numbers.
+//!
+//! ```
+//! use tagwise::etf::simplex_etf;
+//!
+//! let classifier = simplex_etf(3, 3)?; // [K, d], unit rows
+//! let cosine: f64 = (0..3).map(|j| classifier[(0, j)] * classifier[(1, j)]).sum();
+//! assert!((cosine + 0.5).abs() < 1e-12); // −1/(K−1)
+//! # Ok::<(), tagwise::Error>(())
+//! ```
+
+mod error;
+pub mod etf;
+pub mod label;
+
+pub use error::{Error, Result};
+pub use label::{LabelSet, Targets};
