@@ -19,6 +19,7 @@
 
 mod error;
 pub mod etf;
+pub mod file;
 pub mod label;
 
 pub use error::{Error, Result};

@@ -1,0 +1,91 @@
+//! Files that are either complete or absent.
+
+use std::fs;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use crate::{Error, Result};
+
+/// Writes a file under a temporary name in the same folder, flushes it to disk and renames it, so
+/// that a reader, or a crash at any moment, finds the old file or the new one, never a part.
+///
+/// # Errors
+/// [`Error::Io`] with the path when the folder is missing, not writable or full; the temporary
+/// file is removed.
+///
+/// ```
+/// use std::io::Write;
+///
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("answer.txt");
+/// tagwise::file::write_atomically(&path, |file| writeln!(file, "42"))?;
+/// assert_eq!(std::fs::read_to_string(&path)?, "42\n");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn write_atomically(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<&mut fs::File>) -> std::io::Result<()>,
+) -> Result<()> {
+    let with_path = |source| Error::Io {
+        path: path.to_path_buf(),
+        source,
+    };
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".partial-");
+    #[cfg(unix)]
+    {
+        // Temporary files are private by default; what we leave has the usual permissions.
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    let mut temporary = builder.tempfile_in(folder).map_err(with_path)?;
+    let mut buffered = BufWriter::new(temporary.as_file_mut());
+    write(&mut buffered).map_err(with_path)?;
+    buffered.flush().map_err(with_path)?;
+    drop(buffered);
+    temporary.as_file().sync_all().map_err(with_path)?;
+    temporary
+        .persist(path)
+        .map_err(|error| with_path(error.error))?;
+    Ok(())
+}
+
+/// Reads a whole file.
+///
+/// # Errors
+/// [`Error::Io`] with the path.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).map_err(|source| Error::Io {
+        path: PathBuf::from(path),
+        source,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        write_atomically(&path, |file| file.write_all(b"old")).unwrap();
+        let failed = write_atomically(&path, |file| {
+            file.write_all(b"half of the new")?;
+            Err(std::io::Error::other("no space left"))
+        });
+        assert!(failed.unwrap_err().to_string().ends_with("no space left"));
+        assert_eq!(read(&path).unwrap(), b"old");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_missing_folder_is_named() {
+        let error = write_atomically(Path::new("no/such/folder/file"), |_| Ok(())).unwrap_err();
+        assert!(error.to_string().starts_with("no/such/folder/file: "));
+    }
+}
