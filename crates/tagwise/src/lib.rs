@@ -21,6 +21,7 @@ mod error;
 pub mod etf;
 pub mod file;
 pub mod label;
+pub mod loss;
 
 pub use error::{Error, Result};
 pub use label::{LabelSet, Targets};
