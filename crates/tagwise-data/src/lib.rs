@@ -1,1 +1,28 @@
-//! Placeholder crate docs, replaced with the first module.
+//! Multi-label data sets for Tagwise: source images with one label each, and images composed of
+//! several of them.
+//!
+//! ```
+//! use tagwise_data::{ComposeSpec, ComposedImages, Sources, digits};
+//!
+//! let (train, test) = Sources::all(digits::load()).split_off(0.2, 0)?;
+//! let spec = ComposeSpec { per_multiplicity: vec![100, 10], ..ComposeSpec::default() };
+//! let images = ComposedImages::new(&train, &spec, 7)?; // M-lab digits
+//! assert_eq!(images.len(), 10 * 100 + 45 * 10);
+//!
+//! let mut pixels = vec![0.0; images.shape().len()]; // [16, 16, 1]
+//! images.compose_into(0, &mut pixels);
+//! assert_eq!(images.targets().set(0).to_string(), "{0}");
+//! # assert_eq!(test.members().len() + train.members().len(), 1797);
+//! # Ok::<(), tagwise_data::Error>(())
+//! ```
+
+pub mod compose;
+pub mod digits;
+mod error;
+mod images;
+mod sources;
+
+pub use compose::{ComposeSpec, ComposedImages, LabelSetCount, Placement};
+pub use error::{Error, Result};
+pub use images::{ImageShape, LabelledImages};
+pub use sources::Sources;
