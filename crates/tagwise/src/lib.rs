@@ -17,6 +17,7 @@
 //! # Ok::<(), tagwise::Error>(())
 //! ```
 
+pub mod decode;
 mod error;
 pub mod etf;
 pub mod file;

@@ -1,0 +1,39 @@
+//! From features or logits to label sets.
+//!
+//! [`OneNearestNeighbour`] decodes *features*: it returns the label set whose prototype, the sum of
+//! its labels' class means, is nearest. The functions of [`threshold`] decode *logits*.
+
+pub mod nearest;
+mod search;
+pub mod threshold;
+
+pub use nearest::{Decoded, Metric, OneNearestNeighbour};
+
+use crate::{Error, Result};
+
+/// Number of rows of a row-major matrix with this many columns, all of its numbers finite.
+fn checked_rows<T: Copy + Into<f64>>(
+    values: &[T],
+    num_columns: usize,
+    what: &'static str,
+) -> Result<usize> {
+    if num_columns == 0 || !values.len().is_multiple_of(num_columns) {
+        return Err(Error::SizeMismatch {
+            what,
+            expected: num_columns,
+            found: values.len().checked_rem(num_columns).unwrap_or(0),
+        });
+    }
+    match values
+        .iter()
+        .position(|&value| !Into::<f64>::into(value).is_finite())
+    {
+        Some(position) => Err(Error::NotFinite {
+            what,
+            row: position / num_columns,
+            column: position % num_columns,
+            value: values[position].into(),
+        }),
+        None => Ok(values.len() / num_columns),
+    }
+}
