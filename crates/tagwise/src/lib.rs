@@ -20,6 +20,7 @@
 pub mod decode;
 mod error;
 pub mod etf;
+pub mod evaluate;
 pub mod file;
 pub mod label;
 pub mod loss;
