@@ -24,6 +24,7 @@ pub mod evaluate;
 pub mod file;
 pub mod label;
 pub mod loss;
+pub mod minimize;
 
 pub use error::{Error, Result};
 pub use label::{LabelSet, Targets};
