@@ -17,14 +17,15 @@
 //! # Ok::<(), tagwise::Error>(())
 //! ```
 
+pub mod collapse;
 pub mod decode;
 mod error;
 pub mod etf;
-pub mod evaluate;
 pub mod file;
 pub mod label;
 pub mod loss;
-pub mod minimize;
+pub mod snapshot;
+pub mod statistics;
 
 pub use error::{Error, Result};
 pub use label::{LabelSet, Targets};

@@ -1,0 +1,385 @@
+//! One-pass, mergeable statistics of a stream of features and their label sets.
+
+mod panel;
+mod scatter;
+
+use std::collections::BTreeMap;
+
+use faer::Mat;
+use rayon::prelude::*;
+
+use self::panel::{PANEL_WIDTH, Panel, RowPlan};
+use self::scatter::TiledScatter;
+use crate::{Error, LabelSet, Result, Targets};
+
+/// Numbers in one block of residuals: the working memory of an update beside the state itself.
+const BLOCK_NUMBERS: usize = 1 << 20;
+
+/// What is kept of the spread of the samples around the mean of their label set.
+///
+/// [`Full`](Self::Full) needs 8·d² bytes per multiplicity and is what NC1 needs when the samples
+/// can be seen only once. [`Trace`](Self::Trace) keeps one number per label set; NC1 then needs a
+/// second look at the samples, see [`crate::collapse`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ScatterKind {
+    /// One pooled d×d within-scatter per multiplicity.
+    #[default]
+    Full,
+    /// Only the trace of the scatter, per label set.
+    Trace,
+}
+
+/// Counts, means and within-scatter of a stream of features, in f64, mergeable.
+///
+/// Per label set S the number of samples n_S, the mean h̄_S and Σ‖h − h̄_S‖²; per multiplicity m
+/// one pooled within-scatter Σ_{|S|=m} Σ_i (h_i − h̄_S)(h_i − h̄_S)ᵀ. Samples are absorbed by
+/// Welford's rule, so that the scatter is a sum of squares and never a difference of large
+/// numbers; means are unevaluated sums of two f64, so that residuals keep all their digits however
+/// small they are beside the mean. Parts merge by the formula of Chan, Golub and LeVeque (1983):
+/// n = n_a + n_b, the weighted mean, and scatter + scatter' + Σ_S n_a n_b/(n_a+n_b)·δ_S δ_Sᵀ.
+///
+/// The state takes 16·L·d bytes for L distinct label sets plus about 4·d² bytes per multiplicity
+/// ([`ScatterKind::Full`]), whatever the number of samples. Results do not depend on the number
+/// of threads.
+///
+/// ```
+/// use tagwise::statistics::Statistics;
+/// use tagwise::{LabelSet, Targets};
+///
+/// let targets = Targets::new(2, [[0], [0], [1]].map(LabelSet::new))?;
+/// let mut statistics = Statistics::new(2, 2);
+/// statistics.update(&[1.0f32, 0.0, 3.0, 0.0, 0.0, 5.0], &targets)?;
+/// let means = statistics.class_means()?; // [K, d]
+/// assert_eq!((means[(0, 0)], means[(1, 1)]), (2.0, 5.0));
+/// assert!((statistics.within_scatter(1).unwrap()[(0, 0)] - 2.0).abs() < 1e-12);
+/// # Ok::<(), tagwise::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Statistics {
+    num_classes: usize,
+    dim: usize,
+    kind: ScatterKind,
+    /// Arrival number of each label set: its position in `counts` and in every panel.
+    ids: BTreeMap<LabelSet, usize>,
+    counts: Vec<u64>,
+    panels: Vec<Panel>,
+    scatters: BTreeMap<usize, TiledScatter>,
+}
+
+impl Statistics {
+    /// The statistics of no sample yet, with the full scatter per multiplicity.
+    pub fn new(num_classes: usize, dim: usize) -> Self {
+        Self::with_scatter(num_classes, dim, ScatterKind::Full)
+    }
+
+    /// The statistics of no sample yet.
+    pub fn with_scatter(num_classes: usize, dim: usize, kind: ScatterKind) -> Self {
+        Self {
+            num_classes,
+            dim,
+            kind,
+            ids: BTreeMap::new(),
+            counts: Vec::new(),
+            panels: (0..dim)
+                .step_by(PANEL_WIDTH)
+                .map(|first| Panel::new(first, PANEL_WIDTH.min(dim - first)))
+                .collect(),
+            scatters: BTreeMap::new(),
+        }
+    }
+
+    /// Absorbs samples. How a stream is cut into updates changes no more than the last digits.
+    ///
+    /// # Shapes
+    /// `features` is row-major `[n, d]`; `targets` holds n label sets.
+    ///
+    /// # Errors
+    /// [`Error::SizeMismatch`] when sizes disagree; [`Error::NotFinite`] for NaN or infinity, with
+    /// the rows before it absorbed in part: drop the statistics then.
+    pub fn update<T: Copy + Into<f64> + Sync>(
+        &mut self,
+        features: &[T],
+        targets: &Targets,
+    ) -> Result<()> {
+        self.check_sizes(features.len(), targets)?;
+        let dim = self.dim;
+        let ids: Vec<usize> = targets.distinct().iter().map(|set| self.id(set)).collect();
+        let multiplicities: Vec<usize> = targets
+            .distinct()
+            .iter()
+            .map(LabelSet::multiplicity)
+            .collect();
+        let block_rows = (BLOCK_NUMBERS / dim.max(1)).clamp(64, 4096);
+        for (block, set_ids) in targets.set_ids().chunks(block_rows).enumerate() {
+            let first = block * block_rows;
+            let rows = &features[first * dim..(first + set_ids.len()) * dim]; // [n, d]
+            check_finite(rows, dim, first)?;
+            let plan = RowPlan::new(set_ids, &ids, &multiplicities, &mut self.counts, self.kind);
+            self.panels
+                .par_iter_mut()
+                .for_each(|panel| panel.absorb(rows, dim, &plan));
+            for (multiplicity, range) in plan.groups {
+                self.scatters
+                    .entry(multiplicity)
+                    .or_insert_with(|| TiledScatter::new(dim))
+                    .add(&self.panels, range);
+            }
+        }
+        Ok(())
+    }
+
+    /// Absorbs the samples of another part of the same stream.
+    ///
+    /// # Errors
+    /// [`Error::SizeMismatch`] when the number of classes, the dimension or the kind of scatter
+    /// differ.
+    pub fn merge(&mut self, other: &Self) -> Result<()> {
+        for (what, expected, found) in [
+            ("classes", self.num_classes, other.num_classes),
+            ("feature dimensions", self.dim, other.dim),
+        ] {
+            check_size(what, expected, found)?;
+        }
+        if self.kind != other.kind {
+            return Err(Error::Undefined(
+                "statistics with full scatter and with its trace only cannot be merged; make both the same way".into(),
+            ));
+        }
+        let dim = self.dim;
+        for (&multiplicity, scatter) in &other.scatters {
+            self.scatters
+                .entry(multiplicity)
+                .or_insert_with(|| TiledScatter::new(dim))
+                .add_scatter(scatter);
+        }
+        let sets: Vec<(usize, usize, usize)> = other
+            .ids
+            .iter()
+            .map(|(set, &theirs)| (self.id(set), theirs, set.multiplicity()))
+            .collect();
+        let block_rows = (BLOCK_NUMBERS / dim.max(1)).clamp(64, 4096);
+        for block in sets.chunks(block_rows) {
+            let plan = panel::MergePlan::new(block, &mut self.counts, &other.counts, self.kind);
+            self.panels
+                .par_iter_mut()
+                .zip(&other.panels)
+                .for_each(|(panel, theirs)| panel.merge(theirs, &plan));
+            for (multiplicity, range) in plan.groups {
+                self.scatters
+                    .entry(multiplicity)
+                    .or_insert_with(|| TiledScatter::new(dim))
+                    .add(&self.panels, range);
+            }
+        }
+        Ok(())
+    }
+
+    /// Number of classes K.
+    pub fn num_classes(&self) -> usize {
+        self.num_classes
+    }
+
+    /// Feature dimension d.
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// What is kept of the scatter.
+    pub fn scatter_kind(&self) -> ScatterKind {
+        self.kind
+    }
+
+    /// Number of samples N, those with an empty label set included.
+    pub fn num_samples(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// The L distinct label sets in order (by multiplicity, then lexicographically); the order of
+    /// every other per-set accessor.
+    pub fn label_sets(&self) -> impl ExactSizeIterator<Item = &LabelSet> + '_ {
+        self.ids.keys()
+    }
+
+    /// The number of samples n_S of each label set, length L.
+    pub fn set_counts(&self) -> Vec<u64> {
+        self.ids.values().map(|&id| self.counts[id]).collect()
+    }
+
+    /// Σ‖h − h̄_S‖² over the samples of each label set, length L.
+    pub fn set_square_sums(&self) -> Vec<f64> {
+        self.ids
+            .values()
+            .map(|&id| self.panels.iter().map(|panel| panel.square_sum(id)).sum())
+            .collect()
+    }
+
+    /// The mean h̄_S of each label set.
+    ///
+    /// # Shapes
+    /// `[L, d]`.
+    pub fn set_means(&self) -> Mat<f64> {
+        let ids: Vec<usize> = self.ids.values().copied().collect();
+        Mat::from_fn(ids.len(), self.dim, |row, column| {
+            self.panels[column / PANEL_WIDTH].mean(ids[row], column % PANEL_WIDTH)
+        })
+    }
+
+    /// The means of some label sets as columns, `[d, sets]`.
+    pub(crate) fn set_mean_columns(&self, belongs: impl Fn(&LabelSet) -> bool) -> Mat<f64> {
+        let ids: Vec<usize> = self
+            .ids
+            .iter()
+            .filter(|(set, _)| belongs(set))
+            .map(|(_, &id)| id)
+            .collect();
+        Mat::from_fn(self.dim, ids.len(), |row, column| {
+            self.panels[row / PANEL_WIDTH].mean(ids[column], row % PANEL_WIDTH)
+        })
+    }
+
+    /// The mean of one label set, or `None` when it has no sample.
+    pub fn set_mean(&self, set: &LabelSet) -> Option<Vec<f64>> {
+        let &id = self.ids.get(set)?;
+        Some(
+            (0..self.dim)
+                .map(|column| self.panels[column / PANEL_WIDTH].mean(id, column % PANEL_WIDTH))
+                .collect(),
+        )
+    }
+
+    /// The number of single-label samples of each class, length K.
+    pub fn class_counts(&self) -> Vec<u64> {
+        (0..self.num_classes as u32)
+            .map(|class| {
+                self.ids
+                    .get(&LabelSet::new([class]))
+                    .map_or(0, |&id| self.counts[id])
+            })
+            .collect()
+    }
+
+    /// The mean h̄_k of the single-label samples of each class.
+    ///
+    /// # Shapes
+    /// `[K, d]`.
+    ///
+    /// # Errors
+    /// [`Error::Undefined`] when a class has no single-label sample; tag vectors can then be
+    /// estimated by [`crate::collapse::TagVectors`].
+    pub fn class_means(&self) -> Result<Mat<f64>> {
+        let mut means = Mat::zeros(self.num_classes, self.dim);
+        for class in 0..self.num_classes {
+            let mean = self.set_mean(&LabelSet::new([class as u32])).ok_or_else(|| {
+                Error::Undefined(format!(
+                    "class {class} has no sample with that label alone, so its class mean is not defined; estimate tag vectors from all label sets instead"
+                ))
+            })?;
+            for (column, value) in mean.into_iter().enumerate() {
+                means[(class, column)] = value;
+            }
+        }
+        Ok(means)
+    }
+
+    /// The mean μ_m of all samples of one multiplicity, or `None` without such samples; for
+    /// multiplicity 1 this is the global mean μ_G.
+    pub fn multiplicity_mean(&self, multiplicity: usize) -> Option<Vec<f64>> {
+        let ids: Vec<usize> = self
+            .ids
+            .iter()
+            .filter(|(set, _)| set.multiplicity() == multiplicity)
+            .map(|(_, &id)| id)
+            .collect();
+        let total = ids.iter().map(|&id| self.counts[id]).sum::<u64>() as f64;
+        (total > 0.0).then(|| {
+            (0..self.dim)
+                .map(|column| {
+                    let panel = &self.panels[column / PANEL_WIDTH];
+                    let weighted = ids
+                        .iter()
+                        .map(|&id| self.counts[id] as f64 * panel.mean(id, column % PANEL_WIDTH));
+                    weighted.sum::<f64>() / total
+                })
+                .collect()
+        })
+    }
+
+    /// The mean μ_G of all single-label samples, or `None` without such samples.
+    pub fn global_mean(&self) -> Option<Vec<f64>> {
+        self.multiplicity_mean(1)
+    }
+
+    /// The pooled within-scatter of one multiplicity, Σ_{|S|=m} Σ_i (h_i − h̄_S)(h_i − h̄_S)ᵀ, not
+    /// divided by the number of samples; `None` for [`ScatterKind::Trace`] and without samples of
+    /// that multiplicity.
+    ///
+    /// # Shapes
+    /// `[d, d]`.
+    pub fn within_scatter(&self, multiplicity: usize) -> Option<Mat<f64>> {
+        if self.kind == ScatterKind::Trace {
+            return None;
+        }
+        let seen = self
+            .ids
+            .keys()
+            .any(|set| set.multiplicity() == multiplicity && multiplicity > 0);
+        seen.then(|| {
+            self.scatters
+                .get(&multiplicity)
+                .map_or_else(|| Mat::zeros(self.dim, self.dim), TiledScatter::to_mat)
+        })
+    }
+
+    /// The arrival number of a label set, made on first sight.
+    fn id(&mut self, set: &LabelSet) -> usize {
+        if let Some(&id) = self.ids.get(set) {
+            return id;
+        }
+        let id = self.counts.len();
+        self.ids.insert(set.clone(), id);
+        self.counts.push(0);
+        for panel in &mut self.panels {
+            panel.add_set();
+        }
+        id
+    }
+
+    fn check_sizes(&self, num_values: usize, targets: &Targets) -> Result<()> {
+        check_size("classes", self.num_classes, targets.num_classes())?;
+        check_size(
+            "numbers in the features (rows of targets times feature dimension)",
+            targets.len() * self.dim,
+            num_values,
+        )
+    }
+}
+
+fn check_size(what: &'static str, expected: usize, found: usize) -> Result<()> {
+    if expected == found {
+        Ok(())
+    } else {
+        Err(Error::SizeMismatch {
+            what,
+            expected,
+            found,
+        })
+    }
+}
+
+/// Refuses NaN and infinity; `first` is the number of the first row.
+fn check_finite<T: Copy + Into<f64> + Sync>(rows: &[T], dim: usize, first: usize) -> Result<()> {
+    let chunk = PANEL_WIDTH * 64;
+    let bad = rows
+        .par_chunks(chunk)
+        .position_first(|values| !values.iter().map(|&v| v.into() * 0.0).sum::<f64>().eq(&0.0));
+    let Some(bad) = bad else { return Ok(()) };
+    let position = (bad * chunk..rows.len())
+        .find(|&position| !rows[position].into().is_finite())
+        .unwrap_or(bad * chunk);
+    Err(Error::NotFinite {
+        what: "the features",
+        row: first + position / dim,
+        column: position % dim,
+        value: rows[position].into(),
+    })
+}

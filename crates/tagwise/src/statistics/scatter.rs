@@ -1,0 +1,108 @@
+//! A symmetric d×d sum of residual outer products, as tiles of its upper triangle.
+
+use std::ops::Range;
+
+use faer::linalg::matmul::{matmul, triangular};
+use faer::{Accum, Mat, MatMut, MatRef, Par};
+use rayon::prelude::*;
+
+use super::panel::{PANEL_WIDTH, Panel};
+
+/// The tiles (p, q), p ≤ q, of a symmetric matrix cut into panels of columns.
+#[derive(Clone, Debug)]
+pub(super) struct TiledScatter {
+    dim: usize,
+    tiles: Vec<Tile>,
+}
+
+#[derive(Clone, Debug)]
+struct Tile {
+    left: usize,
+    right: usize,
+    values: Vec<f64>, // [left width, right width], column-major; lower triangle only if left == right
+}
+
+impl TiledScatter {
+    pub(super) fn new(dim: usize) -> Self {
+        let num_panels = dim.div_ceil(PANEL_WIDTH);
+        let width = |panel: usize| PANEL_WIDTH.min(dim - panel * PANEL_WIDTH);
+        let tiles = (0..num_panels)
+            .flat_map(|left| (left..num_panels).map(move |right| (left, right)))
+            .map(|(left, right)| Tile {
+                left,
+                right,
+                values: vec![0.0; width(left) * width(right)],
+            })
+            .collect();
+        Self { dim, tiles }
+    }
+
+    /// Adds RᵀR for these residual rows. Each tile is one sequential product, so its bits do not
+    /// depend on how many tiles are computed at once.
+    pub(super) fn add(&mut self, panels: &[Panel], rows: Range<usize>) {
+        self.tiles.par_iter_mut().for_each(|tile| {
+            let (left, right) = (&panels[tile.left], &panels[tile.right]);
+            let (left_width, right_width) = (left.width(), right.width());
+            let lhs = MatRef::from_column_major_slice(
+                left.residuals(rows.clone()),
+                left_width,
+                rows.len(),
+            );
+            let rhs = MatRef::from_column_major_slice(
+                right.residuals(rows.clone()),
+                right_width,
+                rows.len(),
+            )
+            .transpose();
+            let dst =
+                MatMut::from_column_major_slice_mut(&mut tile.values, left_width, right_width);
+            if tile.left == tile.right {
+                use triangular::BlockStructure::{Rectangular, TriangularLower};
+                triangular::matmul(
+                    dst,
+                    TriangularLower,
+                    Accum::Add,
+                    lhs,
+                    Rectangular,
+                    rhs,
+                    Rectangular,
+                    1.0,
+                    Par::Seq,
+                );
+            } else {
+                matmul(dst, Accum::Add, lhs, rhs, 1.0, Par::Seq);
+            }
+        });
+    }
+
+    pub(super) fn add_scatter(&mut self, other: &Self) {
+        self.tiles
+            .par_iter_mut()
+            .zip(&other.tiles)
+            .for_each(|(tile, theirs)| {
+                for (value, &their) in tile.values.iter_mut().zip(&theirs.values) {
+                    *value += their;
+                }
+            });
+    }
+
+    /// The whole symmetric matrix `[d, d]`.
+    pub(super) fn to_mat(&self) -> Mat<f64> {
+        let mut matrix = Mat::zeros(self.dim, self.dim);
+        for tile in &self.tiles {
+            let (row0, column0) = (tile.left * PANEL_WIDTH, tile.right * PANEL_WIDTH);
+            let left_width = PANEL_WIDTH.min(self.dim - row0);
+            for (position, &value) in tile.values.iter().enumerate() {
+                let (row, column) = (
+                    row0 + position % left_width,
+                    column0 + position / left_width,
+                );
+                if tile.left != tile.right || row >= column {
+                    matrix[(row, column)] = value;
+                    matrix[(column, row)] = value;
+                }
+            }
+        }
+        matrix
+    }
+}
