@@ -21,9 +21,11 @@ pub mod collapse;
 pub mod decode;
 mod error;
 pub mod etf;
+pub mod evaluate;
 pub mod file;
 pub mod label;
 pub mod loss;
+pub mod minimize;
 pub mod snapshot;
 pub mod statistics;
 

@@ -1,0 +1,79 @@
+//! Minimisers for the smooth objectives of this crate.
+//!
+//! [`Lbfgs`] needs values and gradients and suits convex fits, such as linear heads.
+//! [`TrustRegion`] also needs products with the Hessian; it ends quadratically, leaves saddles
+//! along directions of negative curvature and can keep variables non-negative.
+//!
+//! Both work on a flat slice of variables, allocate only at the start and never return a point
+//! that is worse than the one they were given.
+
+mod lbfgs;
+mod trust_region;
+
+pub use lbfgs::Lbfgs;
+pub use trust_region::{Curvature, TrustRegion};
+
+/// How a minimisation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Stop {
+    /// The gradient is as small as was asked for.
+    Converged,
+    /// No step lowers the value any more: the limit of 64-bit arithmetic.
+    Precision,
+    /// The limit of iterations came first.
+    IterationLimit,
+    /// The caller ended it.
+    Interrupted,
+    /// The objective or its gradient is NaN or infinite at the starting point.
+    NotFinite,
+}
+
+/// What a minimisation found; the point itself is in the caller's slice.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Minimum {
+    /// The objective at the final point.
+    pub value: f64,
+    /// The largest absolute entry of the gradient at the final point; with bounds, of the part
+    /// that points into the feasible set.
+    pub gradient_norm: f64,
+    /// Steps tried.
+    pub iterations: usize,
+    /// Evaluations of the objective and its gradient.
+    pub evaluations: usize,
+    /// Products with the Hessian; 0 for [`Lbfgs`].
+    pub hessian_products: usize,
+    /// Why it ended.
+    pub stop: Stop,
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    const LANES: usize = 8;
+    let mut sums = [0.0; LANES];
+    let (a_body, a_tail) = a.as_chunks::<LANES>();
+    let (b_body, b_tail) = b.as_chunks::<LANES>();
+    for (a, b) in a_body.iter().zip(b_body) {
+        for lane in 0..LANES {
+            sums[lane] += a[lane] * b[lane];
+        }
+    }
+    let tail: f64 = a_tail.iter().zip(b_tail).map(|(a, b)| a * b).sum();
+    sums.iter().sum::<f64>() + tail
+}
+
+/// y ← y + scale·x
+fn add_scaled(y: &mut [f64], scale: f64, x: &[f64]) {
+    for (y, x) in y.iter_mut().zip(x) {
+        *y += scale * x;
+    }
+}
+
+fn max_abs(values: &[f64]) -> f64 {
+    values.iter().fold(0.0, |largest: f64, value| {
+        if value.is_nan() {
+            f64::NAN
+        } else {
+            largest.max(value.abs())
+        }
+    })
+}

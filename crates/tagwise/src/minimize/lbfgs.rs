@@ -1,0 +1,372 @@
+use super::{Minimum, Stop, add_scaled, dot, max_abs};
+
+/// Limited-memory BFGS with a line search for the strong Wolfe conditions.
+///
+/// ```
+/// use tagwise::minimize::{Lbfgs, Stop};
+///
+/// let mut x = [-1.2, 1.0]; // Rosenbrock's valley
+/// let minimum = Lbfgs::default().minimize(&mut x, |x, gradient| {
+///     let (a, b) = (1.0 - x[0], x[1] - x[0] * x[0]);
+///     gradient[0] = -2.0 * a - 400.0 * x[0] * b;
+///     gradient[1] = 200.0 * b;
+///     a * a + 100.0 * b * b
+/// });
+/// assert_eq!(minimum.stop, Stop::Converged);
+/// assert!((x[0] - 1.0).abs() < 1e-7 && (x[1] - 1.0).abs() < 1e-7);
+/// ```
+///
+/// Source: Nocedal and Wright, Numerical Optimization (2006), algorithms 7.4, 3.5 and 3.6.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Lbfgs {
+    /// Pairs of steps and gradient changes that are kept.
+    pub memory: usize,
+    /// Largest number of steps.
+    pub max_iterations: usize,
+    /// Stop when no entry of the gradient is larger than this.
+    pub gradient_tolerance: f64,
+}
+
+impl Default for Lbfgs {
+    fn default() -> Self {
+        Self {
+            memory: 12,
+            max_iterations: 1000,
+            gradient_tolerance: 1e-8,
+        }
+    }
+}
+
+/// Wolfe's constants: sufficient decrease, and the part of the initial slope that may remain.
+const DECREASE: f64 = 1e-4;
+const SLOPE: f64 = 0.9;
+/// Evaluations of one line search.
+const MAX_TRIALS: usize = 40;
+/// Changes of the value below this part of it are rounding.
+const VALUE_ROUNDING: f64 = 1e-15;
+
+impl Lbfgs {
+    /// Moves `x` to a minimiser of `objective`, which returns the value and writes the gradient.
+    ///
+    /// # Shapes
+    /// `x` and the gradient have the same length n; memory is (2·`memory` + 5)·n numbers.
+    pub fn minimize(
+        &self,
+        x: &mut [f64],
+        mut objective: impl FnMut(&[f64], &mut [f64]) -> f64,
+    ) -> Minimum {
+        let n = x.len();
+        let mut gradient = vec![0.0; n];
+        let value = objective(x, &mut gradient);
+        let mut minimum = Minimum {
+            value,
+            gradient_norm: max_abs(&gradient),
+            iterations: 0,
+            evaluations: 1,
+            hessian_products: 0,
+            stop: Stop::Converged,
+        };
+        if !value.is_finite() || !minimum.gradient_norm.is_finite() {
+            minimum.stop = Stop::NotFinite;
+            return minimum;
+        }
+        let mut pairs = Pairs::new(self.memory.max(1), n);
+        let mut direction = vec![0.0; n];
+        let mut search = LineSearch {
+            trial: vec![0.0; n],
+            trial_gradient: vec![0.0; n],
+            evaluations: 0,
+        };
+        loop {
+            minimum.gradient_norm = max_abs(&gradient);
+            if minimum.gradient_norm <= self.gradient_tolerance {
+                minimum.stop = Stop::Converged;
+                break;
+            }
+            if minimum.iterations == self.max_iterations {
+                minimum.stop = Stop::IterationLimit;
+                break;
+            }
+            pairs.descent_direction(&gradient, &mut direction);
+            let mut slope = dot(&direction, &gradient);
+            if slope >= 0.0 || !slope.is_finite() {
+                pairs.clear();
+                pairs.descent_direction(&gradient, &mut direction);
+                slope = dot(&direction, &gradient);
+            }
+            let first_step = if pairs.is_empty() {
+                1.0 / (-slope).sqrt().max(1.0)
+            } else {
+                1.0
+            };
+            let start = Sample {
+                step: 0.0,
+                value: minimum.value,
+                slope,
+            };
+            let found = search.run(x, &direction, start, first_step, &mut objective);
+            minimum.evaluations += std::mem::take(&mut search.evaluations);
+            let Some(found) = found else {
+                if pairs.is_empty() {
+                    minimum.stop = Stop::Precision;
+                    break;
+                }
+                pairs.clear();
+                continue;
+            };
+            pairs.push(&direction, found.step, &gradient, &search.trial_gradient);
+            x.copy_from_slice(&search.trial);
+            gradient.copy_from_slice(&search.trial_gradient);
+            minimum.value = found.value;
+            minimum.iterations += 1;
+        }
+        minimum
+    }
+}
+
+/// The last steps s and gradient changes y, as a ring.
+struct Pairs {
+    steps: Vec<Vec<f64>>,
+    changes: Vec<Vec<f64>>,
+    /// 1/(sᵀy) of each pair.
+    inverse_curvatures: Vec<f64>,
+    weights: Vec<f64>,
+    newest: usize,
+    len: usize,
+}
+
+impl Pairs {
+    fn new(memory: usize, n: usize) -> Self {
+        Self {
+            steps: vec![vec![0.0; n]; memory],
+            changes: vec![vec![0.0; n]; memory],
+            inverse_curvatures: vec![0.0; memory],
+            weights: vec![0.0; memory],
+            newest: 0,
+            len: 0,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    fn clear(&mut self) {
+        self.len = 0;
+    }
+
+    /// Keeps a pair if its curvature is positive beyond rounding.
+    fn push(&mut self, direction: &[f64], step: f64, before: &[f64], after: &[f64]) {
+        let slot = (self.newest + 1) % self.steps.len();
+        for (s, d) in self.steps[slot].iter_mut().zip(direction) {
+            *s = step * d;
+        }
+        for ((y, a), b) in self.changes[slot].iter_mut().zip(after).zip(before) {
+            *y = a - b;
+        }
+        let curvature = dot(&self.steps[slot], &self.changes[slot]);
+        let change_norm = dot(&self.changes[slot], &self.changes[slot]);
+        if curvature > 1e-14 * change_norm && curvature.is_normal() {
+            self.inverse_curvatures[slot] = 1.0 / curvature;
+            self.newest = slot;
+            self.len = (self.len + 1).min(self.steps.len());
+        }
+    }
+
+    /// direction ← −H·gradient by the two-loop recursion, H the current inverse Hessian.
+    fn descent_direction(&mut self, gradient: &[f64], direction: &mut [f64]) {
+        for (d, g) in direction.iter_mut().zip(gradient) {
+            *d = -g;
+        }
+        let memory = self.steps.len();
+        let slots = (0..self.len).map(|age| (self.newest + memory - age) % memory);
+        for slot in slots.clone() {
+            let weight = self.inverse_curvatures[slot] * dot(&self.steps[slot], direction);
+            self.weights[slot] = weight;
+            add_scaled(direction, -weight, &self.changes[slot]);
+        }
+        if !self.is_empty() {
+            let newest = &self.changes[self.newest];
+            let scale = 1.0 / (self.inverse_curvatures[self.newest] * dot(newest, newest));
+            direction.iter_mut().for_each(|d| *d *= scale);
+        }
+        for slot in slots.rev() {
+            let back = self.inverse_curvatures[slot] * dot(&self.changes[slot], direction);
+            add_scaled(direction, self.weights[slot] - back, &self.steps[slot]);
+        }
+    }
+}
+
+/// The objective along the search direction.
+#[derive(Clone, Copy)]
+struct Sample {
+    step: f64,
+    value: f64,
+    slope: f64,
+}
+
+struct LineSearch {
+    trial: Vec<f64>,
+    trial_gradient: Vec<f64>,
+    evaluations: usize,
+}
+
+impl LineSearch {
+    fn sample(
+        &mut self,
+        x: &[f64],
+        direction: &[f64],
+        step: f64,
+        objective: &mut impl FnMut(&[f64], &mut [f64]) -> f64,
+    ) -> Sample {
+        for ((t, x), d) in self.trial.iter_mut().zip(x).zip(direction) {
+            *t = x + step * d;
+        }
+        self.evaluations += 1;
+        let value = objective(&self.trial, &mut self.trial_gradient);
+        let slope = dot(&self.trial_gradient, direction);
+        Sample { step, value, slope }
+    }
+
+    /// A step that meets the strong Wolfe conditions, left in `trial` and `trial_gradient`.
+    fn run(
+        &mut self,
+        x: &[f64],
+        direction: &[f64],
+        start: Sample,
+        first_step: f64,
+        objective: &mut impl FnMut(&[f64], &mut [f64]) -> f64,
+    ) -> Option<Sample> {
+        let rounding = VALUE_ROUNDING * start.value.abs();
+        let decreases =
+            |s: &Sample| s.value <= start.value + DECREASE * s.step * start.slope + rounding;
+        let is_flat = |s: &Sample| s.slope.abs() <= -SLOPE * start.slope;
+        let mut low = start;
+        let mut high: Option<Sample> = None;
+        let mut step = first_step;
+        for _ in 0..MAX_TRIALS {
+            let s = self.sample(x, direction, step, objective);
+            let is_finite = s.value.is_finite() && s.slope.is_finite();
+            if is_finite && decreases(&s) && is_flat(&s) {
+                return Some(s);
+            }
+            if !is_finite || !decreases(&s) || s.value > low.value + rounding {
+                high = Some(s);
+            } else {
+                // The minimiser lies behind s when the slope points away from the far end.
+                let is_past = match high {
+                    None => s.slope >= 0.0,
+                    Some(high) => s.slope * (high.step - low.step) >= 0.0,
+                };
+                if is_past {
+                    high = Some(low);
+                }
+                low = s;
+            }
+            step = match high {
+                None => 2.0 * low.step.max(step),
+                Some(high) => between(&low, &high),
+            };
+            if high.is_some_and(|high| (high.step - low.step).abs() <= 1e-16 * low.step.abs()) {
+                break;
+            }
+        }
+        // A decrease without the slope condition is still progress.
+        if low.step > 0.0 && low.value < start.value {
+            return Some(self.sample(x, direction, low.step, objective));
+        }
+        None
+    }
+}
+
+/// The minimiser of the cubic through two samples, kept inside the middle 80 % of the interval.
+fn between(low: &Sample, high: &Sample) -> f64 {
+    let width = high.step - low.step;
+    let bisection = low.step + 0.5 * width;
+    if !high.value.is_finite() || !high.slope.is_finite() {
+        return low.step + 0.1 * width;
+    }
+    let secant = (high.value - low.value) / width;
+    let d1 = low.slope + high.slope - 3.0 * secant;
+    let discriminant = d1 * d1 - low.slope * high.slope;
+    if discriminant < 0.0 {
+        return bisection;
+    }
+    let d2 = discriminant.sqrt().copysign(width);
+    let cubic = high.step - width * (high.slope + d2 - d1) / (high.slope - low.slope + 2.0 * d2);
+    let (left, right) = (low.step + 0.1 * width, low.step + 0.9 * width);
+    let (left, right) = (left.min(right), left.max(right));
+    if cubic.is_finite() {
+        cubic.clamp(left, right)
+    } else {
+        bisection
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The gradient tolerance is 1e-8 and the curvatures below are at least 0.1.
+    const NEAR: f64 = 1e-6;
+
+    #[test]
+    fn an_ill_conditioned_quadratic_is_solved() {
+        let n = 50;
+        let curvature = |i: usize| 10f64.powf(-1.0 + 3.0 * i as f64 / (n - 1) as f64);
+        let mut x = vec![1.0; n];
+        let minimum = Lbfgs::default().minimize(&mut x, |x, gradient| {
+            let mut value = 0.0;
+            for i in 0..x.len() {
+                let offset = x[i] - i as f64;
+                gradient[i] = curvature(i) * offset;
+                value += 0.5 * curvature(i) * offset * offset;
+            }
+            value
+        });
+        assert_eq!(minimum.stop, Stop::Converged);
+        for (i, x) in x.iter().enumerate() {
+            assert!((x - i as f64).abs() < NEAR, "x[{i}] = {x}");
+        }
+    }
+
+    #[test]
+    fn a_convex_fit_with_infinite_trial_values_is_solved() {
+        // −log x + x has its minimum at 1 and is not defined for x ≤ 0.
+        let mut x = [20.0];
+        let minimum = Lbfgs::default().minimize(&mut x, |x, gradient| {
+            gradient[0] = 1.0 - 1.0 / x[0];
+            x[0] - x[0].ln()
+        });
+        assert_eq!(minimum.stop, Stop::Converged);
+        assert!((x[0] - 1.0).abs() < NEAR);
+    }
+
+    #[test]
+    fn a_start_that_is_not_finite_is_reported() {
+        let mut x = [f64::NAN];
+        let minimum = Lbfgs::default().minimize(&mut x, |x, gradient| {
+            gradient[0] = x[0];
+            x[0] * x[0]
+        });
+        assert_eq!(minimum.stop, Stop::NotFinite);
+    }
+
+    #[test]
+    fn the_iteration_limit_is_kept() {
+        let mut x = [-1.2, 1.0];
+        let limited = Lbfgs {
+            max_iterations: 3,
+            ..Lbfgs::default()
+        };
+        let minimum = limited.minimize(&mut x, |x, gradient| {
+            let (a, b) = (1.0 - x[0], x[1] - x[0] * x[0]);
+            gradient[0] = -2.0 * a - 400.0 * x[0] * b;
+            gradient[1] = 200.0 * b;
+            a * a + 100.0 * b * b
+        });
+        assert_eq!(minimum.stop, Stop::IterationLimit);
+        assert_eq!(minimum.iterations, 3);
+        assert!(minimum.value < 24.2, "the starting value is 24.2");
+    }
+}

@@ -1,0 +1,501 @@
+use std::ops::{ControlFlow, Range};
+
+use super::{Minimum, Stop, add_scaled, dot, max_abs};
+
+/// An objective with products of its Hessian, for [`TrustRegion`].
+pub trait Curvature {
+    /// The value at `x`; writes the gradient and keeps what the other two methods need.
+    fn value_and_gradient(&mut self, x: &[f64], gradient: &mut [f64]) -> f64;
+
+    /// Writes the product of a vector and the Hessian at the last point that was evaluated.
+    fn hessian_times(&mut self, vector: &[f64], product: &mut [f64]);
+
+    /// Writes a positive diagonal close to that of the Hessian at the last point evaluated.
+    fn diagonal(&mut self, diagonal: &mut [f64]);
+}
+
+/// Newton's method with a trust region and conjugate gradients (Steihaug's truncation).
+///
+/// Directions of negative curvature are followed to the border of the region, so saddles are left;
+/// near a minimiser with a regular Hessian it converges quadratically. Some of the variables can
+/// be kept non-negative by projection.
+///
+/// Source: Steihaug 1983 (SIAM J. Numer. Anal. 20:626); Conn, Gould and Toint, Trust-Region
+/// Methods (2000), algorithms 6.1.1 and 7.5.1; for the bounds Bertsekas 1982 (SIAM J. Control
+/// Optim. 20:221).
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrustRegion {
+    /// Largest number of steps.
+    pub max_iterations: usize,
+    /// Largest number of products with the Hessian in one step.
+    pub max_products: usize,
+    /// Stop when no entry of the (projected) gradient is larger than this.
+    pub gradient_tolerance: f64,
+    /// Variables that must stay at or above 0; empty for none.
+    pub non_negative: Range<usize>,
+}
+
+impl Default for TrustRegion {
+    fn default() -> Self {
+        Self {
+            max_iterations: 500,
+            max_products: 500,
+            gradient_tolerance: 1e-10,
+            non_negative: 0..0,
+        }
+    }
+}
+
+/// Ratios of actual to predicted decrease that accept a step, shrink and widen the region.
+const ACCEPT: f64 = 1e-4;
+const SHRINK: f64 = 0.25;
+const WIDEN: f64 = 0.75;
+/// Conjugate gradients stop at min(this, √(gradient ratio)) of the initial residual.
+const FORCING: f64 = 0.3;
+/// Changes of the value below this part of it are rounding.
+const VALUE_ROUNDING: f64 = 4e-15;
+/// A region this small, relative to the point, cannot change it.
+const SMALLEST_RADIUS: f64 = 1e-15;
+
+impl TrustRegion {
+    /// Moves `x` to a point where the gradient vanishes and no negative curvature is met.
+    ///
+    /// `progress` sees the state after every step and ends the run by returning
+    /// [`ControlFlow::Break`].
+    ///
+    /// # Shapes
+    /// `x` has length n; memory is 9·n numbers besides what the objective keeps.
+    pub fn minimize<F>(
+        &self,
+        x: &mut [f64],
+        objective: &mut F,
+        mut progress: impl FnMut(&Minimum) -> ControlFlow<()>,
+    ) -> Minimum
+    where
+        F: Curvature,
+    {
+        let n = x.len();
+        self.project(x);
+        let mut work = Workspace::new(n);
+        let value = objective.value_and_gradient(x, &mut work.gradient);
+        let mut minimum = Minimum {
+            value,
+            gradient_norm: self.projected_norm(x, &work.gradient),
+            iterations: 0,
+            evaluations: 1,
+            hessian_products: 0,
+            stop: Stop::Converged,
+        };
+        if !value.is_finite() || !minimum.gradient_norm.is_finite() {
+            minimum.stop = Stop::NotFinite;
+            return minimum;
+        }
+        let first_norm = minimum.gradient_norm;
+        let mut radius: Option<f64> = None;
+        objective.diagonal(&mut work.scale);
+        loop {
+            if minimum.gradient_norm <= self.gradient_tolerance {
+                minimum.stop = Stop::Converged;
+                return minimum;
+            }
+            if minimum.iterations == self.max_iterations {
+                minimum.stop = Stop::IterationLimit;
+                return minimum;
+            }
+            minimum.iterations += 1;
+            self.mark_free(x, &mut work);
+            let forcing = FORCING.min((minimum.gradient_norm / first_norm).sqrt());
+            let radius_now = *radius.get_or_insert_with(|| work.first_radius(x));
+            let step = work.truncated_newton(objective, radius_now, forcing, self.max_products);
+            minimum.hessian_products += step.products;
+            let (predicted, length) = self.trial(x, objective, &mut work, &step, &mut minimum);
+            let trial_value = objective.value_and_gradient(&work.trial, &mut work.trial_gradient);
+            minimum.evaluations += 1;
+            let trial_norm = self.projected_norm(&work.trial, &work.trial_gradient);
+            let rounding = VALUE_ROUNDING * minimum.value.abs();
+            let actual = minimum.value - trial_value;
+            // Below rounding the values say nothing; a smaller gradient is then the progress.
+            let is_blind = predicted.abs() <= rounding && actual.abs() <= rounding;
+            let ratio = if is_blind {
+                f64::from(u8::from(trial_norm < minimum.gradient_norm))
+            } else {
+                actual / predicted
+            };
+            let accepted = ratio > ACCEPT && trial_norm.is_finite() && predicted > 0.0;
+            if accepted {
+                std::mem::swap(&mut work.gradient, &mut work.trial_gradient);
+                x.copy_from_slice(&work.trial);
+                minimum.value = trial_value;
+                minimum.gradient_norm = trial_norm;
+                objective.diagonal(&mut work.scale);
+                if ratio > WIDEN && step.at_border {
+                    radius = Some(2.0 * radius_now);
+                }
+                if progress(&minimum).is_break() {
+                    minimum.stop = Stop::Interrupted;
+                    return minimum;
+                }
+            } else if is_blind {
+                minimum.stop = Stop::Precision;
+                return minimum;
+            }
+            if !accepted || ratio < SHRINK {
+                let smaller = 0.25 * radius_now.min(length);
+                if smaller <= SMALLEST_RADIUS * work.scaled_norm(x).max(f64::MIN_POSITIVE)
+                    || smaller == 0.0
+                {
+                    minimum.stop = Stop::Precision;
+                    return minimum;
+                }
+                radius = Some(smaller);
+            }
+            if !accepted {
+                objective.value_and_gradient(x, &mut work.gradient);
+                minimum.evaluations += 1;
+            }
+        }
+    }
+
+    fn is_bounded(&self) -> bool {
+        !self.non_negative.is_empty()
+    }
+
+    fn project(&self, x: &mut [f64]) {
+        for x in &mut x[self.non_negative.clone()] {
+            *x = x.max(0.0);
+        }
+    }
+
+    /// The largest entry of the gradient, without entries that push a variable below its bound.
+    fn projected_norm(&self, x: &[f64], gradient: &[f64]) -> f64 {
+        let bounded = self.non_negative.clone();
+        let inside = x[bounded.clone()]
+            .iter()
+            .zip(&gradient[bounded.clone()])
+            .map(|(x, g)| if *g > 0.0 { g.min(*x) } else { g.abs() })
+            .fold(0.0, f64::max);
+        let before = max_abs(&gradient[..bounded.start]);
+        let after = max_abs(&gradient[bounded.end..]);
+        let norm = inside.max(before).max(after);
+        if before.is_nan() || after.is_nan() || gradient[bounded].iter().any(|g| g.is_nan()) {
+            f64::NAN
+        } else {
+            norm
+        }
+    }
+
+    /// Frees every variable but those held at 0 by a positive gradient.
+    fn mark_free(&self, x: &[f64], work: &mut Workspace) {
+        work.is_bounded = self.is_bounded();
+        if !self.is_bounded() {
+            return;
+        }
+        work.free.fill(true);
+        for i in self.non_negative.clone() {
+            let reach = x[i] - work.gradient[i] / work.scale[i];
+            work.free[i] =
+                !(work.gradient[i] > 0.0 && (x[i] == 0.0 || reach <= 0.0 && x[i] < NEAR_BOUND));
+        }
+    }
+
+    /// Writes the trial point; returns the decrease that the quadratic model predicts for it and
+    /// the length of the step.
+    fn trial<F: Curvature>(
+        &self,
+        x: &[f64],
+        objective: &mut F,
+        work: &mut Workspace,
+        step: &Step,
+        minimum: &mut Minimum,
+    ) -> (f64, f64) {
+        for i in 0..x.len() {
+            work.trial[i] = x[i] + work.step[i];
+        }
+        if !self.is_bounded() {
+            return (step.predicted, step.length);
+        }
+        for i in self.non_negative.clone() {
+            if !work.free[i] {
+                work.trial[i] = 0.0;
+            }
+        }
+        self.project(&mut work.trial);
+        for i in 0..x.len() {
+            work.step[i] = work.trial[i] - x[i];
+        }
+        objective.hessian_times(&work.step, &mut work.product);
+        minimum.hessian_products += 1;
+        let predicted = -dot(&work.gradient, &work.step) - 0.5 * dot(&work.step, &work.product);
+        // The border was set for the unprojected step.
+        (predicted, work.scaled_norm(&work.step))
+    }
+}
+
+/// Bounded variables below this may be set to 0 together with the step that would take them there.
+const NEAR_BOUND: f64 = 1e-8;
+
+/// How one step of conjugate gradients ended; the step itself is in the workspace.
+struct Step {
+    /// Decrease of the quadratic model.
+    predicted: f64,
+    /// Length in the metric of the diagonal.
+    length: f64,
+    at_border: bool,
+    products: usize,
+}
+
+struct Workspace {
+    gradient: Vec<f64>,
+    trial: Vec<f64>,
+    trial_gradient: Vec<f64>,
+    /// The diagonal that preconditions and measures lengths.
+    scale: Vec<f64>,
+    step: Vec<f64>,
+    residual: Vec<f64>,
+    direction: Vec<f64>,
+    product: Vec<f64>,
+    free: Vec<bool>,
+    is_bounded: bool,
+}
+
+impl Workspace {
+    fn new(n: usize) -> Self {
+        let zeros = || vec![0.0; n];
+        Self {
+            gradient: zeros(),
+            trial: zeros(),
+            trial_gradient: zeros(),
+            scale: vec![1.0; n],
+            step: zeros(),
+            residual: zeros(),
+            direction: zeros(),
+            product: zeros(),
+            free: vec![true; n],
+            is_bounded: false,
+        }
+    }
+
+    /// √(Σ scaleᵢ xᵢ²)
+    fn scaled_norm(&self, x: &[f64]) -> f64 {
+        let squares: f64 = x.iter().zip(&self.scale).map(|(x, s)| s * x * x).sum();
+        squares.sqrt()
+    }
+
+    /// The length of the point or of the diagonal Newton step, whichever is larger.
+    fn first_radius(&self, x: &[f64]) -> f64 {
+        let newton: f64 = self
+            .gradient
+            .iter()
+            .zip(&self.scale)
+            .map(|(g, s)| g * g / s)
+            .sum();
+        self.scaled_norm(x).max(newton.sqrt())
+    }
+
+    fn hold(free: &[bool], is_bounded: bool, vector: &mut [f64]) {
+        if is_bounded {
+            for (value, free) in vector.iter_mut().zip(free) {
+                if !free {
+                    *value = 0.0;
+                }
+            }
+        }
+    }
+
+    /// residualᵀ·scale⁻¹·residual
+    fn preconditioned_square(&self) -> f64 {
+        let terms = self.residual.iter().zip(&self.scale);
+        terms.map(|(r, s)| r * r / s).sum()
+    }
+
+    /// Conjugate gradients on H·step = −gradient inside the region, from step = 0.
+    fn truncated_newton<F: Curvature>(
+        &mut self,
+        objective: &mut F,
+        radius: f64,
+        forcing: f64,
+        max_products: usize,
+    ) -> Step {
+        self.step.fill(0.0);
+        self.residual.copy_from_slice(&self.gradient);
+        Self::hold(&self.free, self.is_bounded, &mut self.residual);
+        for ((d, r), s) in self
+            .direction
+            .iter_mut()
+            .zip(&self.residual)
+            .zip(&self.scale)
+        {
+            *d = -r / s;
+        }
+        let mut residual_square = self.preconditioned_square();
+        let goal = forcing * forcing * residual_square;
+        // Squared length of the step, its product with the direction, squared length of that.
+        let (mut length2, mut along, mut direction2) = (0.0f64, 0.0f64, residual_square);
+        let mut at_border = false;
+        let mut products = 0;
+        while products < max_products && residual_square > goal {
+            objective.hessian_times(&self.direction, &mut self.product);
+            Self::hold(&self.free, self.is_bounded, &mut self.product);
+            products += 1;
+            let curvature = dot(&self.direction, &self.product);
+            let newton = residual_square / curvature;
+            let reached2 = length2 + newton * (2.0 * along + newton * direction2);
+            at_border = curvature <= 0.0 || reached2.is_nan() || reached2 >= radius * radius;
+            let factor = if at_border {
+                let room = (radius * radius - length2).max(0.0);
+                room / (along + (along * along + direction2 * room).sqrt())
+            } else {
+                newton
+            };
+            add_scaled(&mut self.step, factor, &self.direction);
+            add_scaled(&mut self.residual, factor, &self.product);
+            length2 += factor * (2.0 * along + factor * direction2);
+            if at_border {
+                break;
+            }
+            let before = residual_square;
+            residual_square = self.preconditioned_square();
+            let conjugate = residual_square / before;
+            along = conjugate * (along + factor * direction2);
+            direction2 = residual_square + conjugate * conjugate * direction2;
+            for ((d, r), s) in self
+                .direction
+                .iter_mut()
+                .zip(&self.residual)
+                .zip(&self.scale)
+            {
+                *d = conjugate * *d - r / s;
+            }
+        }
+        // The residual is gradient + H·step on the free variables.
+        let predicted = -0.5 * (dot(&self.step, &self.gradient) + dot(&self.step, &self.residual));
+        Step {
+            predicted,
+            length: length2.max(0.0).sqrt(),
+            at_border,
+            products,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The gradient tolerance is 1e-10 and the smallest curvature below is 1e-2.
+    const NEAR: f64 = 1e-7;
+
+    struct Quartic {
+        x: Vec<f64>,
+    }
+
+    /// Σ (xᵢ² − 1)²/4 + 0.1·xᵢ: two minima per variable and a saddle near 0.
+    impl Curvature for Quartic {
+        fn value_and_gradient(&mut self, x: &[f64], gradient: &mut [f64]) -> f64 {
+            self.x.copy_from_slice(x);
+            let mut value = 0.0;
+            for (x, g) in x.iter().zip(gradient) {
+                let excess = x * x - 1.0;
+                *g = excess * x + 0.1;
+                value += 0.25 * excess * excess + 0.1 * x;
+            }
+            value
+        }
+
+        fn hessian_times(&mut self, vector: &[f64], product: &mut [f64]) {
+            for ((x, v), p) in self.x.iter().zip(vector).zip(product) {
+                *p = (3.0 * x * x - 1.0) * v;
+            }
+        }
+
+        fn diagonal(&mut self, diagonal: &mut [f64]) {
+            diagonal.fill(1.0);
+        }
+    }
+
+    #[test]
+    fn negative_curvature_leads_to_a_minimum() {
+        let mut objective = Quartic { x: vec![0.0; 3] };
+        let mut x = vec![0.05, -0.02, 0.0];
+        let minimum =
+            TrustRegion::default().minimize(&mut x, &mut objective, |_| ControlFlow::Continue(()));
+        assert_eq!(minimum.stop, Stop::Converged);
+        for x in x {
+            assert!((x * x * x - x + 0.1).abs() < NEAR);
+            assert!(3.0 * x * x - 1.0 > 0.0, "{x} is not a minimum");
+        }
+    }
+
+    #[test]
+    fn bounds_hold_variables_at_zero() {
+        let mut objective = Quartic { x: vec![0.0; 3] };
+        let mut x = vec![0.05, -0.5, 0.9];
+        let bounded = TrustRegion {
+            non_negative: 0..3,
+            ..TrustRegion::default()
+        };
+        let minimum = bounded.minimize(&mut x, &mut objective, |_| ControlFlow::Continue(()));
+        assert_eq!(minimum.stop, Stop::Converged, "{minimum:?} {x:?}");
+        for x in &x {
+            let is_interior = (x * x * x - x + 0.1).abs() < NEAR && 3.0 * x * x > 1.0;
+            assert!(*x == 0.0 || is_interior, "{x}");
+        }
+        assert_eq!(x[1], 0.0);
+        assert!(x[2] > 0.9);
+    }
+
+    struct Rosenbrock {
+        x: Vec<f64>,
+    }
+
+    impl Curvature for Rosenbrock {
+        fn value_and_gradient(&mut self, x: &[f64], gradient: &mut [f64]) -> f64 {
+            self.x.copy_from_slice(x);
+            gradient.fill(0.0);
+            let mut value = 0.0;
+            for i in 0..x.len() - 1 {
+                let (a, b) = (1.0 - x[i], x[i + 1] - x[i] * x[i]);
+                gradient[i] += -2.0 * a - 400.0 * x[i] * b;
+                gradient[i + 1] += 200.0 * b;
+                value += a * a + 100.0 * b * b;
+            }
+            value
+        }
+
+        fn hessian_times(&mut self, vector: &[f64], product: &mut [f64]) {
+            product.fill(0.0);
+            for i in 0..vector.len() - 1 {
+                let x = self.x[i];
+                let diagonal = 2.0 + 1200.0 * x * x - 400.0 * self.x[i + 1];
+                product[i] += diagonal * vector[i] - 400.0 * x * vector[i + 1];
+                product[i + 1] += 200.0 * vector[i + 1] - 400.0 * x * vector[i];
+            }
+        }
+
+        fn diagonal(&mut self, diagonal: &mut [f64]) {
+            diagonal.fill(200.0);
+        }
+    }
+
+    #[test]
+    fn rosenbrocks_valley_is_followed_to_its_end() {
+        let mut objective = Rosenbrock { x: vec![0.0; 20] };
+        let mut x = vec![-1.2; 20];
+        let minimum =
+            TrustRegion::default().minimize(&mut x, &mut objective, |_| ControlFlow::Continue(()));
+        assert_eq!(minimum.stop, Stop::Converged);
+        let error = x.iter().map(|x| (x - 1.0).abs()).fold(0.0, f64::max);
+        // Rosenbrock's function in 20 dimensions has a second minimum near (−1, 1, …, 1).
+        assert!(error < NEAR || minimum.value > 3.9, "{x:?}");
+    }
+
+    #[test]
+    fn a_run_ends_when_progress_says_so() {
+        let mut objective = Rosenbrock { x: vec![0.0; 2] };
+        let mut x = vec![-1.2, 1.0];
+        let minimum =
+            TrustRegion::default().minimize(&mut x, &mut objective, |_| ControlFlow::Break(()));
+        assert_eq!(minimum.iterations, 1);
+        assert_eq!(minimum.stop, Stop::Interrupted);
+    }
+}
