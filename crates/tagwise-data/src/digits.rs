@@ -2,6 +2,9 @@
 
 use crate::{ImageShape, LabelledImages};
 
+/// Number of classes: the digits 0 to 9.
+pub const NUM_CLASSES: usize = 10;
+
 /// The 1,797 grey 8×8 images of the UCI "Optical Recognition of Handwritten Digits" test set,
 /// values 0 to 16, classes 0 to 9, in the order of scikit-learn's `load_digits`.
 ///
@@ -19,7 +22,7 @@ pub fn load() -> LabelledImages {
     let to_label = |&value: &f32| value as u32;
     LabelledImages::new(
         ImageShape::new(8, 8, 1),
-        10,
+        NUM_CLASSES,
         16,
         dataset.data.iter().map(to_u8).collect(),
         dataset.target.iter().map(to_label).collect(),

@@ -1,3 +1,5 @@
+use std::path::{Path, PathBuf};
+
 /// What can go wrong in this crate, with the numbers a person needs to mend it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -36,9 +38,43 @@ pub enum Error {
         label: u32,
     },
 
+    /// A file is not what its name or place says.
+    #[error("{}: {message}", .path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What was expected, what was found and what to do.
+        message: String,
+    },
+
+    /// The operating system refused a file.
+    #[error("{}: {source}", .path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's own error.
+        source: std::io::Error,
+    },
+
     /// A label is not one of the classes, or another fact about targets.
     #[error(transparent)]
     Targets(#[from] tagwise::Error),
+}
+
+impl Error {
+    pub(crate) fn format(path: &Path, message: String) -> Self {
+        Self::Format {
+            path: path.to_path_buf(),
+            message,
+        }
+    }
+
+    pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
+        Self::Io {
+            path: path.to_path_buf(),
+            source,
+        }
+    }
 }
 
 /// [`std::result::Result`] with this crate's [`Error`].

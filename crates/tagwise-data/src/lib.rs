@@ -20,9 +20,14 @@ pub mod compose;
 pub mod digits;
 mod error;
 mod images;
+pub mod read;
+mod source;
 mod sources;
+mod stored;
 
 pub use compose::{ComposeSpec, ComposedImages, LabelSetCount, Placement};
 pub use error::{Error, Result};
 pub use images::{ImageShape, LabelledImages};
+pub use source::ImageSource;
 pub use sources::Sources;
+pub use stored::{ImageSet, Normalisation, StoredImages};

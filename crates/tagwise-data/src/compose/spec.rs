@@ -27,7 +27,13 @@ use crate::{Error, ImageShape, Result};
 pub struct ComposeSpec {
     /// Samples of every label set with 1, 2, 3, … labels.
     pub per_multiplicity: Vec<usize>,
-    /// Samples of single label sets, instead of what `per_multiplicity` says.
+    /// Imbalanced pairs, instead of the second entry of `per_multiplicity`: pairs of labels fall
+    /// into as many equal tiers as there are numbers, and each pair of a tier gets that tier's
+    /// number of samples. Every label is in equally many pairs of each tier (for an even number
+    /// of classes), so that pairs are imbalanced and labels are not. The paper has 500, 50, 5.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pair_tiers: Vec<usize>,
+    /// Samples of some label sets, instead of what the fields above say.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub label_sets: Vec<LabelSetCount>,
     /// Where the images of the labels go.
@@ -42,6 +48,7 @@ impl Default for ComposeSpec {
     fn default() -> Self {
         Self {
             per_multiplicity: vec![3100, 200],
+            pair_tiers: Vec::new(),
             label_sets: Vec::new(),
             placement: Placement::default(),
             max_shift: None,
@@ -111,6 +118,7 @@ impl ComposeSpec {
                 counts.insert(LabelSet::new(labels.iter().copied()), count);
             });
         }
+        self.apply_pair_tiers(num_classes, &mut counts)?;
         self.apply_label_sets(num_classes, &mut counts)?;
         counts.retain(|_, &mut count| count > 0);
         let total = counts
@@ -124,6 +132,33 @@ impl ComposeSpec {
             });
         }
         Ok(counts)
+    }
+
+    fn apply_pair_tiers(
+        &self,
+        num_classes: usize,
+        counts: &mut BTreeMap<LabelSet, usize>,
+    ) -> Result<()> {
+        let num_tiers = self.pair_tiers.len();
+        if num_tiers == 0 {
+            return Ok(());
+        }
+        let rounds = tournament(num_classes);
+        if !rounds.len().is_multiple_of(num_tiers) {
+            return Err(Error::OutOfRange {
+                name: "pair_tiers",
+                requirement: format!(
+                    "of a length that divides {}, which makes equal tiers for {num_classes} classes",
+                    rounds.len()
+                ),
+                found: num_tiers.to_string(),
+            });
+        }
+        for (round, pairs) in rounds.into_iter().enumerate() {
+            let count = self.pair_tiers[round % num_tiers];
+            counts.extend(pairs.into_iter().map(|pair| (pair, count)));
+        }
+        Ok(())
     }
 
     fn apply_label_sets(
@@ -199,6 +234,25 @@ impl ComposeSpec {
     }
 }
 
+/// Every pair of classes once, in rounds in which each class plays at most once (the circle
+/// method): K − 1 rounds without a pause for even K, K rounds with one pause each for odd K.
+fn tournament(num_classes: usize) -> Vec<Vec<LabelSet>> {
+    let seats = num_classes + num_classes % 2;
+    let num_rounds = seats.saturating_sub(1);
+    let play = |round: usize| {
+        let pair_at = |table: usize| {
+            let first = match table {
+                0 => num_rounds,
+                _ => (round + table) % num_rounds,
+            };
+            let second = (round + num_rounds - table) % num_rounds;
+            (first < num_classes).then(|| LabelSet::new([first as u32, second as u32]))
+        };
+        (0..seats / 2).filter_map(pair_at).collect()
+    };
+    (0..num_rounds).map(play).collect()
+}
+
 /// The binomial coefficient, saturating.
 fn num_subsets(num_classes: usize, multiplicity: usize) -> usize {
     if multiplicity > num_classes {
@@ -272,6 +326,30 @@ mod tests {
             spec(&[800, 50]).counts(10).unwrap().values().sum::<usize>(),
             10_250
         );
+    }
+
+    #[test]
+    fn pair_tiers_imbalance_the_pairs_and_not_the_labels() {
+        let spec = ComposeSpec {
+            pair_tiers: vec![500, 50, 5],
+            ..spec(&[3100, 200])
+        };
+        let counts = spec.counts(10).unwrap();
+        assert_eq!(counts.len(), 55);
+        for tier in [500, 50, 5] {
+            let pairs: Vec<_> = counts.iter().filter(|&(_, &count)| count == tier).collect();
+            assert_eq!(pairs.len(), 15);
+            for label in 0..10 {
+                assert_eq!(
+                    pairs.iter().filter(|(set, _)| set.contains(label)).count(),
+                    3
+                );
+            }
+        }
+        let counts = spec.counts(9).unwrap();
+        assert_eq!(counts.values().filter(|&&count| count == 50).count(), 12);
+        assert_eq!(counts.len(), 9 + 36);
+        insta::assert_snapshot!(spec.counts(6).unwrap_err(), @"expected pair_tiers of a length that divides 5, which makes equal tiers for 6 classes, found 3");
     }
 
     #[test]

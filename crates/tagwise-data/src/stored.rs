@@ -1,0 +1,223 @@
+use rayon::prelude::*;
+use tagwise::Targets;
+
+use crate::{ComposedImages, Error, ImageShape, Result};
+
+/// What is subtracted from the values (0 to 1) of each channel and what they are divided by.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Normalisation {
+    /// One mean per channel.
+    pub mean: Vec<f32>,
+    /// One standard deviation per channel.
+    pub std: Vec<f32>,
+}
+
+impl Normalisation {
+    /// Means and deviations of ImageNet's training images, customary for colour images.
+    pub fn imagenet() -> Self {
+        Self {
+            mean: vec![0.485, 0.456, 0.406],
+            std: vec![0.229, 0.224, 0.225],
+        }
+    }
+}
+
+/// N images of one shape that carry label sets of their own, such as SVHN's house numbers.
+#[derive(Clone, Debug)]
+pub struct StoredImages {
+    shape: ImageShape,
+    pixels: Vec<u8>,
+    targets: Targets,
+    normalisation: Normalisation,
+}
+
+impl StoredImages {
+    /// Joins pixels, label sets and the normalisation that [`image_into`](Self::image_into)
+    /// applies.
+    ///
+    /// # Shapes
+    /// `pixels` is `[N, height, width, channels]`.
+    ///
+    /// # Errors
+    /// [`Error::SizeMismatch`] when pixels, targets and channels do not fit together,
+    /// [`Error::OutOfRange`] for a deviation that is not above 0.
+    pub fn new(
+        shape: ImageShape,
+        pixels: Vec<u8>,
+        targets: Targets,
+        normalisation: Normalisation,
+    ) -> Result<Self> {
+        let expect = |what, expected: usize, found: usize| match expected == found {
+            true => Ok(()),
+            false => Err(Error::SizeMismatch {
+                what,
+                expected,
+                found,
+            }),
+        };
+        expect("pixel values", targets.len() * shape.len(), pixels.len())?;
+        expect("channel means", shape.channels, normalisation.mean.len())?;
+        expect(
+            "channel deviations",
+            shape.channels,
+            normalisation.std.len(),
+        )?;
+        if let Some(std) = normalisation
+            .std
+            .iter()
+            .find(|&&std| std.is_nan() || std <= 0.0)
+        {
+            return Err(Error::OutOfRange {
+                name: "a channel's deviation",
+                requirement: "above 0".into(),
+                found: std.to_string(),
+            });
+        }
+        Ok(Self {
+            shape,
+            pixels,
+            targets,
+            normalisation,
+        })
+    }
+
+    /// Number of samples N.
+    pub fn len(&self) -> usize {
+        self.targets.len()
+    }
+
+    /// Whether there is no sample.
+    pub fn is_empty(&self) -> bool {
+        self.targets.is_empty()
+    }
+
+    /// The shape that all images share.
+    pub fn shape(&self) -> ImageShape {
+        self.shape
+    }
+
+    /// The label set of each sample.
+    pub fn targets(&self) -> &Targets {
+        &self.targets
+    }
+
+    /// The bytes of one image, `[height, width, channels]`, not normalised.
+    ///
+    /// # Panics
+    /// When `index` is not below [`len`](Self::len).
+    pub fn pixels(&self, index: usize) -> &[u8] {
+        &self.pixels[index * self.shape.len()..][..self.shape.len()]
+    }
+
+    /// One image, normalised.
+    ///
+    /// # Panics
+    /// When `index` is not below [`len`](Self::len) or `values` is not one image long.
+    pub fn image_into(&self, index: usize, values: &mut [f32]) {
+        assert_eq!(
+            values.len(),
+            self.shape.len(),
+            "one image of {:?}",
+            self.shape
+        );
+        let Normalisation { mean, std } = &self.normalisation;
+        let channels = self.shape.channels;
+        let pixels = self.pixels(index).chunks_exact(channels);
+        for (values, pixels) in values.chunks_exact_mut(channels).zip(pixels) {
+            for channel in 0..channels {
+                let value = f32::from(pixels[channel]) / 255.0;
+                values[channel] = (value - mean[channel]) / std[channel];
+            }
+        }
+    }
+}
+
+/// Images with label sets, wherever they come from: what a network is trained or judged on.
+#[derive(Clone, Debug)]
+pub enum ImageSet {
+    /// Composed when asked for.
+    Composed(ComposedImages),
+    /// Kept in memory.
+    Stored(StoredImages),
+}
+
+impl ImageSet {
+    /// Number of samples N.
+    pub fn len(&self) -> usize {
+        self.targets().len()
+    }
+
+    /// Whether there is no sample.
+    pub fn is_empty(&self) -> bool {
+        self.targets().is_empty()
+    }
+
+    /// The shape that all images share.
+    pub fn shape(&self) -> ImageShape {
+        match self {
+            Self::Composed(images) => images.shape(),
+            Self::Stored(images) => images.shape(),
+        }
+    }
+
+    /// The label set of each sample.
+    pub fn targets(&self) -> &Targets {
+        match self {
+            Self::Composed(images) => images.targets(),
+            Self::Stored(images) => images.targets(),
+        }
+    }
+
+    /// One image as a network takes it: `[height, width, channels]`.
+    ///
+    /// # Panics
+    /// When `index` is not below [`len`](Self::len) or `values` is not one image long.
+    pub fn image_into(&self, index: usize, values: &mut [f32]) {
+        match self {
+            Self::Composed(images) => images.compose_into(index, values),
+            Self::Stored(images) => images.image_into(index, values),
+        }
+    }
+
+    /// A batch, in parallel: `[B, height, width, channels]`.
+    ///
+    /// # Panics
+    /// When an index is not below [`len`](Self::len) or `batch` is not B images long.
+    pub fn batch_into(&self, indices: &[usize], batch: &mut [f32]) {
+        let image_len = self.shape().len();
+        assert_eq!(batch.len(), indices.len() * image_len, "a batch of images");
+        batch
+            .par_chunks_exact_mut(image_len)
+            .zip(indices)
+            .for_each(|(values, &index)| self.image_into(index, values));
+    }
+
+    /// One image as bytes for the eye: `[height, width, channels]`, 255 for white.
+    ///
+    /// # Panics
+    /// As [`image_into`](Self::image_into) for `values` of one image.
+    pub fn display_into(&self, index: usize, bytes: &mut [u8]) {
+        match self {
+            Self::Stored(images) => bytes.copy_from_slice(images.pixels(index)),
+            Self::Composed(images) => {
+                let mut values = vec![0.0; images.shape().len()];
+                images.compose_into(index, &mut values);
+                for (byte, value) in bytes.iter_mut().zip(values) {
+                    *byte = (value * 255.0).round() as u8;
+                }
+            }
+        }
+    }
+}
+
+impl From<ComposedImages> for ImageSet {
+    fn from(images: ComposedImages) -> Self {
+        Self::Composed(images)
+    }
+}
+
+impl From<StoredImages> for ImageSet {
+    fn from(images: StoredImages) -> Self {
+        Self::Stored(images)
+    }
+}
