@@ -1,1 +1,53 @@
-//! Self-contained HTML reports.
+//! Self-contained HTML reports of multi-label neural collapse.
+//!
+//! A [`Report`] is plain data: key figures, curves, the geometry of class means and classifier, the
+//! plane of three classes, example images and tables. [`render`] turns it into one HTML file that
+//! needs no network, no font and no script to be read; [`compare`] lays several reports over each
+//! other. Every part can also be drawn alone as SVG ([`standalone_svg`]), and a [`Table`] prints
+//! itself for the terminal.
+//!
+//! ```
+//! use tagwise_report::{Axis, Card, Chart, CollapseMetric, Report, Series, render};
+//!
+//! let mut chart = Chart::new("Within-class variability", Axis::linear("epoch"), Axis::log("NC1"));
+//! chart.series.push(Series::new("one label", [(1.0, 2.4), (2.0, 0.31), (3.0, 0.02)]));
+//! let report = Report {
+//!     title: "M-lab digits".into(),
+//!     cards: vec![Card::metric(CollapseMetric::Nc1, 0.02)],
+//!     curves: vec![chart],
+//!     ..Report::default()
+//! };
+//! let html = render(&report)?;
+//! assert!(html.starts_with("<!doctype html>") && html.contains("NC1"));
+//! # Ok::<(), tagwise_report::Error>(())
+//! ```
+
+mod card;
+mod chart;
+mod compare;
+mod contact_sheet;
+mod error;
+mod heat_map;
+mod markup;
+mod number;
+mod page;
+mod palette;
+pub mod plane;
+mod scale;
+mod scatter;
+mod sprite;
+mod table;
+mod verdict;
+
+pub use card::Card;
+pub use chart::{Axis, Chart, Reference, Series};
+pub use compare::compare;
+pub use contact_sheet::{ContactSheet, Example};
+pub use error::{Error, Result};
+pub use heat_map::{HeatMap, OffDiagonal};
+pub use number::{format_count, format_number, typeset_number};
+pub use page::{Geometry, Kind, Report, render, standalone_svg};
+pub use scale::Scale;
+pub use scatter::{Arm, Average, Cloud, Scatter};
+pub use table::{Better, Cell, Column, Table};
+pub use verdict::{CollapseMetric, Level, Verdict};

@@ -1,0 +1,211 @@
+//! Key figures.
+
+use std::fmt::Write;
+
+use serde::{Deserialize, Serialize};
+
+use crate::markup::{Escaped, Px};
+use crate::scale::{Fit, Range, Scale};
+use crate::table::{Better, Cell};
+use crate::verdict::{CollapseMetric, Level, Verdict};
+
+/// One key figure with its verdict and, where it was followed over time, a small curve.
+///
+/// ```
+/// use tagwise_report::{Card, CollapseMetric};
+///
+/// let card = Card::metric(CollapseMetric::Nc1, 0.0031).with_trend([2.4, 0.3, 0.02, 0.0031]);
+/// assert_eq!(card.label, "NC1");
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Card {
+    /// Name of the figure.
+    pub label: String,
+    /// The figure.
+    pub value: Cell,
+    /// Unit after the figure; may be empty.
+    #[serde(default)]
+    pub unit: String,
+    /// A few words below the figure; may be empty.
+    #[serde(default)]
+    pub note: String,
+    /// Which values are better, for comparisons.
+    #[serde(default)]
+    pub better: Better,
+    /// How far collapse has come.
+    #[serde(default)]
+    pub verdict: Option<Verdict>,
+    /// The figure over time, ending at its value.
+    #[serde(default)]
+    pub trend: Vec<Option<f64>>,
+}
+
+const WIDTH: f64 = 96.0;
+const HEIGHT: f64 = 26.0;
+/// Positive trends that span more than this ratio are drawn on a logarithmic axis.
+const LOG_FROM_RATIO: f64 = 20.0;
+
+impl Card {
+    /// A figure without an order.
+    pub fn new(label: impl Into<String>, value: impl Into<Cell>) -> Self {
+        Self {
+            label: label.into(),
+            value: value.into(),
+            ..Self::default()
+        }
+    }
+
+    /// A figure that is better when higher, such as a rate of success.
+    pub fn higher(label: impl Into<String>, value: impl Into<Cell>) -> Self {
+        Self {
+            better: Better::Higher,
+            ..Self::new(label, value)
+        }
+    }
+
+    /// A figure that is better when lower, such as an error rate.
+    pub fn lower(label: impl Into<String>, value: impl Into<Cell>) -> Self {
+        Self {
+            better: Better::Lower,
+            ..Self::new(label, value)
+        }
+    }
+
+    /// A collapse metric with its verdict.
+    pub fn metric(metric: CollapseMetric, value: f64) -> Self {
+        Self {
+            verdict: Some(metric.verdict(value)),
+            ..Self::lower(metric.name(), value)
+        }
+    }
+
+    /// The figure with a few words below.
+    pub fn with_note(mut self, note: impl Into<String>) -> Self {
+        self.note = note.into();
+        self
+    }
+
+    /// The figure with its course over time; NaN and infinite values count as missing.
+    pub fn with_trend(mut self, trend: impl IntoIterator<Item = f64>) -> Self {
+        self.trend = trend
+            .into_iter()
+            .map(|value| Some(value).filter(|value| value.is_finite()))
+            .collect();
+        self
+    }
+
+    pub(crate) fn html(&self) -> String {
+        let mut html = format!(
+            "<div class=\"card\"><dt>{}</dt><dd><span class=\"value\">{}</span>",
+            Escaped(&self.label),
+            Escaped(&self.value.typeset())
+        );
+        if !self.unit.is_empty() {
+            let _ = write!(html, " <span class=\"unit\">{}</span>", Escaped(&self.unit));
+        }
+        html.push_str(&self.trend_svg());
+        html.push_str("</dd>");
+        if let Some(verdict) = &self.verdict {
+            let _ = write!(
+                html,
+                "<dd class=\"verdict {}\"><b>{}</b> {}</dd>",
+                level_class(verdict.level),
+                verdict.level.word(),
+                Escaped(&verdict.sentence)
+            );
+        }
+        if !self.note.is_empty() {
+            let _ = write!(html, "<dd class=\"note\">{}</dd>", Escaped(&self.note));
+        }
+        html.push_str("</div>");
+        html
+    }
+
+    /// The course as a line without axes; empty below two values.
+    fn trend_svg(&self) -> String {
+        let present = || self.trend.iter().flatten().copied();
+        if present().count() < 2 {
+            return String::new();
+        }
+        let (low, high) = present().fold((f64::INFINITY, 0.0f64), |(low, high), value| {
+            (low.min(value), high.max(value))
+        });
+        let scale = if low > 0.0 && high / low > LOG_FROM_RATIO {
+            Scale::Log
+        } else {
+            Scale::Linear
+        };
+        let range = Range::new(scale, Fit::Data, present(), 3);
+        let step = (WIDTH - 6.0) / (self.trend.len() - 1) as f64;
+        let mut path = String::new();
+        let mut pen = 'M';
+        let mut end = (3.0, HEIGHT / 2.0);
+        for (at, value) in self.trend.iter().enumerate() {
+            let Some(place) = value.and_then(|value| range.place(value)) else {
+                pen = 'M';
+                continue;
+            };
+            end = (3.0 + at as f64 * step, 3.0 + (1.0 - place) * (HEIGHT - 6.0));
+            let _ = write!(path, "{pen}{},{}", Px(end.0), Px(end.1));
+            pen = 'L';
+        }
+        format!(
+            "<svg class=\"trend\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" aria-hidden=\"true\">\
+             <path d=\"{path}\" fill=\"none\" stroke=\"currentColor\" stroke-width=\"1.6\" stroke-linejoin=\"round\"/>\
+             <circle cx=\"{}\" cy=\"{}\" r=\"2.6\" fill=\"currentColor\"/></svg>",
+            Px(end.0),
+            Px(end.1)
+        )
+    }
+}
+
+fn level_class(level: Level) -> &'static str {
+    match level {
+        Level::Absent => "absent",
+        Level::Partial => "partial",
+        Level::Collapsed => "collapsed",
+        Level::Unknown => "unknown",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_metric_card_says_what_its_value_means() {
+        let html = Card::metric(CollapseMetric::Nc1, 0.0031).html();
+        insta::assert_snapshot!(html.replace("><", ">\n<"), @r#"
+        <div class="card">
+        <dt>NC1</dt>
+        <dd>
+        <span class="value">0.00310</span>
+        </dd>
+        <dd class="verdict collapsed">
+        <b>collapsed</b> Features of a class have gathered at its mean.</dd>
+        </div>
+        "#);
+    }
+
+    #[test]
+    fn trends_need_two_values() {
+        let card = Card::new("loss", 0.1);
+        assert!(!card.clone().with_trend([0.1]).html().contains("<svg"));
+        assert!(
+            !card
+                .clone()
+                .with_trend([f64::NAN, f64::NAN])
+                .html()
+                .contains("<svg")
+        );
+        let html = card.with_trend([1.0, f64::NAN, 0.5, 0.1]).html();
+        assert!(html.contains("<svg") && !html.contains("NaN"));
+    }
+
+    #[test]
+    fn words_are_escaped() {
+        let card = Card::new("<a>", "<b>").with_note("<i>");
+        let html = card.html();
+        assert!(!html.contains("<a>") && !html.contains("<b>") && !html.contains("<i>"));
+    }
+}

@@ -1,0 +1,728 @@
+//! Line charts: several series over epochs, steps or layers.
+
+use std::fmt::Write;
+
+use serde::{Deserialize, Serialize};
+
+use crate::markup::{Escaped, Px, shorten, text_width};
+use crate::number::{format_number, typeset_number};
+use crate::palette;
+use crate::scale::{Fit, Range, Scale};
+
+/// A line chart with each line named at its end.
+///
+/// ```
+/// use tagwise_report::{Axis, Chart, Series};
+///
+/// let mut chart = Chart::new("Within-class variability", Axis::linear("epoch"), Axis::log("NC1"));
+/// chart.series.push(Series::new("1 label", [(1.0, 2.4), (2.0, 0.31), (3.0, 0.02)]));
+/// let svg = chart.svg();
+/// assert!(svg.starts_with("<svg") && svg.contains("0.0200"));
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Chart {
+    /// What is shown, in a few words.
+    pub title: String,
+    /// What to see in it; may be empty.
+    #[serde(default)]
+    pub caption: String,
+    /// The horizontal axis.
+    pub x: Axis,
+    /// The vertical axis.
+    pub y: Axis,
+    /// The lines.
+    pub series: Vec<Series>,
+    /// Levels to compare with, drawn as dashed horizontal lines.
+    #[serde(default)]
+    pub references: Vec<Reference>,
+}
+
+/// One axis of a chart.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Axis {
+    /// Name and unit.
+    pub label: String,
+    /// Linear or logarithmic.
+    #[serde(default)]
+    pub scale: Scale,
+}
+
+/// One line of a chart.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Series {
+    /// The name at the end of the line.
+    pub name: String,
+    /// Points in the order they are joined; a missing value leaves a gap.
+    pub points: Vec<(f64, Option<f64>)>,
+}
+
+/// A level that lines are compared with, for example the value of the ideal geometry.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Reference {
+    /// What the level is.
+    pub name: String,
+    /// Where it is.
+    pub value: f64,
+}
+
+impl Axis {
+    /// A linear axis.
+    pub fn linear(label: impl Into<String>) -> Self {
+        Self {
+            label: label.into(),
+            scale: Scale::Linear,
+        }
+    }
+
+    /// A logarithmic axis.
+    pub fn log(label: impl Into<String>) -> Self {
+        Self {
+            label: label.into(),
+            scale: Scale::Log,
+        }
+    }
+}
+
+impl Series {
+    /// A line through these points; NaN and infinite values become gaps.
+    pub fn new(name: impl Into<String>, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
+        Self {
+            name: name.into(),
+            points: points
+                .into_iter()
+                .map(|(x, y)| (x, y.is_finite().then_some(y)))
+                .collect(),
+        }
+    }
+
+    /// The points that have a value.
+    fn present(&self) -> impl DoubleEndedIterator<Item = (f64, f64)> + Clone + '_ {
+        self.points
+            .iter()
+            .filter(|(x, _)| x.is_finite())
+            .filter_map(|&(x, y)| y.filter(|y| y.is_finite()).map(|y| (x, y)))
+    }
+}
+
+const WIDTH: f64 = 560.0;
+const HEIGHT: f64 = 320.0;
+const FONT: f64 = 12.0;
+const TOP: f64 = 34.0;
+const BOTTOM: f64 = 38.0;
+/// The least distance between the base lines of two labels.
+const LABEL_STEP: f64 = 15.0;
+const MAX_NAME_CHARS: usize = 24;
+/// Lines with no more points than this show each point.
+const MAX_MARKED_POINTS: usize = 25;
+/// Lines with more points than this are thinned to the extremes of each pixel column.
+const MAX_DRAWN_POINTS: usize = 1200;
+
+/// Where the plot area lies and what it shows.
+struct Frame {
+    left: f64,
+    right: f64,
+    x: Range,
+    y: Range,
+}
+
+impl Chart {
+    /// An empty chart with these axes.
+    pub fn new(title: impl Into<String>, x: Axis, y: Axis) -> Self {
+        Self {
+            title: title.into(),
+            x,
+            y,
+            ..Self::default()
+        }
+    }
+
+    /// The chart as an `<svg>` element that needs no style sheet.
+    pub fn svg(&self) -> String {
+        let frame = self.frame();
+        let mut out = format!(
+            "<svg class=\"chart\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\" \
+             font-family=\"system-ui,sans-serif\" font-size=\"{FONT}\" fill=\"{}\">",
+            Escaped(&self.summary()),
+            palette::role("ink"),
+        );
+        self.draw_axes(&mut out, &frame);
+        self.draw_references(&mut out, &frame);
+        let drawn = self.draw_series(&mut out, &frame);
+        if drawn == 0 {
+            let _ = write!(
+                out,
+                "<text x=\"{}\" y=\"{}\" text-anchor=\"middle\" class=\"soft\">no values</text>",
+                Px((frame.left + frame.right) / 2.0),
+                Px((TOP + HEIGHT - BOTTOM) / 2.0),
+            );
+        }
+        self.draw_end_labels(&mut out, &frame);
+        out.push_str("</svg>");
+        out
+    }
+
+    /// The chart in words, for readers who cannot see it.
+    pub fn summary(&self) -> String {
+        let mut text = format!("{}: {} over {}.", self.title, self.y.label, self.x.label);
+        for series in &self.series {
+            let mut present = series.present();
+            let _ = match (present.next(), present.next_back()) {
+                (Some((_, first)), Some((_, last))) => write!(
+                    text,
+                    " {} from {} to {}.",
+                    series.name,
+                    typeset_number(first),
+                    typeset_number(last)
+                ),
+                (Some((_, only)), None) => {
+                    write!(text, " {} is {}.", series.name, typeset_number(only))
+                }
+                _ => write!(text, " {} has no values.", series.name),
+            };
+        }
+        text
+    }
+
+    fn frame(&self) -> Frame {
+        let values = self.series.iter().flat_map(Series::present);
+        let levels = self.references.iter().map(|reference| reference.value);
+        let y = Range::new(
+            self.y.scale,
+            Fit::Ticks,
+            values.clone().map(|(_, y)| y).chain(levels),
+            6,
+        );
+        let x = Range::new(self.x.scale, Fit::Data, values.map(|(x, _)| x), 8);
+        let widest = |labels: &mut dyn Iterator<Item = f64>| labels.fold(0.0, f64::max);
+        let ticks = widest(&mut y.ticks.iter().map(|tick| text_width(&tick.label, FONT)));
+        let names = widest(
+            &mut self
+                .end_labels(&y)
+                .iter()
+                .map(|label| text_width(&label.text(), FONT)),
+        );
+        Frame {
+            left: 10.0 + ticks.max(24.0),
+            right: WIDTH - 14.0 - names.max(8.0),
+            x,
+            y,
+        }
+    }
+
+    fn draw_axes(&self, out: &mut String, frame: &Frame) {
+        let (grid, axis, soft) = (
+            palette::role("grid"),
+            palette::role("axis"),
+            palette::role("soft"),
+        );
+        let log = match self.y.scale {
+            Scale::Linear => "",
+            Scale::Log => " (log scale)",
+        };
+        let _ = write!(
+            out,
+            "<text x=\"0\" y=\"13\" class=\"soft\" fill=\"{soft}\">{}{log}</text>",
+            Escaped(&self.y.label)
+        );
+        let _ = write!(out, "<g class=\"grid\" stroke=\"{grid}\" fill=\"none\">");
+        for tick in &frame.y.ticks {
+            if let Some(y) = frame.y_px(tick.value) {
+                let _ = write!(
+                    out,
+                    "<path d=\"M{},{}H{}\"/>",
+                    Px(frame.left),
+                    Px(y),
+                    Px(frame.right)
+                );
+            }
+        }
+        let base = HEIGHT - BOTTOM;
+        let _ = write!(
+            out,
+            "</g><path class=\"axis\" stroke=\"{axis}\" d=\"M{},{}H{}",
+            Px(frame.left),
+            Px(base),
+            Px(frame.right)
+        );
+        for tick in &frame.x.ticks {
+            if let Some(x) = frame.x_px(tick.value) {
+                let _ = write!(out, "M{},{}v4", Px(x), Px(base));
+            }
+        }
+        let _ = write!(out, "\"/><g class=\"soft\" fill=\"{soft}\">");
+        for tick in &frame.y.ticks {
+            if let Some(y) = frame.y_px(tick.value) {
+                let _ = write!(
+                    out,
+                    "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>",
+                    Px(frame.left - 7.0),
+                    Px(y + 4.0),
+                    Escaped(&tick.label)
+                );
+            }
+        }
+        for tick in &frame.x.ticks {
+            if let Some(x) = frame.x_px(tick.value) {
+                let _ = write!(
+                    out,
+                    "<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
+                    Px(x),
+                    Px(base + 18.0),
+                    Escaped(&tick.label)
+                );
+            }
+        }
+        let _ = write!(
+            out,
+            "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text></g>",
+            Px(frame.right),
+            Px(HEIGHT - 3.0),
+            Escaped(&self.x.label)
+        );
+    }
+
+    fn draw_references(&self, out: &mut String, frame: &Frame) {
+        let soft = palette::role("soft");
+        for reference in &self.references {
+            if let Some(y) = frame.y_px(reference.value) {
+                let _ = write!(
+                    out,
+                    "<path class=\"level\" stroke=\"{soft}\" stroke-dasharray=\"2 4\" d=\"M{},{}H{}\"/>",
+                    Px(frame.left),
+                    Px(y),
+                    Px(frame.right)
+                );
+            }
+        }
+    }
+
+    /// Draws the lines and returns how many points had a place.
+    fn draw_series(&self, out: &mut String, frame: &Frame) -> usize {
+        let mut drawn = 0;
+        for (position, series) in self.series.iter().enumerate() {
+            let line = Line::trace(series, frame);
+            drawn += line.points.len() + line.below.len();
+            line.draw(out, position, series);
+        }
+        drawn
+    }
+
+    fn end_labels(&self, y: &Range) -> Vec<EndLabel> {
+        let plot_height = HEIGHT - BOTTOM - TOP;
+        let place = |value: f64| {
+            let place = y.place(value).unwrap_or(0.0);
+            TOP + (1.0 - place) * plot_height
+        };
+        let lines = self
+            .series
+            .iter()
+            .enumerate()
+            .filter_map(|(position, series)| {
+                let (_, value) = series.present().next_back()?;
+                Some(EndLabel {
+                    y: place(value),
+                    name: shorten(&series.name, MAX_NAME_CHARS),
+                    full_name: series.name.clone(),
+                    value: Some(value),
+                    position: Some(position),
+                })
+            });
+        let levels = self
+            .references
+            .iter()
+            .filter(|reference| y.place(reference.value).is_some())
+            .map(|reference| EndLabel {
+                y: place(reference.value),
+                name: shorten(&reference.name, MAX_NAME_CHARS),
+                full_name: reference.name.clone(),
+                value: None,
+                position: None,
+            });
+        let mut labels: Vec<EndLabel> = lines.chain(levels).collect();
+        labels.sort_by(|a, b| a.y.total_cmp(&b.y));
+        let mut heights: Vec<f64> = labels.iter().map(|label| label.y).collect();
+        spread(&mut heights, LABEL_STEP, TOP, HEIGHT - BOTTOM);
+        for (label, height) in labels.iter_mut().zip(heights) {
+            label.y = height;
+        }
+        labels
+    }
+
+    fn draw_end_labels(&self, out: &mut String, frame: &Frame) {
+        for label in self.end_labels(&frame.y) {
+            let (class, colour) = match label.position {
+                Some(position) => (
+                    format!("f{}", position % palette::SERIES.len() + 1),
+                    palette::series(position).light,
+                ),
+                None => ("soft".into(), palette::role("soft")),
+            };
+            let _ = write!(
+                out,
+                "<text x=\"{}\" y=\"{}\" class=\"{class}\" fill=\"{colour}\">",
+                Px(frame.right + 9.0),
+                Px(label.y + 4.0),
+            );
+            if label.name != label.full_name {
+                let _ = write!(out, "<title>{}</title>", Escaped(&label.full_name));
+            }
+            if label.name.is_empty() {
+                out.push_str("<tspan font-weight=\"600\">");
+            } else {
+                let _ = write!(out, "{} <tspan font-weight=\"600\">", Escaped(&label.name));
+            }
+            let value = label.value.map(typeset_number).unwrap_or_default();
+            let _ = write!(out, "{value}</tspan></text>");
+        }
+    }
+}
+
+impl Frame {
+    fn x_px(&self, value: f64) -> Option<f64> {
+        let place = self.x.place(value)?;
+        Some(self.left + place * (self.right - self.left))
+    }
+
+    fn y_px(&self, value: f64) -> Option<f64> {
+        let place = self.y.place(value)?;
+        Some(TOP + (1.0 - place) * (HEIGHT - BOTTOM - TOP))
+    }
+}
+
+/// Name and last value beside the end of a line.
+struct EndLabel {
+    y: f64,
+    name: String,
+    full_name: String,
+    value: Option<f64>,
+    position: Option<usize>,
+}
+
+impl EndLabel {
+    fn text(&self) -> String {
+        let value = self.value.map(typeset_number).unwrap_or_default();
+        format!("{} {value}", self.name)
+    }
+}
+
+/// A series on its way to pixels.
+struct Line {
+    /// Pixel position, the values there, and whether the pen was lifted before.
+    points: Vec<LinePoint>,
+    /// Horizontal positions of values at or below zero on a logarithmic axis.
+    below: Vec<f64>,
+}
+
+struct LinePoint {
+    x_px: f64,
+    y_px: f64,
+    x: f64,
+    y: f64,
+    starts: bool,
+}
+
+impl Line {
+    fn trace(series: &Series, frame: &Frame) -> Self {
+        let mut line = Self {
+            points: Vec::with_capacity(series.points.len()),
+            below: Vec::new(),
+        };
+        let mut starts = true;
+        for &(x, y) in &series.points {
+            let (Some(x_px), Some(y)) = (frame.x_px(x), y.filter(|y| y.is_finite())) else {
+                starts = true;
+                continue;
+            };
+            match frame.y_px(y) {
+                Some(y_px) => {
+                    line.points.push(LinePoint {
+                        x_px,
+                        y_px,
+                        x,
+                        y,
+                        starts,
+                    });
+                    starts = false;
+                }
+                None => {
+                    line.below.push(x_px);
+                    starts = true;
+                }
+            }
+        }
+        if line.points.len() > MAX_DRAWN_POINTS {
+            line.thin_out();
+        }
+        line
+    }
+
+    /// Keeps the first, lowest, highest and last point of each pixel column: the picture stays the
+    /// same, whatever the number of steps.
+    fn thin_out(&mut self) {
+        let columns = self
+            .points
+            .chunk_by(|a, b| !b.starts && a.x_px.round() == b.x_px.round());
+        let mut keep = Vec::new();
+        let mut start = 0;
+        for column in columns {
+            let by_height = |a: &usize, b: &usize| column[*a].y_px.total_cmp(&column[*b].y_px);
+            let highest = (0..column.len()).min_by(by_height).unwrap_or(0);
+            let lowest = (0..column.len()).max_by(by_height).unwrap_or(0);
+            let mut kept = [0, highest, lowest, column.len() - 1];
+            kept.sort_unstable();
+            keep.extend(kept.map(|offset| start + offset));
+            start += column.len();
+        }
+        keep.dedup();
+        let mut keep = keep.into_iter().peekable();
+        let mut index = 0;
+        self.points.retain(|_| {
+            let wanted = keep.next_if_eq(&index).is_some();
+            index += 1;
+            wanted
+        });
+    }
+
+    fn draw(&self, out: &mut String, position: usize, series: &Series) {
+        let colour = palette::series(position).light;
+        let number = position % palette::SERIES.len() + 1;
+        let dash = if position < palette::SERIES.len() {
+            ""
+        } else {
+            " stroke-dasharray=\"6 3\""
+        };
+        let _ = write!(
+            out,
+            "<g class=\"series\" data-name=\"{}\" data-x=\"",
+            Escaped(&series.name)
+        );
+        for (at, point) in self.points.iter().enumerate() {
+            let space = if at > 0 { " " } else { "" };
+            let _ = write!(out, "{space}{}", point.x);
+        }
+        out.push_str("\" data-y=\"");
+        for (at, point) in self.points.iter().enumerate() {
+            let space = if at > 0 { " " } else { "" };
+            let _ = write!(out, "{space}{}", format_number(point.y));
+        }
+        let _ = write!(
+            out,
+            "\"><path class=\"s{number}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\" \
+             stroke-linejoin=\"round\" stroke-linecap=\"round\"{dash} d=\""
+        );
+        for point in &self.points {
+            let pen = if point.starts { 'M' } else { 'L' };
+            let _ = write!(out, "{pen}{},{}", Px(point.x_px), Px(point.y_px));
+        }
+        out.push_str("\"/>");
+        for (at, point) in self.points.iter().enumerate() {
+            let last = at + 1 == self.points.len();
+            let alone = point.starts && self.points.get(at + 1).is_none_or(|next| next.starts);
+            if last || alone || self.points.len() <= MAX_MARKED_POINTS {
+                let _ = write!(
+                    out,
+                    "<circle class=\"f{number}\" fill=\"{colour}\" cx=\"{}\" cy=\"{}\" r=\"{}\"/>",
+                    Px(point.x_px),
+                    Px(point.y_px),
+                    if last || alone { "3.5" } else { "2.5" }
+                );
+            }
+        }
+        for &x in &self.below {
+            let _ = write!(
+                out,
+                "<path class=\"f{number}\" fill=\"{colour}\" d=\"M{},{}h8l-4,6z\"/>",
+                Px(x - 4.0),
+                Px(HEIGHT - BOTTOM - 7.0)
+            );
+        }
+        out.push_str("</g>");
+    }
+}
+
+/// Moves sorted heights apart until neighbours are `step` away from each other, staying between
+/// `top` and `bottom` where there is room.
+fn spread(heights: &mut [f64], step: f64, top: f64, bottom: f64) {
+    let room = (bottom - top) / heights.len().max(1) as f64;
+    let step = step.min(room.max(8.0));
+    // each cluster of touching labels is centred on the mean of its wishes
+    let mut clusters: Vec<(f64, usize)> = Vec::new(); // (sum of wishes for the first label, size)
+    for &height in heights.iter() {
+        clusters.push((height, 1));
+        while let [.., (above, above_len), (below, below_len)] = clusters[..] {
+            let above_end = above / above_len as f64 + (above_len - 1) as f64 * step;
+            if below / below_len as f64 >= above_end + step {
+                break;
+            }
+            clusters.pop();
+            clusters.pop();
+            let shifted = below - (above_len * below_len) as f64 * step;
+            clusters.push((above + shifted, above_len + below_len));
+        }
+    }
+    let mut slots = heights.iter_mut();
+    for (sum, len) in clusters {
+        let last = (bottom - (len - 1) as f64 * step).max(top);
+        let first = (sum / len as f64).clamp(top, last);
+        for position in 0..len {
+            if let Some(slot) = slots.next() {
+                *slot = first + position as f64 * step;
+            }
+        }
+    }
+    // clamping at one edge may have pushed clusters into each other
+    for position in 1..heights.len() {
+        heights[position] = heights[position].max(heights[position - 1] + step);
+    }
+    for position in (1..heights.len()).rev() {
+        let limit = if position + 1 == heights.len() {
+            bottom
+        } else {
+            heights[position + 1] - step
+        };
+        heights[position] = heights[position].min(limit);
+        heights[position - 1] = heights[position - 1].min(heights[position] - step);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn chart(scale: Scale, series: Vec<Series>) -> Chart {
+        Chart {
+            title: "NC1".into(),
+            x: Axis::linear("epoch"),
+            y: Axis {
+                label: "NC1".into(),
+                scale,
+            },
+            series,
+            ..Chart::default()
+        }
+    }
+
+    /// Number of line segments and move commands in the first path of the first series.
+    fn pen_moves(svg: &str) -> (usize, usize) {
+        let series = svg.split("class=\"series\"").nth(1).unwrap();
+        let path = series.split(" d=\"").nth(1).unwrap();
+        let path = path.split('"').next().unwrap();
+        (path.matches('M').count(), path.matches('L').count())
+    }
+
+    #[test]
+    fn a_small_chart_looks_like_this() {
+        let chart = chart(
+            Scale::Log,
+            vec![Series::new("train", [(1.0, 1.0), (2.0, 0.1), (3.0, 0.01)])],
+        );
+        insta::assert_snapshot!(chart.svg().replace("><", ">\n<"), @r##"
+        <svg class="chart" viewBox="0 0 560 320" role="img" aria-label="NC1: NC1 over epoch. train from 1.000 to 0.0100." font-family="system-ui,sans-serif" font-size="12" fill="#1b1f27">
+        <text x="0" y="13" class="soft" fill="#565d6b">NC1 (log scale)</text>
+        <g class="grid" stroke="#e4e7ec" fill="none">
+        <path d="M34.6,272.8H475"/>
+        <path d="M34.6,158H475"/>
+        <path d="M34.6,43.2H475"/>
+        </g>
+        <path class="axis" stroke="#9aa1ae" d="M34.6,282H475M34.6,282v4M254.8,282v4M475,282v4"/>
+        <g class="soft" fill="#565d6b">
+        <text x="27.6" y="276.8" text-anchor="end">0.01</text>
+        <text x="27.6" y="162" text-anchor="end">0.1</text>
+        <text x="27.6" y="47.2" text-anchor="end">1</text>
+        <text x="34.6" y="300" text-anchor="middle">1</text>
+        <text x="254.8" y="300" text-anchor="middle">2</text>
+        <text x="475" y="300" text-anchor="middle">3</text>
+        <text x="475" y="317" text-anchor="end">epoch</text>
+        </g>
+        <g class="series" data-name="train" data-x="1 2 3" data-y="1.000 0.1000 0.0100">
+        <path class="s1" fill="none" stroke="#0b62a8" stroke-width="2" stroke-linejoin="round" stroke-linecap="round" d="M34.6,43.2L254.8,158L475,272.8"/>
+        <circle class="f1" fill="#0b62a8" cx="34.6" cy="43.2" r="2.5"/>
+        <circle class="f1" fill="#0b62a8" cx="254.8" cy="158" r="2.5"/>
+        <circle class="f1" fill="#0b62a8" cx="475" cy="272.8" r="3.5"/>
+        </g>
+        <text x="484" y="276.8" class="f1" fill="#0b62a8">train <tspan font-weight="600">0.0100</tspan>
+        </text>
+        </svg>
+        "##);
+    }
+
+    #[test]
+    fn missing_values_lift_the_pen() {
+        let series = Series::new(
+            "train",
+            [
+                (1.0, 1.0),
+                (2.0, 2.0),
+                (3.0, f64::NAN),
+                (4.0, 1.5),
+                (5.0, 1.0),
+            ],
+        );
+        assert_eq!(pen_moves(&chart(Scale::Linear, vec![series]).svg()), (2, 2));
+    }
+
+    #[test]
+    fn zeros_on_a_logarithmic_axis_are_marked_at_the_edge() {
+        let series = Series::new("train", [(1.0, 1.0), (2.0, 0.0), (3.0, 0.1)]);
+        let svg = chart(Scale::Log, vec![series]).svg();
+        assert_eq!(pen_moves(&svg), (2, 0));
+        assert_eq!(svg.matches("l-4,6z").count(), 1);
+    }
+
+    #[test]
+    fn charts_without_values_say_so() {
+        for series in [vec![], vec![Series::new("train", [(1.0, f64::NAN)])]] {
+            for scale in [Scale::Linear, Scale::Log] {
+                let svg = chart(scale, series.clone()).svg();
+                assert!(svg.contains("no values") && !svg.contains("NaN"), "{svg}");
+            }
+        }
+    }
+
+    #[test]
+    fn one_point_is_a_dot() {
+        let svg = chart(Scale::Log, vec![Series::new("train", [(1.0, 0.5)])]).svg();
+        assert_eq!(svg.matches("<circle").count(), 1);
+        assert!(!svg.contains("NaN") && !svg.contains("no values"));
+    }
+
+    #[test]
+    fn names_are_escaped() {
+        let svg = chart(Scale::Linear, vec![Series::new("<b>&", [(0.0, 1.0)])]).svg();
+        assert!(!svg.contains("<b>") && svg.contains("&lt;b&gt;&amp;"));
+    }
+
+    #[test]
+    fn long_series_are_thinned_but_keep_their_extremes() {
+        let points = (0..100_000).map(|step| {
+            let spike = if step == 54_321 { 9.0 } else { 0.0 };
+            (f64::from(step), 1.0 + spike)
+        });
+        let svg = chart(Scale::Linear, vec![Series::new("loss", points)]).svg();
+        assert!(svg.len() < 60_000, "{}", svg.len());
+        assert!(svg.contains(" 10.00 "));
+    }
+
+    proptest! {
+        #[test]
+        fn spread_labels_keep_their_order_and_distance(mut heights in prop::collection::vec(0.0f64..250.0, 0..10)) {
+            heights.sort_by(f64::total_cmp);
+            spread(&mut heights, LABEL_STEP, 0.0, 250.0);
+            for pair in heights.windows(2) {
+                prop_assert!(pair[1] - pair[0] >= LABEL_STEP - 1e-9);
+            }
+            for height in heights {
+                prop_assert!((-1e-9..=250.0 + 1e-9).contains(&height));
+            }
+        }
+
+        #[test]
+        fn labels_with_room_stay_where_they_are(first in 0.0f64..100.0, gap in LABEL_STEP..100.0) {
+            let mut heights = [first, first + gap];
+            spread(&mut heights, LABEL_STEP, 0.0, 250.0);
+            prop_assert!((heights[0] - first).abs() < 1e-9 && (heights[1] - first - gap).abs() < 1e-9);
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! Several runs on one page.
+
+use std::collections::BTreeSet;
+
+use crate::chart::{Chart, Series};
+use crate::page::{Kind, Report};
+use crate::table::{Cell, Column, Table};
+use crate::{Error, Result};
+
+/// One report that lays several over each other: a table of their key figures with the best
+/// emphasised, every curve that at least one of them has with one line per run, and the settings
+/// in which they differ.
+///
+/// ```
+/// use tagwise_report::{Card, Report, compare};
+///
+/// let run = |title: &str, f1: f64| Report {
+///     title: title.into(),
+///     cards: vec![Card::higher("F1", f1)],
+///     ..Report::default()
+/// };
+/// let both = compare(&[run("learned", 0.97), run("fixed ETF", 0.98)])?;
+/// assert_eq!(both.tables[0].rows[1], ["fixed ETF".into(), 0.98.into()]);
+/// # Ok::<(), tagwise_report::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::NothingToCompare`] for an empty slice.
+pub fn compare(reports: &[Report]) -> Result<Report> {
+    if reports.is_empty() {
+        return Err(Error::NothingToCompare);
+    }
+    let names = distinct_names(reports);
+    let mut tables = vec![key_figures(reports, &names)];
+    let differences = differences(reports, &names);
+    if differences.columns.len() > 1 {
+        tables.push(differences);
+    }
+    Ok(Report {
+        kind: Kind::Comparison,
+        title: match &names[..] {
+            [] | [_] => names.concat(),
+            [first, second] => format!("{first} and {second}"),
+            [first, .., last] => format!("{first} to {last}"),
+        },
+        subtitle: format!("{} runs", reports.len()),
+        tables,
+        curves: curves(reports, &names),
+        configuration: shared_settings(reports),
+        provenance: reports[0].provenance.clone(),
+        ..Report::default()
+    })
+}
+
+/// Titles of the runs, numbered where two are equal.
+fn distinct_names(reports: &[Report]) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    reports
+        .iter()
+        .map(|report| {
+            let mut name = report.title.clone();
+            let mut number = 2;
+            while !seen.insert(name.clone()) {
+                name = format!("{} ({number})", report.title);
+                number += 1;
+            }
+            name
+        })
+        .collect()
+}
+
+/// One row per run, one column per key figure in the order of first appearance.
+fn key_figures(reports: &[Report], names: &[String]) -> Table {
+    let mut columns = vec![Column::new("run")];
+    for card in reports.iter().flat_map(|report| &report.cards) {
+        if columns
+            .iter()
+            .skip(1)
+            .all(|column| column.name != card.label)
+        {
+            columns.push(Column {
+                name: card.label.clone(),
+                better: card.better,
+            });
+        }
+    }
+    let mut table = Table::new("Key figures", columns);
+    for (report, name) in reports.iter().zip(names) {
+        let figures: Vec<Cell> = table.columns[1..]
+            .iter()
+            .map(|column| {
+                let card = report.cards.iter().find(|card| card.label == column.name);
+                card.map(|card| card.value.clone()).unwrap_or_default()
+            })
+            .collect();
+        table.push(std::iter::once(Cell::from(name.as_str())).chain(figures));
+    }
+    table
+}
+
+/// Settings that are not the same in every run, one column each.
+fn differences(reports: &[Report], names: &[String]) -> Table {
+    let keys: Vec<&str> = setting_names(reports)
+        .into_iter()
+        .filter(|key| {
+            let first = setting(&reports[0], key);
+            reports.iter().any(|report| setting(report, key) != first)
+        })
+        .collect();
+    let columns = std::iter::once("run").chain(keys.iter().copied());
+    let mut table = Table::new("Settings that differ", columns.map(Column::new));
+    for (report, name) in reports.iter().zip(names) {
+        let values = keys.iter().map(|key| setting(report, key).into());
+        table.push(std::iter::once(Cell::from(name.as_str())).chain(values));
+    }
+    table
+}
+
+fn shared_settings(reports: &[Report]) -> Vec<(String, String)> {
+    reports[0]
+        .configuration
+        .iter()
+        .filter(|(key, value)| {
+            reports
+                .iter()
+                .all(|report| setting(report, key) == Some(value))
+        })
+        .cloned()
+        .collect()
+}
+
+/// Every setting of any run in the order of first appearance.
+fn setting_names(reports: &[Report]) -> Vec<&str> {
+    let mut names = Vec::new();
+    let mut seen = BTreeSet::new();
+    for (key, _) in reports.iter().flat_map(|report| &report.configuration) {
+        if seen.insert(key.as_str()) {
+            names.push(key.as_str());
+        }
+    }
+    names
+}
+
+fn setting<'a>(report: &'a Report, key: &str) -> Option<&'a str> {
+    let found = report.configuration.iter().find(|(name, _)| name == key);
+    found.map(|(_, value)| value.as_str())
+}
+
+/// One chart for each line of each chart of the runs, with the runs as its lines.
+fn curves(reports: &[Report], names: &[String]) -> Vec<Chart> {
+    let mut merged: Vec<Chart> = Vec::new();
+    for (report, run) in reports.iter().zip(names) {
+        for chart in &report.curves {
+            for series in &chart.series {
+                let title = if chart.series.len() == 1 {
+                    chart.title.clone()
+                } else {
+                    format!("{}: {}", chart.title, series.name)
+                };
+                let line = Series {
+                    name: run.clone(),
+                    points: series.points.clone(),
+                };
+                match merged.iter_mut().find(|other| other.title == title) {
+                    Some(other) => other.series.push(line),
+                    None => merged.push(Chart {
+                        title,
+                        series: vec![line],
+                        ..chart.clone()
+                    }),
+                }
+            }
+        }
+    }
+    // the same run keeps its colour in every chart
+    for chart in &mut merged {
+        chart.series = names
+            .iter()
+            .map(|run| {
+                let line = chart.series.iter().find(|line| line.name == *run);
+                line.cloned().unwrap_or_else(|| Series {
+                    name: run.clone(),
+                    points: Vec::new(),
+                })
+            })
+            .collect();
+    }
+    merged
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chart::Axis;
+    use crate::{Card, render};
+
+    fn run(title: &str, classifier: &str, last: f64) -> Report {
+        let mut chart = Chart::new("NC1", Axis::linear("epoch"), Axis::log("NC1"));
+        chart.series = vec![
+            Series::new("1 label", [(1.0, 1.0), (2.0, last)]),
+            Series::new("2 labels", [(1.0, 2.0), (2.0, 2.0 * last)]),
+        ];
+        Report {
+            title: title.into(),
+            cards: vec![Card::lower("NC1", last)],
+            curves: vec![chart],
+            configuration: vec![
+                ("seed".into(), "0".into()),
+                ("classifier".into(), classifier.into()),
+            ],
+            ..Report::default()
+        }
+    }
+
+    #[test]
+    fn lines_of_the_same_name_share_a_chart() {
+        let both = compare(&[run("a", "learned", 0.1), run("b", "fixed-etf", 0.2)]).unwrap();
+        let titles: Vec<&str> = both
+            .curves
+            .iter()
+            .map(|chart| chart.title.as_str())
+            .collect();
+        assert_eq!(titles, ["NC1: 1 label", "NC1: 2 labels"]);
+        for chart in &both.curves {
+            let runs: Vec<&str> = chart.series.iter().map(|line| line.name.as_str()).collect();
+            assert_eq!(runs, ["a", "b"]);
+        }
+        assert!(render(&both).is_ok());
+    }
+
+    #[test]
+    fn settings_are_split_into_different_and_shared() {
+        let both = compare(&[run("a", "learned", 0.1), run("b", "fixed-etf", 0.2)]).unwrap();
+        insta::assert_snapshot!(both.tables[1].to_text(60), @r"
+        Settings that differ
+        run  classifier
+        ───────────────
+        a    learned
+        b    fixed-etf
+        ");
+        assert_eq!(both.configuration, [("seed".into(), "0".into())]);
+    }
+
+    #[test]
+    fn runs_of_the_same_name_are_numbered_and_a_missing_figure_is_missing() {
+        let mut second = run("a", "learned", 0.2);
+        second.cards.clear();
+        second.curves.clear();
+        let both = compare(&[run("a", "learned", 0.1), second]).unwrap();
+        insta::assert_snapshot!(both.tables[0].to_text(60), @r"
+        Key figures
+        run       NC1
+        ─────────────
+        a      0.1000
+        a (2)       –
+        ");
+        assert_eq!(both.tables.len(), 1);
+        assert!(both.curves[0].svg().contains("data-name=\"a (2)\""));
+    }
+
+    #[test]
+    fn nothing_to_compare_is_an_error() {
+        assert!(matches!(compare(&[]), Err(Error::NothingToCompare)));
+    }
+}

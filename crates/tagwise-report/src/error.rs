@@ -1,0 +1,79 @@
+/// What can go wrong when a report is drawn.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A matrix to be drawn is not K×K for the K names given.
+    #[error("heat map {title:?}: expected {expected} values in {place}, found {found}")]
+    HeatMapShape {
+        /// Title of the heat map.
+        title: String,
+        /// The number of names K.
+        expected: usize,
+        /// "rows" or the row at fault.
+        place: String,
+        /// The number found.
+        found: usize,
+    },
+
+    /// A row of a table does not have one cell for each column.
+    #[error("table {title:?}: expected {expected} cells in row {row}, found {found}")]
+    TableShape {
+        /// Title of the table.
+        title: String,
+        /// Number of columns.
+        expected: usize,
+        /// Row at fault, from 0.
+        row: usize,
+        /// The number found.
+        found: usize,
+    },
+
+    /// The pixels of a contact sheet do not fit its examples.
+    #[error(
+        "contact sheet: expected {expected} bytes for {num_examples} images of {height}×{width}×{channels}, found {found}"
+    )]
+    PixelCount {
+        /// num_examples · height · width · channels.
+        expected: usize,
+        /// Number of examples.
+        num_examples: usize,
+        /// Rows of one image.
+        height: usize,
+        /// Columns of one image.
+        width: usize,
+        /// Channels of one image.
+        channels: usize,
+        /// The number of bytes found.
+        found: usize,
+    },
+
+    /// Only grey and colour images can be shown.
+    #[error("contact sheet: expected images of 1 or 3 channels, found {0}")]
+    Channels(usize),
+
+    /// The image encoder refused the sprite.
+    #[error("contact sheet: {0}")]
+    Png(#[from] png::EncodingError),
+
+    /// Two inputs that belong together differ in size.
+    #[error("expected {expected} {what}, found {found}")]
+    SizeMismatch {
+        /// What is counted.
+        what: &'static str,
+        /// The size that the other input asks for.
+        expected: usize,
+        /// The size found.
+        found: usize,
+    },
+
+    /// The class means do not span a plane.
+    #[error("{0}")]
+    NoPlane(String),
+
+    /// A comparison needs at least one report.
+    #[error("expected at least one run to compare, found none")]
+    NothingToCompare,
+}
+
+/// [`std::result::Result`] with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
