@@ -165,9 +165,9 @@ pub fn render(report: &Report) -> Result<String> {
             "<section aria-labelledby=\"{id}\"><h2 id=\"{id}\">{heading}</h2>{body}</section>"
         );
     }
-    let _ = write!(
+    let _ = writeln!(
         html,
-        "</main><footer>{}</footer><script>{SCRIPT}</script></body></html>\n",
+        "</main><footer>{}</footer><script>{SCRIPT}</script></body></html>",
         Escaped(&report.provenance)
     );
     Ok(html)

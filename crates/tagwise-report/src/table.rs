@@ -351,7 +351,7 @@ impl Table {
         let class = self.class(position);
         let text = cell.typeset();
         let mut content = Escaped(&text).to_string();
-        if cell.value().is_some() && class != "" {
+        if cell.value().is_some() && !class.is_empty() {
             content.push_str(&self.invisible_tail(position, &cell.plain()));
         }
         if best.is_some() && cell.value() == best {
