@@ -56,6 +56,17 @@ pub enum Error {
         source: std::io::Error,
     },
 
+    /// No mirror gave a file.
+    #[error("{file} could not be fetched: {reasons}{kept}")]
+    Fetch {
+        /// Name of the file.
+        file: String,
+        /// What each mirror did.
+        reasons: String,
+        /// What is left for the next try, as an end of the sentence; empty for nothing.
+        kept: String,
+    },
+
     /// A label is not one of the classes, or another fact about targets.
     #[error(transparent)]
     Targets(#[from] tagwise::Error),

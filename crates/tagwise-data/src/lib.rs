@@ -16,15 +16,19 @@
 //! # Ok::<(), tagwise_data::Error>(())
 //! ```
 
+mod cache;
 pub mod compose;
 pub mod digits;
 mod error;
+#[cfg(feature = "fetch")]
+pub mod fetch;
 mod images;
 pub mod read;
 mod source;
 mod sources;
 mod stored;
 
+pub use cache::data_folder;
 pub use compose::{ComposeSpec, ComposedImages, LabelSetCount, Placement};
 pub use error::{Error, Result};
 pub use images::{ImageShape, LabelledImages};
