@@ -40,6 +40,9 @@ pub struct Card {
     pub trend: Vec<Option<f64>>,
 }
 
+/// Label of [`Card::trainable_parameters`].
+pub(crate) const TRAINABLE_PARAMETERS: &str = "Trainable parameters";
+
 const WIDTH: f64 = 96.0;
 const HEIGHT: f64 = 26.0;
 /// Positive trends that span more than this ratio are drawn on a logarithmic axis.
@@ -77,6 +80,11 @@ impl Card {
             verdict: Some(metric.verdict(value)),
             ..Self::lower(metric.name(), value)
         }
+    }
+
+    /// The number of trainable parameters, from which comparisons tell the saving.
+    pub fn trainable_parameters(count: u64) -> Self {
+        Self::new(TRAINABLE_PARAMETERS, count)
     }
 
     /// The figure with a few words below.

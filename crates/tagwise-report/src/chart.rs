@@ -112,6 +112,8 @@ const BOTTOM: f64 = 38.0;
 /// The least distance between the base lines of two labels.
 const LABEL_STEP: f64 = 15.0;
 const MAX_NAME_CHARS: usize = 24;
+/// How much wider bold digits are.
+const BOLDER: f64 = 1.1;
 /// Lines with no more points than this show each point.
 const MAX_MARKED_POINTS: usize = 25;
 /// Lines with more points than this are thinned to the extremes of each pixel column.
@@ -140,8 +142,9 @@ impl Chart {
     pub fn svg(&self) -> String {
         let frame = self.frame();
         let mut out = format!(
-            "<svg class=\"chart\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\" \
+            "<svg class=\"chart\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" data-x=\"{}\" role=\"img\" aria-label=\"{}\" \
              font-family=\"system-ui,sans-serif\" font-size=\"{FONT}\" fill=\"{}\">",
+            Escaped(&self.x.label),
             Escaped(&self.summary()),
             palette::role("ink"),
         );
@@ -195,12 +198,7 @@ impl Chart {
         let x = Range::new(self.x.scale, Fit::Data, values.map(|(x, _)| x), 8);
         let widest = |labels: &mut dyn Iterator<Item = f64>| labels.fold(0.0, f64::max);
         let ticks = widest(&mut y.ticks.iter().map(|tick| text_width(&tick.label, FONT)));
-        let names = widest(
-            &mut self
-                .end_labels(&y)
-                .iter()
-                .map(|label| text_width(&label.text(), FONT)),
-        );
+        let names = widest(&mut self.end_labels(&y).iter().map(EndLabel::width));
         Frame {
             left: 10.0 + ticks.max(24.0),
             right: WIDTH - 14.0 - names.max(8.0),
@@ -399,9 +397,9 @@ struct EndLabel {
 }
 
 impl EndLabel {
-    fn text(&self) -> String {
+    fn width(&self) -> f64 {
         let value = self.value.map(typeset_number).unwrap_or_default();
-        format!("{} {value}", self.name)
+        text_width(&self.name, FONT) + text_width(" ", FONT) + BOLDER * text_width(&value, FONT)
     }
 }
 
@@ -619,30 +617,30 @@ mod tests {
             vec![Series::new("train", [(1.0, 1.0), (2.0, 0.1), (3.0, 0.01)])],
         );
         insta::assert_snapshot!(chart.svg().replace("><", ">\n<"), @r##"
-        <svg class="chart" viewBox="0 0 560 320" role="img" aria-label="NC1: NC1 over epoch. train from 1.000 to 0.0100." font-family="system-ui,sans-serif" font-size="12" fill="#1b1f27">
+        <svg class="chart" viewBox="0 0 560 320" data-x="epoch" role="img" aria-label="NC1: NC1 over epoch. train from 1.000 to 0.0100." font-family="system-ui,sans-serif" font-size="12" fill="#1b1f27">
         <text x="0" y="13" class="soft" fill="#565d6b">NC1 (log scale)</text>
         <g class="grid" stroke="#e4e7ec" fill="none">
-        <path d="M34.6,272.8H475"/>
-        <path d="M34.6,158H475"/>
-        <path d="M34.6,43.2H475"/>
+        <path d="M34.6,272.8H471.1"/>
+        <path d="M34.6,158H471.1"/>
+        <path d="M34.6,43.2H471.1"/>
         </g>
-        <path class="axis" stroke="#9aa1ae" d="M34.6,282H475M34.6,282v4M254.8,282v4M475,282v4"/>
+        <path class="axis" stroke="#9aa1ae" d="M34.6,282H471.1M34.6,282v4M252.9,282v4M471.1,282v4"/>
         <g class="soft" fill="#565d6b">
         <text x="27.6" y="276.8" text-anchor="end">0.01</text>
         <text x="27.6" y="162" text-anchor="end">0.1</text>
         <text x="27.6" y="47.2" text-anchor="end">1</text>
         <text x="34.6" y="300" text-anchor="middle">1</text>
-        <text x="254.8" y="300" text-anchor="middle">2</text>
-        <text x="475" y="300" text-anchor="middle">3</text>
-        <text x="475" y="317" text-anchor="end">epoch</text>
+        <text x="252.9" y="300" text-anchor="middle">2</text>
+        <text x="471.1" y="300" text-anchor="middle">3</text>
+        <text x="471.1" y="317" text-anchor="end">epoch</text>
         </g>
         <g class="series" data-name="train" data-x="1 2 3" data-y="1.000 0.1000 0.0100">
-        <path class="s1" fill="none" stroke="#0b62a8" stroke-width="2" stroke-linejoin="round" stroke-linecap="round" d="M34.6,43.2L254.8,158L475,272.8"/>
+        <path class="s1" fill="none" stroke="#0b62a8" stroke-width="2" stroke-linejoin="round" stroke-linecap="round" d="M34.6,43.2L252.9,158L471.1,272.8"/>
         <circle class="f1" fill="#0b62a8" cx="34.6" cy="43.2" r="2.5"/>
-        <circle class="f1" fill="#0b62a8" cx="254.8" cy="158" r="2.5"/>
-        <circle class="f1" fill="#0b62a8" cx="475" cy="272.8" r="3.5"/>
+        <circle class="f1" fill="#0b62a8" cx="252.9" cy="158" r="2.5"/>
+        <circle class="f1" fill="#0b62a8" cx="471.1" cy="272.8" r="3.5"/>
         </g>
-        <text x="484" y="276.8" class="f1" fill="#0b62a8">train <tspan font-weight="600">0.0100</tspan>
+        <text x="480.1" y="276.8" class="f1" fill="#0b62a8">train <tspan font-weight="600">0.0100</tspan>
         </text>
         </svg>
         "##);

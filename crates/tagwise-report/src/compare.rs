@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::card::TRAINABLE_PARAMETERS;
 use crate::chart::{Chart, Series};
 use crate::page::{Kind, Report};
 use crate::table::{Cell, Column, Table};
@@ -30,7 +31,7 @@ pub fn compare(reports: &[Report]) -> Result<Report> {
     if reports.is_empty() {
         return Err(Error::NothingToCompare);
     }
-    let names = distinct_names(reports);
+    let (common, names) = split_names(&distinct_titles(reports));
     let mut tables = vec![key_figures(reports, &names)];
     let differences = differences(reports, &names);
     if differences.columns.len() > 1 {
@@ -38,12 +39,13 @@ pub fn compare(reports: &[Report]) -> Result<Report> {
     }
     Ok(Report {
         kind: Kind::Comparison,
-        title: match &names[..] {
-            [] | [_] => names.concat(),
-            [first, second] => format!("{first} and {second}"),
-            [first, .., last] => format!("{first} to {last}"),
+        title: match (&names[..], common) {
+            ([only], _) => only.clone(),
+            ([first, second], common) if common.is_empty() => format!("{first} and {second}"),
+            (names, common) if common.is_empty() => format!("{} runs", names.len()),
+            (_, common) => common,
         },
-        subtitle: format!("{} runs", reports.len()),
+        subtitle: format!("{} runs: {}", names.len(), names.join("; ")),
         tables,
         curves: curves(reports, &names),
         configuration: shared_settings(reports),
@@ -53,7 +55,7 @@ pub fn compare(reports: &[Report]) -> Result<Report> {
 }
 
 /// Titles of the runs, numbered where two are equal.
-fn distinct_names(reports: &[Report]) -> Vec<String> {
+fn distinct_titles(reports: &[Report]) -> Vec<String> {
     let mut seen = BTreeSet::new();
     reports
         .iter()
@@ -67,6 +69,26 @@ fn distinct_names(reports: &[Report]) -> Vec<String> {
             name
         })
         .collect()
+}
+
+/// What all names begin with, in whole words, and what tells each apart: labels in a chart have
+/// little room.
+fn split_names(titles: &[String]) -> (String, Vec<String>) {
+    let words: Vec<Vec<&str>> = titles
+        .iter()
+        .map(|title| title.split(' ').collect())
+        .collect();
+    let shortest = words.iter().map(Vec::len).min().unwrap_or(0);
+    let shared = (0..shortest.saturating_sub(1))
+        .take_while(|&at| words.iter().all(|title| title[at] == words[0][at]))
+        .count();
+    if titles.len() < 2 || shared == 0 {
+        return (String::new(), titles.to_vec());
+    }
+    let common = words[0][..shared].join(" ");
+    let common = common.trim_end_matches([',', ':', ';', '-', '–', ' ']);
+    let names = words.iter().map(|title| title[shared..].join(" "));
+    (common.into(), names.collect())
 }
 
 /// One row per run, one column per key figure in the order of first appearance.
@@ -95,7 +117,27 @@ fn key_figures(reports: &[Report], names: &[String]) -> Table {
             .collect();
         table.push(std::iter::once(Cell::from(name.as_str())).chain(figures));
     }
+    add_parameters_saved(&mut table);
     table
+}
+
+/// A column, right of the trainable parameters, with the share that each run saves against the
+/// largest; nothing when all have the same.
+fn add_parameters_saved(table: &mut Table) {
+    let is_count = |column: &Column| column.name == TRAINABLE_PARAMETERS;
+    let Some(at) = table.columns.iter().position(is_count) else {
+        return;
+    };
+    let counts: Vec<Option<f64>> = table.rows.iter().map(|row| row[at].value()).collect();
+    let largest = counts.iter().flatten().copied().fold(0.0, f64::max);
+    if counts.iter().flatten().all(|&count| count == largest) {
+        return;
+    }
+    table.columns.insert(at + 1, Column::new("saved"));
+    for (row, count) in table.rows.iter_mut().zip(counts) {
+        let saved = count.map(|count| format!("{:.2} %", 100.0 * (1.0 - count / largest)));
+        row.insert(at + 1, saved.into());
+    }
 }
 
 /// Settings that are not the same in every run, one column each.
@@ -256,6 +298,41 @@ mod tests {
         ");
         assert_eq!(both.tables.len(), 1);
         assert!(both.curves[0].svg().contains("data-name=\"a (2)\""));
+    }
+
+    #[test]
+    fn names_are_cut_to_what_tells_them_apart() {
+        let split = |titles: &[&str]| {
+            let titles: Vec<String> = titles.iter().map(ToString::to_string).collect();
+            split_names(&titles)
+        };
+        let (common, names) = split(&["M-lab digits, learned", "M-lab digits, fixed ETF"]);
+        assert_eq!(
+            (common.as_str(), names.concat().as_str()),
+            ("M-lab digits", "learnedfixed ETF")
+        );
+        assert_eq!(split(&["run", "run 2"]).1, ["run", "run 2"]);
+        assert_eq!(split(&["a b", "c b"]).1, ["a b", "c b"]);
+        assert_eq!(split(&["only one"]).1, ["only one"]);
+    }
+
+    #[test]
+    fn the_saving_is_told_against_the_largest_network() {
+        let sized = |title: &str, count| Report {
+            title: title.into(),
+            cards: vec![Card::trainable_parameters(count)],
+            ..Report::default()
+        };
+        let both = compare(&[sized("learned", 11_172_810), sized("fixed", 8_858_610)]).unwrap();
+        insta::assert_snapshot!(both.tables[0].to_text(60), @r"
+        Key figures
+        run      Trainable parameters  saved
+        ──────────────────────────────────────
+        learned            11,172,810  0.00 %
+        fixed               8,858,610  20.71 %
+        ");
+        let same = compare(&[sized("a", 7), sized("b", 7)]).unwrap();
+        assert_eq!(same.tables[0].columns.len(), 2);
     }
 
     #[test]

@@ -59,8 +59,9 @@ const MAX_VECTOR: usize = 16;
 /// Up to so many classes every row is named.
 const MAX_NAMED: usize = 28;
 const MAX_NAME_CHARS: usize = 12;
-/// From this opacity on a cell is dark enough for white numbers on both pages.
-const WHITE_NUMBERS: f64 = 0.62;
+/// From this opacity on white numbers are easier to read than black ones on the light page; on the
+/// dark page all numbers are light.
+const WHITE_NUMBERS: f64 = 0.9;
 
 impl HeatMap {
     /// The matrix with entry `value(row, column)`; NaN and infinite entries count as missing.
@@ -246,6 +247,7 @@ impl HeatMap {
         let cell = layout.side / self.labels.len().max(1) as f64;
         let numbered = self.labels.len() <= MAX_NUMBERED;
         let mut numbers = String::new();
+        out.push_str("<g shape-rendering=\"crispEdges\">");
         for (i, row) in self.values.iter().enumerate() {
             for (j, value) in row.iter().enumerate() {
                 let (x, y) = (layout.left + j as f64 * cell, layout.top + i as f64 * cell);
@@ -274,6 +276,7 @@ impl HeatMap {
                 }
             }
         }
+        out.push_str("</g>");
         if numbered {
             let size = (cell * 0.32).clamp(8.5, 13.0);
             let _ = write!(
@@ -491,10 +494,12 @@ mod tests {
         <text x="8.3" y="276.8" text-anchor="end">1</text>
         <text x="269.1" y="13" text-anchor="middle">1</text>
         </g>
+        <g shape-rendering="crispEdges">
         <rect x="14.3" y="18" width="169.9" height="169.9" fill="#c45412" fill-opacity="0.50"/>
         <rect x="184.1" y="18" width="169.9" height="169.9" fill="#1f6fb4" fill-opacity="0.50"/>
         <rect x="14.3" y="187.9" width="169.9" height="169.9" fill="#1f6fb4" fill-opacity="0.50"/>
         <rect x="184.1" y="187.9" width="169.9" height="169.9" fill="#c45412" fill-opacity="0.50"/>
+        </g>
         <g text-anchor="middle" font-size="13" aria-hidden="true">
         <text x="99.2" y="106.1">1</text>
         <text x="269.1" y="106.1">−1</text>

@@ -28,7 +28,7 @@
       const target = nearest(lines.flatMap((line) => line.points), (event.clientX - frame.left) * scale);
       hair.setAttribute("d", `M${target.at},34V282`);
       hair.style.visibility = "visible";
-      box.replaceChildren(target.x);
+      box.replaceChildren(`${svg.dataset.x} ${target.x}`);
       for (const line of lines) {
         const point = nearest(line.points, target.at);
         if (Math.abs(point.at - target.at) > 0.5) continue;

@@ -117,6 +117,10 @@ impl Geometry {
 /// "Off the diagonal −0.109 on average, from −0.140 to −0.082."
 fn spread_sentence(map: &HeatMap) -> String {
     match map.off_diagonal() {
+        // the spread would be read as the same four digits
+        Some(off) if off.high - off.low < 5e-5 => {
+            format!("{} everywhere off the diagonal.", typeset_number(off.mean))
+        }
         Some(off) => format!(
             "Off the diagonal {} on average, from {} to {}.",
             typeset_number(off.mean),

@@ -190,46 +190,57 @@ fn linear_label(value: f64, step: f64, largest: f64) -> String {
     true_minus(&format!("{value:.*}", (-step_exponent).max(0) as usize))
 }
 
-/// Ticks between 10^low and 10^high: powers of ten, thinned out when there are many, with the 2
-/// and 5 multiples when there are few.
+/// Ticks between 10^low and 10^high: powers of ten, thinned out when there are many, with 2 and 5
+/// or 3 multiples when there are few.
 fn log_ticks(low: f64, high: f64, max_ticks: usize) -> Vec<Tick> {
     let max_ticks = max_ticks.max(2);
     let (first, last) = (low.ceil() as i32, high.floor() as i32);
     let decades = (last - first + 1).max(0) as usize;
-    let inside = |value: f64| (low..=high).contains(&value.log10());
-    let mut ticks: Vec<(f64, i32)> = if decades >= 3 {
+    let multiples = |mantissas: &[f64]| -> Vec<(f64, i32)> {
+        (low.floor() as i32..=last)
+            .flat_map(|exponent| mantissas.iter().map(move |&mantissa| (mantissa, exponent)))
+            .filter(|&(mantissa, exponent)| {
+                let place = mantissa.log10() + f64::from(exponent);
+                (low..=high).contains(&place)
+            })
+            .collect()
+    };
+    let ticks = if decades >= 3 {
         let stride = round_stride(decades.div_ceil(max_ticks) as i32);
         (first..=last)
             .filter(|exponent| exponent.rem_euclid(stride) == 0)
             .map(|exponent| (1.0, exponent))
             .collect()
     } else {
-        (low.floor() as i32..=last)
-            .flat_map(|exponent| [1.0, 2.0, 5.0].map(|mantissa| (mantissa, exponent)))
-            .filter(|&(mantissa, exponent)| inside(mantissa * 10f64.powi(exponent)))
-            .collect()
+        [&[1.0, 2.0, 5.0][..], &[1.0, 3.0]]
+            .into_iter()
+            .map(multiples)
+            .find(|ticks| ticks.len() <= max_ticks)
+            .unwrap_or_else(|| multiples(&[1.0]))
     };
     if ticks.len() < 2 {
         let (low, high) = (10f64.powf(low), 10f64.powf(high));
         let step = nice_step((high - low) / max_ticks as f64);
         return linear_ticks(low, high, step);
     }
-    if ticks.len() > max_ticks {
-        ticks.retain(|&(mantissa, _)| mantissa == 1.0 || decades < 2);
-    }
+    label_powers(&ticks)
+}
+
+/// Plain decimals when all ticks lie between 0.001 and 5,000, powers of ten otherwise.
+fn label_powers(ticks: &[(f64, i32)]) -> Vec<Tick> {
     let plain = ticks
         .iter()
         .all(|(_, exponent)| (-3..=3).contains(exponent));
     ticks
-        .into_iter()
-        .map(|(mantissa, exponent)| Tick {
-            value: mantissa * 10f64.powi(exponent),
-            label: if plain {
-                let decimals = (-exponent).max(0) as usize;
-                format!("{:.decimals$}", mantissa * 10f64.powi(exponent))
+        .iter()
+        .map(|&(mantissa, exponent)| {
+            let value = mantissa * 10f64.powi(exponent);
+            let label = if plain {
+                format!("{value:.*}", (-exponent).max(0) as usize)
             } else {
                 log_label(mantissa, exponent)
-            },
+            };
+            Tick { value, label }
         })
         .collect()
 }
@@ -299,6 +310,7 @@ mod tests {
             labels(Scale::Log, Fit::Ticks, &[0.0031, 2.4]),
             labels(Scale::Log, Fit::Ticks, &[1e-9, 40.0]),
             labels(Scale::Log, Fit::Ticks, &[0.3, 1.4]),
+            labels(Scale::Log, Fit::Ticks, &[0.02, 2.6]),
             labels(Scale::Log, Fit::Ticks, &[0.031, 0.033]),
             labels(Scale::Log, Fit::Ticks, &[1e-300, 1e300]),
             labels(Scale::Log, Fit::Ticks, &[2e-6, 3e-5]),
@@ -307,6 +319,7 @@ mod tests {
         0.01 0.1 1
         10⁻⁸ 10⁻⁶ 10⁻⁴ 10⁻² 1 10²
         0.5 1
+        0.03 0.1 0.3 1 3
         0.0310 0.0315 0.0320 0.0325 0.0330
         10⁻²⁰⁰ 1 10²⁰⁰
         2×10⁻⁶ 5×10⁻⁶ 10⁻⁵ 2×10⁻⁵
