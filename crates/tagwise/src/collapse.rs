@@ -4,23 +4,32 @@
 //! all single-label features, W the classifier. The metrics are those of Li, Li, Wang, Qu 2024
 //! (arXiv 2310.15903), measured per multiplicity as well as on single labels.
 
+mod analysis;
+mod between;
+mod compatibility;
+mod decompose;
 mod geometry;
+mod samples;
 mod synthesis;
 mod tags;
 mod variability;
 
 use std::collections::BTreeMap;
 
-use faer::{Mat, MatRef};
+use faer::Mat;
 use serde::{Deserialize, Serialize};
 
-pub use self::geometry::{Nc2, cosine_matrix};
+pub use self::analysis::{AnalysisOptions, Compatibility, Nc1Path, statistics_of};
+pub use self::compatibility::NcMlab;
+pub use self::geometry::{Duality, Frame, Frames, Nc2, cosine_matrix};
+pub use self::samples::{Nc4, WorstSample};
 pub use self::synthesis::{NcM, Synthesis};
 pub use self::tags::{TagSource, TagVectors};
 pub use self::variability::Nc1;
 
+use self::variability::Variability;
 use crate::snapshot::LinearClassifier;
-use crate::statistics::Statistics;
+use crate::statistics::{ScatterKind, Statistics};
 use crate::{Error, Result};
 
 /// Every collapse metric of one set of features.
@@ -63,13 +72,29 @@ pub struct CollapseReport {
     pub nc1: BTreeMap<usize, Nc1>,
     /// NC1 over all label sets of every multiplicity from 1.
     pub nc1_pooled: Nc1,
+    /// Where the NC1 values come from.
+    pub nc1_path: Nc1Path,
     /// NC2 of the classifier and of the class means.
     pub nc2: Nc2,
     /// NC3, ‖WH̄/‖WH̄‖_F − (I − 11ᵀ/K)/√(K−1)‖_F with H̄ the centred class means: how far the
     /// classifier is from self-duality.
     pub nc3: Option<f64>,
+    /// Equinormness, equiangularity and kernels of the classifier and of the centred means.
+    pub frames: Frames,
+    /// Self-duality row by row.
+    pub duality: Option<Duality>,
+    /// Effective rank of the centred class means: exp of the entropy of their normalised singular
+    /// values (Roy and Vetterli 2007); K − 1 for a simplex ETF.
+    pub effective_rank: Option<f64>,
     /// NC_m for each multiplicity from 2.
     pub nc_m: BTreeMap<usize, NcM>,
+    /// NC4: agreement of the classifier with the nearest class mean. Needs the samples and a
+    /// classifier, see [`analyze`](Self::analyze).
+    pub nc4: Option<Nc4>,
+    /// The samples farthest from the mean of their label set, worst first. Needs the samples.
+    pub worst_samples: Vec<WorstSample>,
+    /// The numbers that the paper's public code computes, when asked for.
+    pub nc_mlab: Option<NcMlab>,
     /// Where the vector of each class comes from, length K.
     pub tag_sources: Vec<TagSource>,
     /// What a reader must know to read the numbers: estimated classes, metrics left out and why.
@@ -86,6 +111,14 @@ impl CollapseReport {
     /// [`Error::SizeMismatch`] when the classifier does not fit; [`Error::Undefined`] without a
     /// labelled sample.
     pub fn measure(statistics: &Statistics, classifier: Option<&LinearClassifier>) -> Result<Self> {
+        let (report, _) = Self::from_statistics(statistics, classifier)?;
+        Ok(report)
+    }
+
+    fn from_statistics(
+        statistics: &Statistics,
+        classifier: Option<&LinearClassifier>,
+    ) -> Result<(Self, Variability)> {
         let num_unlabelled = statistics
             .label_sets()
             .zip(statistics.set_counts())
@@ -107,23 +140,36 @@ impl CollapseReport {
         }
         let tags = TagVectors::estimate(statistics)?;
         notes.extend(tags.notes());
-        let (nc1, nc1_pooled) = variability::measure(statistics, &mut notes)?;
-        let (nc2, nc3) = geometry::measure(&tags, classifier, &mut notes);
+        let variability = variability::measure(statistics)?;
+        notes.extend(variability.notes());
+        let geometry = geometry::measure(&tags, classifier, &mut notes);
+        let centred = tags.centred(&tags.observed_classes());
         let nc_m = synthesis::measure(statistics, &tags, &mut notes)?;
-        Ok(Self {
+        let report = Self {
             num_samples: statistics.num_samples(),
             num_unlabelled,
             num_classes: statistics.num_classes(),
             dim: statistics.dim(),
             num_label_sets: statistics.label_sets().len(),
-            nc1,
-            nc1_pooled,
-            nc2,
-            nc3,
+            nc1: variability.per_multiplicity.clone(),
+            nc1_pooled: variability.pooled.clone(),
+            nc1_path: match statistics.scatter_kind() {
+                ScatterKind::Full => Nc1Path::Scatter,
+                ScatterKind::Trace => Nc1Path::TraceOnly,
+            },
+            nc2: geometry.nc2,
+            nc3: geometry.nc3,
+            frames: geometry.frames,
+            duality: geometry.duality,
+            effective_rank: geometry::effective_rank(centred.as_ref())?,
             nc_m,
             tag_sources: tags.sources().to_vec(),
+            nc4: None,
+            worst_samples: Vec::new(),
+            nc_mlab: None,
             notes,
-        })
+        };
+        Ok((report, variability))
     }
 
     /// The largest multiplicity M that was observed.
@@ -200,32 +246,4 @@ fn angle_degrees(a: &[f64], b: &[f64]) -> Option<f64> {
         sum += (a + b) * (a + b);
     }
     Some(2.0 * difference.sqrt().atan2(sum.sqrt()).to_degrees())
-}
-
-/// The solution of smallest norm of min ‖A X − B‖, by the singular values of A above
-/// max(rows, columns)·ε times the largest.
-///
-/// # Shapes
-/// A is `[m, n]`, B is `[m, p]`, X is `[n, p]`.
-fn least_squares(a: MatRef<'_, f64>, b: MatRef<'_, f64>) -> Result<Mat<f64>> {
-    let svd = a.thin_svd().map_err(|error| {
-        Error::Undefined(format!(
-            "the singular values of a least-squares problem did not converge ({error:?})"
-        ))
-    })?;
-    let singular = svd.S().column_vector();
-    let largest = singular.iter().copied().fold(0.0, f64::max);
-    let tolerance = largest * f64::EPSILON * a.nrows().max(a.ncols()) as f64;
-    let mut coefficients = svd.U().transpose() * b; // [rank, p]
-    for (row, &value) in singular.iter().enumerate() {
-        let factor = if value > tolerance {
-            value.recip()
-        } else {
-            0.0
-        };
-        for column in 0..coefficients.ncols() {
-            coefficients[(row, column)] *= factor;
-        }
-    }
-    Ok(svd.V() * coefficients)
 }

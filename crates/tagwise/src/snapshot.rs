@@ -122,6 +122,54 @@ impl FeatureValues {
     }
 }
 
+/// Consecutive rows of features in the precision they came in, `[n, d]`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum FeatureRows<'a> {
+    /// Single precision.
+    F32(&'a [f32]),
+    /// Double precision.
+    F64(&'a [f64]),
+}
+
+/// Samples that can be read block by block, as often as needed: a [`Snapshot`] in memory, or files
+/// larger than memory.
+pub trait SampleStream {
+    /// Feature dimension d.
+    fn dim(&self) -> usize;
+
+    /// The label sets of all samples, in the order of the rows.
+    fn targets(&self) -> &Targets;
+
+    /// Shows each block of rows in order, with the number of its first row.
+    ///
+    /// # Errors
+    /// Whatever reading or `visit` reports.
+    fn for_each_block(
+        &self,
+        visit: &mut dyn FnMut(usize, FeatureRows<'_>) -> Result<()>,
+    ) -> Result<()>;
+}
+
+impl SampleStream for Snapshot {
+    fn dim(&self) -> usize {
+        self.dim
+    }
+
+    fn targets(&self) -> &Targets {
+        &self.targets
+    }
+
+    fn for_each_block(
+        &self,
+        visit: &mut dyn FnMut(usize, FeatureRows<'_>) -> Result<()>,
+    ) -> Result<()> {
+        match &self.features {
+            FeatureValues::F32(values) => visit(0, FeatureRows::F32(values)),
+            FeatureValues::F64(values) => visit(0, FeatureRows::F64(values)),
+        }
+    }
+}
+
 /// What collapse is measured on: features `[N, d]`, one label set per row, and the classifier if
 /// it is known.
 #[derive(Clone, Debug, PartialEq)]

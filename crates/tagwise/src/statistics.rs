@@ -102,15 +102,28 @@ impl Statistics {
         targets: &Targets,
     ) -> Result<()> {
         self.check_sizes(features.len(), targets)?;
+        self.update_sets(features, targets.distinct(), targets.set_ids())
+    }
+
+    /// As [`update`](Self::update), for label sets given as positions in a list whose labels are
+    /// known to be below the number of classes.
+    pub(crate) fn update_sets<T: Copy + Into<f64> + Sync>(
+        &mut self,
+        features: &[T],
+        distinct: &[LabelSet],
+        set_ids: &[u32],
+    ) -> Result<()> {
         let dim = self.dim;
-        let ids: Vec<usize> = targets.distinct().iter().map(|set| self.id(set)).collect();
-        let multiplicities: Vec<usize> = targets
-            .distinct()
-            .iter()
-            .map(LabelSet::multiplicity)
-            .collect();
+        // Only the sets that occur here are looked up: a list may be long and a block short.
+        let mut ids = vec![usize::MAX; distinct.len()];
+        for &id in set_ids {
+            if ids[id as usize] == usize::MAX {
+                ids[id as usize] = self.id(&distinct[id as usize]);
+            }
+        }
+        let multiplicities: Vec<usize> = distinct.iter().map(LabelSet::multiplicity).collect();
         let block_rows = (BLOCK_NUMBERS / dim.max(1)).clamp(64, 4096);
-        for (block, set_ids) in targets.set_ids().chunks(block_rows).enumerate() {
+        for (block, set_ids) in set_ids.chunks(block_rows).enumerate() {
             let first = block * block_rows;
             let rows = &features[first * dim..(first + set_ids.len()) * dim]; // [n, d]
             check_finite(rows, dim, first)?;

@@ -6,7 +6,8 @@ use faer::Mat;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{Group, TagVectors, angle_degrees, column, dot, least_squares};
+use super::decompose::least_squares;
+use super::{Group, TagVectors, angle_degrees, column, dot};
 use crate::Result;
 use crate::statistics::Statistics;
 

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use faer::{Mat, MatRef};
 use serde::{Deserialize, Serialize};
 
-use super::{Group, least_squares};
+use super::Group;
+use super::decompose::least_squares;
 use crate::Result;
 use crate::statistics::Statistics;
 

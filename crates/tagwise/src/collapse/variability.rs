@@ -2,12 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use faer::{Mat, MatRef};
+use faer::Mat;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::Group;
-use crate::statistics::{ScatterKind, Statistics};
-use crate::{Error, Result};
+use super::between::Between;
+use crate::statistics::Statistics;
+use crate::{LabelSet, Result};
+
+/// CDNV compares all pairs of label sets; beyond this many it is left out.
+const MAX_CDNV_SETS: usize = 512;
 
 /// Within-set variability relative to between-set variability, for one multiplicity or pooled.
 ///
@@ -27,134 +32,118 @@ pub struct Nc1 {
     pub value: Option<f64>,
     /// tr Σ_W / tr Σ_B; `None` with fewer than two distinct means.
     pub trace_quotient: Option<f64>,
+    /// Class-distance normalised variance: mean over pairs of label sets of
+    /// (v_S + v_T)/(2‖h̄_S − h̄_T‖²) with v_S the mean of ‖h − h̄_S‖² over the samples of S (Galanti,
+    /// György, Hutter 2022); `None` for more than 512 label sets or two equal means.
+    pub cdnv: Option<f64>,
 }
 
 /// NC1 for each multiplicity from 1, and pooled over all of them.
-pub(super) fn measure(
-    statistics: &Statistics,
-    notes: &mut Vec<String>,
-) -> Result<(BTreeMap<usize, Nc1>, Nc1)> {
+#[derive(Clone, Debug)]
+pub(super) struct Variability {
+    pub(super) per_multiplicity: BTreeMap<usize, Nc1>,
+    pub(super) pooled: Nc1,
+    /// The ranges of Σ_B, for a second look at the samples.
+    pub(super) between: BTreeMap<usize, Between>,
+    pub(super) pooled_between: Between,
+}
+
+pub(super) fn measure(statistics: &Statistics) -> Result<Variability> {
     let multiplicities: std::collections::BTreeSet<usize> = statistics
         .label_sets()
-        .map(crate::LabelSet::multiplicity)
+        .map(LabelSet::multiplicity)
         .filter(|&multiplicity| multiplicity > 0)
         .collect();
     let mut pooled_scatter: Option<Mat<f64>> = None;
-    let mut per_multiplicity = BTreeMap::new();
+    let (mut per_multiplicity, mut between) = (BTreeMap::new(), BTreeMap::new());
     for &multiplicity in &multiplicities {
         let group = Group::new(statistics, |m| m == multiplicity);
         let scatter = statistics.within_scatter(multiplicity);
-        per_multiplicity.insert(multiplicity, nc1(&group, scatter.as_ref())?);
+        let range = Between::new(&group)?;
+        per_multiplicity.insert(multiplicity, nc1(&group, &range, scatter.as_ref()));
+        between.insert(multiplicity, range);
         pooled_scatter = match (pooled_scatter, scatter) {
             (Some(sum), Some(scatter)) => Some(sum + scatter),
             (sum, scatter) => sum.or(scatter),
         };
     }
-    if statistics.scatter_kind() == ScatterKind::Trace {
-        notes.push(
-            "only the trace of the scatter was kept, so NC1 is not known; its trace quotient is"
-                .into(),
-        );
-    }
-    let pooled = if multiplicities.len() == 1 {
-        per_multiplicity[multiplicities.first().expect("one multiplicity")].clone()
-    } else {
-        nc1(&Group::new(statistics, |m| m > 0), pooled_scatter.as_ref())?
-    };
-    for (multiplicity, nc1) in &per_multiplicity {
-        if nc1.rank == 0 {
-            notes.push(format!(
-                "NC1 of multiplicity {multiplicity} needs at least two different label-set means, found {} label set{}",
-                nc1.num_sets,
-                if nc1.num_sets == 1 { "" } else { "s" }
-            ));
+    let only = multiplicities.first().filter(|_| multiplicities.len() == 1);
+    let (pooled, pooled_between) = match only {
+        Some(only) => (per_multiplicity[only].clone(), between[only].clone()),
+        None => {
+            let group = Group::new(statistics, |m| m > 0);
+            let range = Between::new(&group)?;
+            (nc1(&group, &range, pooled_scatter.as_ref()), range)
         }
-    }
-    Ok((per_multiplicity, pooled))
-}
-
-fn nc1(group: &Group<'_>, scatter: Option<&Mat<f64>>) -> Result<Nc1> {
-    let between = Between::new(group)?;
-    let (num_sets, num_samples) = (group.sets.len(), group.num_samples());
-    let within_trace = group.square_sums.iter().sum::<f64>() / num_samples;
-    let value = scatter
-        .filter(|_| between.rank() > 0)
-        .map(|scatter| between.quotient(scatter.as_ref()) / (num_samples * num_sets as f64));
-    Ok(Nc1 {
-        num_samples: num_samples as u64,
-        num_sets,
-        rank: between.rank(),
-        value,
-        trace_quotient: (between.rank() > 0).then(|| within_trace / between.trace),
+    };
+    Ok(Variability {
+        per_multiplicity,
+        pooled,
+        between,
+        pooled_between,
     })
 }
 
-/// Σ_B by its range: orthonormal directions and their eigenvalues.
-struct Between {
-    directions: Mat<f64>, // [d, rank]
-    eigenvalues: Vec<f64>,
-    trace: f64,
-}
-
-impl Between {
-    /// Singular vectors of the centred means: the d×d matrix Σ_B is never formed.
-    fn new(group: &Group<'_>) -> Result<Self> {
-        let (dim, num_sets) = (group.means.nrows(), group.sets.len());
-        let total = group.num_samples();
-        let mut centre = vec![0.0; dim];
-        for (position, &count) in group.counts.iter().enumerate() {
-            for (centre, &mean) in centre.iter_mut().zip(group.mean(position)) {
-                *centre += count / total * mean;
+impl Variability {
+    pub(super) fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        for (multiplicity, nc1) in &self.per_multiplicity {
+            if nc1.rank == 0 {
+                let plural = if nc1.num_sets == 1 { "" } else { "s" };
+                notes.push(format!(
+                    "NC1 of multiplicity {multiplicity} needs at least two different label-set means, found {} label set{plural}",
+                    nc1.num_sets
+                ));
+            }
+            if nc1.num_sets > MAX_CDNV_SETS {
+                notes.push(format!(
+                    "CDNV of multiplicity {multiplicity} is left out: it compares all pairs, and {} label sets are more than {MAX_CDNV_SETS}",
+                    nc1.num_sets
+                ));
             }
         }
-        let scale = (num_sets as f64).sqrt().recip();
-        let centred = Mat::from_fn(dim, num_sets, |row, column| {
-            scale * (group.means[(row, column)] - centre[row])
-        });
-        let trace = centred.squared_norm_l2();
-        let svd = centred.thin_svd().map_err(|error| {
-            Error::Undefined(format!(
-                "the singular values of the label-set means did not converge ({error:?})"
-            ))
-        })?;
-        let singular = svd.S().column_vector();
-        let largest = if singular.nrows() > 0 {
-            singular[0] * singular[0]
-        } else {
-            0.0
-        };
-        // Means equal up to rounding span nothing: rounding of the means themselves.
-        let means_norm = group.means.norm_max() * (dim as f64).sqrt();
-        let floor = (f64::EPSILON * means_norm).powi(2);
-        let tolerance = (num_sets.max(dim) as f64 * f64::EPSILON * largest).max(floor);
-        let eigenvalues: Vec<f64> = singular
-            .iter()
-            .map(|&value| value * value)
-            .take_while(|&eigenvalue| eigenvalue > tolerance)
-            .collect();
-        Ok(Self {
-            directions: svd.U().get(.., ..eigenvalues.len()).to_owned(),
-            eigenvalues,
-            trace,
+        notes
+    }
+}
+
+fn nc1(group: &Group<'_>, between: &Between, scatter: Option<&Mat<f64>>) -> Nc1 {
+    let (num_sets, num_samples) = (group.sets.len(), group.num_samples());
+    let within_trace = group.square_sums.iter().sum::<f64>() / num_samples;
+    let known = between.rank() > 0;
+    Nc1 {
+        num_samples: num_samples as u64,
+        num_sets,
+        rank: between.rank(),
+        value: scatter
+            .filter(|_| known)
+            .map(|scatter| between.quotient(scatter) / (num_samples * num_sets as f64)),
+        trace_quotient: known.then(|| within_trace / between.trace),
+        cdnv: cdnv(group),
+    }
+}
+
+fn cdnv(group: &Group<'_>) -> Option<f64> {
+    let num_sets = group.sets.len();
+    if !(2..=MAX_CDNV_SETS).contains(&num_sets) {
+        return None;
+    }
+    let variance = |j: usize| group.square_sums[j] / group.counts[j];
+    let rows: Vec<f64> = (1..num_sets)
+        .into_par_iter()
+        .map(|s| {
+            (0..s)
+                .map(|t| {
+                    let distance: f64 = group
+                        .mean(s)
+                        .iter()
+                        .zip(group.mean(t))
+                        .map(|(a, b)| (a - b) * (a - b))
+                        .sum();
+                    (variance(s) + variance(t)) / (2.0 * distance)
+                })
+                .sum()
         })
-    }
-
-    fn rank(&self) -> usize {
-        self.eigenvalues.len()
-    }
-
-    /// tr(scatter·Σ_B†) = Σ_j (u_jᵀ scatter u_j)/λ_j.
-    fn quotient(&self, scatter: MatRef<'_, f64>) -> f64 {
-        let product = scatter * &self.directions; // [d, rank]
-        self.eigenvalues
-            .iter()
-            .enumerate()
-            .map(|(j, eigenvalue)| {
-                let form: f64 = (0..product.nrows())
-                    .map(|row| product[(row, j)] * self.directions[(row, j)])
-                    .sum();
-                form / eigenvalue
-            })
-            .sum()
-    }
+        .collect();
+    let mean = rows.iter().sum::<f64>() / (num_sets * (num_sets - 1) / 2) as f64;
+    mean.is_finite().then_some(mean)
 }
