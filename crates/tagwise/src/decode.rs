@@ -3,10 +3,12 @@
 //! [`OneNearestNeighbour`] decodes *features*: it returns the label set whose prototype, the sum of
 //! its labels' class means, is nearest. The functions of [`threshold`] decode *logits*.
 
-pub mod nearest;
+mod fit;
+mod nearest;
 mod search;
 pub mod threshold;
 
+pub use fit::{Distance, EmptySet, NearestSettings, Prior, Prototypes};
 pub use nearest::{Decoded, Metric, OneNearestNeighbour};
 
 use crate::{Error, Result};

@@ -4,16 +4,18 @@ use faer::{Mat, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
 use super::checked_rows;
-use super::search::{Form, Geometry, Search};
+use super::fit::{self, NearestSettings};
+use super::search::{Form, Geometry, Offset, Search};
+use crate::statistics::Statistics;
 use crate::{Error, LabelSet, Result, Targets};
 
 /// Samples decoded together: enough for an efficient matrix product, few enough for the cache.
 const BLOCK_LEN: usize = 64;
 
 /// Nodes that the search may visit for one sample unless told otherwise.
-const DEFAULT_MAX_NODES: u64 = 1_000_000;
+pub(super) const DEFAULT_MAX_NODES: u64 = 1_000_000;
 
-/// How near a feature h is to the prototype of a label set S.
+/// How near a feature h is to the prototype of a label set S, for prototypes from class means.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Metric {
     /// cos(h, Σ_{k∈S} h̄_k): no scale is needed.
@@ -36,9 +38,12 @@ pub enum Metric {
 /// from it the search can grow with the number of sets, ΣC(K, m); it stops at
 /// [`with_max_nodes`](Self::with_max_nodes) and then says that the answer is not proven.
 ///
+/// [`new`](Self::new) takes class means as they are; [`fit`](Self::fit) estimates all that a
+/// choice of distance, prototypes, prior and empty set needs from the statistics of a training
+/// set.
+///
 /// Among sets equally near within rounding, the one that the search meets first wins, always the
-/// same one. The empty set is never an answer. Under the cosine a zero feature is equally near to
-/// everything, with score 0.
+/// same one. Under the cosine a zero feature is equally near to everything, with score 0.
 ///
 /// Source: Li et al. 2024 (arXiv 2310.15903), one-nearest-neighbour evaluation.
 ///
@@ -56,9 +61,44 @@ pub enum Metric {
 /// ```
 #[derive(Clone, Debug)]
 pub struct OneNearestNeighbour {
-    class_means: Mat<f64>, // [K, d]
+    num_classes: usize,
+    /// The label of each class that the geometry knows, in increasing order.
+    labels: Vec<u32>,
+    /// What features are multiplied with: the class means, then the means of the label sets that
+    /// have a prototype of their own, `[classes + sets, d]`.
+    directions: Mat<f64>,
     geometry: Geometry,
+    own: Vec<OwnPrototype>,
+    concentration: f64,
+    empty_set_below: f64,
     max_nodes: u64,
+}
+
+/// A label set whose prototype or prior does not follow from its labels.
+#[derive(Clone, Debug)]
+pub(super) struct OwnPrototype {
+    /// Positions in `labels`, increasing; none for the empty set.
+    pub(super) classes: Box<[u32]>,
+    /// The squared norm of the prototype.
+    pub(super) squared_norm: f64,
+    /// The term of its prior.
+    pub(super) bonus: f64,
+}
+
+/// All that a decoder is made of.
+pub(super) struct Parts {
+    pub(super) num_classes: usize,
+    pub(super) labels: Vec<u32>,
+    pub(super) directions: Mat<f64>,
+    pub(super) gram: Vec<f64>,
+    pub(super) max_multiplicity: usize,
+    pub(super) form: Form,
+    pub(super) own: Vec<OwnPrototype>,
+    /// The factor of the cosine in the score.
+    pub(super) concentration: f64,
+    /// The score below which the empty set is the answer.
+    pub(super) empty_set_below: f64,
+    pub(super) max_nodes: u64,
 }
 
 /// Decoded label sets, sample by sample.
@@ -66,7 +106,8 @@ pub struct OneNearestNeighbour {
 pub struct Decoded {
     /// The nearest label set of each sample.
     pub targets: Targets,
-    /// Its cosine, or minus its squared distance.
+    /// Its cosine, or minus its squared distance, plus the term of the prior if there is one. For
+    /// the Mahalanobis distance the term hᵀΣ⁻¹h, common to all sets, is left out.
     pub scores: Vec<f64>,
     /// How much the score of the second-best set is lower; infinite when there is no other set.
     /// Empty unless margins were asked for.
@@ -104,19 +145,63 @@ impl OneNearestNeighbour {
         check_finite(class_means)?;
         let form = metric.into_form(max_multiplicity)?;
         let product = class_means * class_means.transpose();
-        let gram: Vec<f64> = (0..num_classes * num_classes)
-            .map(|index| product[(index / num_classes, index % num_classes)])
-            .collect();
-        let is_zero = (0..num_classes).all(|k| product[(k, k)] == 0.0);
-        if is_zero && matches!(form, Form::Cosine) {
+        Self::from_parts(Parts {
+            num_classes,
+            labels: (0..num_classes as u32).collect(),
+            directions: class_means.to_owned(),
+            gram: row_major(product.as_ref()),
+            max_multiplicity,
+            form,
+            own: Vec::new(),
+            concentration: 1.0,
+            empty_set_below: f64::NEG_INFINITY,
+            max_nodes: DEFAULT_MAX_NODES,
+        })
+    }
+
+    /// Estimates a decoder from the statistics of a training set.
+    ///
+    /// # Errors
+    /// [`Error::Undefined`] when the samples do not determine what the settings ask for: no labelled
+    /// sample, no class mean other than zero, no within-set covariance (for the Mahalanobis
+    /// distance), no unlabelled sample (for a measured empty set). [`Error::OutOfRange`] for a
+    /// largest multiplicity of 0.
+    ///
+    /// ```
+    /// use tagwise::decode::{NearestSettings, OneNearestNeighbour};
+    /// use tagwise::statistics::Statistics;
+    /// use tagwise::{LabelSet, Targets};
+    ///
+    /// let targets = Targets::new(2, [vec![0], vec![1], vec![0, 1]].map(LabelSet::new))?;
+    /// let mut statistics = Statistics::new(2, 2);
+    /// statistics.update(&[1.0, 0.1, 0.0, 1.0, 0.8, 0.9], &targets)?;
+    /// let decoder = OneNearestNeighbour::fit(&statistics, &NearestSettings::default())?;
+    /// assert_eq!(decoder.decode(&[0.5, 0.5])?.targets.set(0).labels(), [0, 1]);
+    /// # Ok::<(), tagwise::Error>(())
+    /// ```
+    pub fn fit(statistics: &Statistics, settings: &NearestSettings) -> Result<Self> {
+        Self::from_parts(fit::estimate(statistics, settings)?)
+    }
+
+    fn from_parts(parts: Parts) -> Result<Self> {
+        let num_known = parts.labels.len();
+        let is_zero = (0..num_known).all(|k| parts.gram[k * num_known + k] == 0.0);
+        if is_zero && matches!(parts.form, Form::Cosine { .. }) {
             return Err(Error::Undefined(
                 "decoding by cosine needs a class mean other than zero".into(),
             ));
         }
+        let own_sets = parts.own.iter().map(|own| own.classes.clone());
         Ok(Self {
-            class_means: class_means.to_owned(),
-            geometry: Geometry::new(gram, max_multiplicity, form),
-            max_nodes: DEFAULT_MAX_NODES,
+            num_classes: parts.num_classes,
+            labels: parts.labels,
+            directions: parts.directions,
+            geometry: Geometry::new(parts.gram, parts.max_multiplicity, parts.form)
+                .excluding(own_sets),
+            own: parts.own,
+            concentration: parts.concentration,
+            empty_set_below: parts.empty_set_below,
+            max_nodes: parts.max_nodes,
         })
     }
 
@@ -129,12 +214,12 @@ impl OneNearestNeighbour {
 
     /// Number of classes K.
     pub fn num_classes(&self) -> usize {
-        self.geometry.num_classes()
+        self.num_classes
     }
 
     /// Feature dimension d.
     pub fn dim(&self) -> usize {
-        self.class_means.ncols()
+        self.directions.ncols()
     }
 
     /// The largest multiplicity M of an answer.
@@ -192,7 +277,7 @@ impl OneNearestNeighbour {
             .collect();
         let sets = blocks.into_iter().flatten().map(|answer| answer.set);
         Ok(Decoded {
-            targets: Targets::new(self.num_classes(), sets)?,
+            targets: Targets::new(self.num_classes, sets)?,
             scores,
             margins,
             unproven,
@@ -202,8 +287,9 @@ impl OneNearestNeighbour {
 
 impl Metric {
     fn into_form(self, max_multiplicity: usize) -> Result<Form> {
+        let bonuses = vec![0.0; max_multiplicity];
         let Self::Euclidean { mut scales } = self else {
-            return Ok(Form::Cosine);
+            return Ok(Form::Cosine { bonuses });
         };
         if scales.len() < max_multiplicity {
             return Err(Error::SizeMismatch {
@@ -224,7 +310,8 @@ impl Metric {
             }),
             None => Ok(Form::Quadratic {
                 scales,
-                bonuses: vec![0.0; max_multiplicity],
+                bonuses,
+                offset: Offset::SquaredNorm,
             }),
         }
     }
@@ -247,6 +334,13 @@ fn check_finite(class_means: MatRef<'_, f64>) -> Result<()> {
     Ok(())
 }
 
+/// The entries of a matrix row by row.
+pub(super) fn row_major(matrix: MatRef<'_, f64>) -> Vec<f64> {
+    (0..matrix.nrows())
+        .flat_map(|row| (0..matrix.ncols()).map(move |column| matrix[(row, column)]))
+        .collect()
+}
+
 struct Answer {
     set: LabelSet,
     score: f64,
@@ -259,7 +353,7 @@ struct Worker<'a> {
     decoder: &'a OneNearestNeighbour,
     search: Search,
     features: Vec<f64>, // [BLOCK_LEN, d]
-    products: Vec<f64>, // [BLOCK_LEN, K]
+    products: Vec<f64>, // [BLOCK_LEN, classes + sets]
 }
 
 impl<'a> Worker<'a> {
@@ -273,18 +367,18 @@ impl<'a> Worker<'a> {
     }
 
     fn decode<T: Copy + Into<f64>>(&mut self, block: &[T]) -> Vec<Answer> {
-        let (num_classes, dim) = (self.decoder.num_classes(), self.decoder.dim());
+        let (num_products, dim) = (self.decoder.directions.nrows(), self.decoder.dim());
         let num_rows = block.len() / dim;
         self.features.clear();
         self.features
             .extend(block.iter().map(|&value| value.into()));
         self.products.clear();
-        self.products.resize(num_rows * num_classes, 0.0);
+        self.products.resize(num_rows * num_products, 0.0);
         faer::linalg::matmul::matmul(
-            MatMut::from_row_major_slice_mut(&mut self.products, num_rows, num_classes),
+            MatMut::from_row_major_slice_mut(&mut self.products, num_rows, num_products),
             faer::Accum::Replace,
             MatRef::from_row_major_slice(&self.features, num_rows, dim),
-            self.decoder.class_means.transpose(),
+            self.decoder.directions.transpose(),
             1.0,
             Par::Seq,
         );
@@ -292,24 +386,52 @@ impl<'a> Worker<'a> {
     }
 
     fn answer(&mut self, row: usize) -> Answer {
-        let geometry = &self.decoder.geometry;
-        let products = &self.products[row * geometry.num_classes()..][..geometry.num_classes()];
-        let feature = &self.features[row * self.decoder.dim()..][..self.decoder.dim()];
+        let decoder = self.decoder;
+        let num_products = decoder.directions.nrows();
+        let feature = &self.features[row * decoder.dim()..][..decoder.dim()];
         let squared_norm: f64 = feature.iter().map(|x| x * x).sum();
-        let found = self.search.run(geometry, products);
+        let products = &mut self.products[row * num_products..][..num_products];
+        let offset = match decoder.geometry.form() {
+            Form::Cosine { .. } => {
+                let factor = match squared_norm {
+                    0.0 => 0.0,
+                    _ => decoder.concentration / squared_norm.sqrt(),
+                };
+                products.iter_mut().for_each(|product| *product *= factor);
+                0.0
+            }
+            Form::Quadratic {
+                offset: Offset::SquaredNorm,
+                ..
+            } => squared_norm,
+            Form::Quadratic {
+                offset: Offset::None,
+                ..
+            } => 0.0,
+        };
+        let (products, own_products) = products.split_at(decoder.labels.len());
+        let own = decoder.own.iter().zip(own_products).map(|(own, product)| {
+            let score = match decoder.geometry.form() {
+                Form::Cosine { .. } if own.squared_norm == 0.0 => 0.0,
+                Form::Cosine { .. } => product / own.squared_norm.sqrt(),
+                Form::Quadratic { .. } => 2.0 * product - own.squared_norm,
+            };
+            (&*own.classes, score + own.bonus)
+        });
+        let found = self.search.run(&decoder.geometry, products, own);
+        let score = found[0].score - offset;
         let margin = found
             .get(1)
             .map_or(f64::INFINITY, |second| found[0].score - second.score);
-        let (score, margin) = match geometry.form() {
-            Form::Cosine if squared_norm == 0.0 => (0.0, 0.0),
-            Form::Cosine => {
-                let norm = squared_norm.sqrt();
-                ((found[0].score / norm).clamp(-1.0, 1.0), margin / norm)
-            }
-            Form::Quadratic { .. } => ((found[0].score - squared_norm).min(0.0), margin),
+        let (set, margin) = if score < decoder.empty_set_below {
+            (LabelSet::default(), decoder.empty_set_below - score)
+        } else {
+            let classes = found[0].labels.iter();
+            let set = classes.map(|&class| decoder.labels[class as usize]);
+            (set.collect(), margin.min(score - decoder.empty_set_below))
         };
         Answer {
-            set: found[0].labels.iter().copied().collect(),
+            set,
             score,
             margin,
             was_cut: self.search.was_cut(),

@@ -9,18 +9,33 @@
 //! depth-first search over sets bounds E(R) of the r labels still to be chosen, row by row, from
 //! below by Σ_{k∈R} (sum of the r−1 smallest entries of row k of E).
 
+use std::collections::HashSet;
+
 /// How the score of a label set follows from b(S) and q(S).
 #[derive(Clone, Debug)]
 pub(super) enum Form {
-    /// b(S)/√q(S): the cosine times ‖h‖.
-    Cosine,
+    /// b(S)/√q(S) + bonus_m: the cosine times ‖h‖ plus a term of the multiplicity.
+    Cosine {
+        /// A term for each multiplicity m = 1..M, such as a log prior.
+        bonuses: Vec<f64>,
+    },
     /// 2·c_m·b(S) − c_m²·q(S) + bonus_m: ‖h‖² minus the squared distance to c_m·Σ_{k∈S} h̄_k.
     Quadratic {
         /// c_m for m = 1..M.
         scales: Vec<f64>,
-        /// A term for each multiplicity m = 1..M, such as a log prior.
+        /// As for the cosine.
         bonuses: Vec<f64>,
+        /// What a reported score lacks.
+        offset: Offset,
     },
+}
+
+/// The term, common to all sets, that is subtracted from a quadratic score before it is reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Offset {
+    None,
+    /// ‖h‖², which makes the score minus a squared distance.
+    SquaredNorm,
 }
 
 /// What all samples share: the class means' Gram matrix, split for the search.
@@ -37,6 +52,8 @@ pub(super) struct Geometry {
     highest: Vec<f64>,       // [M, K]: sum of the r largest
     chords: Vec<SquareRoot>, // per multiplicity
     largest_gram: f64,
+    /// Sets whose score comes from elsewhere, so that the search must not offer them.
+    excluded: HashSet<Box<[u32]>>,
 }
 
 /// Linear bounds of √q over the range of q among the sets of one multiplicity.
@@ -78,6 +95,7 @@ impl Geometry {
                 b.total_cmp(a)
             }),
             largest_gram: largest_magnitude(&gram),
+            excluded: HashSet::new(),
             num_classes,
             max_multiplicity,
             form,
@@ -93,8 +111,11 @@ impl Geometry {
         geometry
     }
 
-    pub(super) fn num_classes(&self) -> usize {
-        self.num_classes
+    /// Leaves these sets of sorted labels to the caller, who passes their scores to
+    /// [`Search::run`].
+    pub(super) fn excluding(mut self, sets: impl IntoIterator<Item = Box<[u32]>>) -> Self {
+        self.excluded.extend(sets);
+        self
     }
 
     pub(super) fn max_multiplicity(&self) -> usize {
@@ -151,8 +172,11 @@ impl Geometry {
             }
         }
         match &self.form {
-            Form::Cosine => (norm > CANCELLED * trace * trace).then(|| product / norm.sqrt()),
-            Form::Quadratic { scales, bonuses } => {
+            Form::Cosine { bonuses } => (norm > CANCELLED * trace * trace)
+                .then(|| product / norm.sqrt() + bonuses[labels.len() - 1]),
+            Form::Quadratic {
+                scales, bonuses, ..
+            } => {
                 let multiplicity = labels.len();
                 let scale = scales[multiplicity - 1];
                 Some(scale * (2.0 * product - scale * norm) + bonuses[multiplicity - 1])
@@ -278,14 +302,23 @@ impl Search {
         }
     }
 
-    /// The best sets for these inner products ⟨h, h̄_k⟩, best first.
+    /// The best sets for these inner products ⟨h, h̄_k⟩ and these scored sets of sorted labels from
+    /// elsewhere, best first.
     ///
     /// At least one set is found unless every prototype is zero under the cosine.
-    pub(super) fn run(&mut self, geometry: &Geometry, products: &[f64]) -> &[Found] {
+    pub(super) fn run<'a>(
+        &mut self,
+        geometry: &Geometry,
+        products: &[f64],
+        scored: impl Iterator<Item = (&'a [u32], f64)>,
+    ) -> &[Found] {
         self.nodes = 0;
         self.spare.append(&mut self.best);
         let max_multiplicity = geometry.max_multiplicity;
         self.levels.resize_with(max_multiplicity, Vec::new);
+        for (labels, score) in scored {
+            self.keep(labels, score);
+        }
         self.seed(geometry, products);
         let largest_product = largest_magnitude(products);
         for multiplicity in 1..=max_multiplicity {
@@ -349,9 +382,15 @@ impl Search {
 
     /// Keeps the set of sorted labels if it is among the best so far.
     fn offer(&mut self, geometry: &Geometry, products: &[f64], labels: &[u32]) {
-        let Some(score) = geometry.score(products, labels) else {
+        if !geometry.excluded.is_empty() && geometry.excluded.contains(labels) {
             return;
-        };
+        }
+        if let Some(score) = geometry.score(products, labels) {
+            self.keep(labels, score);
+        }
+    }
+
+    fn keep(&mut self, labels: &[u32], score: f64) {
         if self.score_to_beat().is_some_and(|beat| score <= beat) {
             return;
         }
@@ -490,7 +529,12 @@ impl<'a> Objective<'a> {
         score_to_beat: Option<f64>,
     ) -> Self {
         let (constant, product_weight, weight, beaten) = match (&geometry.form, score_to_beat) {
-            (Form::Quadratic { scales, bonuses }, _) => {
+            (
+                Form::Quadratic {
+                    scales, bonuses, ..
+                },
+                _,
+            ) => {
                 let scale = scales[multiplicity - 1];
                 let beaten = Beaten::Above {
                     steepness: 1.0,
@@ -499,13 +543,14 @@ impl<'a> Objective<'a> {
                 let bonus = bonuses[multiplicity - 1];
                 (bonus, 2.0 * scale, scale * scale, beaten)
             }
-            (Form::Cosine, None) => (0.0, 1.0, 0.0, Beaten::Always),
-            (Form::Cosine, Some(origin)) => {
-                // The score of S beats θ iff b(S) − θ√q(S) > 0. A linear bound of √q from the
-                // right side makes this quadratic in S. A higher score to beat, θ', lowers the
-                // left side by at least (θ' − θ)·min √q.
+            (Form::Cosine { .. }, None) => (0.0, 1.0, 0.0, Beaten::Always),
+            (Form::Cosine { bonuses }, Some(origin)) => {
+                // The score of S beats θ iff b(S) − (θ − bonus)·√q(S) > 0. A linear bound of √q
+                // from the right side makes this quadratic in S. A higher score to beat, θ',
+                // lowers the left side by at least (θ' − θ)·min √q.
                 let chord = &geometry.chords[multiplicity - 1];
-                let (intercept, slope) = if origin >= 0.0 {
+                let least = origin - bonuses[multiplicity - 1];
+                let (intercept, slope) = if least >= 0.0 {
                     chord.below
                 } else {
                     chord.above
@@ -514,7 +559,7 @@ impl<'a> Objective<'a> {
                     steepness: chord.minimum,
                     origin,
                 };
-                (-origin * intercept, 1.0, origin * slope, beaten)
+                (-least * intercept, 1.0, least * slope, beaten)
             }
         };
         Self {
@@ -646,14 +691,15 @@ mod tests {
         fn the_search_finds_the_two_best_sets_of_all(case in cases(), sign in prop::sample::select(vec![1.0, -1.0])) {
             let products: Vec<f64> = case.products.iter().map(|b| sign * b).collect();
             for form in [
-                Form::Cosine,
-                Form::Quadratic { scales: case.scales.clone(), bonuses: case.bonuses.clone() },
+                Form::Cosine { bonuses: vec![0.0; case.bonuses.len()] },
+                Form::Cosine { bonuses: case.bonuses.clone() },
+                Form::Quadratic { scales: case.scales.clone(), bonuses: case.bonuses.clone(), offset: Offset::None },
             ] {
                 let geometry = Geometry::new(case.gram.clone(), case.max_multiplicity, form);
                 let expected = brute_force(&geometry, &products);
                 for wanted in [1, 2] {
                     let mut search = Search::new(wanted, u64::MAX);
-                    let found = search.run(&geometry, &products);
+                    let found = search.run(&geometry, &products, std::iter::empty());
                     prop_assert_eq!(found.len(), expected.len().min(wanted));
                     for (found, expected) in found.iter().zip(&expected) {
                         prop_assert!((found.score - expected).abs() < ROUNDING, "{:?} vs {}", found, expected);
@@ -663,6 +709,22 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn excluded_sets_are_left_to_the_scores_from_elsewhere() {
+        let gram = vec![1.0, 0.0, 0.0, 1.0];
+        let bonuses = vec![0.0; 2];
+        let geometry = Geometry::new(gram, 2, Form::Cosine { bonuses }).excluding([[0, 1].into()]);
+        let products = [1.0, 1.0];
+        let mut search = Search::new(1, u64::MAX);
+        let found = search.run(&geometry, &products, std::iter::empty());
+        assert_eq!(found[0].labels, [0]);
+        let scored: [(&[u32], f64); 2] = [(&[0, 1], 1.2), (&[], 0.3)];
+        assert_eq!(
+            search.run(&geometry, &products, scored.into_iter())[0].labels,
+            [0, 1]
+        );
     }
 
     #[test]
@@ -678,10 +740,19 @@ mod tests {
                 .sum()
         };
         let gram: Vec<f64> = (0..k * k).map(|i| inner(i / k, i % k)).collect();
-        let geometry = Geometry::new(gram, 10, Form::Cosine);
+        let geometry = Geometry::new(
+            gram,
+            10,
+            Form::Cosine {
+                bonuses: vec![0.0; 10],
+            },
+        );
         let products: Vec<f64> = (0..k).map(|j| inner(j, 1) + inner(j, 4)).collect();
         let mut search = Search::new(1, 20);
-        assert_eq!(search.run(&geometry, &products).len(), 1);
+        assert_eq!(
+            search.run(&geometry, &products, std::iter::empty()).len(),
+            1
+        );
         assert!(search.was_cut());
     }
 
@@ -695,9 +766,18 @@ mod tests {
         let products: Vec<f64> = (0..k)
             .map(|j| members.iter().map(|&l| gram[j * k + l]).sum())
             .collect();
-        let geometry = Geometry::new(gram, m, Form::Cosine);
+        let geometry = Geometry::new(
+            gram,
+            m,
+            Form::Cosine {
+                bonuses: vec![0.0; m],
+            },
+        );
         let mut search = Search::new(1, u64::MAX);
-        assert_eq!(search.run(&geometry, &products)[0].labels, [3, 20, 77]);
+        assert_eq!(
+            search.run(&geometry, &products, std::iter::empty())[0].labels,
+            [3, 20, 77]
+        );
         assert_eq!(search.nodes, m as u64);
     }
 }
