@@ -1,15 +1,22 @@
 //! From features or logits to label sets.
 //!
 //! [`OneNearestNeighbour`] decodes *features*: it returns the label set whose prototype, the sum of
-//! its labels' class means, is nearest. The functions of [`threshold`] decode *logits*.
+//! its labels' class means, is nearest. [`LogitDecoder`] decodes *logits* by a rule tuned on
+//! validation data, the functions of [`threshold`] by a rule that needs no tuning.
 
+mod expected_f1;
 mod fit;
+mod multiplicity;
 mod nearest;
+mod rules;
 mod search;
+mod sweep;
 pub mod threshold;
 
 pub use fit::{Distance, EmptySet, NearestSettings, Prior, Prototypes};
+pub use multiplicity::MultiplicityModel;
 pub use nearest::{Decoded, Metric, OneNearestNeighbour};
+pub use rules::{EmptyRule, Link, LogitDecoder, Rule, RuleKind};
 
 use crate::{Error, Result};
 

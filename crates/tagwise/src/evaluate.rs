@@ -6,11 +6,13 @@
 //! which none was predicted has F1 and Jaccard 0, a label that is neither true nor predicted
 //! likewise.
 
+mod criterion;
 mod ranking;
 mod sets;
 
 use serde::{Deserialize, Serialize};
 
+pub use criterion::Criterion;
 pub use ranking::{RankingMeasures, average_precision};
 pub use sets::{LabelCounts, SetMeasures, label_counts};
 

@@ -226,7 +226,7 @@ impl Snapshot {
     }
 
     /// Reads a safetensors file with `features` [N, d] (f16, bf16, f32 or f64), `targets` [N, K]
-    /// of 0 and 1 (bool, integer or float) and, optionally, `weight` [K, d] and `bias` [K].
+    /// of 0 and 1 (bool, integer or float) and, optionally, `weight` `[K, d]` and `bias` `[K]`.
     ///
     /// # Errors
     /// [`Error::Io`] when the file cannot be read, [`Error::Format`] when it is not such a file.

@@ -1,0 +1,175 @@
+//! The best cut-off of all, found in one pass over the sorted scores.
+
+use super::rules::EmptyRule;
+use crate::evaluate::{Criterion, LabelCounts};
+use crate::{LabelSet, Targets};
+
+/// A cut-off (labels whose score is at least this are on) and the criterion it reaches.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Cut {
+    pub(super) threshold: f64,
+    pub(super) value: f64,
+}
+
+/// The cut-off of largest criterion among all that differ on these scores.
+///
+/// Scores are switched on from the largest down while the sums behind the criterion are kept up
+/// to date. `scores` is `[N, K]` with N ≥ 1.
+pub(super) fn best_cut(
+    scores: &[f64],
+    truth: &Targets,
+    criterion: Criterion,
+    empty_rule: EmptyRule,
+) -> Cut {
+    let num_classes = truth.num_classes();
+    let mut tally = Tally::new(truth, criterion);
+    let mut order: Vec<u32> = (0..scores.len() as u32).collect();
+    order.sort_unstable_by(|&a, &b| scores[b as usize].total_cmp(&scores[a as usize]));
+    if empty_rule == EmptyRule::TopLabel {
+        for (sample, row) in scores.chunks_exact(num_classes).enumerate() {
+            tally.switch_on(sample, top_label(row), truth.set(sample));
+        }
+    }
+    let mut best = Cut {
+        threshold: f64::INFINITY,
+        value: tally.value(),
+    };
+    let mut start = 0;
+    while start < order.len() {
+        let score = scores[order[start] as usize];
+        let mut end = start;
+        while end < order.len() && scores[order[end] as usize] == score {
+            let (sample, label) = (
+                order[end] as usize / num_classes,
+                order[end] as usize % num_classes,
+            );
+            let row = &scores[sample * num_classes..][..num_classes];
+            if empty_rule == EmptyRule::Allow || label != top_label(row) {
+                tally.switch_on(sample, label, truth.set(sample));
+            }
+            end += 1;
+        }
+        let next = order
+            .get(end)
+            .map_or(score, |&index| scores[index as usize]);
+        let value = tally.value();
+        if value > best.value {
+            best = Cut {
+                threshold: 0.5 * (score + next),
+                value,
+            };
+        }
+        start = end;
+    }
+    best
+}
+
+/// The first label of largest score.
+pub(super) fn top_label(row: &[f64]) -> usize {
+    let mut top = 0;
+    for (label, score) in row.iter().enumerate() {
+        if *score > row[top] {
+            top = label;
+        }
+    }
+    top
+}
+
+/// The sums behind every criterion.
+struct Tally {
+    criterion: Criterion,
+    samples: Vec<LabelCounts>,
+    labels: Vec<LabelCounts>,
+    pooled: LabelCounts,
+    num_exact: usize,
+    jaccard_sum: f64,
+    f1_sum: f64,
+    label_f1_sum: f64,
+}
+
+impl Tally {
+    fn new(truth: &Targets, criterion: Criterion) -> Self {
+        let mut labels = vec![LabelCounts::default(); truth.num_classes()];
+        let mut pooled = LabelCounts::default();
+        for label in truth.iter().flat_map(LabelSet::indices) {
+            labels[label].positives += 1;
+            pooled.positives += 1;
+        }
+        let samples = truth.iter().map(|set| LabelCounts {
+            positives: set.multiplicity(),
+            ..LabelCounts::default()
+        });
+        Self {
+            criterion,
+            samples: samples.collect(),
+            labels,
+            pooled,
+            num_exact: truth.iter().filter(|set| set.is_empty()).count(),
+            jaccard_sum: 0.0,
+            f1_sum: 0.0,
+            label_f1_sum: 0.0,
+        }
+    }
+
+    fn switch_on(&mut self, sample: usize, label: usize, truth: &LabelSet) {
+        let hit = usize::from(truth.contains(label as u32));
+        let of_sample = &mut self.samples[sample];
+        let before = *of_sample;
+        of_sample.predicted += 1;
+        of_sample.true_positives += hit;
+        self.num_exact += usize::from(is_exact(of_sample));
+        self.num_exact -= usize::from(is_exact(&before));
+        self.jaccard_sum += of_sample.jaccard() - before.jaccard();
+        self.f1_sum += of_sample.f1() - before.f1();
+        let of_label = &mut self.labels[label];
+        let before = of_label.f1();
+        of_label.predicted += 1;
+        of_label.true_positives += hit;
+        self.label_f1_sum += of_label.f1() - before;
+        self.pooled.predicted += 1;
+        self.pooled.true_positives += hit;
+    }
+
+    fn value(&self) -> f64 {
+        let num_samples = self.samples.len() as f64;
+        let num_classes = self.labels.len() as f64;
+        match self.criterion {
+            Criterion::SubsetAccuracy => self.num_exact as f64 / num_samples,
+            Criterion::HammingAccuracy => {
+                let wrong =
+                    self.pooled.positives + self.pooled.predicted - 2 * self.pooled.true_positives;
+                1.0 - wrong as f64 / (num_samples * num_classes)
+            }
+            Criterion::JaccardSamples => self.jaccard_sum / num_samples,
+            Criterion::F1Samples => self.f1_sum / num_samples,
+            Criterion::F1Micro => self.pooled.f1(),
+            Criterion::F1Macro => self.label_f1_sum / num_classes,
+        }
+    }
+}
+
+fn is_exact(counts: &LabelCounts) -> bool {
+    counts.true_positives == counts.positives && counts.predicted == counts.positives
+}
+
+/// The cut-off of largest F1 of one label, given the scores of all samples and whether they carry
+/// the label; `None` when no sample carries it.
+pub(super) fn best_label_cut(samples: &mut [(f64, bool)]) -> Option<f64> {
+    samples.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
+    let mut counts = LabelCounts {
+        positives: samples.iter().filter(|(_, on)| *on).count(),
+        ..LabelCounts::default()
+    };
+    let mut best: Option<(f64, f64)> = None;
+    for (position, &(score, on)) in samples.iter().enumerate() {
+        counts.predicted += 1;
+        counts.true_positives += usize::from(on);
+        let next = samples.get(position + 1).map_or(score, |sample| sample.0);
+        let is_last_of_ties = position + 1 == samples.len() || next < score;
+        let f1 = counts.f1();
+        if is_last_of_ties && f1 > best.map_or(0.0, |(f1, _)| f1) {
+            best = Some((f1, 0.5 * (score + next)));
+        }
+    }
+    best.map(|(_, threshold)| threshold)
+}
