@@ -1,0 +1,340 @@
+//! A convolution and the batch norm after it: what every block is made of.
+
+use rand::Rng;
+
+use super::{Layout, Mode, Parameter, Pass, Statistic, Workspace};
+use crate::buffer::Buffer;
+use crate::device::Device;
+use crate::initial;
+use crate::kernel::convolution::{ConvShape, Plan, Write, transpose_weights};
+use crate::kernel::norm::{self, Mask, Plane};
+use crate::kernel::weight_gradient::WeightGradient;
+
+/// PyTorch's defaults of `BatchNorm2d`.
+const EPSILON: f64 = 1e-5;
+const MOMENTUM: f64 = 0.1;
+
+/// Names and geometry of one convolution with its norm.
+#[derive(Clone, Debug)]
+pub(crate) struct ConvNormSpec {
+    /// Prefix of the convolution's tensors, for example `layer1.0.conv1`.
+    pub conv_name: String,
+    /// Prefix of the norm's tensors, for example `layer1.0.bn1`.
+    pub norm_name: String,
+    pub bias: Bias,
+    pub shape: ConvShape,
+}
+
+/// Whether a convolution before a norm carries a bias, which the norm makes ineffective.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bias {
+    Without,
+    With,
+}
+
+impl ConvNormSpec {
+    /// The output's plane.
+    pub(crate) fn plane(&self) -> Plane {
+        Plane {
+            height: self.shape.out_height(),
+            width: self.shape.out_width(),
+            pitch: self.shape.out_pitch(),
+        }
+    }
+
+    /// Numbers of all parameters in memory.
+    pub(crate) fn stored_parameters(&self) -> usize {
+        let vectors = match self.bias {
+            Bias::Without => 2,
+            Bias::With => 3,
+        };
+        self.shape.packed_len() + vectors * self.shape.out_pitch()
+    }
+}
+
+/// Convolution → batch norm, without the activation.
+///
+/// In training mode the norm uses the batch's mean and biased variance and moves its running
+/// statistics by a tenth (unbiased variance), as PyTorch's `BatchNorm2d` does.
+#[derive(Debug)]
+pub(crate) struct ConvNorm {
+    pub weight: Parameter,
+    /// A bias before a norm shifts the mean and cancels: it is never added, only accounted for in
+    /// the running mean, and its gradient is zero.
+    pub bias: Option<Parameter>,
+    pub norm_weight: Parameter,
+    pub norm_bias: Parameter,
+    pub running_mean: Statistic,
+    pub running_variance: Statistic,
+    shape: ConvShape,
+    forward: Plan,
+    data_gradient: Plan,
+    weight_gradient: WeightGradient,
+    /// Convolution output `[B, h, w, pitch]`.
+    pub z: Buffer,
+    /// y = z·scale + shift, `[pitch]` each.
+    pub scale: Vec<f32>,
+    pub shift: Vec<f32>,
+    mean: Vec<f64>,
+    variance: Vec<f64>,
+    inverse_deviation: Vec<f64>,
+    /// Mean in f32 and the three coefficients of the input gradient.
+    center: Vec<f32>,
+    coefficients: [Vec<f32>; 3],
+    sums: [Vec<f64>; 2],
+    plane: Plane,
+    dz_index: usize,
+}
+
+impl ConvNorm {
+    pub(crate) fn new(
+        spec: &ConvNormSpec,
+        device: Device,
+        rng: &mut impl Rng,
+        workspace: &mut Workspace,
+    ) -> Self {
+        let shape = spec.shape;
+        let kernels = device.kernels();
+        let plane = spec.plane();
+        let channels = shape.out_channels;
+        let vector = Layout::Vector { len: channels };
+        let packed = Layout::Packed {
+            shape,
+            block: kernels.channel_block(plane.pitch),
+        };
+        let fan_out = shape.taps() * channels;
+        let weights = initial::kaiming_normal(packed.num_elements(), fan_out, rng);
+        let (conv, norm) = (&spec.conv_name, &spec.norm_name);
+        let bias = match spec.bias {
+            Bias::Without => None,
+            Bias::With => Some(Parameter::zeros(format!("{conv}.bias"), vector)),
+        };
+        let zeros = vec![0.0f32; channels];
+        let ones = vec![1.0f32; channels];
+        Self {
+            weight: Parameter::from_plain(format!("{conv}.weight"), packed, &weights),
+            bias,
+            norm_weight: Parameter::from_plain(format!("{norm}.weight"), vector, &ones),
+            norm_bias: Parameter::zeros(format!("{norm}.bias"), vector),
+            running_mean: Statistic::from_plain(format!("{norm}.running_mean"), vector, &zeros),
+            running_variance: Statistic::from_plain(format!("{norm}.running_var"), vector, &ones),
+            shape,
+            forward: Plan::forward(&shape, kernels),
+            data_gradient: Plan::data_gradient(&shape, kernels),
+            weight_gradient: WeightGradient::new(&shape, kernels),
+            z: Buffer::empty(),
+            scale: vec![0.0; plane.pitch],
+            shift: vec![0.0; plane.pitch],
+            mean: vec![0.0; plane.pitch],
+            variance: vec![0.0; plane.pitch],
+            inverse_deviation: vec![0.0; plane.pitch],
+            center: vec![0.0; plane.pitch],
+            coefficients: std::array::from_fn(|_| vec![0.0; plane.pitch]),
+            sums: std::array::from_fn(|_| vec![0.0; plane.pitch]),
+            plane,
+            dz_index: workspace.bordered_index(plane),
+        }
+    }
+
+    pub(crate) fn plane(&self) -> Plane {
+        self.plane
+    }
+
+    /// Makes room for a batch, in training with the memory that gradients need.
+    pub(crate) fn reserve(&mut self, pass: Pass, workspace: &mut Workspace) {
+        let len = pass.batch * self.plane.len();
+        self.z.reserve(len);
+        if pass.mode == Mode::Evaluate {
+            return;
+        }
+        let partial = pass.batch * 2 * self.plane.pitch;
+        if workspace.partial.len() < partial {
+            workspace.partial.resize(partial, 0.0);
+        }
+        workspace.transposed.reserve(self.shape.transposed_len());
+        workspace
+            .weight_parts
+            .reserve(self.weight_gradient.scratch_len());
+        let gradients = len.max(pass.batch * self.input_gradient_len());
+        workspace.gradient.reserve(gradients);
+        workspace.other_gradient.reserve(gradients);
+        let bordered = &mut workspace.bordered[self.dz_index].1;
+        bordered.reserve(pass.batch * self.plane.bordered_len());
+    }
+
+    /// Numbers of the input's gradient for one image.
+    fn input_gradient_len(&self) -> usize {
+        let pitch = crate::kernel::padded_channels(self.shape.in_channels);
+        self.shape.in_height * self.shape.in_width * pitch
+    }
+
+    /// z = x ∗ w, and the scale and shift that normalise it.
+    ///
+    /// # Shapes
+    /// `x` is bordered, `[B, h+2, w+2, in_pitch]`.
+    pub(crate) fn forward(&mut self, pass: Pass, x: &[f32], workspace: &mut Workspace) {
+        let kernels = pass.device.kernels();
+        let weight = self.weight.value.as_slice();
+        let z = self.z.as_mut_slice();
+        self.forward
+            .run(kernels, pass.batch, x, weight, z, Write::Replace);
+        match pass.mode {
+            Mode::Train => {
+                norm::moments(
+                    kernels,
+                    self.plane,
+                    pass.batch,
+                    self.z.as_slice(),
+                    &mut workspace.partial,
+                    &mut self.mean,
+                    &mut self.variance,
+                );
+                self.update_running(pass.batch);
+            }
+            Mode::Evaluate => self.recall_running(),
+        }
+        let (gamma, beta) = (
+            self.norm_weight.value.as_slice(),
+            self.norm_bias.value.as_slice(),
+        );
+        for c in 0..self.plane.pitch {
+            let inverse = 1.0 / (self.variance[c] + EPSILON).sqrt();
+            let scale = f64::from(gamma[c]) * inverse;
+            self.inverse_deviation[c] = inverse;
+            self.scale[c] = scale as f32;
+            self.shift[c] = (f64::from(beta[c]) - self.mean[c] * scale) as f32;
+            self.center[c] = self.mean[c] as f32;
+        }
+    }
+
+    /// Moves the running statistics towards the batch's.
+    fn update_running(&mut self, batch: usize) {
+        let count = (batch * self.plane.pixels()) as f64;
+        let unbiased = count / (count - 1.0).max(1.0);
+        let (means, variances) = (
+            self.running_mean.value.as_mut_slice(),
+            self.running_variance.value.as_mut_slice(),
+        );
+        let bias = self.bias.as_ref().map(|bias| bias.value.as_slice());
+        for c in 0..self.shape.out_channels {
+            let mean = self.mean[c] + bias.map_or(0.0, |bias| f64::from(bias[c]));
+            let variance = self.variance[c] * unbiased;
+            means[c] = ((1.0 - MOMENTUM) * f64::from(means[c]) + MOMENTUM * mean) as f32;
+            variances[c] =
+                ((1.0 - MOMENTUM) * f64::from(variances[c]) + MOMENTUM * variance) as f32;
+        }
+    }
+
+    /// Takes the running statistics as the batch's.
+    fn recall_running(&mut self) {
+        let bias = self.bias.as_ref().map(|bias| bias.value.as_slice());
+        let means = self.running_mean.value.as_slice();
+        let variances = self.running_variance.value.as_slice();
+        for c in 0..self.shape.out_channels {
+            self.mean[c] = f64::from(means[c]) - bias.map_or(0.0, |bias| f64::from(bias[c]));
+            self.variance[c] = f64::from(variances[c]);
+        }
+    }
+
+    /// From the gradient g after the norm to the gradient of its parameters and of z, which is
+    /// left bordered in the workspace.
+    ///
+    /// dγ = Σ g·ẑ, dβ = Σ g, dz = γ/σ·(g − mean(g) − ẑ·mean(g·ẑ)) with ẑ = (z − μ)/σ.
+    pub(crate) fn backward_norm(
+        &mut self,
+        pass: Pass,
+        mask: Mask<'_>,
+        g: &mut [f32],
+        partial: &mut [f64],
+        bordered: &mut [(Plane, Buffer)],
+    ) {
+        let kernels = pass.device.kernels();
+        let z = self.z.as_slice();
+        let [sums, products] = &mut self.sums;
+        norm::gradient_sums(
+            kernels,
+            self.plane,
+            pass.batch,
+            mask,
+            z,
+            &self.center,
+            g,
+            partial,
+            sums,
+            products,
+        );
+        let count = (pass.batch * self.plane.pixels()) as f64;
+        let gamma = self.norm_weight.value.as_slice();
+        let d_gamma = self.norm_weight.gradient.as_mut_slice();
+        let d_beta = self.norm_bias.gradient.as_mut_slice();
+        let [on_g, on_z, constant] = &mut self.coefficients;
+        for c in 0..self.plane.pitch {
+            let inverse = self.inverse_deviation[c];
+            d_beta[c] = sums[c] as f32;
+            d_gamma[c] = (products[c] * inverse) as f32;
+            let scale = f64::from(gamma[c]) * inverse;
+            let slope = -scale * products[c] * inverse * inverse / count;
+            on_g[c] = scale as f32;
+            on_z[c] = slope as f32;
+            constant[c] = (-scale * sums[c] / count - slope * f64::from(self.center[c])) as f32;
+        }
+        norm::input_gradient(
+            kernels,
+            self.plane,
+            pass.batch,
+            g,
+            z,
+            [on_g, on_z, constant],
+            bordered[self.dz_index].1.as_mut_slice(),
+        );
+    }
+
+    /// dW from the bordered dz that [`ConvNorm::backward_norm`] left.
+    pub(crate) fn backward_weight(
+        &mut self,
+        pass: Pass,
+        x: &[f32],
+        bordered: &[(Plane, Buffer)],
+        weight_parts: &mut Buffer,
+    ) {
+        self.weight_gradient.run(
+            pass.device.kernels(),
+            pass.batch,
+            x,
+            bordered[self.dz_index].1.as_slice(),
+            weight_parts.as_mut_slice(),
+            self.weight.gradient.as_mut_slice(),
+        );
+    }
+
+    /// dx from the bordered dz, replacing or added to what `dx` holds.
+    pub(crate) fn backward_input(
+        &self,
+        pass: Pass,
+        bordered: &[(Plane, Buffer)],
+        transposed: &mut Buffer,
+        dx: &mut [f32],
+        write: Write,
+    ) {
+        let kernels = pass.device.kernels();
+        let weights = &mut transposed.as_mut_slice()[..self.shape.transposed_len()];
+        transpose_weights(&self.shape, kernels, self.weight.value.as_slice(), weights);
+        let dz = bordered[self.dz_index].1.as_slice();
+        self.data_gradient
+            .run(kernels, pass.batch, dz, weights, dx, write);
+    }
+
+    pub(crate) fn visit_parameters(&mut self, visit: &mut dyn FnMut(&mut Parameter)) {
+        visit(&mut self.weight);
+        if let Some(bias) = &mut self.bias {
+            visit(bias);
+        }
+        visit(&mut self.norm_weight);
+        visit(&mut self.norm_bias);
+    }
+
+    pub(crate) fn visit_statistics(&mut self, visit: &mut dyn FnMut(&mut Statistic)) {
+        visit(&mut self.running_mean);
+        visit(&mut self.running_variance);
+    }
+}

@@ -1,0 +1,74 @@
+//! The blocks that networks are made of, each with an explicit forward and backward pass.
+
+mod classifier;
+mod conv_norm;
+mod parameter;
+mod residual;
+mod stage;
+
+pub(crate) use classifier::Classifier;
+pub use classifier::ClassifierKind;
+pub(crate) use conv_norm::{Bias, ConvNorm, ConvNormSpec};
+pub(crate) use parameter::{Layout, Parameter, Statistic};
+pub(crate) use residual::ResidualBlock;
+pub(crate) use stage::{Block, ConvNormAct, InputGradient, MaxPool};
+
+use crate::buffer::Buffer;
+use crate::device::Device;
+use crate::kernel::norm::Plane;
+
+/// What a forward pass is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Batch statistics; running statistics move; gradients can follow.
+    Train,
+    /// Running statistics; nothing is kept for gradients.
+    Evaluate,
+}
+
+/// Memory that blocks share because only one of them uses it at a time.
+#[derive(Debug)]
+pub(crate) struct Workspace {
+    /// Gradient of the activations in hand, `[B, h, w, pitch]` without border.
+    pub gradient: Buffer,
+    /// A second gradient of the same kind.
+    pub other_gradient: Buffer,
+    /// Bordered gradients of convolution outputs, one per plane so that borders stay zero.
+    pub bordered: Vec<(Plane, Buffer)>,
+    /// Sums over single images, `[B, 2, pitch]`.
+    pub partial: Vec<f64>,
+    /// Transposed weights of the convolution in hand.
+    pub transposed: Buffer,
+    /// Parts of the weight gradient in hand.
+    pub weight_parts: Buffer,
+}
+
+impl Workspace {
+    pub(crate) fn new() -> Self {
+        Self {
+            gradient: Buffer::empty(),
+            other_gradient: Buffer::empty(),
+            bordered: Vec::new(),
+            partial: Vec::new(),
+            transposed: Buffer::empty(),
+            weight_parts: Buffer::empty(),
+        }
+    }
+
+    /// The index of the bordered gradient buffer for a plane, made on first use.
+    pub(crate) fn bordered_index(&mut self, plane: Plane) -> usize {
+        if let Some(index) = self.bordered.iter().position(|(p, _)| *p == plane) {
+            return index;
+        }
+        self.bordered.push((plane, Buffer::empty()));
+        self.bordered.len() - 1
+    }
+}
+
+/// What every pass of a block needs to know.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pass {
+    pub device: Device,
+    pub batch: usize,
+    pub mode: Mode,
+}

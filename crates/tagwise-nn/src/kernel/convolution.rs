@@ -1,0 +1,493 @@
+//! Direct convolution, 1×1 and 3×3, stride 1 and 2: forward and data gradient.
+//!
+//! Both are one operation: every output pixel is a sum, over a few *taps*, of an input pixel at a
+//! fixed distance times that tap's weight matrix. Inputs carry a border of zeros one pixel wide,
+//! so no tap needs a test for the edge. The data gradient runs the same loops over the gradient
+//! of the output with transposed weights; at stride 2 once for each parity of (row, column).
+//!
+//! A tile of output pixels × output channels stays in registers while all taps and a slab of input
+//! channels are added to it; the slab of weights stays in the first-level cache.
+
+use rayon::prelude::*;
+
+#[cfg(target_arch = "x86_64")]
+use super::simd::{Avx2, Avx512};
+use super::simd::{Portable, Simd};
+use super::{KernelSet, Kernels, padded_channels};
+
+/// Bytes of packed weights that a tile loop walks over repeatedly: two thirds of the smallest
+/// first-level cache among the machines we know (32 KiB).
+const SLAB_BYTES: usize = 20 * 1024;
+/// Output pixels for which one block of weights is used before the next is taken: their inputs
+/// and outputs stay in the second-level cache.
+const PIXELS_PER_BLOCK: usize = 512;
+
+/// Whether a kernel replaces its output or adds to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Write {
+    Replace,
+    Add,
+}
+
+/// The geometry of one convolution with "same" padding (1 for 3×3, 0 for 1×1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ConvShape {
+    pub in_channels: usize,
+    pub out_channels: usize,
+    /// Side of the kernel: 1 or 3.
+    pub kernel: usize,
+    /// 1 or 2.
+    pub stride: usize,
+    pub in_height: usize,
+    pub in_width: usize,
+    /// Channels stored per input pixel.
+    pub in_pitch: usize,
+}
+
+impl ConvShape {
+    pub(crate) fn out_height(&self) -> usize {
+        self.in_height.div_ceil(self.stride)
+    }
+    pub(crate) fn out_width(&self) -> usize {
+        self.in_width.div_ceil(self.stride)
+    }
+    /// Channels stored per output pixel.
+    pub(crate) fn out_pitch(&self) -> usize {
+        padded_channels(self.out_channels)
+    }
+    pub(crate) fn taps(&self) -> usize {
+        self.kernel * self.kernel
+    }
+    /// Numbers of one input image with its border.
+    pub(crate) fn in_image_len(&self) -> usize {
+        (self.in_height + 2) * (self.in_width + 2) * self.in_pitch
+    }
+    /// Numbers of one output image without border.
+    pub(crate) fn out_image_len(&self) -> usize {
+        self.out_height() * self.out_width() * self.out_pitch()
+    }
+    /// Numbers of one output image with its border.
+    pub(crate) fn out_bordered_len(&self) -> usize {
+        (self.out_height() + 2) * (self.out_width() + 2) * self.out_pitch()
+    }
+    /// Numbers of the packed weights.
+    pub(crate) fn packed_len(&self) -> usize {
+        self.taps() * self.in_channels * self.out_pitch()
+    }
+    /// Numbers of the transposed packed weights.
+    pub(crate) fn transposed_len(&self) -> usize {
+        self.taps() * self.out_channels * padded_channels(self.in_channels)
+    }
+    fn padding(&self) -> usize {
+        usize::from(self.kernel == 3)
+    }
+}
+
+/// Where one output pixel reads and writes, relative to its image.
+#[derive(Clone, Copy, Debug)]
+struct Pixel {
+    input: u32,
+    output: u32,
+}
+
+/// One summand of the convolution: a shift of the input and its weight matrix.
+#[derive(Clone, Copy, Debug)]
+struct Tap {
+    input: u32,
+    weights: u32,
+}
+
+/// The pixels and taps of one pass of the loops over an image.
+#[derive(Debug)]
+struct Pass {
+    pixels: Vec<Pixel>,
+    taps: Vec<Tap>,
+}
+
+/// A convolution ready to run: tables of offsets, checked once.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    passes: Vec<Pass>,
+    /// Channels summed over.
+    channels: usize,
+    /// Channels per block of packed weights.
+    block: usize,
+    num_blocks: usize,
+    input_len: usize,
+    output_len: usize,
+    weights_len: usize,
+}
+
+impl Plan {
+    /// The forward convolution: bordered input image → output image without border.
+    pub(crate) fn forward(shape: &ConvShape, kernels: Kernels) -> Self {
+        let (pitch, out_pitch) = (shape.in_pitch, shape.out_pitch());
+        let row = shape.in_width + 2;
+        let base = 1 - shape.padding();
+        let block = kernels.channel_block(out_pitch);
+        let pixels = (0..shape.out_height())
+            .flat_map(|y| (0..shape.out_width()).map(move |x| (y, x)))
+            .map(|(y, x)| Pixel {
+                input: offset(((y * shape.stride + base) * row + x * shape.stride + base) * pitch),
+                output: offset((y * shape.out_width() + x) * out_pitch),
+            })
+            .collect();
+        let taps = (0..shape.taps())
+            .map(|tap| Tap {
+                input: offset((tap / shape.kernel * row + tap % shape.kernel) * pitch),
+                weights: offset(tap * shape.in_channels * block),
+            })
+            .collect();
+        Self {
+            passes: vec![Pass { pixels, taps }],
+            channels: shape.in_channels,
+            block,
+            num_blocks: out_pitch / block,
+            input_len: shape.in_image_len(),
+            output_len: shape.out_image_len(),
+            weights_len: shape.packed_len(),
+        }
+        .checked()
+    }
+
+    /// The data gradient: bordered gradient of the output → gradient of the input without border.
+    pub(crate) fn data_gradient(shape: &ConvShape, kernels: Kernels) -> Self {
+        let in_pitch = padded_channels(shape.in_channels);
+        let block = kernels.channel_block(in_pitch);
+        let passes = (0..shape.stride)
+            .flat_map(|y| (0..shape.stride).map(move |x| (y, x)))
+            .map(|parity| gradient_pass(shape, parity, in_pitch, block))
+            .filter(|pass| !pass.pixels.is_empty())
+            .collect();
+        Self {
+            passes,
+            channels: shape.out_channels,
+            block,
+            num_blocks: in_pitch / block,
+            input_len: shape.out_bordered_len(),
+            output_len: shape.in_height * shape.in_width * in_pitch,
+            weights_len: shape.transposed_len(),
+        }
+        .checked()
+    }
+
+    /// Verifies that no offset leaves its image, which the unchecked inner loops rely on.
+    fn checked(self) -> Self {
+        for pass in &self.passes {
+            let last_input = pass.pixels.iter().map(|p| p.input).max().unwrap_or(0) as usize;
+            let last_output = pass.pixels.iter().map(|p| p.output).max().unwrap_or(0) as usize;
+            assert!(last_output + self.num_blocks * self.block <= self.output_len);
+            for tap in &pass.taps {
+                assert!(last_input + tap.input as usize + self.channels <= self.input_len);
+                let last_block = (self.num_blocks - 1) * (self.weights_len / self.num_blocks);
+                let end = last_block + tap.weights as usize + self.channels * self.block;
+                assert!(end <= self.weights_len);
+            }
+        }
+        self
+    }
+
+    /// Runs the convolution over a batch; images are independent and run in parallel.
+    ///
+    /// # Shapes
+    /// `input` is `[B, input_len]`, `output` is `[B, output_len]`.
+    pub(crate) fn run(
+        &self,
+        kernels: Kernels,
+        batch: usize,
+        input: &[f32],
+        weights: &[f32],
+        output: &mut [f32],
+        write: Write,
+    ) {
+        assert!(input.len() >= batch * self.input_len);
+        assert_eq!(weights.len(), self.weights_len);
+        output[..batch * self.output_len]
+            .par_chunks_exact_mut(self.output_len)
+            .zip(input.par_chunks_exact(self.input_len))
+            .with_max_len(1)
+            .for_each(|(output, input)| self.run_image(kernels, input, weights, output, write));
+    }
+
+    fn run_image(
+        &self,
+        kernels: Kernels,
+        input: &[f32],
+        weights: &[f32],
+        output: &mut [f32],
+        write: Write,
+    ) {
+        assert!(input.len() == self.input_len && output.len() == self.output_len);
+        for pass in &self.passes {
+            // SAFETY: `checked` proved that every offset of this plan stays inside slices of these
+            // lengths, `run` compared the lengths, and `Kernels` exists only for present features.
+            unsafe {
+                match kernels.set() {
+                    #[cfg(target_arch = "x86_64")]
+                    KernelSet::Avx2 => self.run_avx2(pass, input, weights, output, write),
+                    #[cfg(target_arch = "x86_64")]
+                    KernelSet::Avx512 => self.run_avx512(pass, input, weights, output, write),
+                    _ => self.run_pass::<Portable>(pass, input, weights, output, write),
+                }
+            }
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn run_avx2(&self, p: &Pass, x: &[f32], w: &[f32], y: &mut [f32], write: Write) {
+        // SAFETY: the caller keeps `run_pass`'s contract; the features are enabled here.
+        unsafe { self.run_pass::<Avx2>(p, x, w, y, write) }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f,avx2,fma")]
+    unsafe fn run_avx512(&self, p: &Pass, x: &[f32], w: &[f32], y: &mut [f32], write: Write) {
+        // SAFETY: the caller keeps `run_pass`'s contract; the features are enabled here.
+        unsafe { self.run_pass::<Avx512>(p, x, w, y, write) }
+    }
+
+    /// # Safety
+    /// The slices have the plan's lengths and the CPU has the features of `S`.
+    #[inline(always)]
+    unsafe fn run_pass<S: Simd>(
+        &self,
+        pass: &Pass,
+        input: &[f32],
+        weights: &[f32],
+        output: &mut [f32],
+        write: Write,
+    ) {
+        if pass.taps.is_empty() {
+            if write == Write::Replace {
+                for pixel in &pass.pixels {
+                    output[pixel.output as usize..][..self.num_blocks * self.block].fill(0.0);
+                }
+            }
+            return;
+        }
+        let block_len = self.weights_len / self.num_blocks;
+        let slab = (SLAB_BYTES / (pass.taps.len() * self.block * size_of::<f32>())).max(4);
+        for pixels in pass.pixels.chunks(PIXELS_PER_BLOCK) {
+            for block in 0..self.num_blocks {
+                let mut first = 0;
+                while first < self.channels {
+                    let channels = slab.min(self.channels - first);
+                    let write = if first > 0 { Write::Add } else { write };
+                    // SAFETY: the offsets added here are those that `checked` summed up.
+                    unsafe {
+                        let input = input.as_ptr().add(first);
+                        let weights = weights.as_ptr().add(block * block_len + first * self.block);
+                        let output = output.as_mut_ptr().add(block * self.block);
+                        let job = Job {
+                            pixels,
+                            taps: &pass.taps,
+                            channels,
+                            input,
+                            weights,
+                            output,
+                            write,
+                        };
+                        job.run::<S>(self.block / S::LANES);
+                    }
+                    first += channels;
+                }
+            }
+        }
+    }
+}
+
+/// A pass over the input pixels of one parity: those that the same taps reach.
+fn gradient_pass(
+    shape: &ConvShape,
+    (parity_y, parity_x): (usize, usize),
+    in_pitch: usize,
+    block: usize,
+) -> Pass {
+    let (stride, pitch) = (shape.stride, shape.out_pitch());
+    let row = shape.out_width() + 2;
+    let pixels = (parity_y..shape.in_height)
+        .step_by(stride)
+        .flat_map(|y| {
+            (parity_x..shape.in_width)
+                .step_by(stride)
+                .map(move |x| (y, x))
+        })
+        .map(|(y, x)| Pixel {
+            input: offset((y / stride * row + x / stride) * pitch),
+            output: offset((y * shape.in_width + x) * in_pitch),
+        })
+        .collect();
+    // Output row that kernel row k feeds into input row `parity`: (parity + padding − k)/stride,
+    // plus one for the border.
+    let reach = |parity: usize, k: usize| {
+        let numerator = parity + shape.padding() + stride * shape.kernel - k;
+        numerator
+            .is_multiple_of(stride)
+            .then(|| numerator / stride + 1 - shape.kernel)
+    };
+    let taps = (0..shape.taps())
+        .filter_map(|tap| {
+            let y = reach(parity_y, tap / shape.kernel)?;
+            let x = reach(parity_x, tap % shape.kernel)?;
+            Some(Tap {
+                input: offset((y * row + x) * pitch),
+                weights: offset(tap * shape.out_channels * block),
+            })
+        })
+        .collect();
+    Pass { pixels, taps }
+}
+
+/// Offsets are stored in 32 bits: an image of 2³² numbers would need 16 GiB.
+fn offset(value: usize) -> u32 {
+    u32::try_from(value).expect("an image or a weight tensor has fewer than 2^32 numbers")
+}
+
+/// A block of pixels × one block of output channels × a slab of input channels.
+struct Job<'a> {
+    pixels: &'a [Pixel],
+    taps: &'a [Tap],
+    channels: usize,
+    input: *const f32,
+    weights: *const f32,
+    output: *mut f32,
+    write: Write,
+}
+
+impl Job<'_> {
+    /// # Safety
+    /// All offsets stay inside the allocations that the pointers come from; `S` is available.
+    #[inline(always)]
+    unsafe fn run<S: Simd>(&self, vectors: usize) {
+        // SAFETY: passed on from the caller. Registers: pixels × vectors of sums, `vectors` of
+        // weights and a broadcast must fit into 16 (AVX2, portable) or 32 (AVX-512).
+        unsafe {
+            if S::LANES == 16 {
+                match vectors {
+                    4 => self.tiles::<S, 6, 4>(),
+                    3 => self.tiles::<S, 8, 3>(),
+                    2 => self.tiles::<S, 8, 2>(),
+                    _ => self.tiles::<S, 8, 1>(),
+                }
+            } else {
+                match vectors {
+                    2 => self.tiles::<S, 6, 2>(),
+                    _ => self.tiles::<S, 8, 1>(),
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`Job::run`].
+    #[inline(always)]
+    unsafe fn tiles<S: Simd, const PIXELS: usize, const VECTORS: usize>(&self) {
+        let mut full = self.pixels.chunks_exact(PIXELS);
+        for pixels in &mut full {
+            // SAFETY: passed on from the caller; `pixels` has PIXELS entries.
+            unsafe { self.tile::<S, PIXELS, VECTORS>(pixels) }
+        }
+        let rest = full.remainder();
+        // SAFETY: as above; each arm's count is the length of `rest`.
+        unsafe {
+            match rest.len() {
+                7 => self.tile::<S, 7, VECTORS>(rest),
+                6 => self.tile::<S, 6, VECTORS>(rest),
+                5 => self.tile::<S, 5, VECTORS>(rest),
+                4 => self.tile::<S, 4, VECTORS>(rest),
+                3 => self.tile::<S, 3, VECTORS>(rest),
+                2 => self.tile::<S, 2, VECTORS>(rest),
+                1 => self.tile::<S, 1, VECTORS>(rest),
+                _ => {}
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`Job::run`]; `pixels` has at least PIXELS entries.
+    #[inline(always)]
+    unsafe fn tile<S: Simd, const PIXELS: usize, const VECTORS: usize>(&self, pixels: &[Pixel]) {
+        // SAFETY: every pointer is an input, weight or output address inside the caller's slices.
+        unsafe {
+            let mut sums = [[S::zero(); VECTORS]; PIXELS];
+            let mut from = [self.input; PIXELS];
+            for p in 0..PIXELS {
+                from[p] = self.input.add(pixels[p].input as usize);
+                if self.write == Write::Add {
+                    let to = self.output.add(pixels[p].output as usize);
+                    for v in 0..VECTORS {
+                        sums[p][v] = S::load(to.add(v * S::LANES));
+                    }
+                }
+            }
+            for tap in self.taps {
+                let mut weights = self.weights.add(tap.weights as usize);
+                for i in 0..self.channels {
+                    let mut row = [S::zero(); VECTORS];
+                    for v in 0..VECTORS {
+                        row[v] = S::load(weights.add(v * S::LANES));
+                    }
+                    for p in 0..PIXELS {
+                        let x = S::splat(*from[p].add(tap.input as usize + i));
+                        for v in 0..VECTORS {
+                            sums[p][v] = S::multiply_add(x, row[v], sums[p][v]);
+                        }
+                    }
+                    weights = weights.add(VECTORS * S::LANES);
+                }
+            }
+            for p in 0..PIXELS {
+                let to = self.output.add(pixels[p].output as usize);
+                for v in 0..VECTORS {
+                    S::store(to.add(v * S::LANES), sums[p][v]);
+                }
+            }
+        }
+    }
+}
+
+/// Position of weight (out, in, tap) in the packed array
+/// `[out/block][tap][in][block]`.
+pub(crate) fn packed_index(
+    shape: &ConvShape,
+    block: usize,
+    out: usize,
+    input: usize,
+    tap: usize,
+) -> usize {
+    ((out / block * shape.taps() + tap) * shape.in_channels + input) * block + out % block
+}
+
+/// Packed weights for the data gradient: `[in/block][tap][out][block]` from
+/// `[out/block][tap][in][block]`.
+pub(crate) fn transpose_weights(
+    shape: &ConvShape,
+    kernels: Kernels,
+    packed: &[f32],
+    transposed: &mut [f32],
+) {
+    let block = kernels.channel_block(shape.out_pitch());
+    let to_block = kernels.channel_block(padded_channels(shape.in_channels));
+    let (taps, outs) = (shape.taps(), shape.out_channels);
+    transposed
+        .par_chunks_exact_mut(outs * to_block)
+        .enumerate()
+        .for_each(|(chunk, matrix)| {
+            let (first_in, tap) = (chunk / taps * to_block, chunk % taps);
+            let ins = to_block.min(shape.in_channels.saturating_sub(first_in));
+            if ins < to_block {
+                matrix.fill(0.0); // other layers used this memory before
+            }
+            for first_out in (0..outs).step_by(block) {
+                let columns = block.min(outs - first_out);
+                let from = packed_index(shape, block, first_out, first_in, tap);
+                for i in 0..ins {
+                    let row = &packed[from + i * block..][..columns];
+                    for (o, value) in row.iter().enumerate() {
+                        matrix[(first_out + o) * to_block + i] = *value;
+                    }
+                }
+            }
+        });
+}

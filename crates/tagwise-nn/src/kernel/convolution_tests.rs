@@ -1,0 +1,296 @@
+//! Convolution kernels of every set against sums written out, over random shapes.
+
+use proptest::prelude::*;
+
+use super::convolution::{ConvShape, Plan, Write, packed_index, transpose_weights};
+use super::weight_gradient::WeightGradient;
+use super::{KernelSet, Kernels, padded_channels};
+
+/// Rounding of f32 sums of at most a few thousand products of numbers of size one, relative to
+/// the square root of the number of products.
+const ROUNDING: f64 = 1e-5;
+
+/// One layer with random numbers, outside of any border or packing.
+#[derive(Debug)]
+struct Layer {
+    shape: ConvShape,
+    batch: usize,
+    /// `[B, h, w, in]`
+    x: Vec<f32>,
+    /// `[out, in, tap]`
+    weights: Vec<f32>,
+    /// `[B, h', w', out]`
+    dz: Vec<f32>,
+}
+
+/// Numbers in ±1 that follow from their position.
+fn numbers(seed: u64, count: usize) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+impl Layer {
+    fn new(shape: ConvShape, batch: usize, seed: u64) -> Self {
+        let (outs, ins) = (shape.out_channels, shape.in_channels);
+        Self {
+            shape,
+            batch,
+            x: numbers(seed, batch * shape.in_height * shape.in_width * ins),
+            weights: numbers(seed + 1, outs * ins * shape.taps()),
+            dz: numbers(
+                seed + 2,
+                batch * shape.out_height() * shape.out_width() * outs,
+            ),
+        }
+    }
+
+    /// Calls `visit(output, input, weight)` with the positions of every product.
+    fn for_each_product(&self, mut visit: impl FnMut(usize, usize, usize)) {
+        let s = &self.shape;
+        let (outs, ins, pad) = (s.out_channels, s.in_channels, s.kernel / 2);
+        let places = (0..self.batch).flat_map(|b| {
+            (0..s.out_height()).flat_map(move |y| (0..s.out_width()).map(move |x| (b, y, x)))
+        });
+        for (b, y, x) in places {
+            for tap in 0..s.taps() {
+                let in_y = (y * s.stride + tap / s.kernel).wrapping_sub(pad);
+                let in_x = (x * s.stride + tap % s.kernel).wrapping_sub(pad);
+                if in_y >= s.in_height || in_x >= s.in_width {
+                    continue;
+                }
+                let input = ((b * s.in_height + in_y) * s.in_width + in_x) * ins;
+                let output = ((b * s.out_height() + y) * s.out_width() + x) * outs;
+                for o in 0..outs {
+                    for i in 0..ins {
+                        visit(output + o, input + i, (o * ins + i) * s.taps() + tap);
+                    }
+                }
+            }
+        }
+    }
+
+    fn check(&self, kernels: Kernels) {
+        let s = &self.shape;
+        let mut z = vec![0.0f64; self.dz.len()];
+        let mut dx = vec![0.0f64; self.x.len()];
+        let mut dw = vec![0.0f64; self.weights.len()];
+        self.for_each_product(|output, input, weight| {
+            let (x, w, g) = (self.x[input], self.weights[weight], self.dz[output]);
+            z[output] += f64::from(x) * f64::from(w);
+            dx[input] += f64::from(g) * f64::from(w);
+            dw[weight] += f64::from(g) * f64::from(x);
+        });
+        let block = kernels.channel_block(s.out_pitch());
+        let mut packed = vec![0.0; s.packed_len()];
+        self.for_each_weight(|plain, out, input, tap| {
+            packed[packed_index(s, block, out, input, tap)] = self.weights[plain];
+        });
+        let x = bordered(
+            &self.x,
+            self.batch,
+            s.in_height,
+            s.in_width,
+            s.in_channels,
+            s.in_pitch,
+        );
+        let (height, width) = (s.out_height(), s.out_width());
+        let dz = bordered(
+            &self.dz,
+            self.batch,
+            height,
+            width,
+            s.out_channels,
+            s.out_pitch(),
+        );
+
+        let mut found = vec![7.0; self.batch * s.out_image_len()];
+        let plan = Plan::forward(s, kernels);
+        plan.run(kernels, self.batch, &x, &packed, &mut found, Write::Replace);
+        let terms = s.in_channels * s.taps();
+        compare(
+            "forward",
+            s,
+            &found,
+            s.out_channels,
+            s.out_pitch(),
+            &z,
+            0.0,
+            terms,
+        );
+
+        let mut transposed = vec![7.0; s.transposed_len()];
+        transpose_weights(s, kernels, &packed, &mut transposed);
+        let in_pitch = padded_channels(s.in_channels);
+        let plan = Plan::data_gradient(s, kernels);
+        let terms = s.out_channels * s.taps();
+        for (write, offset) in [(Write::Replace, 0.0), (Write::Add, 0.5)] {
+            let mut found = vec![0.5; self.batch * s.in_height * s.in_width * in_pitch];
+            plan.run(kernels, self.batch, &dz, &transposed, &mut found, write);
+            compare(
+                "data gradient",
+                s,
+                &found,
+                s.in_channels,
+                in_pitch,
+                &dx,
+                offset,
+                terms,
+            );
+        }
+
+        let gradient = WeightGradient::new(s, kernels);
+        let mut scratch = vec![7.0; gradient.scratch_len()];
+        let mut found = vec![7.0; s.packed_len()];
+        gradient.run(kernels, self.batch, &x, &dz, &mut scratch, &mut found);
+        let mut plain = vec![0.0; self.weights.len()];
+        self.for_each_weight(|position, out, input, tap| {
+            plain[position] = found[packed_index(s, block, out, input, tap)];
+        });
+        let terms = self.batch * height * width;
+        compare("weight gradient", s, &plain, 1, 1, &dw, 0.0, terms);
+    }
+
+    fn for_each_weight(&self, mut visit: impl FnMut(usize, usize, usize, usize)) {
+        let s = &self.shape;
+        for position in 0..self.weights.len() {
+            let (matrix, tap) = (position / s.taps(), position % s.taps());
+            visit(
+                position,
+                matrix / s.in_channels,
+                matrix % s.in_channels,
+                tap,
+            );
+        }
+    }
+}
+
+/// `[B, h, w, channels]` → `[B, h+2, w+2, pitch]`.
+fn bordered(
+    plain: &[f32],
+    batch: usize,
+    height: usize,
+    width: usize,
+    channels: usize,
+    pitch: usize,
+) -> Vec<f32> {
+    let mut result = vec![0.0; batch * (height + 2) * (width + 2) * pitch];
+    for (index, pixel) in plain.chunks_exact(channels).enumerate() {
+        let (image, y, x) = (
+            index / (height * width),
+            index / width % height,
+            index % width,
+        );
+        let target = ((image * (height + 2) + y + 1) * (width + 2) + x + 1) * pitch;
+        result[target..target + channels].copy_from_slice(pixel);
+    }
+    result
+}
+
+#[allow(clippy::too_many_arguments)]
+fn compare(
+    what: &str,
+    shape: &ConvShape,
+    found: &[f32],
+    channels: usize,
+    pitch: usize,
+    expected: &[f64],
+    offset: f64,
+    terms: usize,
+) {
+    let pixels = found
+        .chunks_exact(pitch)
+        .zip(expected.chunks_exact(channels));
+    let tolerance = ROUNDING * (1.0 + terms as f64).sqrt();
+    for (pixel, (found, expected)) in pixels.enumerate() {
+        for c in 0..channels {
+            let error = (f64::from(found[c]) - expected[c] - offset).abs();
+            assert!(
+                error < tolerance,
+                "{what} {shape:?} pixel {pixel} channel {c}: {error:.1e}"
+            );
+        }
+        let surplus_is_constant = found[channels..].iter().all(|v| f64::from(*v) == offset);
+        assert!(
+            surplus_is_constant,
+            "{what} {shape:?} pixel {pixel}: surplus channels"
+        );
+    }
+}
+
+fn available() -> impl Iterator<Item = Kernels> {
+    KernelSet::ALL
+        .into_iter()
+        .filter_map(|set| Kernels::select(set).ok())
+}
+
+fn shape(
+    (in_channels, out_channels): (usize, usize),
+    (kernel, stride): (usize, usize),
+    (in_height, in_width): (usize, usize),
+) -> ConvShape {
+    ConvShape {
+        in_channels,
+        out_channels,
+        kernel,
+        stride,
+        in_height,
+        in_width,
+        in_pitch: if in_channels <= 3 {
+            in_channels
+        } else {
+            padded_channels(in_channels)
+        },
+    }
+}
+
+#[test]
+fn convolutions_agree_with_their_sums_at_awkward_shapes() {
+    for channels in [
+        (1, 10),
+        (3, 64),
+        (10, 1),
+        (65, 65),
+        (33, 48),
+        (16, 32),
+        (128, 16),
+    ] {
+        for size in [(1, 1), (1, 7), (7, 1), (2, 3), (8, 8)] {
+            for kind in [(1, 1), (1, 2), (3, 1), (3, 2)] {
+                let layer = Layer::new(shape(channels, kind, size), 2, 5);
+                available().for_each(|kernels| layer.check(kernels));
+            }
+        }
+    }
+}
+
+#[test]
+fn convolutions_agree_with_their_sums_on_images_of_many_blocks() {
+    for kind in [(3, 1), (3, 2), (1, 1)] {
+        let layer = Layer::new(shape((3, 64), kind, (57, 33)), 2, 9);
+        available().for_each(|kernels| layer.check(kernels));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn convolutions_agree_with_their_sums_at_random_shapes(
+        ins in 1usize..40,
+        outs in 1usize..90,
+        kernel in prop::sample::select(vec![1usize, 3]),
+        stride in 1usize..3,
+        height in 1usize..11,
+        width in 1usize..24,
+        batch in 1usize..4,
+        seed in 0u64..1000,
+    ) {
+        let layer = Layer::new(shape((ins, outs), (kernel, stride), (height, width)), batch, seed);
+        available().for_each(|kernels| layer.check(kernels));
+    }
+}

@@ -1,0 +1,201 @@
+//! The arithmetic of the CPU device, one file per operation.
+//!
+//! Inner loops are written once and compiled for each [`KernelSet`]; the set is chosen once, at
+//! run time. All parallel work is cut into pieces that do not depend on the number of threads, and
+//! sums over pieces are taken in a fixed order, so results are the same bits on any thread count.
+
+pub(crate) mod convolution;
+pub(crate) mod dense;
+pub(crate) mod norm;
+pub(crate) mod pool;
+pub(crate) mod sgd;
+pub(crate) mod simd;
+pub(crate) mod weight_gradient;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// Instruction sets that the kernels are compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum KernelSet {
+    /// What the build target guarantees.
+    Portable,
+    /// AVX2 and FMA, 256-bit registers.
+    Avx2,
+    /// AVX-512F, 512-bit registers.
+    Avx512,
+}
+
+impl KernelSet {
+    const ALL: [KernelSet; 3] = [KernelSet::Avx512, KernelSet::Avx2, KernelSet::Portable];
+
+    /// The spelling in `TAGWISE_KERNELS`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            KernelSet::Portable => "portable",
+            KernelSet::Avx2 => "avx2",
+            KernelSet::Avx512 => "avx512",
+        }
+    }
+
+    /// Whether this machine can run the set.
+    #[must_use]
+    pub fn is_available(self) -> bool {
+        match self {
+            KernelSet::Portable => true,
+            #[cfg(target_arch = "x86_64")]
+            KernelSet::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            #[cfg(target_arch = "x86_64")]
+            KernelSet::Avx512 => {
+                is_x86_feature_detected!("avx512f") && KernelSet::Avx2.is_available()
+            }
+            #[cfg(not(target_arch = "x86_64"))]
+            KernelSet::Avx2 | KernelSet::Avx512 => false,
+        }
+    }
+}
+
+/// A kernel set that this machine has been seen to support.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kernels(KernelSet);
+
+impl Kernels {
+    /// The set named by the environment variable `TAGWISE_KERNELS` (`portable`, `avx2`,
+    /// `avx512`), or the widest one that this machine has.
+    ///
+    /// # Errors
+    /// [`Error::Kernels`] for a name that does not exist or a set that this machine lacks.
+    pub fn from_environment() -> Result<Self> {
+        match std::env::var("TAGWISE_KERNELS") {
+            Ok(name) => Self::parse(&name),
+            Err(_) => Ok(Self::widest()),
+        }
+    }
+
+    /// The widest set that this machine has.
+    #[must_use]
+    pub fn widest() -> Self {
+        let set = KernelSet::ALL.into_iter().find(|set| set.is_available());
+        Self(set.unwrap_or(KernelSet::Portable))
+    }
+
+    /// This set, if the machine has it.
+    ///
+    /// # Errors
+    /// [`Error::Kernels`] if it has not.
+    pub fn select(set: KernelSet) -> Result<Self> {
+        if set.is_available() {
+            return Ok(Self(set));
+        }
+        Err(Error::Kernels(format!(
+            "this machine lacks the instructions for {}; use one of {}",
+            set.name(),
+            available_names()
+        )))
+    }
+
+    /// The set of this name, if the machine has it.
+    fn parse(name: &str) -> Result<Self> {
+        let set = KernelSet::ALL.into_iter().find(|set| set.name() == name);
+        set.map_or_else(
+            || {
+                Err(Error::Kernels(format!(
+                    "expected one of {}, found \"{name}\"",
+                    available_names()
+                )))
+            },
+            Self::select,
+        )
+    }
+
+    /// The set in use.
+    #[must_use]
+    pub fn set(self) -> KernelSet {
+        self.0
+    }
+
+    /// How many output channels one block of packed weights holds when a layer has `width` of
+    /// them (a multiple of [`CHANNEL_MULTIPLE`]).
+    pub(crate) fn channel_block(self, width: usize) -> usize {
+        let (lanes, max_vectors) = match self.0 {
+            KernelSet::Portable => (4, 2),
+            KernelSet::Avx2 => (8, 2),
+            KernelSet::Avx512 => (16, 4),
+        };
+        let vectors = width / lanes;
+        let per_block = (1..=max_vectors).rev().find(|v| vectors.is_multiple_of(*v));
+        per_block.unwrap_or(1) * lanes
+    }
+}
+
+fn available_names() -> String {
+    let names: Vec<_> = KernelSet::ALL
+        .into_iter()
+        .filter(|set| set.is_available())
+        .map(KernelSet::name)
+        .collect();
+    names.join(", ")
+}
+
+/// Activations and packed weights hold a multiple of this many channels; the surplus is zero.
+pub(crate) const CHANNEL_MULTIPLE: usize = 16;
+
+/// Channels stored for `channels` real ones.
+pub(crate) fn padded_channels(channels: usize) -> usize {
+    channels.next_multiple_of(CHANNEL_MULTIPLE)
+}
+
+/// Compiles a function of plain Rust loops once per kernel set and calls the chosen one: the
+/// compiler vectorises the same source for each instruction set.
+macro_rules! for_each_kernel_set {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),* $(,)?) $body:block) => {
+        $(#[$meta])*
+        #[allow(clippy::too_many_arguments)]
+        $vis fn $name(kernels: $crate::kernel::Kernels, $($arg: $type),*) {
+            #[inline(always)]
+            #[allow(clippy::too_many_arguments)]
+            fn portable($($arg: $type),*) $body
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma")]
+            #[allow(clippy::too_many_arguments)]
+            fn avx2($($arg: $type),*) { portable($($arg),*) }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx2,fma")]
+            #[allow(clippy::too_many_arguments)]
+            fn avx512($($arg: $type),*) { portable($($arg),*) }
+            match kernels.set() {
+                // SAFETY: `Kernels` is made only after the features were detected.
+                #[cfg(target_arch = "x86_64")]
+                $crate::kernel::KernelSet::Avx2 => unsafe { avx2($($arg),*) },
+                // SAFETY: as above.
+                #[cfg(target_arch = "x86_64")]
+                $crate::kernel::KernelSet::Avx512 => unsafe { avx512($($arg),*) },
+                _ => portable($($arg),*),
+            }
+        }
+    };
+}
+pub(crate) use for_each_kernel_set;
+
+#[cfg(test)]
+mod convolution_tests;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_or_unavailable_kernel_set_is_an_error() {
+        let error = Kernels::parse("sse9").unwrap_err().to_string();
+        assert!(error.starts_with("TAGWISE_KERNELS: expected one of "));
+        assert!(error.ends_with("found \"sse9\""));
+        assert!(Kernels::parse("portable").is_ok());
+        for set in KernelSet::ALL {
+            assert_eq!(Kernels::select(set).is_ok(), set.is_available());
+        }
+    }
+}

@@ -1,0 +1,363 @@
+//! Batch normalisation with ReLU and residual add, forward and backward.
+//!
+//! Statistics are taken per image, in two passes around the image's own mean, row sums in f32 and
+//! the rest in f64, and merged over the batch in image order: no cancellation when the mean is
+//! large, and the same bits on any number of threads.
+
+use rayon::prelude::*;
+
+use super::{Kernels, for_each_kernel_set};
+
+/// Height, width and stored channels of one image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Plane {
+    pub height: usize,
+    pub width: usize,
+    pub pitch: usize,
+}
+
+impl Plane {
+    pub(crate) fn len(self) -> usize {
+        self.height * self.width * self.pitch
+    }
+    pub(crate) fn bordered_len(self) -> usize {
+        (self.height + 2) * (self.width + 2) * self.pitch
+    }
+    pub(crate) fn pixels(self) -> usize {
+        self.height * self.width
+    }
+    /// Where row `y` of the image starts inside its bordered copy.
+    pub(crate) fn bordered_row(self, y: usize) -> usize {
+        ((y + 1) * (self.width + 2) + 1) * self.pitch
+    }
+    pub(crate) fn row_len(self) -> usize {
+        self.width * self.pitch
+    }
+}
+
+/// What is added before the ReLU.
+#[derive(Clone, Copy)]
+pub(crate) enum Residual<'a> {
+    None,
+    /// Bordered activations `[B, h+2, w+2, pitch]`.
+    Identity(&'a [f32]),
+    /// A convolution's output `[B, h, w, pitch]` with its own scale and shift.
+    Projection {
+        z: &'a [f32],
+        scale: &'a [f32],
+        shift: &'a [f32],
+    },
+}
+
+/// Channels whose sums are kept in registers at a time.
+const GROUP: usize = 16;
+
+for_each_kernel_set! {
+    /// Sum and sum of squares around the image's mean, per channel, of one image.
+    fn image_moments(plane: Plane, z: &[f32], sums: &mut [f64], squares: &mut [f64]) {
+        for first in (0..plane.pitch).step_by(GROUP) {
+            let mut total = [0.0f64; GROUP];
+            for row in z.chunks_exact(plane.row_len()) {
+                let mut partial = [0.0f32; GROUP];
+                for pixel in row.chunks_exact(plane.pitch) {
+                    for c in 0..GROUP {
+                        partial[c] += pixel[first..first + GROUP][c];
+                    }
+                }
+                for c in 0..GROUP {
+                    total[c] += f64::from(partial[c]);
+                }
+            }
+            let mut mean = [0.0f32; GROUP];
+            for c in 0..GROUP {
+                mean[c] = (total[c] / plane.pixels() as f64) as f32;
+            }
+            let mut spread = [0.0f64; GROUP];
+            for row in z.chunks_exact(plane.row_len()) {
+                let mut partial = [0.0f32; GROUP];
+                for pixel in row.chunks_exact(plane.pitch) {
+                    for c in 0..GROUP {
+                        let deviation = pixel[first..first + GROUP][c] - mean[c];
+                        partial[c] += deviation * deviation;
+                    }
+                }
+                for c in 0..GROUP {
+                    spread[c] += f64::from(partial[c]);
+                }
+            }
+            sums[first..first + GROUP].copy_from_slice(&total);
+            squares[first..first + GROUP].copy_from_slice(&spread);
+        }
+    }
+}
+
+/// Mean and biased variance per channel over a batch.
+///
+/// # Shapes
+/// `z` is `[B, h, w, pitch]`, `partial` at least `[B, 2, pitch]`, the results `[pitch]`.
+pub(crate) fn moments(
+    kernels: Kernels,
+    plane: Plane,
+    batch: usize,
+    z: &[f32],
+    partial: &mut [f64],
+    mean: &mut [f64],
+    variance: &mut [f64],
+) {
+    let pitch = plane.pitch;
+    let partial = &mut partial[..batch * 2 * pitch];
+    partial
+        .par_chunks_exact_mut(2 * pitch)
+        .zip(z.par_chunks_exact(plane.len()))
+        .with_max_len(1)
+        .for_each(|(partial, z)| {
+            let (sums, squares) = partial.split_at_mut(pitch);
+            image_moments(kernels, plane, z, sums, squares);
+        });
+    let per_image = plane.pixels() as f64;
+    let count = per_image * batch as f64;
+    mean.fill(0.0);
+    for image in partial.chunks_exact(2 * pitch) {
+        for c in 0..pitch {
+            mean[c] += image[c] / count;
+        }
+    }
+    variance.fill(0.0);
+    for image in partial.chunks_exact(2 * pitch) {
+        for c in 0..pitch {
+            // The squares were taken around the image's mean rounded to f32.
+            let pivot = f64::from((image[c] / per_image) as f32);
+            let shift = mean[c] - pivot;
+            let linear = image[c] - per_image * pivot;
+            let around_mean = image[pitch + c] - 2.0 * shift * linear + per_image * shift * shift;
+            variance[c] += around_mean / count;
+        }
+    }
+}
+
+/// max(0, x) that lets NaN through, so that a diverged run is seen in its loss.
+#[inline(always)]
+fn relu(x: f32) -> f32 {
+    if x < 0.0 { 0.0 } else { x }
+}
+
+for_each_kernel_set! {
+    fn activate_row(pitch: usize, z: &[f32], scale: &[f32], shift: &[f32], y: &mut [f32]) {
+        for (y, z) in y.chunks_exact_mut(pitch).zip(z.chunks_exact(pitch)) {
+            for c in 0..pitch {
+                y[c] = relu(z[c] * scale[..pitch][c] + shift[..pitch][c]);
+            }
+        }
+    }
+}
+
+for_each_kernel_set! {
+    fn activate_row_identity(
+        pitch: usize, z: &[f32], scale: &[f32], shift: &[f32], residual: &[f32], y: &mut [f32],
+    ) {
+        let pixels = y.chunks_exact_mut(pitch).zip(z.chunks_exact(pitch));
+        for ((y, z), residual) in pixels.zip(residual.chunks_exact(pitch)) {
+            for c in 0..pitch {
+                y[c] = relu(z[c] * scale[..pitch][c] + shift[..pitch][c] + residual[c]);
+            }
+        }
+    }
+}
+
+for_each_kernel_set! {
+    fn activate_row_projection(
+        pitch: usize, z: &[f32], scale: &[f32], shift: &[f32],
+        z2: &[f32], scale2: &[f32], shift2: &[f32], y: &mut [f32],
+    ) {
+        let pixels = y.chunks_exact_mut(pitch).zip(z.chunks_exact(pitch));
+        for ((y, z), z2) in pixels.zip(z2.chunks_exact(pitch)) {
+            for c in 0..pitch {
+                let main = z[c] * scale[..pitch][c] + shift[..pitch][c];
+                let side = z2[c] * scale2[..pitch][c] + shift2[..pitch][c];
+                y[c] = relu(main + side);
+            }
+        }
+    }
+}
+
+/// y = ReLU(z·scale + shift + residual), written inside y's border.
+///
+/// # Shapes
+/// `z` is `[B, h, w, pitch]`, `y` is `[B, h+2, w+2, pitch]`, `scale` and `shift` are `[pitch]`.
+#[allow(clippy::too_many_arguments)]
+pub(crate) fn activate(
+    kernels: Kernels,
+    plane: Plane,
+    batch: usize,
+    z: &[f32],
+    scale: &[f32],
+    shift: &[f32],
+    residual: Residual<'_>,
+    y: &mut [f32],
+) {
+    let pitch = plane.pitch;
+    y[..batch * plane.bordered_len()]
+        .par_chunks_exact_mut(plane.bordered_len())
+        .with_max_len(1)
+        .enumerate()
+        .for_each(|(image, y)| {
+            for row in 0..plane.height {
+                let inner = (image * plane.height + row) * plane.row_len();
+                let inner = inner..inner + plane.row_len();
+                let bordered = plane.bordered_row(row);
+                let bordered = bordered..bordered + plane.row_len();
+                let y = &mut y[bordered.clone()];
+                let z = &z[inner.clone()];
+                match residual {
+                    Residual::None => activate_row(kernels, pitch, z, scale, shift, y),
+                    Residual::Identity(x) => {
+                        let x = &x[image * plane.bordered_len()..][bordered];
+                        activate_row_identity(kernels, pitch, z, scale, shift, x, y);
+                    }
+                    Residual::Projection {
+                        z: z2,
+                        scale: scale2,
+                        shift: shift2,
+                    } => activate_row_projection(
+                        kernels, pitch, z, scale, shift, &z2[inner], scale2, shift2, y,
+                    ),
+                }
+            }
+        });
+}
+
+/// Whether the gradient that enters a norm still has to pass the ReLU.
+#[derive(Clone, Copy)]
+pub(crate) enum Mask<'a> {
+    /// Zero the gradient, in place, where these bordered activations are not positive.
+    Relu(&'a [f32]),
+    /// The gradient was masked before.
+    Done,
+}
+
+for_each_kernel_set! {
+    /// Masks the gradient of one image and sums g and g·(z − mean) per channel.
+    fn image_gradient_sums(
+        plane: Plane, y: Option<&[f32]>, z: &[f32], mean: &[f32], g: &mut [f32],
+        sums: &mut [f64], products: &mut [f64],
+    ) {
+        sums.fill(0.0);
+        products.fill(0.0);
+        for first in (0..plane.pitch).step_by(GROUP) {
+            let mut center = [0.0f32; GROUP];
+            center.copy_from_slice(&mean[first..first + GROUP]);
+            for row in 0..plane.height {
+                let range = row * plane.row_len()..(row + 1) * plane.row_len();
+                let g = &mut g[range.clone()];
+                let z = &z[range];
+                let mut sum = [0.0f32; GROUP];
+                let mut product = [0.0f32; GROUP];
+                if let Some(y) = y {
+                    let y = &y[plane.bordered_row(row)..][..plane.row_len()];
+                    for (g, y) in g.chunks_exact_mut(plane.pitch).zip(y.chunks_exact(plane.pitch)) {
+                        let g = &mut g[first..first + GROUP];
+                        let y = &y[first..first + GROUP];
+                        for c in 0..GROUP {
+                            g[c] = if y[c] > 0.0 { g[c] } else { 0.0 };
+                        }
+                    }
+                }
+                for (g, z) in g.chunks_exact(plane.pitch).zip(z.chunks_exact(plane.pitch)) {
+                    let g = &g[first..first + GROUP];
+                    let z = &z[first..first + GROUP];
+                    for c in 0..GROUP {
+                        sum[c] += g[c];
+                        product[c] += g[c] * (z[c] - center[c]);
+                    }
+                }
+                for c in 0..GROUP {
+                    sums[first + c] += f64::from(sum[c]);
+                    products[first + c] += f64::from(product[c]);
+                }
+            }
+        }
+    }
+}
+
+/// Masks g in place and returns per channel Σ g and Σ g·(z − mean) over the batch.
+///
+/// # Shapes
+/// `g` and `z` are `[B, h, w, pitch]`, `partial` at least `[B, 2, pitch]`, the results `[pitch]`.
+#[allow(clippy::too_many_arguments)]
+pub(crate) fn gradient_sums(
+    kernels: Kernels,
+    plane: Plane,
+    batch: usize,
+    mask: Mask<'_>,
+    z: &[f32],
+    mean: &[f32],
+    g: &mut [f32],
+    partial: &mut [f64],
+    sums: &mut [f64],
+    products: &mut [f64],
+) {
+    let pitch = plane.pitch;
+    let partial = &mut partial[..batch * 2 * pitch];
+    partial
+        .par_chunks_exact_mut(2 * pitch)
+        .zip(g.par_chunks_exact_mut(plane.len()))
+        .zip(z.par_chunks_exact(plane.len()))
+        .with_max_len(1)
+        .enumerate()
+        .for_each(|(image, ((partial, g), z))| {
+            let y = match mask {
+                Mask::Relu(y) => Some(&y[image * plane.bordered_len()..][..plane.bordered_len()]),
+                Mask::Done => None,
+            };
+            let (sums, products) = partial.split_at_mut(pitch);
+            image_gradient_sums(kernels, plane, y, z, mean, g, sums, products);
+        });
+    sums.fill(0.0);
+    products.fill(0.0);
+    for image in partial.chunks_exact(2 * pitch) {
+        for c in 0..pitch {
+            sums[c] += image[c];
+            products[c] += image[pitch + c];
+        }
+    }
+}
+
+for_each_kernel_set! {
+    fn input_gradient_row(
+        pitch: usize, g: &[f32], z: &[f32], on_g: &[f32], on_z: &[f32], constant: &[f32],
+        dz: &mut [f32],
+    ) {
+        let pixels = dz.chunks_exact_mut(pitch).zip(g.chunks_exact(pitch));
+        for ((dz, g), z) in pixels.zip(z.chunks_exact(pitch)) {
+            for c in 0..pitch {
+                dz[c] = g[c] * on_g[..pitch][c] + z[c] * on_z[..pitch][c] + constant[..pitch][c];
+            }
+        }
+    }
+}
+
+/// The gradient before the norm, dz = g·on_g + z·on_z + constant, written inside dz's border.
+#[allow(clippy::too_many_arguments)]
+pub(crate) fn input_gradient(
+    kernels: Kernels,
+    plane: Plane,
+    batch: usize,
+    g: &[f32],
+    z: &[f32],
+    [on_g, on_z, constant]: [&[f32]; 3],
+    dz: &mut [f32],
+) {
+    dz[..batch * plane.bordered_len()]
+        .par_chunks_exact_mut(plane.bordered_len())
+        .with_max_len(1)
+        .enumerate()
+        .for_each(|(image, dz)| {
+            for row in 0..plane.height {
+                let inner = (image * plane.height + row) * plane.row_len();
+                let inner = inner..inner + plane.row_len();
+                let dz = &mut dz[plane.bordered_row(row)..][..plane.row_len()];
+                let (g, z) = (&g[inner.clone()], &z[inner]);
+                input_gradient_row(kernels, plane.pitch, g, z, on_g, on_z, constant, dz);
+            }
+        });
+}

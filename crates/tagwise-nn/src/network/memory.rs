@@ -1,0 +1,166 @@
+//! How much memory a run takes, known before it starts.
+
+use super::BlockSpec;
+use super::spec::{Blueprint, NetworkSpec};
+use crate::block::ConvNormSpec;
+use crate::device::Device;
+use crate::kernel::norm::Plane;
+use crate::kernel::weight_gradient::WeightGradient;
+use crate::kernel::{padded_channels, pool};
+use crate::{ClassifierKind, Result};
+
+/// Bytes that training a network takes, by purpose.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct MemoryEstimate {
+    /// Parameters and running statistics.
+    pub weights: u64,
+    /// Gradients of the parameters and velocities of the optimiser.
+    pub training_state: u64,
+    /// Convolution outputs and activations of one batch, kept for the backward pass.
+    pub activations: u64,
+    /// Gradients of activations and scratch memory that blocks share.
+    pub workspace: u64,
+    /// The images of one batch.
+    pub images: u64,
+}
+
+impl MemoryEstimate {
+    /// All of it.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.weights + self.training_state + self.activations + self.workspace + self.images
+    }
+}
+
+/// The memory that training with batches of this size takes on a device.
+///
+/// # Errors
+/// [`crate::Error::InvalidSpec`] when no such network exists.
+///
+/// ```
+/// use tagwise_nn::{
+///     Architecture, ClassifierKind, Device, ImageShape, NetworkSpec, memory_estimate,
+/// };
+///
+/// let spec = NetworkSpec {
+///     architecture: Architecture::ResNet18,
+///     input: ImageShape { height: 56, width: 56, channels: 1 },
+///     num_classes: 10,
+///     feature_dim: None,
+///     classifier: ClassifierKind::Learned,
+/// };
+/// let memory = memory_estimate(&spec, 128, Device::cpu()?)?;
+/// assert!(memory.total() > 2 << 30 && memory.total() < 4 << 30);
+/// # Ok::<(), tagwise_nn::Error>(())
+/// ```
+pub fn memory_estimate(spec: &NetworkSpec, batch: usize, device: Device) -> Result<MemoryEstimate> {
+    let blueprint = spec.blueprint()?;
+    let mut sum = Sum::new(batch, device);
+    for block in &blueprint.blocks {
+        sum.add_block(block);
+    }
+    sum.add_ends(spec, &blueprint);
+    Ok(sum.finish())
+}
+
+/// Counts of `f32` numbers so far.
+struct Sum {
+    batch: usize,
+    device: Device,
+    parameters: usize,
+    statistics: usize,
+    activations: usize,
+    images: usize,
+    gradient: usize,
+    transposed: usize,
+    weight_parts: usize,
+    partial: usize,
+    bordered: Vec<Plane>,
+}
+
+impl Sum {
+    fn new(batch: usize, device: Device) -> Self {
+        Self {
+            batch,
+            device,
+            parameters: 0,
+            statistics: 0,
+            activations: 0,
+            images: 0,
+            gradient: 0,
+            transposed: 0,
+            weight_parts: 0,
+            partial: 0,
+            bordered: Vec::new(),
+        }
+    }
+
+    fn add_block(&mut self, block: &BlockSpec) {
+        match block {
+            BlockSpec::ConvNormAct(conv) => {
+                self.add_conv(conv);
+                self.activations += self.batch * conv.plane().bordered_len();
+            }
+            BlockSpec::Residual { body, projection } => {
+                for conv in body {
+                    self.add_conv(conv);
+                    self.activations += self.batch * conv.plane().bordered_len();
+                }
+                projection.iter().for_each(|conv| self.add_conv(conv));
+            }
+            BlockSpec::MaxPool(plane) => {
+                self.activations += self.batch * pool::halved(*plane).bordered_len();
+                self.gradient = self.gradient.max(self.batch * plane.len());
+            }
+        }
+    }
+
+    fn add_conv(&mut self, conv: &ConvNormSpec) {
+        let (shape, plane) = (&conv.shape, conv.plane());
+        self.parameters += conv.stored_parameters();
+        self.statistics += 2 * plane.pitch;
+        self.activations += self.batch * plane.len();
+        let inputs = shape.in_height * shape.in_width * padded_channels(shape.in_channels);
+        self.gradient = self.gradient.max(self.batch * plane.len().max(inputs));
+        self.transposed = self.transposed.max(shape.transposed_len());
+        let parts = WeightGradient::new(shape, self.device.kernels()).scratch_len();
+        self.weight_parts = self.weight_parts.max(parts);
+        self.partial = self.partial.max(self.batch * 2 * plane.pitch);
+        if !self.bordered.contains(&plane) {
+            self.bordered.push(plane);
+        }
+    }
+
+    fn add_ends(&mut self, spec: &NetworkSpec, blueprint: &Blueprint) {
+        let input = spec.input;
+        let bordered = (input.height + 2) * (input.width + 2) * input.channels;
+        self.images += self.batch * (bordered + input.num_elements());
+        self.activations += self.batch * (2 * blueprint.feature_dim + spec.num_classes);
+        let weights = spec.num_classes * blueprint.feature_dim;
+        match spec.classifier {
+            ClassifierKind::Learned => self.parameters += weights + spec.num_classes,
+            ClassifierKind::FixedEtf => {
+                self.statistics += weights;
+                self.parameters += spec.num_classes;
+            }
+        }
+    }
+
+    fn finish(self) -> MemoryEstimate {
+        let bytes = |numbers: usize| (numbers * size_of::<f32>()) as u64;
+        let bordered: usize = self.bordered.iter().map(|plane| plane.bordered_len()).sum();
+        // Two gradients; sums over images are f64.
+        let workspace = 2 * self.gradient
+            + self.transposed
+            + self.weight_parts
+            + 2 * self.partial
+            + self.batch * bordered;
+        MemoryEstimate {
+            weights: bytes(self.parameters + self.statistics),
+            training_state: bytes(2 * self.parameters),
+            activations: bytes(self.activations),
+            workspace: bytes(workspace),
+            images: bytes(self.images),
+        }
+    }
+}

@@ -1,0 +1,403 @@
+//! Whole networks: forward, backward, and their tensors by name.
+
+mod memory;
+mod resnet;
+mod small;
+mod spec;
+mod vgg;
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+pub use memory::{MemoryEstimate, memory_estimate};
+use spec::BlockSpec;
+pub use spec::{Architecture, ImageShape, NetworkSpec};
+
+use crate::block::{
+    Block, Classifier, ConvNorm, ConvNormAct, InputGradient, MaxPool, Mode, Parameter, Pass,
+    ResidualBlock, Statistic, Workspace,
+};
+use crate::buffer::Buffer;
+use crate::device::Device;
+use crate::kernel::norm::Plane;
+use crate::kernel::pool;
+use crate::weights::NamedTensor;
+use crate::{Error, Result};
+
+/// A network with its weights, its activations and the memory that its gradients need.
+///
+/// Memory is taken by the first pass of each kind and batch size; later passes allocate nothing.
+/// Results do not depend on the number of threads.
+#[derive(Debug)]
+pub struct Network {
+    spec: NetworkSpec,
+    device: Device,
+    blocks: Vec<Block>,
+    classifier: Classifier,
+    plane: Plane,
+    feature_dim: usize,
+    /// Bordered images.
+    images: Buffer,
+    features: Vec<f32>,
+    logits: Vec<f32>,
+    grad_features: Vec<f32>,
+    workspace: Workspace,
+    last: Option<Pass>,
+}
+
+impl Network {
+    /// Builds a network with random weights: Kaiming normal convolutions (mode `fan_out`), norms
+    /// of weight 1 and bias 0, a uniform classifier in ±1/√d or a simplex ETF with zero bias.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSpec`] when no such network exists.
+    pub fn new(spec: &NetworkSpec, seed: u64, device: Device) -> Result<Self> {
+        let blueprint = spec.blueprint()?;
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut workspace = Workspace::new();
+        let blocks = blueprint
+            .blocks
+            .iter()
+            .map(|block| build(block, device, &mut rng, &mut workspace))
+            .collect();
+        let classifier = Classifier::new(
+            spec.classifier,
+            blueprint.classifier_name,
+            spec.num_classes,
+            blueprint.feature_dim,
+            &mut rng,
+        )?;
+        Ok(Self {
+            spec: spec.clone(),
+            device,
+            blocks,
+            classifier,
+            plane: blueprint.plane,
+            feature_dim: blueprint.feature_dim,
+            images: Buffer::empty(),
+            features: Vec::new(),
+            logits: Vec::new(),
+            grad_features: Vec::new(),
+            workspace,
+            last: None,
+        })
+    }
+
+    /// What the network was built from.
+    #[must_use]
+    pub fn spec(&self) -> &NetworkSpec {
+        &self.spec
+    }
+
+    /// Where it computes.
+    #[must_use]
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
+    /// Feature dimension d.
+    #[must_use]
+    pub fn feature_dim(&self) -> usize {
+        self.feature_dim
+    }
+
+    /// The classifier's weights, row-major.
+    ///
+    /// # Shapes
+    /// `[K, d]`
+    #[must_use]
+    pub fn classifier_weight(&self) -> &[f32] {
+        self.classifier.weight()
+    }
+
+    /// The classifier's bias.
+    ///
+    /// # Shapes
+    /// `[K]`
+    #[must_use]
+    pub fn classifier_bias(&self) -> &[f32] {
+        self.classifier.bias()
+    }
+
+    /// A forward pass with batch statistics, which moves the running statistics and which
+    /// [`Network::backward`] may follow.
+    ///
+    /// # Shapes
+    /// `images` is `[B, height, width, channels]`.
+    ///
+    /// # Errors
+    /// [`Error::LengthMismatch`] when `images` is not `batch` images.
+    pub fn forward_train(&mut self, images: &[f32], batch: usize) -> Result<()> {
+        self.forward(images, batch, Mode::Train)
+    }
+
+    /// A forward pass with running statistics, in which every image is on its own.
+    ///
+    /// # Shapes
+    /// `images` is `[B, height, width, channels]`.
+    ///
+    /// # Errors
+    /// [`Error::LengthMismatch`] when `images` is not `batch` images.
+    pub fn forward_eval(&mut self, images: &[f32], batch: usize) -> Result<()> {
+        self.forward(images, batch, Mode::Evaluate)
+    }
+
+    /// The features of the last forward pass: pooled activations after the last ReLU.
+    ///
+    /// # Shapes
+    /// `[B, d]`
+    #[must_use]
+    pub fn features(&self) -> &[f32] {
+        &self.features
+    }
+
+    /// The logits of the last forward pass.
+    ///
+    /// # Shapes
+    /// `[B, K]`
+    #[must_use]
+    pub fn logits(&self) -> &[f32] {
+        &self.logits
+    }
+
+    fn forward(&mut self, images: &[f32], batch: usize, mode: Mode) -> Result<()> {
+        let expected = batch * self.spec.input.num_elements();
+        if images.len() != expected || batch == 0 {
+            return Err(Error::LengthMismatch {
+                what: "images [B, height, width, channels]",
+                expected: expected.max(self.spec.input.num_elements()),
+                found: images.len(),
+            });
+        }
+        let pass = Pass {
+            device: self.device,
+            batch,
+            mode,
+        };
+        self.reserve(pass);
+        self.load(images);
+        for i in 0..self.blocks.len() {
+            let (before, rest) = self.blocks.split_at_mut(i);
+            let x = before.last().map_or(&self.images, Block::output);
+            rest[0].forward(pass, x, &mut self.workspace);
+        }
+        let last = self.blocks.last().map_or(&self.images, Block::output);
+        pool::global_average(
+            self.plane,
+            self.feature_dim,
+            last.as_slice(),
+            &mut self.features,
+        );
+        self.classifier
+            .forward(pass, &self.features, &mut self.logits);
+        self.last = Some(pass);
+        Ok(())
+    }
+
+    /// Gradients of all parameters for the batch of the last forward pass in training mode; the
+    /// previous ones are replaced.
+    ///
+    /// `grad_features`, if any, is added to the gradient that reaches the features through the
+    /// classifier: the place for feature decay.
+    ///
+    /// # Shapes
+    /// `grad_logits` is `[B, K]`, `grad_features` `[B, d]`.
+    ///
+    /// # Errors
+    /// [`Error::NoForwardPass`] without such a forward pass, [`Error::LengthMismatch`] for
+    /// gradients of another batch.
+    pub fn backward(&mut self, grad_logits: &[f32], grad_features: Option<&[f32]>) -> Result<()> {
+        let pass = match self.last {
+            Some(pass) if pass.mode == Mode::Train => pass,
+            _ => return Err(Error::NoForwardPass),
+        };
+        expect_len("grad_logits [B, K]", self.logits.len(), grad_logits.len())?;
+        match grad_features {
+            Some(gradient) => {
+                let what = "grad_features [B, d]";
+                expect_len(what, self.features.len(), gradient.len())?;
+                self.grad_features.copy_from_slice(gradient);
+            }
+            None => self.grad_features.fill(0.0),
+        }
+        let Self {
+            classifier,
+            features,
+            workspace,
+            grad_features,
+            ..
+        } = self;
+        classifier.backward(pass, features, grad_logits, grad_features);
+        let gradient = workspace.gradient.as_mut_slice();
+        pool::global_average_gradient(self.plane, self.feature_dim, grad_features, gradient);
+        for i in (0..self.blocks.len()).rev() {
+            let (before, rest) = self.blocks.split_at_mut(i);
+            let x = before.last().map_or(&self.images, Block::output);
+            let input_gradient = match i {
+                0 => InputGradient::Skipped,
+                _ => InputGradient::Needed,
+            };
+            rest[0].backward(pass, x, input_gradient, &mut self.workspace);
+        }
+        self.last = None;
+        Ok(())
+    }
+
+    /// Number of trainable numbers: all parameters but a frozen classifier.
+    pub fn num_trainable(&mut self) -> usize {
+        let mut total = 0;
+        self.visit_parameters(&mut |parameter| total += parameter.layout.num_elements());
+        total
+    }
+
+    /// The gradients of the last backward pass, by parameter name, in PyTorch's layout.
+    pub fn gradients(&mut self) -> Vec<NamedTensor> {
+        let mut tensors = Vec::new();
+        self.visit_parameters(&mut |parameter| {
+            tensors.push(NamedTensor {
+                name: parameter.name.clone(),
+                shape: parameter.layout.shape(),
+                data: parameter.layout.unpack(parameter.gradient.as_slice()),
+            });
+        });
+        tensors
+    }
+
+    /// All tensors that make up the network: parameters, running statistics, and the classifier
+    /// even when frozen, in PyTorch's layout under torchvision's names.
+    pub fn state(&mut self) -> Vec<NamedTensor> {
+        let mut tensors = Vec::new();
+        self.visit_parameters(&mut |parameter| {
+            tensors.push(NamedTensor {
+                name: parameter.name.clone(),
+                shape: parameter.layout.shape(),
+                data: parameter.layout.unpack(parameter.value.as_slice()),
+            });
+        });
+        self.visit_statistics(&mut |tensor| {
+            tensors.push(NamedTensor {
+                name: tensor.name.clone(),
+                shape: tensor.layout.shape(),
+                data: tensor.layout.unpack(tensor.value.as_slice()),
+            });
+        });
+        tensors
+    }
+
+    /// Takes over all tensors of another network of the same shape; nothing changes on an error.
+    ///
+    /// PyTorch's counters `num_batches_tracked` are ignored.
+    ///
+    /// # Errors
+    /// [`Error::MissingTensor`], [`Error::UnexpectedTensor`] or [`Error::TensorShape`] when the
+    /// tensors are not exactly this network's.
+    pub fn load_state(&mut self, tensors: &[NamedTensor]) -> Result<()> {
+        let tensors: Vec<&NamedTensor> = tensors
+            .iter()
+            .filter(|tensor| !tensor.name.ends_with(".num_batches_tracked"))
+            .collect();
+        let mut expected = Vec::new();
+        self.visit_parameters(&mut |parameter| {
+            expected.push((parameter.name.clone(), parameter.layout.shape()));
+        });
+        self.visit_statistics(&mut |tensor| {
+            expected.push((tensor.name.clone(), tensor.layout.shape()));
+        });
+        crate::weights::expect_same(&expected, &tensors)?;
+        let find = |name: &str| tensors.iter().find(|tensor| tensor.name == name);
+        self.visit_parameters(&mut |parameter| {
+            if let Some(tensor) = find(&parameter.name) {
+                let value = parameter.value.as_mut_slice();
+                parameter.layout.pack(&tensor.data, value);
+            }
+        });
+        self.visit_statistics(&mut |statistic| {
+            if let Some(tensor) = find(&statistic.name) {
+                let value = statistic.value.as_mut_slice();
+                statistic.layout.pack(&tensor.data, value);
+            }
+        });
+        Ok(())
+    }
+
+    /// Visits all trainable parameters in a fixed order.
+    pub(crate) fn visit_parameters(&mut self, visit: &mut dyn FnMut(&mut Parameter)) {
+        for block in &mut self.blocks {
+            block.visit_parameters(visit);
+        }
+        self.classifier.visit_parameters(visit);
+    }
+
+    fn visit_statistics(&mut self, visit: &mut dyn FnMut(&mut Statistic)) {
+        for block in &mut self.blocks {
+            block.visit_statistics(visit);
+        }
+        self.classifier.visit_statistics(visit);
+    }
+
+    /// Makes room for a batch; takes no memory once a batch as large has passed.
+    fn reserve(&mut self, pass: Pass) {
+        let input = self.spec.input;
+        let bordered = (input.height + 2) * (input.width + 2) * input.channels;
+        self.images.reserve(pass.batch * bordered);
+        for block in &mut self.blocks {
+            block.reserve(pass, &mut self.workspace);
+        }
+        let dim = self.feature_dim;
+        self.features.resize(pass.batch * dim, 0.0);
+        self.grad_features.resize(pass.batch * dim, 0.0);
+        self.logits.resize(pass.batch * self.spec.num_classes, 0.0);
+    }
+
+    /// Copies images inside their border.
+    fn load(&mut self, images: &[f32]) {
+        let ImageShape {
+            height,
+            width,
+            channels,
+        } = self.spec.input;
+        let plane = Plane {
+            height,
+            width,
+            pitch: channels,
+        };
+        let targets = self
+            .images
+            .as_mut_slice()
+            .chunks_exact_mut(plane.bordered_len());
+        for (target, image) in targets.zip(images.chunks_exact(plane.len())) {
+            for (y, row) in image.chunks_exact(plane.row_len()).enumerate() {
+                target[plane.bordered_row(y)..][..plane.row_len()].copy_from_slice(row);
+            }
+        }
+    }
+}
+
+fn build(
+    spec: &BlockSpec,
+    device: Device,
+    rng: &mut ChaCha8Rng,
+    workspace: &mut Workspace,
+) -> Block {
+    let mut unit = |conv| ConvNorm::new(conv, device, rng, workspace);
+    match spec {
+        BlockSpec::ConvNormAct(conv) => Block::ConvNormAct(ConvNormAct::new(unit(conv))),
+        BlockSpec::Residual { body, projection } => {
+            let body = body.iter().map(&mut unit).collect();
+            let projection = projection.as_ref().map(&mut unit);
+            Block::Residual(ResidualBlock::new(body, projection))
+        }
+        BlockSpec::MaxPool(plane) => Block::MaxPool(MaxPool::new(*plane)),
+    }
+}
+
+fn expect_len(what: &'static str, expected: usize, found: usize) -> Result<()> {
+    if expected == found {
+        return Ok(());
+    }
+    Err(Error::LengthMismatch {
+        what,
+        expected,
+        found,
+    })
+}
