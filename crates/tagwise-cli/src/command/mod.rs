@@ -1,0 +1,25 @@
+//! One file per subcommand; this one only says which there are.
+
+use clap::{Parser, Subcommand};
+
+mod train;
+
+/// Multi-label learning with the pick-all-labels loss: train, watch neural collapse, decode, report.
+#[derive(Debug, Parser)]
+#[command(name = "tagwise", version, propagate_version = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Train(Box<train::Arguments>),
+}
+
+/// Runs the subcommand that the user named.
+pub fn run(arguments: Arguments) -> anyhow::Result<()> {
+    match arguments.command {
+        Command::Train(arguments) => train::run(&arguments),
+    }
+}

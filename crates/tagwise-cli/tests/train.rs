@@ -1,0 +1,367 @@
+//! `tagwise train` as its users meet it: what it prints, what it leaves, how it fails.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use insta::assert_snapshot;
+use serde_json::Value;
+
+/// A run small enough for a test: every label set once or twice, a few epochs.
+const TINY: [&str; 6] = [
+    "--set",
+    "data.train.per_multiplicity=[6,1]",
+    "--set",
+    "data.validation.per_multiplicity=[2,1]",
+    "--set",
+    "data.test.per_multiplicity=[2,1]",
+];
+
+fn tagwise(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tagwise"));
+    command.args(arguments);
+    command
+}
+
+fn train(out: &Path, arguments: &[&str]) -> Command {
+    let mut command = tagwise(&["train"]);
+    command.args(TINY).args(arguments).arg("--out").arg(out);
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// Runs a command that must fail with this exit code and returns what it says on stderr.
+fn failure(command: &mut Command, code: i32) -> String {
+    let output = command.output().unwrap();
+    assert_eq!(
+        output.status.code(),
+        Some(code),
+        "stderr: {}",
+        text(&output.stderr)
+    );
+    assert_eq!(
+        text(&output.stdout),
+        "",
+        "a failure prints nothing on stdout"
+    );
+    text(&output.stderr)
+}
+
+fn success(command: &mut Command) -> Output {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "stderr: {}", text(&output.stderr));
+    output
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+struct Scratch(tempfile::TempDir);
+
+impl Scratch {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+}
+
+#[test]
+fn a_run_leaves_complete_files_and_prints_its_tables() {
+    let scratch = Scratch::new();
+    let out = scratch.path("nested/run");
+    let output = success(&mut train(&out, &["--epochs", "2"]));
+    let mut files: Vec<String> = fs::read_dir(&out)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    files.sort();
+    assert_snapshot!(files.join("\n"), @r"
+    checkpoint-previous.safetensors
+    checkpoint.safetensors
+    config.toml
+    features-test.safetensors
+    features-train.safetensors
+    metrics.jsonl
+    report.html
+    report.json
+    summary.json
+    weights.safetensors
+    ");
+    let stdout = text(&output.stdout);
+    for words in [
+        "NC1",
+        "NC2",
+        "NC3",
+        "Jaccard",
+        "one nearest neighbour",
+        "trainable",
+    ] {
+        assert!(stdout.contains(words), "{words} in\n{stdout}");
+    }
+    let lines = fs::read_to_string(out.join("metrics.jsonl")).unwrap();
+    let epochs: Vec<u64> = lines
+        .lines()
+        .map(|line| {
+            serde_json::from_str::<Value>(line).unwrap()["epoch"]
+                .as_u64()
+                .unwrap()
+        })
+        .collect();
+    assert_eq!(epochs, [0, 1, 2]);
+    let html = fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(html.starts_with("<!doctype html>"));
+    for outside in ["http://", "https://", "<script src", "<link"] {
+        let allowed = html.matches("http://www.w3.org").count();
+        let found = html.matches(outside).count();
+        assert!(
+            found == 0 || (outside == "http://" && found == allowed),
+            "{outside}"
+        );
+    }
+}
+
+#[test]
+fn json_is_one_object_with_what_the_summary_file_holds() {
+    let scratch = Scratch::new();
+    let out = scratch.path("run");
+    let output = success(&mut train(&out, &["--epochs", "1", "--json", "--quiet"]));
+    assert_eq!(text(&output.stderr), "");
+    let printed = json(&output);
+    let saved: Value =
+        serde_json::from_slice(&fs::read(out.join("summary.json")).unwrap()).unwrap();
+    assert_eq!(printed, saved);
+    assert_eq!(printed["seed"], 0);
+    assert!(printed["collapse"]["last"]["nc1"]["1"]["value"].is_number());
+    assert_eq!(printed["test"].as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn the_written_configuration_repeats_the_run() {
+    let scratch = Scratch::new();
+    let (first, second) = (scratch.path("first"), scratch.path("second"));
+    success(&mut train(&first, &["--epochs", "1", "--seed", "5"]));
+    success(
+        tagwise(&["train", "--config"])
+            .arg(first.join("config.toml"))
+            .arg("--out")
+            .arg(&second),
+    );
+    assert_eq!(
+        fs::read(first.join("weights.safetensors")).unwrap(),
+        fs::read(second.join("weights.safetensors")).unwrap()
+    );
+}
+
+#[test]
+fn the_number_of_threads_does_not_change_a_bit() {
+    let scratch = Scratch::new();
+    let weights = ["1", "3"].map(|threads| {
+        let out = scratch.path(threads);
+        success(train(&out, &["--epochs", "1"]).env("RAYON_NUM_THREADS", threads));
+        (
+            fs::read(out.join("weights.safetensors")).unwrap(),
+            fs::read(out.join("features-train.safetensors")).unwrap(),
+        )
+    });
+    assert!(weights[0] == weights[1]);
+}
+
+#[test]
+fn a_fixed_etf_classifier_needs_fewer_parameters_and_stays_an_etf() {
+    let scratch = Scratch::new();
+    let out = scratch.path("run");
+    let arguments = [
+        "--epochs",
+        "1",
+        "--json",
+        "--classifier",
+        "fixed-etf",
+        "--feature-dim",
+        "10",
+    ];
+    let summary = json(&success(&mut train(&out, &arguments)));
+    let parameters = &summary["network"]["parameters"];
+    assert!(parameters["trainable"].as_u64() < parameters["learned_head"].as_u64());
+    assert!(
+        summary["collapse"]["last"]["nc2"]["classifier"]
+            .as_f64()
+            .unwrap()
+            < 1e-6
+    );
+}
+
+#[test]
+fn wrong_usage_ends_with_code_2_and_one_sentence() {
+    let scratch = Scratch::new();
+    let out = scratch.path("run");
+    assert_snapshot!(failure(&mut train(&out, &["--set", "training.epoch=3"]), 2), @"tagwise: training.epoch: unknown field `epoch`, expected one of `epochs`, `batch_size`, `learning_rate`, `final_learning_rate_ratio`, `momentum`, `weight_decay`, `feature_decay`, `feature_decay_reduction`");
+    assert_snapshot!(failure(&mut train(&out, &["--set", "training.epochs=many"]), 2), @r#"tagwise: training.epochs: invalid type: string "many", expected usize"#);
+    assert_snapshot!(failure(&mut train(&out, &["--set", "training.epochs"]), 2), @r#"tagwise: expected key=value, for example training.epochs=5, found "training.epochs""#);
+    assert_snapshot!(failure(&mut train(&out, &["--epochs", "0"]), 2), @"tagwise: expected training.epochs to be at least 1, found 0");
+    assert_snapshot!(failure(&mut train(&out, &["--feature-dim", "8", "--classifier", "fixed-etf"]), 2), @"tagwise: no simplex ETF of 10 classes exists in 8 dimensions; use at least 9");
+    assert_snapshot!(failure(&mut train(&out, &["--max-multiplicity", "11"]), 2), @"tagwise: expected the largest multiplicity to be from 1 to 10, the number of classes, found 11");
+    assert!(!out.exists(), "a run that cannot be meant leaves no folder");
+}
+
+#[test]
+fn a_configuration_file_that_is_missing_or_wrong_is_named() {
+    let scratch = Scratch::new();
+    let config = scratch.path("experiment.toml");
+    fs::write(&config, "sead = 3\n").unwrap();
+    let run = |path: &Path| {
+        let message = failure(tagwise(&["train", "--config"]).arg(path), 2);
+        message.replace(&scratch.0.path().display().to_string(), "FOLDER")
+    };
+    assert_snapshot!(run(&config), @"tagwise: FOLDER/experiment.toml: unknown field `sead`, expected one of `name`, `seed`, `data`, `network`, `loss`, `training`, `evaluation`");
+    assert_snapshot!(run(&scratch.path("none.toml")), @"tagwise: FOLDER/none.toml: No such file or directory (os error 2)");
+}
+
+#[test]
+fn an_existing_or_unwritable_run_folder_is_refused() {
+    let scratch = Scratch::new();
+    let existing = scratch.path("existing");
+    fs::create_dir(&existing).unwrap();
+    let said = |path: &Path| {
+        failure(&mut train(path, &[]), 1).replace(&scratch.0.path().display().to_string(), "FOLDER")
+    };
+    assert_snapshot!(said(&existing), @"tagwise: the run folder FOLDER/existing exists already; choose another with --out, or go on with it by --resume");
+    fs::write(scratch.path("file"), "").unwrap();
+    assert_snapshot!(said(&scratch.path("file/run")), @"tagwise: the run folder FOLDER/file/run cannot be made: File exists (os error 17); choose another with --out");
+}
+
+#[test]
+fn a_loss_that_diverges_stops_the_run_with_advice() {
+    let scratch = Scratch::new();
+    let out = scratch.path("run");
+    let mut arguments = vec!["--epochs", "30", "--quiet"];
+    for explosive in ["training.learning_rate=1000", "training.weight_decay=1000"] {
+        arguments.extend(["--set", explosive]);
+    }
+    let message = failure(&mut train(&out, &arguments), 1);
+    assert!(message.contains("the loss became NaN"), "{message}");
+    assert!(
+        message.contains("try a smaller training.learning_rate"),
+        "{message}"
+    );
+    assert!(!out.join("summary.json").exists());
+}
+
+#[test]
+fn resuming_a_folder_without_a_run_is_refused() {
+    let scratch = Scratch::new();
+    let message = failure(tagwise(&["train", "--resume"]).arg(scratch.0.path()), 1);
+    let message = message.replace(&scratch.0.path().display().to_string(), "FOLDER");
+    assert_snapshot!(message, @"tagwise: FOLDER holds no run to resume: config.toml is missing");
+}
+
+#[test]
+fn a_truncated_or_foreign_checkpoint_is_refused() {
+    let scratch = Scratch::new();
+    let (out, other) = (scratch.path("run"), scratch.path("other"));
+    success(&mut train(&out, &["--epochs", "1"]));
+    success(&mut train(
+        &other,
+        &["--epochs", "1", "--feature-dim", "12"],
+    ));
+    let checkpoint = out.join("checkpoint.safetensors");
+    let whole = fs::read(&checkpoint).unwrap();
+    let resume = || {
+        let message = failure(tagwise(&["train", "--resume"]).arg(&out), 1);
+        message.replace(&scratch.0.path().display().to_string(), "FOLDER")
+    };
+    fs::write(&checkpoint, &whole[..whole.len() / 2]).unwrap();
+    assert_snapshot!(resume(), @"tagwise: FOLDER/run/checkpoint.safetensors: the checkpoint is damaged (incomplete metadata, file not fully covered); if checkpoint-previous.safetensors is there, rename it to checkpoint.safetensors to go on from the epoch before");
+    let mut flipped = whole.clone();
+    let middle = whole.len() / 2;
+    flipped[middle] ^= 1;
+    fs::write(&checkpoint, &flipped).unwrap();
+    assert_snapshot!(resume(), @"tagwise: FOLDER/run/checkpoint.safetensors: the checkpoint is damaged (its checksum is wrong); if checkpoint-previous.safetensors is there, rename it to checkpoint.safetensors to go on from the epoch before");
+    fs::copy(other.join("checkpoint.safetensors"), &checkpoint).unwrap();
+    assert_snapshot!(resume(), @"tagwise: FOLDER/run/checkpoint.safetensors: the checkpoint does not fit the run's config.toml: expected the tensor layer2.0.conv2.weight of shape [128, 128, 3, 3], found [12, 128, 3, 3]");
+}
+
+/// Starts a run, waits until the records hold `lines` lines and returns the process.
+fn start_and_wait(out: &Path, epochs: &str, lines: usize) -> Child {
+    let child = train(out, &["--epochs", epochs])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let written =
+        || fs::read_to_string(out.join("metrics.jsonl")).map_or(0, |text| text.lines().count());
+    while written() < lines {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child
+}
+
+fn signal(child: &Child, name: &str) {
+    let status = Command::new("kill")
+        .args([name, &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
+
+/// Long enough that a signal arrives before the end, short enough to be run twice.
+const INTERRUPTED_EPOCHS: &str = "12";
+
+#[test]
+#[cfg(unix)]
+fn ctrl_c_leaves_a_partial_run_that_resumes_to_the_same_bits() {
+    let scratch = Scratch::new();
+    let (whole, parts) = (scratch.path("whole"), scratch.path("parts"));
+    success(&mut train(&whole, &["--epochs", INTERRUPTED_EPOCHS]));
+    let child = start_and_wait(&parts, INTERRUPTED_EPOCHS, 3);
+    signal(&child, "-INT");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    let message = text(&output.stderr);
+    assert!(
+        message.contains("the run is partial, go on with: tagwise train --resume"),
+        "{message}"
+    );
+    assert!(!parts.join("summary.json").exists());
+    success(tagwise(&["train", "--resume"]).arg(&parts));
+    for file in ["weights.safetensors", "features-test.safetensors"] {
+        assert!(
+            fs::read(whole.join(file)).unwrap() == fs::read(parts.join(file)).unwrap(),
+            "{file} differs"
+        );
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn a_killed_run_resumes_to_the_same_bits() {
+    let scratch = Scratch::new();
+    let (whole, parts) = (scratch.path("whole"), scratch.path("parts"));
+    success(&mut train(&whole, &["--epochs", INTERRUPTED_EPOCHS]));
+    for lines in [2, 6] {
+        let mut child = if lines == 2 {
+            start_and_wait(&parts, INTERRUPTED_EPOCHS, lines)
+        } else {
+            tagwise(&["train", "--quiet", "--resume"])
+                .arg(&parts)
+                .stdout(Stdio::null())
+                .spawn()
+                .unwrap()
+        };
+        std::thread::sleep(Duration::from_millis(40));
+        signal(&child, "-KILL");
+        child.wait().unwrap();
+    }
+    success(tagwise(&["train", "--resume"]).arg(&parts));
+    assert!(
+        fs::read(whole.join("weights.safetensors")).unwrap()
+            == fs::read(parts.join("weights.safetensors")).unwrap()
+    );
+}

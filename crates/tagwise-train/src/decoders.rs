@@ -1,0 +1,129 @@
+//! Label sets from features and logits, in the ways that the final table compares.
+
+use tagwise::collapse::TagVectors;
+use tagwise::decode::threshold::{softmax_threshold, top_multiplicity};
+use tagwise::decode::{Metric, OneNearestNeighbour};
+use tagwise::evaluate::{Evaluation, SetMeasures};
+use tagwise::statistics::Statistics;
+use tagwise::{LabelSet, Targets};
+
+use crate::summary::DecoderResult;
+use crate::{Extracted, Result};
+
+/// The decoders of one trained network.
+pub(crate) struct Decoders {
+    nearest: OneNearestNeighbour,
+    threshold: f64,
+}
+
+impl Decoders {
+    /// One nearest neighbour over the class means of the training set.
+    ///
+    /// # Errors
+    /// From the mathematics, when the means allow no decoder (all of them zero, for example).
+    pub(crate) fn nearest(statistics: &Statistics) -> Result<OneNearestNeighbour> {
+        let max_multiplicity = statistics
+            .label_sets()
+            .map(LabelSet::multiplicity)
+            .max()
+            .unwrap_or(0);
+        let tags = TagVectors::estimate(statistics)?;
+        Ok(OneNearestNeighbour::new(
+            tags.vectors(),
+            max_multiplicity,
+            Metric::Cosine,
+        )?)
+    }
+
+    /// Prepares the decoders from the training set's statistics and the validation set.
+    pub(crate) fn new(
+        statistics: &Statistics,
+        validation: &Extracted,
+        truth: &Targets,
+    ) -> Result<Self> {
+        Ok(Self {
+            nearest: Self::nearest(statistics)?,
+            threshold: best_threshold(validation, truth)?,
+        })
+    }
+
+    /// The label sets nearest to the features.
+    pub(crate) fn decode_nearest(&self, extracted: &Extracted) -> Result<Targets> {
+        Ok(self.nearest.decode(&extracted.features)?.targets)
+    }
+
+    /// Decodes a data set in every way and compares with the truth.
+    pub(crate) fn evaluate(
+        &self,
+        extracted: &Extracted,
+        truth: &Targets,
+    ) -> Result<Vec<DecoderResult>> {
+        let num_classes = truth.num_classes();
+        let multiplicities: Vec<usize> = truth.iter().map(LabelSet::multiplicity).collect();
+        let decoded = [
+            (
+                "one nearest neighbour",
+                format!(
+                    "cosine to tag-wise averages of the training means, up to {} labels",
+                    self.nearest.max_multiplicity()
+                ),
+                self.decode_nearest(extracted)?,
+            ),
+            (
+                "softmax threshold",
+                format!("p ≥ {:.2}, chosen on the validation set", self.threshold),
+                softmax_threshold(&extracted.logits, num_classes, self.threshold)?,
+            ),
+            (
+                "top m, m known",
+                "the true number of labels is given".to_string(),
+                top_multiplicity(&extracted.logits, num_classes, &multiplicities)?,
+            ),
+        ];
+        decoded
+            .into_iter()
+            .map(|(decoder, setting, predicted)| {
+                Ok(DecoderResult {
+                    decoder: decoder.to_string(),
+                    setting,
+                    evaluation: Evaluation::with_logits(&predicted, &extracted.logits, truth)?,
+                })
+            })
+            .collect()
+    }
+}
+
+/// The threshold with the best subset accuracy on the validation set, from 0.01 to 0.60; of
+/// several equally good ones the middle one.
+fn best_threshold(validation: &Extracted, truth: &Targets) -> Result<f64> {
+    let mut best = (f64::NEG_INFINITY, Vec::new());
+    for percent in 1..=60 {
+        let threshold = f64::from(percent) / 100.0;
+        let predicted = softmax_threshold(&validation.logits, truth.num_classes(), threshold)?;
+        let accuracy = SetMeasures::new(&predicted, truth)?.subset_accuracy;
+        if accuracy > best.0 {
+            best = (accuracy, vec![threshold]);
+        } else if accuracy == best.0 {
+            best.1.push(threshold);
+        }
+    }
+    Ok(best.1[best.1.len() / 2])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_threshold_lies_in_the_middle_of_the_best_ones() {
+        // probabilities 0.5 and 0.5 for pairs, 0.9 and 0.1 for singles
+        let single = [9f32.ln(), 0.0];
+        let validation = Extracted {
+            features: vec![],
+            logits: vec![0.0, 0.0, single[0], single[1]],
+        };
+        let truth = Targets::new(2, [LabelSet::new([0, 1]), LabelSet::new([0])]).unwrap();
+        let threshold = best_threshold(&validation, &truth).unwrap();
+        assert!((threshold - 0.31).abs() < 0.011, "{threshold}"); // between 0.1 and 0.5
+    }
+}

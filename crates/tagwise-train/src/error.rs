@@ -1,0 +1,86 @@
+use std::path::PathBuf;
+
+/// What can stop a run, with what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The experiment cannot be meant as it is written.
+    #[error("{0}")]
+    Configuration(String),
+
+    /// A run folder that must be new exists.
+    #[error(
+        "the run folder {} exists already; choose another with --out, or go on with it by --resume",
+        .0.display()
+    )]
+    RunFolderExists(PathBuf),
+
+    /// A run folder cannot be made.
+    #[error("the run folder {} cannot be made: {source}; choose another with --out", .path.display())]
+    RunFolder {
+        /// The folder.
+        path: PathBuf,
+        /// The system's own error.
+        source: std::io::Error,
+    },
+
+    /// A run folder that must exist does not hold a run.
+    #[error("{} holds no run to resume: {missing} is missing", .folder.display())]
+    NoRun {
+        /// The folder.
+        folder: PathBuf,
+        /// The first file that is missing.
+        missing: &'static str,
+    },
+
+    /// A checkpoint belongs to another experiment or is damaged.
+    #[error("{}: {message}", .path.display())]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// What was expected, what was found and what to do.
+        message: String,
+    },
+
+    /// The loss is no longer a number.
+    #[error(
+        "the loss became {loss} in epoch {epoch}, step {step}; try a smaller training.learning_rate \
+         (now {learning_rate}) or a larger training.batch_size; the files of epoch {last_epoch} stand"
+    )]
+    Diverged {
+        /// Epoch, from 1.
+        epoch: usize,
+        /// Step within the epoch, from 1.
+        step: usize,
+        /// The loss found.
+        loss: f64,
+        /// Learning rate of the step.
+        learning_rate: f64,
+        /// The last epoch that ended well; 0 for the initial network.
+        last_epoch: usize,
+    },
+
+    /// The operating system refused a file or folder.
+    #[error("{}: {source}", .path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's own error.
+        source: std::io::Error,
+    },
+
+    /// From the mathematics.
+    #[error(transparent)]
+    Mathematics(#[from] tagwise::Error),
+
+    /// From the data.
+    #[error(transparent)]
+    Data(#[from] tagwise_data::Error),
+
+    /// From the engine.
+    #[error(transparent)]
+    Engine(#[from] tagwise_nn::Error),
+}
+
+/// [`std::result::Result`] with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,0 +1,70 @@
+//! The one door between the engine's f32 tensors and the f64 mathematics.
+
+use tagwise::Targets;
+use tagwise::loss::Loss;
+use tagwise::snapshot::LinearClassifier;
+use tagwise::statistics::Statistics;
+use tagwise_data::ComposedImages;
+use tagwise_nn::Network;
+
+use crate::Result;
+
+/// Features and logits of a whole data set, with the network in evaluation mode.
+#[derive(Clone, Debug)]
+pub struct Extracted {
+    /// Row-major `[N, d]`.
+    pub features: Vec<f32>,
+    /// Row-major `[N, K]`.
+    pub logits: Vec<f32>,
+}
+
+impl Extracted {
+    /// Sends every image through the network once.
+    ///
+    /// # Errors
+    /// From the engine, when the images do not have the network's input shape.
+    pub fn new(network: &mut Network, images: &ComposedImages, batch_size: usize) -> Result<Self> {
+        let mut extracted = Self {
+            features: Vec::with_capacity(images.len() * network.feature_dim()),
+            logits: Vec::with_capacity(images.len() * network.spec().num_classes),
+        };
+        let indices: Vec<usize> = (0..images.len()).collect();
+        let mut pixels = vec![0.0; batch_size.min(images.len()) * images.shape().len()];
+        for indices in indices.chunks(batch_size) {
+            let pixels = &mut pixels[..indices.len() * images.shape().len()]; // [B, H, W, C]
+            images.compose_batch_into(indices, pixels);
+            network.forward_eval(pixels, indices.len())?;
+            extracted.features.extend_from_slice(network.features());
+            extracted.logits.extend_from_slice(network.logits());
+        }
+        Ok(extracted)
+    }
+
+    /// Mean loss of these logits.
+    pub fn mean_loss(&self, loss: &Loss, targets: &Targets) -> f64 {
+        let mut gradient = vec![0.0; self.logits.len()];
+        loss.batch_mean(&self.logits, targets.iter(), &mut gradient)
+    }
+
+    /// The mergeable statistics of these features.
+    ///
+    /// # Errors
+    /// From the mathematics, when a feature is not finite.
+    pub fn statistics(&self, dim: usize, targets: &Targets) -> Result<Statistics> {
+        let mut statistics = Statistics::new(targets.num_classes(), dim);
+        statistics.update(&self.features, targets)?;
+        Ok(statistics)
+    }
+}
+
+/// The last layer in double precision.
+///
+/// # Errors
+/// From the mathematics, when a weight is not finite.
+pub(crate) fn classifier(network: &Network) -> Result<LinearClassifier> {
+    Ok(LinearClassifier::from_rows(
+        network.classifier_weight(),
+        network.classifier_bias(),
+        network.feature_dim(),
+    )?)
+}

@@ -1,0 +1,156 @@
+//! The final tables of a run.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use tagwise::collapse::CollapseReport;
+use tagwise::evaluate::Evaluation;
+use tagwise_data::ComposedImages;
+use tagwise_nn::{Architecture, ClassifierKind, Device, Network, NetworkSpec};
+
+use crate::{DataSets, Result};
+
+/// What a finished run tells: the content of `summary.json` and of `--json`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Summary {
+    /// Name of the experiment.
+    pub name: String,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// The run folder.
+    pub folder: PathBuf,
+    /// Version, git revision, device and threads.
+    pub provenance: BTreeMap<String, String>,
+    /// Seconds of all epochs together, measurements included.
+    pub seconds: f64,
+    /// The data sets.
+    pub data: DataSummary,
+    /// The network and its parameters.
+    pub network: NetworkSummary,
+    /// Epochs trained.
+    pub epochs: usize,
+    /// Mean loss of the training set, in evaluation mode, after the last epoch.
+    pub train_loss: f64,
+    /// Collapse of the training set before the first and after the last epoch.
+    pub collapse: FirstAndLast,
+    /// Quality on the test set, one entry per decoder.
+    pub test: Vec<DecoderResult>,
+}
+
+/// Name, classes and sizes of the data sets.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DataSummary {
+    /// What a person calls it, for example "M-lab digits".
+    pub title: String,
+    /// Number of classes K.
+    pub num_classes: usize,
+    /// Height, width and channels of an image.
+    pub image_shape: [usize; 3],
+    /// Images of each multiplicity in the training set.
+    pub train: BTreeMap<usize, usize>,
+    /// Images of each multiplicity in the validation set.
+    pub validation: BTreeMap<usize, usize>,
+    /// Images of each multiplicity in the test set.
+    pub test: BTreeMap<usize, usize>,
+}
+
+impl DataSummary {
+    pub(crate) fn new(title: &str, data: &DataSets) -> Self {
+        let shape = data.train.shape();
+        Self {
+            title: title.to_string(),
+            num_classes: data.train.targets().num_classes(),
+            image_shape: [shape.height, shape.width, shape.channels],
+            train: by_multiplicity(&data.train),
+            validation: by_multiplicity(&data.validation),
+            test: by_multiplicity(&data.test),
+        }
+    }
+}
+
+/// The network that was trained.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct NetworkSummary {
+    /// The family.
+    pub architecture: Architecture,
+    /// Learned or fixed ETF.
+    pub classifier: ClassifierKind,
+    /// Feature dimension d.
+    pub feature_dim: usize,
+    /// How many parameters are trained.
+    pub parameters: ParameterCount,
+}
+
+impl NetworkSummary {
+    pub(crate) fn new(network: &mut Network) -> Result<Self> {
+        Ok(Self {
+            architecture: network.spec().architecture,
+            classifier: network.spec().classifier,
+            feature_dim: network.feature_dim(),
+            parameters: ParameterCount::new(network)?,
+        })
+    }
+}
+
+/// Trainable parameters of a network, beside those of the same architecture with its own feature
+/// dimension and a learned classifier.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ParameterCount {
+    /// Trainable parameters of this network.
+    pub trainable: usize,
+    /// Trainable parameters of the architecture with a learned classifier.
+    pub learned_head: usize,
+    /// 1 − trainable/learned_head.
+    pub saving: f64,
+}
+
+impl ParameterCount {
+    /// Counts the parameters of a network and of its learned counterpart.
+    ///
+    /// # Errors
+    /// From the engine, when the description cannot be built.
+    pub fn new(network: &mut Network) -> Result<Self> {
+        let learned = NetworkSpec {
+            feature_dim: None,
+            classifier: ClassifierKind::Learned,
+            ..network.spec().clone()
+        };
+        let trainable = network.num_trainable();
+        let learned_head = Network::new(&learned, 0, Device::cpu()?)?.num_trainable();
+        Ok(Self {
+            trainable,
+            learned_head,
+            saving: 1.0 - trainable as f64 / learned_head as f64,
+        })
+    }
+}
+
+/// The same measurement at both ends of a run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FirstAndLast {
+    /// The initial network.
+    pub first: CollapseReport,
+    /// After the last epoch.
+    pub last: CollapseReport,
+}
+
+/// Quality of the label sets that one decoder finds.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DecoderResult {
+    /// What a person calls the decoder.
+    pub decoder: String,
+    /// How it was set, for example the threshold and where it comes from.
+    pub setting: String,
+    /// Measures over the test set.
+    pub evaluation: Evaluation,
+}
+
+/// Samples of each multiplicity.
+fn by_multiplicity(images: &ComposedImages) -> BTreeMap<usize, usize> {
+    let mut counts = BTreeMap::new();
+    for set in images.targets().iter() {
+        *counts.entry(set.multiplicity()).or_insert(0) += 1;
+    }
+    counts
+}
