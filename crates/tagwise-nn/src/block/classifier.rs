@@ -10,7 +10,6 @@ use crate::{Error, Result, initial};
 /// How the classifier's weights come about; its bias is trained either way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
 pub enum ClassifierKind {
     /// Trained with the network.
     #[default]
