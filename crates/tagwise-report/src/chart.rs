@@ -1,11 +1,16 @@
 //! Line charts: several series over epochs, steps or layers.
 
+mod label;
+mod line;
+
 use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
 
-use crate::markup::{Escaped, Px, shorten, text_width};
-use crate::number::{format_number, typeset_number};
+use self::label::EndLabel;
+use self::line::Line;
+use crate::markup::{Escaped, Px, text_width};
+use crate::number::typeset_number;
 use crate::palette;
 use crate::scale::{Fit, Range, Scale};
 
@@ -109,16 +114,6 @@ const HEIGHT: f64 = 320.0;
 const FONT: f64 = 12.0;
 const TOP: f64 = 34.0;
 const BOTTOM: f64 = 38.0;
-/// The least distance between the base lines of two labels.
-const LABEL_STEP: f64 = 15.0;
-const MAX_NAME_CHARS: usize = 24;
-/// How much wider bold digits are.
-const BOLDER: f64 = 1.1;
-/// Lines with no more points than this show each point.
-const MAX_MARKED_POINTS: usize = 25;
-/// Lines with more points than this are thinned to the extremes of each pixel column.
-const MAX_DRAWN_POINTS: usize = 1200;
-
 /// Where the plot area lies and what it shows.
 struct Frame {
     left: f64,
@@ -304,75 +299,6 @@ impl Chart {
         }
         drawn
     }
-
-    fn end_labels(&self, y: &Range) -> Vec<EndLabel> {
-        let plot_height = HEIGHT - BOTTOM - TOP;
-        let place = |value: f64| {
-            let place = y.place(value).unwrap_or(0.0);
-            TOP + (1.0 - place) * plot_height
-        };
-        let lines = self
-            .series
-            .iter()
-            .enumerate()
-            .filter_map(|(position, series)| {
-                let (_, value) = series.present().next_back()?;
-                Some(EndLabel {
-                    y: place(value),
-                    name: shorten(&series.name, MAX_NAME_CHARS),
-                    full_name: series.name.clone(),
-                    value: Some(value),
-                    position: Some(position),
-                })
-            });
-        let levels = self
-            .references
-            .iter()
-            .filter(|reference| y.place(reference.value).is_some())
-            .map(|reference| EndLabel {
-                y: place(reference.value),
-                name: shorten(&reference.name, MAX_NAME_CHARS),
-                full_name: reference.name.clone(),
-                value: None,
-                position: None,
-            });
-        let mut labels: Vec<EndLabel> = lines.chain(levels).collect();
-        labels.sort_by(|a, b| a.y.total_cmp(&b.y));
-        let mut heights: Vec<f64> = labels.iter().map(|label| label.y).collect();
-        spread(&mut heights, LABEL_STEP, TOP, HEIGHT - BOTTOM);
-        for (label, height) in labels.iter_mut().zip(heights) {
-            label.y = height;
-        }
-        labels
-    }
-
-    fn draw_end_labels(&self, out: &mut String, frame: &Frame) {
-        for label in self.end_labels(&frame.y) {
-            let (class, colour) = match label.position {
-                Some(position) => (
-                    format!("f{}", position % palette::SERIES.len() + 1),
-                    palette::series(position).light,
-                ),
-                None => ("soft".into(), palette::role("soft")),
-            };
-            let _ = write!(
-                out,
-                "<text x=\"{}\" y=\"{}\" class=\"{class}\" fill=\"{colour}\">",
-                Px(frame.right + 9.0),
-                Px(label.y + 4.0),
-            );
-            if label.name != label.full_name {
-                let _ = write!(out, "<title>{}</title>", Escaped(&label.full_name));
-            }
-            if label.name.is_empty() {
-                out.push_str("<tspan font-weight=\"600\">");
-            } else {
-                let _ = write!(out, "{} <tspan font-weight=\"600\">", Escaped(&label.name));
-            }
-            let value = label.value.map(typeset_number).unwrap_or_default();
-            let _ = write!(out, "{value}</tspan></text>");
-        }
-    }
 }
 
 impl Frame {
@@ -387,206 +313,8 @@ impl Frame {
     }
 }
 
-/// Name and last value beside the end of a line.
-struct EndLabel {
-    y: f64,
-    name: String,
-    full_name: String,
-    value: Option<f64>,
-    position: Option<usize>,
-}
-
-impl EndLabel {
-    fn width(&self) -> f64 {
-        let value = self.value.map(typeset_number).unwrap_or_default();
-        text_width(&self.name, FONT) + text_width(" ", FONT) + BOLDER * text_width(&value, FONT)
-    }
-}
-
-/// A series on its way to pixels.
-struct Line {
-    /// Pixel position, the values there, and whether the pen was lifted before.
-    points: Vec<LinePoint>,
-    /// Horizontal positions of values at or below zero on a logarithmic axis.
-    below: Vec<f64>,
-}
-
-struct LinePoint {
-    x_px: f64,
-    y_px: f64,
-    x: f64,
-    y: f64,
-    starts: bool,
-}
-
-impl Line {
-    fn trace(series: &Series, frame: &Frame) -> Self {
-        let mut line = Self {
-            points: Vec::with_capacity(series.points.len()),
-            below: Vec::new(),
-        };
-        let mut starts = true;
-        for &(x, y) in &series.points {
-            let (Some(x_px), Some(y)) = (frame.x_px(x), y.filter(|y| y.is_finite())) else {
-                starts = true;
-                continue;
-            };
-            match frame.y_px(y) {
-                Some(y_px) => {
-                    line.points.push(LinePoint {
-                        x_px,
-                        y_px,
-                        x,
-                        y,
-                        starts,
-                    });
-                    starts = false;
-                }
-                None => {
-                    line.below.push(x_px);
-                    starts = true;
-                }
-            }
-        }
-        if line.points.len() > MAX_DRAWN_POINTS {
-            line.thin_out();
-        }
-        line
-    }
-
-    /// Keeps the first, lowest, highest and last point of each pixel column: the picture stays the
-    /// same, whatever the number of steps.
-    fn thin_out(&mut self) {
-        let columns = self
-            .points
-            .chunk_by(|a, b| !b.starts && a.x_px.round() == b.x_px.round());
-        let mut keep = Vec::new();
-        let mut start = 0;
-        for column in columns {
-            let by_height = |a: &usize, b: &usize| column[*a].y_px.total_cmp(&column[*b].y_px);
-            let highest = (0..column.len()).min_by(by_height).unwrap_or(0);
-            let lowest = (0..column.len()).max_by(by_height).unwrap_or(0);
-            let mut kept = [0, highest, lowest, column.len() - 1];
-            kept.sort_unstable();
-            keep.extend(kept.map(|offset| start + offset));
-            start += column.len();
-        }
-        keep.dedup();
-        let mut keep = keep.into_iter().peekable();
-        let mut index = 0;
-        self.points.retain(|_| {
-            let wanted = keep.next_if_eq(&index).is_some();
-            index += 1;
-            wanted
-        });
-    }
-
-    fn draw(&self, out: &mut String, position: usize, series: &Series) {
-        let colour = palette::series(position).light;
-        let number = position % palette::SERIES.len() + 1;
-        let dash = if position < palette::SERIES.len() {
-            ""
-        } else {
-            " stroke-dasharray=\"6 3\""
-        };
-        let _ = write!(
-            out,
-            "<g class=\"series\" data-name=\"{}\" data-x=\"",
-            Escaped(&series.name)
-        );
-        for (at, point) in self.points.iter().enumerate() {
-            let space = if at > 0 { " " } else { "" };
-            let _ = write!(out, "{space}{}", point.x);
-        }
-        out.push_str("\" data-y=\"");
-        for (at, point) in self.points.iter().enumerate() {
-            let space = if at > 0 { " " } else { "" };
-            let _ = write!(out, "{space}{}", format_number(point.y));
-        }
-        let _ = write!(
-            out,
-            "\"><path class=\"s{number}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\" \
-             stroke-linejoin=\"round\" stroke-linecap=\"round\"{dash} d=\""
-        );
-        for point in &self.points {
-            let pen = if point.starts { 'M' } else { 'L' };
-            let _ = write!(out, "{pen}{},{}", Px(point.x_px), Px(point.y_px));
-        }
-        out.push_str("\"/>");
-        for (at, point) in self.points.iter().enumerate() {
-            let last = at + 1 == self.points.len();
-            let alone = point.starts && self.points.get(at + 1).is_none_or(|next| next.starts);
-            if last || alone || self.points.len() <= MAX_MARKED_POINTS {
-                let _ = write!(
-                    out,
-                    "<circle class=\"f{number}\" fill=\"{colour}\" cx=\"{}\" cy=\"{}\" r=\"{}\"/>",
-                    Px(point.x_px),
-                    Px(point.y_px),
-                    if last || alone { "3.5" } else { "2.5" }
-                );
-            }
-        }
-        for &x in &self.below {
-            let _ = write!(
-                out,
-                "<path class=\"f{number}\" fill=\"{colour}\" d=\"M{},{}h8l-4,6z\"/>",
-                Px(x - 4.0),
-                Px(HEIGHT - BOTTOM - 7.0)
-            );
-        }
-        out.push_str("</g>");
-    }
-}
-
-/// Moves sorted heights apart until neighbours are `step` away from each other, staying between
-/// `top` and `bottom` where there is room.
-fn spread(heights: &mut [f64], step: f64, top: f64, bottom: f64) {
-    let room = (bottom - top) / heights.len().max(1) as f64;
-    let step = step.min(room.max(8.0));
-    // each cluster of touching labels is centred on the mean of its wishes
-    let mut clusters: Vec<(f64, usize)> = Vec::new(); // (sum of wishes for the first label, size)
-    for &height in heights.iter() {
-        clusters.push((height, 1));
-        while let [.., (above, above_len), (below, below_len)] = clusters[..] {
-            let above_end = above / above_len as f64 + (above_len - 1) as f64 * step;
-            if below / below_len as f64 >= above_end + step {
-                break;
-            }
-            clusters.pop();
-            clusters.pop();
-            let shifted = below - (above_len * below_len) as f64 * step;
-            clusters.push((above + shifted, above_len + below_len));
-        }
-    }
-    let mut slots = heights.iter_mut();
-    for (sum, len) in clusters {
-        let last = (bottom - (len - 1) as f64 * step).max(top);
-        let first = (sum / len as f64).clamp(top, last);
-        for position in 0..len {
-            if let Some(slot) = slots.next() {
-                *slot = first + position as f64 * step;
-            }
-        }
-    }
-    // clamping at one edge may have pushed clusters into each other
-    for position in 1..heights.len() {
-        heights[position] = heights[position].max(heights[position - 1] + step);
-    }
-    for position in (1..heights.len()).rev() {
-        let limit = if position + 1 == heights.len() {
-            bottom
-        } else {
-            heights[position + 1] - step
-        };
-        heights[position] = heights[position].min(limit);
-        heights[position - 1] = heights[position - 1].min(heights[position] - step);
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     fn chart(scale: Scale, series: Vec<Series>) -> Chart {
@@ -701,26 +429,5 @@ mod tests {
         let svg = chart(Scale::Linear, vec![Series::new("loss", points)]).svg();
         assert!(svg.len() < 60_000, "{}", svg.len());
         assert!(svg.contains(" 10.00 "));
-    }
-
-    proptest! {
-        #[test]
-        fn spread_labels_keep_their_order_and_distance(mut heights in prop::collection::vec(0.0f64..250.0, 0..10)) {
-            heights.sort_by(f64::total_cmp);
-            spread(&mut heights, LABEL_STEP, 0.0, 250.0);
-            for pair in heights.windows(2) {
-                prop_assert!(pair[1] - pair[0] >= LABEL_STEP - 1e-9);
-            }
-            for height in heights {
-                prop_assert!((-1e-9..=250.0 + 1e-9).contains(&height));
-            }
-        }
-
-        #[test]
-        fn labels_with_room_stay_where_they_are(first in 0.0f64..100.0, gap in LABEL_STEP..100.0) {
-            let mut heights = [first, first + gap];
-            spread(&mut heights, LABEL_STEP, 0.0, 250.0);
-            prop_assert!((heights[0] - first).abs() < 1e-9 && (heights[1] - first - gap).abs() < 1e-9);
-        }
     }
 }

@@ -1,5 +1,7 @@
 //! Several runs on one page.
 
+mod seeds;
+
 use std::collections::BTreeSet;
 
 use crate::card::TRAINABLE_PARAMETERS;
@@ -9,7 +11,7 @@ use crate::table::{Cell, Column, Table};
 use crate::{Error, Result};
 
 /// One report that lays several over each other: a table of their key figures with the best
-/// emphasised, every curve that at least one of them has with one line per run, and the settings
+/// emphasised, their means where runs differ only in the setting `seed`, every curve that at least one of them has with one line per run, and the settings
 /// in which they differ.
 ///
 /// ```
@@ -33,6 +35,7 @@ pub fn compare(reports: &[Report]) -> Result<Report> {
     }
     let (common, names) = split_names(&distinct_titles(reports));
     let mut tables = vec![key_figures(reports, &names)];
+    tables.extend(seeds::means(reports, &names));
     let differences = differences(reports, &names);
     if differences.columns.len() > 1 {
         tables.push(differences);
@@ -93,19 +96,7 @@ fn split_names(titles: &[String]) -> (String, Vec<String>) {
 
 /// One row per run, one column per key figure in the order of first appearance.
 fn key_figures(reports: &[Report], names: &[String]) -> Table {
-    let mut columns = vec![Column::new("run")];
-    for card in reports.iter().flat_map(|report| &report.cards) {
-        if columns
-            .iter()
-            .skip(1)
-            .all(|column| column.name != card.label)
-        {
-            columns.push(Column {
-                name: card.label.clone(),
-                better: card.better,
-            });
-        }
-    }
+    let columns = std::iter::once(Column::new("run")).chain(figure_columns(reports));
     let mut table = Table::new("Key figures", columns);
     for (report, name) in reports.iter().zip(names) {
         let figures: Vec<Cell> = table.columns[1..]
@@ -119,6 +110,20 @@ fn key_figures(reports: &[Report], names: &[String]) -> Table {
     }
     add_parameters_saved(&mut table);
     table
+}
+
+/// Every key figure of any run in the order of first appearance.
+fn figure_columns(reports: &[Report]) -> Vec<Column> {
+    let mut columns: Vec<Column> = Vec::new();
+    for card in reports.iter().flat_map(|report| &report.cards) {
+        if columns.iter().all(|column| column.name != card.label) {
+            columns.push(Column {
+                name: card.label.clone(),
+                better: card.better,
+            });
+        }
+    }
+    columns
 }
 
 /// A column, right of the trainable parameters, with the share that each run saves against the

@@ -1,13 +1,11 @@
 //! One table for the terminal, the page and JSON.
 
-use std::fmt::Write;
+mod html;
+mod text;
 
 use serde::{Deserialize, Serialize};
-use unicode_width::UnicodeWidthStr;
 
-use crate::markup::Escaped;
 use crate::number::{format_count, format_number, typeset_number};
-use crate::{Error, Result};
 
 /// A table with named columns.
 ///
@@ -175,10 +173,6 @@ enum Side {
     Right,
 }
 
-/// Columns of words may shrink to this many characters before the table is split.
-const MIN_TEXT_WIDTH: usize = 12;
-const GAP: usize = 2;
-
 impl Table {
     /// A table without rows.
     pub fn new(title: impl Into<String>, columns: impl IntoIterator<Item = Column>) -> Self {
@@ -194,211 +188,12 @@ impl Table {
         self.rows.push(row.into_iter().collect());
     }
 
-    /// The table for a terminal `width` characters wide: words to the left, numbers aligned at
-    /// their decimal points. Too wide a table is first narrowed in its words, then split into
-    /// blocks that each repeat the first column.
-    pub fn to_text(&self, width: usize) -> String {
-        let mut text = String::new();
-        if !self.title.is_empty() {
-            text.push_str(&self.title);
-            text.push('\n');
-        }
-        let mut columns: Vec<Vec<String>> = (0..self.columns.len())
-            .map(|column| self.column_text(column))
-            .collect();
-        self.narrow(&mut columns, width);
-        for (at, block) in blocks(&columns, width).into_iter().enumerate() {
-            if at > 0 {
-                text.push('\n');
-            }
-            self.write_block(&mut text, &columns, &block);
-        }
-        if !self.caption.is_empty() {
-            text.push_str(&self.caption);
-            text.push('\n');
-        }
-        text
-    }
-
-    /// Head and cells of a column, all of the same width.
-    fn column_text(&self, column: usize) -> Vec<String> {
-        let cells = self.rows.iter().map(|row| row.get(column));
-        let side = self.side(column);
-        let mut lines: Vec<String> = cells
-            .clone()
-            .map(|cell| cell.map(Cell::plain).unwrap_or_default())
-            .collect();
-        let decimals: Vec<usize> = lines
-            .iter()
-            .zip(cells)
-            .map(|(line, cell)| match cell {
-                Some(Cell::Number(_) | Cell::Count(_)) => decimal_tail(line),
-                _ => 0,
-            })
-            .collect();
-        let most = decimals.iter().copied().max().unwrap_or(0);
-        if side == Side::Right {
-            for ((line, tail), row) in lines.iter_mut().zip(decimals).zip(&self.rows) {
-                if row.get(column).is_some_and(|cell| cell.value().is_some()) {
-                    line.extend(std::iter::repeat_n(' ', most - tail));
-                }
-            }
-        }
-        lines.insert(0, self.columns[column].name.clone());
-        pad(&mut lines, side);
-        lines
-    }
-
     fn side(&self, column: usize) -> Side {
         let mut cells = self.rows.iter().filter_map(|row| row.get(column));
         if cells.any(|cell| cell.value().is_some()) {
             Side::Right
         } else {
             Side::Left
-        }
-    }
-
-    /// Shortens the widest column of words until the table fits or nothing is left to take.
-    fn narrow(&self, columns: &mut [Vec<String>], width: usize) {
-        let mut excess = total_width(columns.iter()).saturating_sub(width);
-        while excess > 0 {
-            let widest = (0..columns.len())
-                .filter(|&column| self.side(column) == Side::Left)
-                .map(|column| (line_width(&columns[column]), column))
-                .max_by_key(|&(width, column)| (width, std::cmp::Reverse(column)));
-            let Some((current, column)) = widest.filter(|&(width, _)| width > MIN_TEXT_WIDTH)
-            else {
-                return;
-            };
-            let target = current.saturating_sub(excess).max(MIN_TEXT_WIDTH);
-            for line in &mut columns[column] {
-                *line = cut(line, target);
-            }
-            pad(&mut columns[column], Side::Left);
-            excess = total_width(columns.iter()).saturating_sub(width);
-        }
-    }
-
-    fn write_block(&self, text: &mut String, columns: &[Vec<String>], block: &[usize]) {
-        let gap = " ".repeat(GAP);
-        for line in 0..=self.rows.len() {
-            let cells: Vec<&str> = block
-                .iter()
-                .map(|&column| columns[column][line].as_str())
-                .collect();
-            text.push_str(cells.join(&gap).trim_end());
-            text.push('\n');
-            if line == 0 {
-                let width = total_width(block.iter().map(|&column| &columns[column]));
-                text.push_str(&"─".repeat(width));
-                text.push('\n');
-            }
-        }
-    }
-
-    /// The table as an HTML element, the best value of each ordered column emphasised.
-    ///
-    /// # Errors
-    /// [`Error::TableShape`] when a row has more or fewer cells than there are columns.
-    pub fn to_html(&self) -> Result<String> {
-        for (row, cells) in self.rows.iter().enumerate() {
-            if cells.len() != self.columns.len() {
-                return Err(Error::TableShape {
-                    title: self.title.clone(),
-                    expected: self.columns.len(),
-                    row,
-                    found: cells.len(),
-                });
-            }
-        }
-        let mut html = String::from("<div class=\"scroll\"><table>");
-        if !self.title.is_empty() {
-            let _ = write!(html, "<caption>{}</caption>", Escaped(&self.title));
-        }
-        html.push_str("<thead><tr>");
-        for (position, column) in self.columns.iter().enumerate() {
-            let class = self.class(position);
-            let _ = write!(
-                html,
-                "<th scope=\"col\"{class}>{}</th>",
-                Escaped(&column.name)
-            );
-        }
-        html.push_str("</tr></thead><tbody>");
-        let best: Vec<Option<f64>> = (0..self.columns.len()).map(|at| self.best(at)).collect();
-        for row in &self.rows {
-            html.push_str("<tr>");
-            for (position, cell) in row.iter().enumerate() {
-                self.write_cell(&mut html, position, cell, best[position]);
-            }
-            html.push_str("</tr>");
-        }
-        html.push_str("</tbody></table></div>");
-        if !self.caption.is_empty() {
-            let _ = write!(html, "<p class=\"note\">{}</p>", Escaped(&self.caption));
-        }
-        Ok(html)
-    }
-
-    fn class(&self, position: usize) -> &'static str {
-        match self.side(position) {
-            Side::Right => " class=\"n\"",
-            Side::Left => "",
-        }
-    }
-
-    fn write_cell(&self, html: &mut String, position: usize, cell: &Cell, best: Option<f64>) {
-        let class = self.class(position);
-        let text = cell.typeset();
-        let mut content = Escaped(&text).to_string();
-        if cell.value().is_some() && !class.is_empty() {
-            content.push_str(&self.invisible_tail(position, &cell.plain()));
-        }
-        if best.is_some() && cell.value() == best {
-            content = format!("<b>{content}</b>");
-        }
-        let _ = match position {
-            0 => write!(html, "<th scope=\"row\"{class}>{content}</th>"),
-            _ => write!(html, "<td{class}>{content}</td>"),
-        };
-    }
-
-    /// Hidden digits that push a number to the left until decimal points stand in one column.
-    fn invisible_tail(&self, position: usize, plain: &str) -> String {
-        let most = self
-            .rows
-            .iter()
-            .filter_map(|row| row.get(position))
-            .filter(|cell| cell.value().is_some())
-            .map(|cell| decimal_tail(&cell.plain()))
-            .max()
-            .unwrap_or(0);
-        let missing = match (most, decimal_tail(plain)) {
-            (0, _) => return String::new(),
-            (most, 0) => format!(".{}", "0".repeat(most - 1)),
-            (most, tail) => "0".repeat(most - tail),
-        };
-        if missing.is_empty() {
-            return missing;
-        }
-        format!("<i aria-hidden=\"true\">{missing}</i>")
-    }
-
-    /// The best value of an ordered column that has at least two different ones.
-    fn best(&self, position: usize) -> Option<f64> {
-        let values = self
-            .rows
-            .iter()
-            .filter_map(|row| row.get(position)?.value())
-            .filter(|value| value.is_finite());
-        let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
-            (low.min(value), high.max(value))
-        });
-        match self.columns[position].better {
-            _ if low >= high => None,
-            Better::Neither => None,
-            Better::Lower => Some(low),
-            Better::Higher => Some(high),
         }
     }
 }
@@ -408,68 +203,10 @@ fn decimal_tail(number: &str) -> usize {
     number.find('.').map_or(0, |point| number.len() - point)
 }
 
-fn pad(lines: &mut [String], side: Side) {
-    let width = line_width(lines);
-    for line in lines {
-        let missing = width - line.width();
-        let padding = " ".repeat(missing);
-        match side {
-            Side::Left => line.push_str(&padding),
-            Side::Right => line.insert_str(0, &padding),
-        }
-    }
-}
-
-/// The text, without padding, cut to `width` columns with an ellipsis.
-fn cut(text: &str, width: usize) -> String {
-    let text = text.trim_end();
-    if text.width() <= width {
-        return text.into();
-    }
-    let mut short = String::new();
-    for character in text.chars() {
-        let mut longer = short.clone();
-        longer.push(character);
-        if longer.width() + 1 > width {
-            break;
-        }
-        short = longer;
-    }
-    short.push('…');
-    short
-}
-
-fn line_width(lines: &[String]) -> usize {
-    lines.iter().map(|line| line.width()).max().unwrap_or(0)
-}
-
-fn total_width<'a>(columns: impl ExactSizeIterator<Item = &'a Vec<String>>) -> usize {
-    let gaps = columns.len().saturating_sub(1) * GAP;
-    columns.map(|lines| line_width(lines)).sum::<usize>() + gaps
-}
-
-/// Which columns stand side by side: as many as fit, the first one in every block.
-fn blocks(columns: &[Vec<String>], width: usize) -> Vec<Vec<usize>> {
-    let mut blocks = Vec::new();
-    let mut block: Vec<usize> = Vec::new();
-    for column in 0..columns.len() {
-        let mut longer = block.clone();
-        longer.push(column);
-        let fits = total_width(longer.iter().map(|&at| &columns[at])) <= width;
-        if fits || block.len() < 2 {
-            block = longer;
-        } else {
-            blocks.push(block);
-            block = vec![0, column];
-        }
-    }
-    blocks.push(block);
-    blocks
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use unicode_width::UnicodeWidthStr;
 
     use super::*;
 

@@ -1,0 +1,136 @@
+//! Means over runs that differ only in their seed.
+
+use super::{figure_columns, setting};
+use crate::page::Report;
+use crate::table::{Cell, Column, Table};
+use crate::{format_count, typeset_number};
+
+const SEED: &str = "seed";
+
+/// Mean and standard deviation (n − 1) of each key figure over the runs of one description, one
+/// row per description; nothing when no two runs differ in their seed alone.
+pub(super) fn means(reports: &[Report], names: &[String]) -> Option<Table> {
+    let groups = groups(reports);
+    if groups.iter().all(|group| group.len() < 2) {
+        return None;
+    }
+    let figures = figure_columns(reports);
+    let columns = ["runs", "seeds"].map(Column::new).into_iter();
+    let columns = columns.chain(figures.iter().map(|column| Column::new(&*column.name)));
+    let mut table = Table::new("Means over seeds", columns);
+    table.caption = "Mean ± standard deviation of single runs (n − 1).".into();
+    for group in &groups {
+        let members: Vec<&str> = group.iter().map(|&at| names[at].as_str()).collect();
+        let values = figures.iter().map(|column| {
+            let values: Vec<f64> = group
+                .iter()
+                .filter_map(|&at| {
+                    let mut cards = reports[at].cards.iter();
+                    cards.find(|card| card.label == column.name)?.value.value()
+                })
+                .collect();
+            mean_and_deviation(&values)
+        });
+        let head = [members.join(", ").into(), group.len().into()];
+        table.push(head.into_iter().chain(values));
+    }
+    Some(table)
+}
+
+/// Positions of the runs that share every setting but the seed, in the order of the runs; the same
+/// seed again is no repetition but a copy.
+fn groups(reports: &[Report]) -> Vec<Vec<usize>> {
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for (at, report) in reports.iter().enumerate() {
+        let belongs = |group: &Vec<usize>| {
+            let seeds = group.iter().map(|&member| setting(&reports[member], SEED));
+            let own = setting(report, SEED);
+            description(&reports[group[0]]).eq(description(report))
+                && own.is_some()
+                && seeds.into_iter().all(|seed| seed != own)
+        };
+        match groups.iter().position(belongs) {
+            Some(group) => groups[group].push(at),
+            None => groups.push(vec![at]),
+        }
+    }
+    groups
+}
+
+/// Every setting but the seed.
+fn description(report: &Report) -> impl Iterator<Item = &(String, String)> {
+    report.configuration.iter().filter(|(key, _)| key != SEED)
+}
+
+/// "0.9712 ± 0.0013"; the value alone when all are equal, as parameter counts are.
+fn mean_and_deviation(values: &[f64]) -> Cell {
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    match values {
+        [] => Cell::Missing,
+        [first, rest @ ..] if rest.iter().all(|value| value == first) => {
+            if first.fract() == 0.0 && *first >= 0.0 && *first < 1e15 {
+                format_count(*first as u64).into()
+            } else {
+                typeset_number(*first).into()
+            }
+        }
+        _ => {
+            let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+            let deviation = (squares / (count - 1.0)).sqrt();
+            format!("{} ± {}", typeset_number(mean), typeset_number(deviation)).into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Card;
+
+    fn run(classifier: &str, seed: u64, f1: f64) -> Report {
+        Report {
+            title: format!("{classifier} {seed}"),
+            cards: vec![Card::higher("F1", f1), Card::trainable_parameters(1700)],
+            configuration: vec![
+                ("seed".into(), seed.to_string()),
+                ("classifier".into(), classifier.into()),
+            ],
+            ..Report::default()
+        }
+    }
+
+    #[test]
+    fn runs_that_differ_in_their_seed_are_averaged() {
+        let runs = [
+            run("learned", 0, 0.96),
+            run("fixed", 0, 0.97),
+            run("learned", 1, 0.98),
+        ];
+        let names: Vec<String> = runs.iter().map(|run| run.title.clone()).collect();
+        let table = means(&runs, &names).unwrap();
+        insta::assert_snapshot!(table.to_text(80), @r"
+        Means over seeds
+        runs                  seeds  F1               Trainable parameters
+        ──────────────────────────────────────────────────────────────────
+        learned 0, learned 1      2  0.9700 ± 0.0141  1,700
+        fixed 0                   1  0.9700           1,700
+        Mean ± standard deviation of single runs (n − 1).
+        ");
+    }
+
+    #[test]
+    fn runs_of_different_settings_have_no_mean() {
+        let runs = [run("learned", 0, 0.96), run("fixed", 1, 0.97)];
+        assert_eq!(means(&runs, &["a".into(), "b".into()]), None);
+    }
+
+    #[test]
+    fn reports_without_a_seed_are_not_repetitions() {
+        let plain = Report::default();
+        assert_eq!(
+            means(&[plain.clone(), plain], &["a".into(), "b".into()]),
+            None
+        );
+    }
+}

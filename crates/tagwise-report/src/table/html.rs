@@ -1,0 +1,115 @@
+//! Tables on the page.
+
+use std::fmt::Write;
+
+use super::{Better, Cell, Side, Table, decimal_tail};
+use crate::markup::Escaped;
+use crate::{Error, Result};
+
+impl Table {
+    /// The table as an HTML element, the best value of each ordered column emphasised.
+    ///
+    /// # Errors
+    /// [`Error::TableShape`] when a row has more or fewer cells than there are columns.
+    pub fn to_html(&self) -> Result<String> {
+        for (row, cells) in self.rows.iter().enumerate() {
+            if cells.len() != self.columns.len() {
+                return Err(Error::TableShape {
+                    title: self.title.clone(),
+                    expected: self.columns.len(),
+                    row,
+                    found: cells.len(),
+                });
+            }
+        }
+        let mut html = String::from("<div class=\"scroll\"><table>");
+        if !self.title.is_empty() {
+            let _ = write!(html, "<caption>{}</caption>", Escaped(&self.title));
+        }
+        html.push_str("<thead><tr>");
+        for (position, column) in self.columns.iter().enumerate() {
+            let class = self.class(position);
+            let _ = write!(
+                html,
+                "<th scope=\"col\"{class}>{}</th>",
+                Escaped(&column.name)
+            );
+        }
+        html.push_str("</tr></thead><tbody>");
+        let best: Vec<Option<f64>> = (0..self.columns.len()).map(|at| self.best(at)).collect();
+        for row in &self.rows {
+            html.push_str("<tr>");
+            for (position, cell) in row.iter().enumerate() {
+                self.write_cell(&mut html, position, cell, best[position]);
+            }
+            html.push_str("</tr>");
+        }
+        html.push_str("</tbody></table></div>");
+        if !self.caption.is_empty() {
+            let _ = write!(html, "<p class=\"note\">{}</p>", Escaped(&self.caption));
+        }
+        Ok(html)
+    }
+
+    fn class(&self, position: usize) -> &'static str {
+        match self.side(position) {
+            Side::Right => " class=\"n\"",
+            Side::Left => "",
+        }
+    }
+
+    fn write_cell(&self, html: &mut String, position: usize, cell: &Cell, best: Option<f64>) {
+        let class = self.class(position);
+        let text = cell.typeset();
+        let mut content = Escaped(&text).to_string();
+        if cell.value().is_some() && !class.is_empty() {
+            content.push_str(&self.invisible_tail(position, &cell.plain()));
+        }
+        if best.is_some() && cell.value() == best {
+            content = format!("<b>{content}</b>");
+        }
+        let _ = match position {
+            0 => write!(html, "<th scope=\"row\"{class}>{content}</th>"),
+            _ => write!(html, "<td{class}>{content}</td>"),
+        };
+    }
+
+    /// Hidden digits that push a number to the left until decimal points stand in one column.
+    fn invisible_tail(&self, position: usize, plain: &str) -> String {
+        let most = self
+            .rows
+            .iter()
+            .filter_map(|row| row.get(position))
+            .filter(|cell| cell.value().is_some())
+            .map(|cell| decimal_tail(&cell.plain()))
+            .max()
+            .unwrap_or(0);
+        let missing = match (most, decimal_tail(plain)) {
+            (0, _) => return String::new(),
+            (most, 0) => format!(".{}", "0".repeat(most - 1)),
+            (most, tail) => "0".repeat(most - tail),
+        };
+        if missing.is_empty() {
+            return missing;
+        }
+        format!("<i aria-hidden=\"true\">{missing}</i>")
+    }
+
+    /// The best value of an ordered column that has at least two different ones.
+    fn best(&self, position: usize) -> Option<f64> {
+        let values = self
+            .rows
+            .iter()
+            .filter_map(|row| row.get(position)?.value())
+            .filter(|value| value.is_finite());
+        let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
+            (low.min(value), high.max(value))
+        });
+        match self.columns[position].better {
+            _ if low >= high => None,
+            Better::Neither => None,
+            Better::Lower => Some(low),
+            Better::Higher => Some(high),
+        }
+    }
+}
