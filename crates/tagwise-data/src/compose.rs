@@ -92,16 +92,28 @@ impl ComposedImages {
     /// # Panics
     /// When `index` is not below [`len`](Self::len) or `canvas` is not one image long.
     pub fn compose_into(&self, index: usize, canvas: &mut [f32]) {
-        assert_eq!(
-            canvas.len(),
-            self.shape.len(),
-            "one image of {:?}",
-            self.shape
-        );
+        let white = f32::from(self.images.white());
         canvas.fill(0.0);
-        for piece in self.pieces_of(index) {
-            self.place(piece, canvas);
-        }
+        self.place_pieces(index, canvas, |value, pixel| {
+            *value = value.max(f32::from(pixel) / white);
+        });
+    }
+
+    /// Composes one image with the pixel values of its sources, without allocating.
+    ///
+    /// # Shapes
+    /// `canvas` is `[height, width, channels]`; [`white`](Self::white) stands for 1.0.
+    ///
+    /// # Panics
+    /// As [`compose_into`](Self::compose_into).
+    pub fn compose_bytes_into(&self, index: usize, canvas: &mut [u8]) {
+        canvas.fill(0);
+        self.place_pieces(index, canvas, |value, pixel| *value = pixel.max(*value));
+    }
+
+    /// The pixel value that stands for 1.0.
+    pub fn white(&self) -> u8 {
+        self.images.white()
     }
 
     /// Composes a batch, in parallel.
@@ -135,29 +147,34 @@ impl ComposedImages {
         &self.pieces[self.first_piece[index] as usize..self.first_piece[index + 1] as usize]
     }
 
-    /// Puts a source image on the canvas by pixelwise maximum; what leaves the canvas on the
-    /// right or below enters again on the other side.
-    fn place(&self, piece: &Piece, canvas: &mut [f32]) {
-        let white = f32::from(self.images.white());
+    /// Puts the source images on the canvas by pixelwise maximum, which `brighten` takes; what
+    /// leaves the canvas on the right or below enters again on the other side.
+    fn place_pieces<T>(&self, index: usize, canvas: &mut [T], brighten: impl Fn(&mut T, u8)) {
+        assert_eq!(
+            canvas.len(),
+            self.shape.len(),
+            "one image of {:?}",
+            self.shape
+        );
         let source = self.images.shape();
         let row_len = source.width * source.channels;
         let canvas_row_len = self.shape.width * self.shape.channels;
-        let first = usize::from(piece.column) * source.channels;
-        let before_edge = row_len.min(canvas_row_len - first);
-        let pixels = self.images.pixels(piece.source as usize);
-        for (r, pixels) in pixels.chunks_exact(row_len).enumerate() {
-            let row = (usize::from(piece.row) + r) % self.shape.height;
-            let canvas = &mut canvas[row * canvas_row_len..][..canvas_row_len];
-            brighten(&mut canvas[first..], &pixels[..before_edge], white);
-            brighten(canvas, &pixels[before_edge..], white);
+        let brighten_row = |values: &mut [T], pixels: &[u8]| {
+            for (value, &pixel) in values.iter_mut().zip(pixels) {
+                brighten(value, pixel);
+            }
+        };
+        for piece in self.pieces_of(index) {
+            let first = usize::from(piece.column) * source.channels;
+            let before_edge = row_len.min(canvas_row_len - first);
+            let pixels = self.images.pixels(piece.source as usize);
+            for (r, pixels) in pixels.chunks_exact(row_len).enumerate() {
+                let row = (usize::from(piece.row) + r) % self.shape.height;
+                let canvas = &mut canvas[row * canvas_row_len..][..canvas_row_len];
+                brighten_row(&mut canvas[first..], &pixels[..before_edge]);
+                brighten_row(canvas, &pixels[before_edge..]);
+            }
         }
-    }
-}
-
-/// Raises each value to that of the pixel where the pixel is brighter.
-fn brighten(values: &mut [f32], pixels: &[u8], white: f32) {
-    for (value, &pixel) in values.iter_mut().zip(pixels) {
-        *value = value.max(f32::from(pixel) / white);
     }
 }
 

@@ -20,9 +20,11 @@ mod cache;
 pub mod compose;
 pub mod digits;
 mod error;
+pub mod export;
 #[cfg(feature = "fetch")]
 pub mod fetch;
 mod images;
+pub mod preview;
 pub mod read;
 mod source;
 mod sources;

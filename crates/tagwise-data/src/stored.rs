@@ -192,20 +192,35 @@ impl ImageSet {
             .for_each(|(values, &index)| self.image_into(index, values));
     }
 
-    /// One image as bytes for the eye: `[height, width, channels]`, 255 for white.
+    /// One image in pixel values, not normalised: `[height, width, channels]`, of which
+    /// [`white`](Self::white) stands for 1.0.
     ///
     /// # Panics
-    /// As [`image_into`](Self::image_into) for `values` of one image.
-    pub fn display_into(&self, index: usize, bytes: &mut [u8]) {
+    /// As [`image_into`](Self::image_into).
+    pub fn bytes_into(&self, index: usize, bytes: &mut [u8]) {
         match self {
+            Self::Composed(images) => images.compose_bytes_into(index, bytes),
             Self::Stored(images) => bytes.copy_from_slice(images.pixels(index)),
-            Self::Composed(images) => {
-                let mut values = vec![0.0; images.shape().len()];
-                images.compose_into(index, &mut values);
-                for (byte, value) in bytes.iter_mut().zip(values) {
-                    *byte = (value * 255.0).round() as u8;
-                }
-            }
+        }
+    }
+
+    /// The pixel value that stands for 1.0 before normalisation.
+    pub fn white(&self) -> u8 {
+        match self {
+            Self::Composed(images) => images.white(),
+            Self::Stored(_) => u8::MAX,
+        }
+    }
+
+    /// One image for the eye: `[height, width, channels]`, 255 for white.
+    ///
+    /// # Panics
+    /// As [`image_into`](Self::image_into).
+    pub fn display_into(&self, index: usize, bytes: &mut [u8]) {
+        self.bytes_into(index, bytes);
+        let white = f32::from(self.white());
+        for byte in bytes {
+            *byte = (f32::from(*byte) / white * 255.0).round() as u8;
         }
     }
 }
