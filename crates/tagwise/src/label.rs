@@ -184,6 +184,56 @@ impl Targets {
         })
     }
 
+    /// From distinct label sets in any order, with labels known to be below the number of classes,
+    /// and the position of each sample's set.
+    pub(crate) fn from_distinct(
+        num_classes: usize,
+        distinct: Vec<LabelSet>,
+        mut set_ids: Vec<u32>,
+    ) -> Self {
+        let mut order: Vec<u32> = (0..distinct.len() as u32).collect();
+        order.sort_by(|&a, &b| distinct[a as usize].cmp(&distinct[b as usize]));
+        let mut rank = vec![0; order.len()];
+        for (position, &id) in (0u32..).zip(&order) {
+            rank[id as usize] = position;
+        }
+        for id in &mut set_ids {
+            *id = rank[*id as usize];
+        }
+        let mut distinct: Vec<Option<LabelSet>> = distinct.into_iter().map(Some).collect();
+        Self {
+            num_classes,
+            distinct: order
+                .iter()
+                .filter_map(|&id| distinct[id as usize].take())
+                .collect(),
+            set_ids,
+        }
+    }
+
+    /// The samples at these rows.
+    pub(crate) fn select(&self, rows: impl IntoIterator<Item = usize>) -> Self {
+        let set_ids: Vec<u32> = rows.into_iter().map(|row| self.set_ids[row]).collect();
+        let mut used = vec![false; self.distinct.len()];
+        for &id in &set_ids {
+            used[id as usize] = true;
+        }
+        let mut rank = 0;
+        let ranks: Vec<u32> = used
+            .iter()
+            .map(|&used| {
+                rank += u32::from(used);
+                rank.saturating_sub(1)
+            })
+            .collect();
+        let kept = self.distinct.iter().zip(&used).filter(|(_, used)| **used);
+        Self {
+            num_classes: self.num_classes,
+            distinct: kept.map(|(set, _)| set.clone()).collect(),
+            set_ids: set_ids.into_iter().map(|id| ranks[id as usize]).collect(),
+        }
+    }
+
     /// Reads a row-major multi-hot matrix `[N, K]` of zeros and ones.
     ///
     /// # Errors

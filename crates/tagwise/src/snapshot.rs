@@ -1,13 +1,16 @@
 //! Last-layer features with their label sets and the classifier on top of them.
 
 mod array;
+mod file;
+mod mapped;
+mod npy;
 mod safetensors;
 
 use std::path::Path;
 
 use faer::Mat;
 
-use self::array::{Array, ragged_targets};
+pub use self::file::{NonFinite, SnapshotFile};
 use crate::{Error, Result, Targets};
 
 /// The linear layer on top of the features: logits z = W h + b.
@@ -225,13 +228,12 @@ impl Snapshot {
         })
     }
 
-    /// Reads a safetensors file with `features` [N, d] (f16, bf16, f32 or f64), `targets` [N, K]
-    /// of 0 and 1 (bool, integer or float) and, optionally, `weight` `[K, d]` and `bias` `[K]`.
+    /// Reads a whole file into memory, in any format of [`SnapshotFile::open`].
     ///
     /// # Errors
-    /// [`Error::Io`] when the file cannot be read, [`Error::Format`] when it is not such a file.
+    /// As [`SnapshotFile::open`].
     pub fn read(path: &Path) -> Result<Self> {
-        safetensors::read(path)
+        SnapshotFile::open(path, NonFinite::Refuse)?.to_snapshot()
     }
 
     /// Writes the snapshot as safetensors, complete or not at all: into a temporary file in the
@@ -281,100 +283,4 @@ impl Snapshot {
         }
         Ok(statistics)
     }
-}
-
-/// Builds a snapshot from the named arrays of a file, or says what is wrong with them.
-fn assemble(arrays: &[Array<'_>]) -> Result<Snapshot, String> {
-    const NAMES: [&str; 7] = [
-        "features",
-        "targets",
-        "labels",
-        "offsets",
-        "num_classes",
-        "weight",
-        "bias",
-    ];
-    if let Some(unknown) = arrays.iter().find(|array| !NAMES.contains(&array.name)) {
-        return Err(format!(
-            "unknown array `{}`; known are {}",
-            unknown.name,
-            NAMES.join(", ")
-        ));
-    }
-    let find = |name: &str| arrays.iter().find(|array| array.name == name);
-    let features = find("features").ok_or_else(|| {
-        let found: Vec<&str> = arrays.iter().map(|array| array.name).collect();
-        format!("expected an array `features` [N, d], found {found:?}")
-    })?;
-    let (num_samples, dim) = features.matrix_shape("[N, d]")?;
-    let targets = targets(
-        find("targets"),
-        find("labels"),
-        find("offsets"),
-        find("num_classes"),
-        find("weight"),
-    )?;
-    if targets.len() != num_samples {
-        return Err(format!(
-            "expected one label set for each of the {num_samples} rows of `features`, found {}",
-            targets.len()
-        ));
-    }
-    let classifier = classifier(find("weight"), find("bias"), targets.num_classes(), dim)?;
-    Snapshot::new(features.to_features()?, dim, targets, classifier).map_err(|e| e.to_string())
-}
-
-fn targets(
-    targets: Option<&Array<'_>>,
-    labels: Option<&Array<'_>>,
-    offsets: Option<&Array<'_>>,
-    num_classes: Option<&Array<'_>>,
-    weight: Option<&Array<'_>>,
-) -> Result<Targets, String> {
-    match (targets, labels, offsets) {
-        (Some(targets), None, None) => targets.to_targets(),
-        (None, Some(labels), Some(offsets)) => {
-            let stated = num_classes.map(|array| array.to_indices()).transpose()?;
-            let stated = stated.and_then(|values| values.first().map(|&value| value as usize));
-            let rows = weight.and_then(|weight| weight.shape.first().copied());
-            ragged_targets(labels, offsets, stated.or(rows))
-        }
-        _ => Err(
-            "expected either `targets` [N, K] of 0 and 1, or `labels` with `offsets` [N + 1]"
-                .into(),
-        ),
-    }
-}
-
-fn classifier(
-    weight: Option<&Array<'_>>,
-    bias: Option<&Array<'_>>,
-    num_classes: usize,
-    dim: usize,
-) -> Result<Option<LinearClassifier>, String> {
-    let Some(weight) = weight else {
-        return match bias {
-            Some(_) => Err("found `bias` without `weight`; give both or none".into()),
-            None => Ok(None),
-        };
-    };
-    if weight.matrix_shape("[K, d]")? != (num_classes, dim) {
-        return Err(format!(
-            "expected `weight` of shape [{num_classes}, {dim}], one row per class, found shape {:?}",
-            weight.shape
-        ));
-    }
-    let bias = match bias {
-        Some(bias) if bias.shape == [num_classes] => bias.to_f64(),
-        Some(bias) => {
-            return Err(format!(
-                "expected `bias` of shape [{num_classes}], found shape {:?}",
-                bias.shape
-            ));
-        }
-        None => vec![0.0; num_classes],
-    };
-    LinearClassifier::from_rows(&weight.to_f64(), &bias, dim)
-        .map(Some)
-        .map_err(|error| error.to_string())
 }

@@ -2,6 +2,7 @@
 
 mod panel;
 mod scatter;
+mod state;
 
 use std::collections::BTreeMap;
 
@@ -10,6 +11,7 @@ use rayon::prelude::*;
 
 use self::panel::{PANEL_WIDTH, Panel, RowPlan};
 use self::scatter::TiledScatter;
+pub use self::state::StatisticsFile;
 use crate::{Error, LabelSet, Result, Targets};
 
 /// Numbers in one block of residuals: the working memory of an update beside the state itself.

@@ -1,8 +1,10 @@
 //! Arrays as they lie in files: element kind, shape and little-endian bytes.
 
+use std::collections::HashMap;
+
 use half::{bf16, f16};
 
-use super::FeatureValues;
+use super::mapped::Part;
 use crate::{LabelSet, Result, Targets};
 
 /// The kinds of element that features, targets and classifiers come in.
@@ -51,8 +53,66 @@ impl Element {
         }
     }
 
-    fn is_float(self) -> bool {
+    pub(super) fn is_float(self) -> bool {
         matches!(self, Self::F16 | Self::BF16 | Self::F32 | Self::F64)
+    }
+}
+
+/// A named array as a file holds it.
+#[derive(Clone, Debug)]
+pub(super) struct Stored {
+    pub(super) name: String,
+    pub(super) element: Element,
+    pub(super) shape: Vec<usize>,
+    pub(super) column_major: bool,
+    pub(super) part: Part,
+}
+
+impl Stored {
+    pub(super) fn array(&self) -> Array<'_> {
+        Array {
+            name: &self.name,
+            element: self.element,
+            shape: &self.shape,
+            bytes: &self.part,
+        }
+    }
+
+    /// The same matrix in row-major order; copies only what is column-major.
+    pub(super) fn into_row_major(self) -> Self {
+        let &[rows, columns] = self.shape.as_slice() else {
+            return Self {
+                column_major: false,
+                ..self
+            };
+        };
+        if !self.column_major {
+            return self;
+        }
+        let size = self.element.size();
+        let mut bytes = vec![0; self.part.len()];
+        gather_rows(&self.part, size, [rows, columns], 0, &mut bytes);
+        Self {
+            column_major: false,
+            part: Part::owned(bytes),
+            ..self
+        }
+    }
+}
+
+/// Copies rows of a column-major matrix `[rows, columns]` to row-major `out`, from row `first`.
+pub(super) fn gather_rows(
+    bytes: &[u8],
+    size: usize,
+    [rows, columns]: [usize; 2],
+    first: usize,
+    out: &mut [u8],
+) {
+    for (row, out) in out.chunks_exact_mut((columns * size).max(1)).enumerate() {
+        for (column, out) in out.chunks_exact_mut(size).enumerate() {
+            let start = (column * rows + first + row) * size;
+            out.copy_from_slice(&bytes[start..start + size]);
+        }
     }
 }
 
@@ -100,45 +160,27 @@ impl Array<'_> {
         }
     }
 
-    /// The numbers as features: f64 stays, smaller floats become f32, which is exact.
-    pub(super) fn to_features(self) -> Result<FeatureValues, String> {
-        let bytes = self.bytes;
-        Ok(match self.element {
-            Element::F64 => FeatureValues::F64(self.to_f64()),
-            Element::F32 => {
-                let (elements, _) = bytes.as_chunks::<4>();
-                FeatureValues::F32(elements.iter().map(|&b| f32::from_le_bytes(b)).collect())
-            }
-            Element::F16 | Element::BF16 => {
-                let (elements, _) = bytes.as_chunks::<2>();
-                let widen = |&b: &[u8; 2]| match self.element {
-                    Element::F16 => f16::from_le_bytes(b).to_f32(),
-                    _ => bf16::from_le_bytes(b).to_f32(),
-                };
-                FeatureValues::F32(elements.iter().map(widen).collect())
-            }
-            other => {
-                return Err(format!(
-                    "expected `{}` of f16, bf16, f32 or f64, found {}",
-                    self.name,
-                    other.name()
-                ));
-            }
-        })
-    }
-
     /// Multi-hot rows `[N, K]`, of any element kind, as label sets.
     pub(super) fn to_targets(self) -> Result<Targets, String> {
         let (_, num_classes) = self.matrix_shape("[N, K]")?;
         if num_classes == 0 {
             return Err(format!("expected `{}` with at least one class", self.name));
         }
-        let targets = if self.element.is_float() || self.element.size() > 1 {
-            Targets::from_multi_hot(&self.to_f64(), num_classes)
-        } else {
-            Targets::from_multi_hot(self.bytes, num_classes)
-        };
-        targets.map_err(|error| format!("in `{}`: {error}", self.name))
+        if self.element.size() > 1 {
+            return Targets::from_multi_hot(&self.to_f64(), num_classes)
+                .map_err(|error| format!("in `{}`: {error}", self.name));
+        }
+        let wrong = self.bytes.iter().position(|&byte| byte > 1);
+        if let Some(position) = wrong {
+            return Err(format!(
+                "expected `{}` of 0 and 1, found {} at row {}, column {}",
+                self.name,
+                self.bytes[position],
+                position / num_classes,
+                position % num_classes
+            ));
+        }
+        Ok(intern_rows(self.bytes, num_classes))
     }
 
     /// Whole numbers, for class indices and offsets.
@@ -163,6 +205,28 @@ impl Array<'_> {
             })
             .collect()
     }
+}
+
+/// Label sets of multi-hot rows of bytes 0 and 1; each distinct row is decoded once.
+fn intern_rows(bytes: &[u8], num_classes: usize) -> Targets {
+    let mut ids: HashMap<&[u8], u32> = HashMap::new();
+    let mut rows: Vec<&[u8]> = Vec::new();
+    let set_ids: Vec<u32> = bytes
+        .chunks_exact(num_classes)
+        .map(|row| {
+            *ids.entry(row).or_insert_with(|| {
+                rows.push(row);
+                rows.len() as u32 - 1
+            })
+        })
+        .collect();
+    let sets = rows.iter().map(|row| {
+        (0u32..)
+            .zip(*row)
+            .filter_map(|(label, &on)| (on == 1).then_some(label))
+            .collect()
+    });
+    Targets::from_distinct(num_classes, sets.collect(), set_ids)
 }
 
 /// Ragged labels: sample i carries `labels[offsets[i] .. offsets[i + 1]]`.

@@ -6,40 +6,40 @@ use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, View};
 
-use super::array::{Array, Element};
-use super::{FeatureValues, LinearClassifier, Snapshot, assemble};
+use super::array::{Element, Stored};
+use super::mapped::{Bytes, Part};
+use super::{FeatureValues, LinearClassifier, Snapshot};
 use crate::file::write_atomically;
 use crate::{Error, Result};
 
-pub(super) fn read(path: &Path) -> Result<Snapshot> {
-    let bytes = crate::file::read(path)?;
-    parse(&bytes).map_err(|message| Error::Format {
-        path: path.to_path_buf(),
-        message,
-    })
-}
-
-fn parse(bytes: &[u8]) -> Result<Snapshot, String> {
+/// All tensors of a file; their numbers stay where they are.
+pub(super) fn tensors(bytes: &Bytes) -> Result<Vec<Stored>, String> {
     let file = SafeTensors::deserialize(bytes).map_err(|error| {
         format!("expected a safetensors file, found something else or only a part of one ({error})")
     })?;
-    let tensors = file.tensors();
-    let mut arrays = Vec::with_capacity(tensors.len());
-    for (name, tensor) in &tensors {
-        arrays.push(Array {
-            name,
-            element: element(tensor.dtype()).ok_or_else(|| {
+    let base = bytes.as_ptr() as usize;
+    file.tensors()
+        .into_iter()
+        .map(|(name, tensor)| {
+            let element = element(tensor.dtype()).ok_or_else(|| {
                 format!(
                     "`{name}` holds {:?}, which is not supported",
                     tensor.dtype()
                 )
-            })?,
-            shape: tensor.shape(),
-            bytes: tensor.data(),
-        });
-    }
-    arrays.sort_by_key(|array| array.name);
-    assemble(&arrays)
+            })?;
+            let start = tensor.data().as_ptr() as usize - base;
+            Ok(Stored {
+                element,
+                shape: tensor.shape().to_vec(),
+                column_major: false,
+                part: Part {
+                    bytes: bytes.clone(),
+                    range: start..start + tensor.data().len(),
+                },
+                name,
+            })
+        })
+        .collect()
 }
 
 fn element(dtype: Dtype) -> Option<Element> {
@@ -104,15 +104,12 @@ pub(super) fn write(snapshot: &Snapshot, path: &Path) -> Result<()> {
         shape,
         bytes,
     };
+    let targets = snapshot.targets().to_multi_hot();
     let mut tensors = vec![
         ("features", tensor(dtype, vec![num_samples, dim], bytes)),
         (
             "targets",
-            tensor(
-                Dtype::U8,
-                vec![num_samples, num_classes],
-                snapshot.targets().to_multi_hot(),
-            ),
+            tensor(Dtype::U8, vec![num_samples, num_classes], targets),
         ),
     ];
     if let Some(LinearClassifier { weight, bias }) = snapshot.classifier() {

@@ -186,6 +186,24 @@ impl Panel {
         self.high[position] + self.low[position]
     }
 
+    /// Both parts of a mean.
+    pub(super) fn mean_parts(&self, set: usize, column: usize) -> [f64; 2] {
+        let position = set * self.width + column;
+        [self.high[position], self.low[position]]
+    }
+
+    /// Puts back what [`mean_parts`](Self::mean_parts) gave.
+    pub(super) fn set_mean_parts(&mut self, set: usize, column: usize, [high, low]: [f64; 2]) {
+        let position = set * self.width + column;
+        self.high[position] = high;
+        self.low[position] = low;
+    }
+
+    /// This panel's share of Σ‖h − h̄_S‖².
+    pub(super) fn set_square_sum(&mut self, set: usize, value: f64) {
+        self.square_sums[set] = value;
+    }
+
     pub(super) fn square_sum(&self, set: usize) -> f64 {
         self.square_sums[set]
     }

@@ -86,6 +86,35 @@ impl TiledScatter {
             });
     }
 
+    /// The lower triangle, row by row, d(d+1)/2 numbers.
+    pub(super) fn to_packed(&self) -> Vec<f64> {
+        let matrix = self.to_mat();
+        (0..self.dim)
+            .flat_map(|row| (0..=row).map(move |column| (row, column)))
+            .map(|(row, column)| matrix[(row, column)])
+            .collect()
+    }
+
+    /// What [`to_packed`](Self::to_packed) gave; its length must fit.
+    pub(super) fn from_packed(dim: usize, packed: &[f64]) -> Self {
+        let mut scatter = Self::new(dim);
+        for tile in &mut scatter.tiles {
+            let (row0, column0) = (tile.left * PANEL_WIDTH, tile.right * PANEL_WIDTH);
+            let left_width = PANEL_WIDTH.min(dim - row0);
+            for (position, value) in tile.values.iter_mut().enumerate() {
+                let (row, column) = (
+                    row0 + position % left_width,
+                    column0 + position / left_width,
+                );
+                let (low, high) = (row.min(column), row.max(column));
+                if tile.left != tile.right || row >= column {
+                    *value = packed[high * (high + 1) / 2 + low];
+                }
+            }
+        }
+        scatter
+    }
+
     /// The whole symmetric matrix `[d, d]`.
     pub(super) fn to_mat(&self) -> Mat<f64> {
         let mut matrix = Mat::zeros(self.dim, self.dim);
