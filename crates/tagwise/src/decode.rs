@@ -4,6 +4,7 @@
 //! its labels' class means, is nearest. [`LogitDecoder`] decodes *logits* by a rule tuned on
 //! validation data, the functions of [`threshold`] by a rule that needs no tuning.
 
+mod choice;
 mod expected_f1;
 mod fit;
 mod multiplicity;
@@ -13,6 +14,7 @@ mod search;
 mod sweep;
 pub mod threshold;
 
+pub use choice::{Candidate, Choice, Decoder, DecoderSpec, Validation, choose};
 pub use fit::{Distance, EmptySet, NearestSettings, Prior, Prototypes};
 pub use multiplicity::MultiplicityModel;
 pub use nearest::{Decoded, Metric, OneNearestNeighbour};

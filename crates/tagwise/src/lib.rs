@@ -23,10 +23,12 @@ mod error;
 pub mod etf;
 pub mod evaluate;
 pub mod file;
+pub mod head;
 pub mod label;
 pub mod loss;
 pub mod minimize;
 pub mod snapshot;
+pub mod split;
 pub mod statistics;
 
 pub use error::{Error, Result};

@@ -135,7 +135,7 @@ impl Loss {
         );
         match *self {
             Self::PickAllLabels(loss) => loss.value_and_gradient(logits, targets, gradient),
-            Self::BinaryCrossEntropy => Focus::NONE.sum(logits, targets, gradient),
+            Self::BinaryCrossEntropy => binary_cross_entropy(logits, targets, gradient),
             Self::Focal { gamma } => Focus {
                 gamma_positive: gamma,
                 gamma_negative: gamma,
@@ -270,7 +270,27 @@ fn argmax(values: &[f64]) -> usize {
     best
 }
 
-/// The parameters shared by binary cross-entropy, focal and asymmetric loss.
+/// Σ_{k∉S} log(1 + e^{z_k}) + Σ_{k∈S} log(1 + e^{−z_k}) with slopes σ(z_k) and −σ(−z_k), from one
+/// exponential per label.
+fn binary_cross_entropy(logits: &[f64], targets: &LabelSet, gradient: &mut [f64]) -> f64 {
+    let mut labels = targets.indices().peekable();
+    let mut value = 0.0;
+    for (k, (&logit, g)) in logits.iter().zip(gradient.iter_mut()).enumerate() {
+        let sign = if labels.next_if_eq(&k).is_some() {
+            -1.0
+        } else {
+            1.0
+        };
+        let wrong = sign * logit; // the term is log(1 + e^wrong)
+        let small = (-wrong.abs()).exp();
+        value += wrong.max(0.0) + small.ln_1p();
+        *g = sign * if wrong >= 0.0 { 1.0 } else { small } / (1.0 + small);
+    }
+    assert!(labels.next().is_none(), "labels lie below K");
+    value
+}
+
+/// The parameters shared by focal and asymmetric loss.
 struct Focus {
     gamma_positive: f64,
     gamma_negative: f64,
@@ -278,12 +298,6 @@ struct Focus {
 }
 
 impl Focus {
-    const NONE: Self = Self {
-        gamma_positive: 0.0,
-        gamma_negative: 0.0,
-        margin: 0.0,
-    };
-
     fn sum(&self, logits: &[f64], targets: &LabelSet, gradient: &mut [f64]) -> f64 {
         let mut labels = targets.indices().peekable();
         let mut value = 0.0;

@@ -1,0 +1,369 @@
+//! Features of samples, dense or sparse.
+
+use faer::{Accum, MatMut, MatRef, Par};
+use rayon::prelude::*;
+
+use crate::{Error, Result};
+
+/// Rows of samples handled by one task.
+pub(super) const BLOCK_LEN: usize = 256;
+
+/// Columns of features handled by one task.
+const COLUMN_BLOCK_LEN: usize = 64;
+
+/// Features `[N, d]`, dense or sparse.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Features {
+    /// Row-major numbers, N·d of them.
+    Dense(DenseRows),
+    /// Only the numbers that are not zero.
+    Sparse(SparseRows),
+}
+
+/// A dense row-major matrix.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DenseRows {
+    values: Vec<f64>,
+    dim: usize,
+}
+
+impl DenseRows {
+    /// Takes row-major values `[N, d]`.
+    ///
+    /// # Errors
+    /// [`Error::SizeMismatch`] when the length is not a whole number of rows,
+    /// [`Error::NotFinite`] for NaN and infinity.
+    pub fn new(values: Vec<f64>, dim: usize) -> Result<Self> {
+        if dim == 0 || !values.len().is_multiple_of(dim) {
+            return Err(Error::SizeMismatch {
+                what: "columns of features",
+                expected: dim,
+                found: values.len().checked_rem(dim).unwrap_or(0),
+            });
+        }
+        match values.iter().position(|value| !value.is_finite()) {
+            Some(position) => Err(Error::NotFinite {
+                what: "features",
+                row: position / dim,
+                column: position % dim,
+                value: values[position],
+            }),
+            None => Ok(Self { values, dim }),
+        }
+    }
+}
+
+/// A sparse matrix, kept by rows and by columns.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SparseRows {
+    rows: Compressed,
+    columns: Compressed,
+}
+
+/// Lists of (index, value), one list after the other.
+#[derive(Clone, Debug, PartialEq)]
+struct Compressed {
+    starts: Vec<usize>,
+    indices: Vec<u32>,
+    values: Vec<f64>,
+}
+
+impl Compressed {
+    fn len(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    fn list(&self, index: usize) -> impl Iterator<Item = (usize, f64)> + '_ {
+        let range = self.starts[index]..self.starts[index + 1];
+        let indices = self.indices[range.clone()].iter();
+        indices
+            .map(|&i| i as usize)
+            .zip(self.values[range].iter().copied())
+    }
+
+    fn transposed(&self, num_lists: usize) -> Self {
+        let mut starts = vec![0; num_lists + 1];
+        for &index in &self.indices {
+            starts[index as usize + 1] += 1;
+        }
+        for list in 0..num_lists {
+            starts[list + 1] += starts[list];
+        }
+        let mut next = starts.clone();
+        let mut indices = vec![0; self.indices.len()];
+        let mut values = vec![0.0; self.values.len()];
+        for list in 0..self.len() {
+            for (index, value) in self.list(list) {
+                indices[next[index]] = list as u32;
+                values[next[index]] = value;
+                next[index] += 1;
+            }
+        }
+        Self {
+            starts,
+            indices,
+            values,
+        }
+    }
+}
+
+impl SparseRows {
+    /// Takes, for each sample, the columns that are not zero with their values, in any order.
+    /// Entries of the same column add up.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] for a column that is not below `dim`, [`Error::NotFinite`] for NaN
+    /// and infinity.
+    ///
+    /// ```
+    /// use tagwise::head::{Features, SparseRows};
+    ///
+    /// let rows = [vec![(2, 0.5), (0, 1.0)], vec![]];
+    /// let features = Features::Sparse(SparseRows::new(3, rows)?);
+    /// assert_eq!((features.num_samples(), features.dim()), (2, 3));
+    /// # Ok::<(), tagwise::Error>(())
+    /// ```
+    pub fn new(
+        dim: usize,
+        rows: impl IntoIterator<Item = impl IntoIterator<Item = (u32, f64)>>,
+    ) -> Result<Self> {
+        let mut compressed = Compressed {
+            starts: vec![0],
+            indices: Vec::new(),
+            values: Vec::new(),
+        };
+        for (row, entries) in rows.into_iter().enumerate() {
+            for (column, value) in entries {
+                if column as usize >= dim {
+                    return Err(Error::OutOfRange {
+                        name: "a column of sparse features",
+                        requirement: "below the feature dimension",
+                        found: format!("{column} in row {row} with {dim} dimensions"),
+                    });
+                }
+                if !value.is_finite() {
+                    return Err(Error::NotFinite {
+                        what: "features",
+                        row,
+                        column: column as usize,
+                        value,
+                    });
+                }
+                compressed.indices.push(column);
+                compressed.values.push(value);
+            }
+            compressed.starts.push(compressed.indices.len());
+        }
+        Ok(Self {
+            columns: compressed.transposed(dim),
+            rows: compressed,
+        })
+    }
+}
+
+impl Features {
+    /// Number of samples N.
+    pub fn num_samples(&self) -> usize {
+        match self {
+            Self::Dense(dense) => dense.values.len() / dense.dim,
+            Self::Sparse(sparse) => sparse.rows.len(),
+        }
+    }
+
+    /// Feature dimension d.
+    pub fn dim(&self) -> usize {
+        match self {
+            Self::Dense(dense) => dense.dim,
+            Self::Sparse(sparse) => sparse.columns.len(),
+        }
+    }
+
+    /// These samples, in this order.
+    ///
+    /// # Panics
+    /// When a sample is not below N.
+    pub fn select(&self, samples: &[usize]) -> Self {
+        match self {
+            Self::Dense(dense) => Self::Dense(DenseRows {
+                values: samples
+                    .iter()
+                    .flat_map(|&i| &dense.values[i * dense.dim..][..dense.dim])
+                    .copied()
+                    .collect(),
+                dim: dense.dim,
+            }),
+            Self::Sparse(sparse) => {
+                let mut rows = Compressed {
+                    starts: vec![0],
+                    indices: Vec::new(),
+                    values: Vec::new(),
+                };
+                for &sample in samples {
+                    let range = sparse.rows.starts[sample]..sparse.rows.starts[sample + 1];
+                    rows.indices
+                        .extend_from_slice(&sparse.rows.indices[range.clone()]);
+                    rows.values.extend_from_slice(&sparse.rows.values[range]);
+                    rows.starts.push(rows.indices.len());
+                }
+                Self::Sparse(SparseRows {
+                    columns: rows.transposed(sparse.columns.len()),
+                    rows,
+                })
+            }
+        }
+    }
+
+    /// The row-major values `[N, d]`, zeros included.
+    pub fn to_dense(&self) -> Vec<f64> {
+        match self {
+            Self::Dense(dense) => dense.values.clone(),
+            Self::Sparse(sparse) => {
+                let dim = self.dim();
+                let mut values = vec![0.0; self.num_samples() * dim];
+                for (row, values) in values.chunks_exact_mut(dim).enumerate() {
+                    for (column, value) in sparse.rows.list(row) {
+                        values[column] += value;
+                    }
+                }
+                values
+            }
+        }
+    }
+
+    /// Mean and mean square of each column.
+    pub(super) fn column_moments(&self) -> Vec<(f64, f64)> {
+        let n = self.num_samples() as f64;
+        (0..self.dim())
+            .into_par_iter()
+            .map(|column| {
+                let (mut sum, mut squares) = (0.0, 0.0);
+                let mut add = |value: f64| {
+                    sum += value;
+                    squares += value * value;
+                };
+                match self {
+                    Self::Dense(dense) => {
+                        let values = dense.values.iter().skip(column).step_by(dense.dim);
+                        values.for_each(|&value| add(value));
+                    }
+                    Self::Sparse(sparse) => {
+                        sparse
+                            .columns
+                            .list(column)
+                            .for_each(|(_, value)| add(value));
+                    }
+                }
+                (sum / n, squares / n)
+            })
+            .collect()
+    }
+
+    /// The same features with column j turned into (x_j − shift_j)·factor_j; sparse features have
+    /// no shift.
+    pub(super) fn rescaled(&self, shifts: &[f64], factors: &[f64]) -> Self {
+        match self {
+            Self::Dense(dense) => {
+                let mut values = dense.values.clone();
+                values.par_chunks_mut(dense.dim).for_each(|row| {
+                    for ((x, shift), factor) in row.iter_mut().zip(shifts).zip(factors) {
+                        *x = (*x - shift) * factor;
+                    }
+                });
+                Self::Dense(DenseRows {
+                    values,
+                    dim: dense.dim,
+                })
+            }
+            Self::Sparse(sparse) => {
+                let mut rows = sparse.rows.clone();
+                for (value, &column) in rows.values.iter_mut().zip(&rows.indices) {
+                    *value *= factors[column as usize];
+                }
+                Self::Sparse(SparseRows {
+                    columns: rows.transposed(factors.len()),
+                    rows,
+                })
+            }
+        }
+    }
+
+    /// X·W + b for the rows from `first` on, as many as `logits` `[rows, K]` holds. `weights` is
+    /// `[d, K]`.
+    pub(super) fn logits(&self, first: usize, weights: &[f64], bias: &[f64], logits: &mut [f64]) {
+        let num_classes = bias.len();
+        for row in logits.chunks_exact_mut(num_classes) {
+            row.copy_from_slice(bias);
+        }
+        let num_rows = logits.len() / num_classes;
+        match self {
+            Self::Dense(dense) => faer::linalg::matmul::matmul(
+                MatMut::from_row_major_slice_mut(logits, num_rows, num_classes),
+                Accum::Add,
+                MatRef::from_row_major_slice(
+                    &dense.values[first * dense.dim..][..num_rows * dense.dim],
+                    num_rows,
+                    dense.dim,
+                ),
+                MatRef::from_row_major_slice(weights, dense.dim, num_classes),
+                1.0,
+                Par::Seq,
+            ),
+            Self::Sparse(sparse) => {
+                for (row, logits) in logits.chunks_exact_mut(num_classes).enumerate() {
+                    for (column, value) in sparse.rows.list(first + row) {
+                        add_scaled(
+                            logits,
+                            value,
+                            &weights[column * num_classes..][..num_classes],
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    /// XᵀR into `gradient` `[d, K]`, for residuals R `[N, K]`. Each task owns some columns of X,
+    /// so that the sums do not depend on the number of threads.
+    pub(super) fn transpose_times(
+        &self,
+        residuals: &[f64],
+        num_classes: usize,
+        gradient: &mut [f64],
+    ) {
+        let num_samples = self.num_samples();
+        gradient
+            .par_chunks_mut(COLUMN_BLOCK_LEN * num_classes)
+            .enumerate()
+            .for_each(|(block, gradient)| {
+                let first = block * COLUMN_BLOCK_LEN;
+                let num_columns = gradient.len() / num_classes;
+                match self {
+                    Self::Dense(dense) => faer::linalg::matmul::matmul(
+                        MatMut::from_row_major_slice_mut(gradient, num_columns, num_classes),
+                        Accum::Replace,
+                        MatRef::from_row_major_slice(&dense.values, num_samples, dense.dim)
+                            .subcols(first, num_columns)
+                            .transpose(),
+                        MatRef::from_row_major_slice(residuals, num_samples, num_classes),
+                        1.0,
+                        Par::Seq,
+                    ),
+                    Self::Sparse(sparse) => {
+                        gradient.fill(0.0);
+                        for (column, slopes) in gradient.chunks_exact_mut(num_classes).enumerate() {
+                            for (row, value) in sparse.columns.list(first + column) {
+                                let residual = &residuals[row * num_classes..][..num_classes];
+                                add_scaled(slopes, value, residual);
+                            }
+                        }
+                    }
+                }
+            });
+    }
+}
+
+fn add_scaled(y: &mut [f64], scale: f64, x: &[f64]) {
+    for (y, x) in y.iter_mut().zip(x) {
+        *y += scale * x;
+    }
+}
