@@ -71,7 +71,7 @@ impl fmt::Display for DecoderSpec {
 #[derive(Clone, Debug)]
 pub enum Decoder {
     /// Decodes features.
-    OneNearestNeighbour(OneNearestNeighbour),
+    OneNearestNeighbour(Box<OneNearestNeighbour>),
     /// Decodes logits.
     Logits(LogitDecoder),
 }
@@ -173,7 +173,8 @@ impl DecoderSpec {
     ) -> Result<Decoder> {
         match *self {
             Self::OneNearestNeighbour { settings } => {
-                OneNearestNeighbour::fit(statistics, &settings).map(Decoder::OneNearestNeighbour)
+                OneNearestNeighbour::fit(statistics, &settings)
+                    .map(|decoder| Decoder::OneNearestNeighbour(Box::new(decoder)))
             }
             Self::Rule { kind, link } => {
                 let logits = validation.logits.unwrap_or_default();
