@@ -220,7 +220,7 @@ fn a_configuration_file_that_is_missing_or_wrong_is_named() {
         let message = failure(tagwise(&["train", "--config"]).arg(path), 2);
         message.replace(&scratch.0.path().display().to_string(), "FOLDER")
     };
-    assert_snapshot!(run(&config), @"tagwise: FOLDER/experiment.toml: unknown field `sead`, expected one of `name`, `seed`, `data`, `network`, `loss`, `training`, `evaluation`");
+    assert_snapshot!(run(&config), @"tagwise: FOLDER/experiment.toml: sead: unknown field `sead`, expected one of `name`, `seed`, `data`, `network`, `loss`, `training`, `evaluation`");
     assert_snapshot!(run(&scratch.path("none.toml")), @"tagwise: FOLDER/none.toml: No such file or directory (os error 2)");
 }
 

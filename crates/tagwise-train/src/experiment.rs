@@ -255,12 +255,12 @@ impl Experiment {
     /// # Errors
     /// [`Error::Configuration`] for text that is not TOML, unknown keys, values of the wrong
     /// type or outside their range, and overrides without `=`.
-    pub fn from_toml(text: &str, overrides: &[impl AsRef<str>]) -> Result<Self> {
+    pub fn from_toml(text: &str, overrides: &[&str]) -> Result<Self> {
         let mut table: toml::Table = text
             .parse()
             .map_err(|error: toml::de::Error| Error::Configuration(one_line(&error)))?;
         for assignment in overrides {
-            apply(&mut table, assignment.as_ref())?;
+            apply(&mut table, assignment)?;
         }
         let experiment: Self = serde_path_to_error::deserialize(toml::Value::Table(table))
             .map_err(|error| {

@@ -106,7 +106,7 @@ impl RunFolder {
             path: path.clone(),
             source,
         })?;
-        Experiment::from_toml(&text, &[] as &[&str])
+        Experiment::from_toml(&text, &[])
             .map_err(|error| Error::Configuration(format!("{}: {error}", path.display())))
     }
 

@@ -148,7 +148,8 @@ fn experiment(arguments: &Arguments) -> anyhow::Result<Experiment> {
         Some(path) => Usage(format!("{}: {error}", path.display())),
         None => Usage(error.to_string()),
     };
-    let mut experiment = Experiment::from_toml(&text, &overrides).map_err(in_file)?;
+    let mut experiment = Experiment::from_toml(&text, &overrides.iter().map(String::as_str).collect::<Vec<_>>())
+        .map_err(in_file)?;
     if let Some(max_multiplicity) = arguments.max_multiplicity {
         experiment
             .data
