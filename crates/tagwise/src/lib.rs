@@ -30,6 +30,7 @@ pub mod minimize;
 pub mod snapshot;
 pub mod split;
 pub mod statistics;
+pub mod ufm;
 
 pub use error::{Error, Result};
 pub use label::{LabelSet, Targets};

@@ -1,0 +1,29 @@
+//! The unconstrained feature model (UFM): which geometry is optimal for given labels, with proof.
+//!
+//! A network that can map every sample to any feature solves
+//!
+//! min over W, H, b of (1/N) Σᵢ α_m L(W hᵢ + b, Sᵢ) + λ_W‖W‖² + λ_H‖H‖² + λ_b‖b‖²
+//!
+//! with the pick-all-labels loss L. The answer depends on the labels only through the number of
+//! samples n_S of each distinct label set S, and is the geometry that training tends to.
+//!
+//! - [`LabelCounts`] and [`UfmProblem`] state the question.
+//! - [`ClosedForm`] answers it at once for data balanced within multiplicities.
+//! - [`solve`] answers it for any label distribution.
+//! - [`Certificate`] bounds how far any given answer is from the global optimum.
+//! - [`GeometryReport`] says what the answer looks like.
+
+mod certificate;
+mod closed_form;
+mod labels;
+mod objective;
+mod point;
+mod problem;
+mod solver;
+
+pub use certificate::{Bound, Certificate, Verdict};
+pub use closed_form::{ClosedForm, MultiplicityConstants};
+pub use labels::LabelCounts;
+pub use point::UfmPoint;
+pub use problem::{Bias, ClassifierKind, FeatureKind, UfmProblem, UfmSettings};
+pub use solver::{Progress, SolverSettings, UfmSolution, solve, solve_from};

@@ -1,0 +1,654 @@
+use std::ops::Range;
+
+use faer::linalg::matmul::matmul;
+use faer::prelude::ReborrowMut;
+use faer::{Accum, Mat, MatMut, MatRef, Par};
+use rayon::prelude::*;
+
+use super::{Bias, ClassifierKind, UfmProblem};
+use crate::Result;
+use crate::minimize::Curvature;
+
+/// The label sets of a problem as flat arrays, one entry per non-empty set.
+pub(super) struct Reduced {
+    pub num_classes: usize,
+    pub num_sets: usize,
+    labels: Vec<u32>,
+    starts: Vec<usize>,
+    /// α_m n_S/N
+    pub weights: Vec<f64>,
+    pub multiplicities: Vec<f64>,
+    /// √n_S: the features are scaled by it so that each set has the same decay.
+    pub roots: Vec<f64>,
+}
+
+impl Reduced {
+    pub fn new(problem: &UfmProblem) -> Result<Self> {
+        let sets = problem.labels().sets()?;
+        let samples = problem.labels().num_samples();
+        let mut reduced = Self {
+            num_classes: problem.num_classes(),
+            num_sets: sets.len(),
+            labels: Vec::new(),
+            starts: vec![0],
+            weights: Vec::with_capacity(sets.len()),
+            multiplicities: Vec::with_capacity(sets.len()),
+            roots: Vec::with_capacity(sets.len()),
+        };
+        for (set, count) in &sets {
+            reduced.labels.extend_from_slice(set.labels());
+            reduced.starts.push(reduced.labels.len());
+            let weight = problem.sample_weight(set.multiplicity());
+            reduced.weights.push(weight * count / samples);
+            reduced.multiplicities.push(set.multiplicity() as f64);
+            reduced.roots.push(count.sqrt());
+        }
+        Ok(reduced)
+    }
+
+    pub fn labels(&self, set: usize) -> &[u32] {
+        &self.labels[self.starts[set]..self.starts[set + 1]]
+    }
+}
+
+/// The factor W of the logits.
+pub(super) enum Factor {
+    Learned,
+    Fixed(Mat<f64>),
+}
+
+/// The reduced problem in the variables W (unless fixed), G = [√n_S h_S] and b:
+///
+/// Σ_S (n_S/N) α_S L(W g_S/√n_S + b, S) + decay_w‖W‖² + decay_h‖G‖² + λ_b‖b‖².
+///
+/// The variables lie in one slice, W column by column `[K, r]`, then G set by set `[r, L]`, then b.
+/// Memory: 3 matrices `[K, L]` and 4 of the size of the variables.
+pub(super) struct Objective<'a> {
+    reduced: &'a Reduced,
+    rank: usize,
+    factor: Factor,
+    decay_w: f64,
+    decay_h: f64,
+    decay_b: f64,
+    has_bias: bool,
+    weight: Vec<f64>,
+    features: Vec<f64>,
+    /// softmax of the logits, `[K, L]`
+    probabilities: Vec<f64>,
+    /// Q, the gradient of the loss by the scaled logits W G, `[K, L]`
+    pull: Vec<f64>,
+    work: Vec<f64>,
+    losses: Vec<f64>,
+    squares: Vec<f64>,
+}
+
+/// Below this many multiplications threads cost more than they save.
+const PARALLEL_FLOPS: usize = 1 << 21;
+/// Below this many logits the columns are handled by one thread.
+const PARALLEL_LOGITS: usize = 1 << 15;
+
+impl<'a> Objective<'a> {
+    pub fn new(reduced: &'a Reduced, problem: &UfmProblem, rank: usize, factor: Factor) -> Self {
+        let balanced = (problem.lambda_w() * problem.lambda_h()).sqrt();
+        let (decay_w, decay_h) = match problem.classifier() {
+            ClassifierKind::Learned => (balanced, balanced),
+            ClassifierKind::FixedEtf => (0.0, problem.lambda_h()),
+        };
+        let (decay_b, has_bias) = match problem.bias() {
+            Bias::None => (0.0, false),
+            Bias::Free => (0.0, true),
+            Bias::Decayed(decay) => (decay, true),
+        };
+        let (num_classes, num_sets) = (reduced.num_classes, reduced.num_sets);
+        let logits = num_classes * num_sets;
+        let weight = match &factor {
+            Factor::Learned => vec![0.0; num_classes * rank],
+            Factor::Fixed(weight) => flat(weight),
+        };
+        Self {
+            reduced,
+            rank,
+            factor,
+            decay_w,
+            decay_h,
+            decay_b,
+            has_bias,
+            weight,
+            features: vec![0.0; rank * num_sets],
+            probabilities: vec![0.0; logits],
+            pull: vec![0.0; logits],
+            work: vec![0.0; logits],
+            losses: vec![0.0; num_sets],
+            squares: vec![0.0; rank * (num_classes + num_sets)],
+        }
+    }
+
+    /// Where W lies in the variables; empty when it is fixed.
+    pub fn weight_range(&self) -> Range<usize> {
+        match self.factor {
+            Factor::Learned => 0..self.reduced.num_classes * self.rank,
+            Factor::Fixed(_) => 0..0,
+        }
+    }
+
+    /// Where G lies in the variables.
+    pub fn feature_range(&self) -> Range<usize> {
+        let start = self.weight_range().end;
+        start..start + self.rank * self.reduced.num_sets
+    }
+
+    /// Where b lies in the variables; empty without bias.
+    pub fn bias_range(&self) -> Range<usize> {
+        let start = self.feature_range().end;
+        let len = usize::from(self.has_bias) * self.reduced.num_classes;
+        start..start + len
+    }
+
+    /// Number of variables.
+    pub fn len(&self) -> usize {
+        self.bias_range().end
+    }
+
+    /// Q at the last point evaluated, `[K, L]`.
+    pub fn pull(&self) -> MatRef<'_, f64> {
+        view(&self.pull, self.reduced.num_classes)
+    }
+
+    /// The softmax at the last point evaluated, `[K, L]`.
+    pub fn probabilities(&self) -> MatRef<'_, f64> {
+        view(&self.probabilities, self.reduced.num_classes)
+    }
+
+    fn is_learned(&self) -> bool {
+        matches!(self.factor, Factor::Learned)
+    }
+
+    fn par(&self) -> Par {
+        let flops = self.pull.len() * self.rank.max(1);
+        if flops < PARALLEL_FLOPS {
+            Par::Seq
+        } else {
+            Par::rayon(0)
+        }
+    }
+
+    /// From scaled logits W G in `pull` to probabilities, Q and losses.
+    fn softmax(&mut self, bias: &[f64]) {
+        let reduced = self.reduced;
+        let one = |set: usize, pull: &mut [f64], p: &mut [f64], loss: &mut f64| {
+            let labels = reduced.labels(set);
+            let (weight, m) = (reduced.weights[set], reduced.multiplicities[set]);
+            let inverse_root = 1.0 / reduced.roots[set];
+            let mut largest = f64::NEG_INFINITY;
+            for (k, z) in pull.iter_mut().enumerate() {
+                *z = *z * inverse_root + bias.get(k).copied().unwrap_or(0.0);
+                largest = largest.max(*z);
+            }
+            let own: f64 = labels.iter().map(|&k| pull[k as usize] - largest).sum();
+            let mut sum = 0.0;
+            for (p, z) in p.iter_mut().zip(pull.iter()) {
+                *p = (z - largest).exp();
+                sum += *p;
+            }
+            *loss = weight * (m * sum.ln() - own);
+            let normal = 1.0 / sum;
+            let slope = weight * inverse_root;
+            for (q, p) in pull.iter_mut().zip(p.iter_mut()) {
+                *p *= normal;
+                *q = slope * m * *p;
+            }
+            for &k in labels {
+                pull[k as usize] -= slope;
+            }
+        };
+        let num_classes = reduced.num_classes;
+        if self.pull.len() < PARALLEL_LOGITS {
+            let columns = self
+                .pull
+                .chunks_exact_mut(num_classes)
+                .zip(self.probabilities.chunks_exact_mut(num_classes))
+                .zip(&mut self.losses);
+            for (set, ((pull, p), loss)) in columns.enumerate() {
+                one(set, pull, p, loss);
+            }
+        } else {
+            self.pull
+                .par_chunks_exact_mut(num_classes)
+                .zip(self.probabilities.par_chunks_exact_mut(num_classes))
+                .zip(&mut self.losses)
+                .enumerate()
+                .for_each(|(set, ((pull, p), loss))| one(set, pull, p, loss));
+        }
+    }
+
+    /// From changes of the scaled logits in `work` to changes of Q, given a change of the bias.
+    fn pull_change(&mut self, bias_change: &[f64]) {
+        let reduced = self.reduced;
+        let one = |set: usize, work: &mut [f64], p: &[f64]| {
+            let inverse_root = 1.0 / reduced.roots[set];
+            let slope = reduced.weights[set] * reduced.multiplicities[set] * inverse_root;
+            let mut mean = 0.0;
+            if bias_change.is_empty() {
+                for (t, p) in work.iter_mut().zip(p) {
+                    *t *= inverse_root;
+                    mean += p * *t;
+                }
+            } else {
+                for ((t, p), b) in work.iter_mut().zip(p).zip(bias_change) {
+                    *t = *t * inverse_root + b;
+                    mean += p * *t;
+                }
+            }
+            for (t, p) in work.iter_mut().zip(p) {
+                *t = slope * p * (*t - mean);
+            }
+        };
+        for_each_column(
+            &mut self.work,
+            &self.probabilities,
+            reduced.num_classes,
+            one,
+        );
+    }
+
+    /// out ← Σ_S √n_S column_S, the sum over samples of unscaled columns.
+    fn sum_over_samples(reduced: &Reduced, columns: &[f64], out: &mut [f64], par: Par) {
+        let num_classes = reduced.num_classes;
+        let out = MatMut::from_column_major_slice_mut(out, num_classes, 1);
+        let roots = MatRef::from_column_major_slice(&reduced.roots, reduced.num_sets, 1);
+        matmul(
+            out,
+            Accum::Replace,
+            view(columns, num_classes),
+            roots,
+            1.0,
+            par,
+        );
+    }
+}
+
+fn for_each_column(
+    columns: &mut [f64],
+    probabilities: &[f64],
+    num_classes: usize,
+    one: impl Fn(usize, &mut [f64], &[f64]) + Sync,
+) {
+    if columns.len() < PARALLEL_LOGITS {
+        let pairs = columns
+            .chunks_exact_mut(num_classes)
+            .zip(probabilities.chunks_exact(num_classes));
+        for (set, (column, p)) in pairs.enumerate() {
+            one(set, column, p);
+        }
+    } else {
+        columns
+            .par_chunks_exact_mut(num_classes)
+            .zip(probabilities.par_chunks_exact(num_classes))
+            .enumerate()
+            .for_each(|(set, (column, p))| one(set, column, p));
+    }
+}
+
+pub(super) fn flat(matrix: &Mat<f64>) -> Vec<f64> {
+    let mut values = Vec::with_capacity(matrix.nrows() * matrix.ncols());
+    for column in 0..matrix.ncols() {
+        values.extend(matrix.col(column).iter());
+    }
+    values
+}
+
+/// A column-major slice as a matrix with the given number of rows.
+pub(super) fn view(values: &[f64], rows: usize) -> MatRef<'_, f64> {
+    let columns = if rows == 0 { 0 } else { values.len() / rows };
+    MatRef::from_column_major_slice(values, rows, columns)
+}
+
+pub(super) fn view_mut(values: &mut [f64], rows: usize) -> MatMut<'_, f64> {
+    let columns = if rows == 0 { 0 } else { values.len() / rows };
+    MatMut::from_column_major_slice_mut(values, rows, columns)
+}
+
+impl Curvature for Objective<'_> {
+    fn value_and_gradient(&mut self, x: &[f64], gradient: &mut [f64]) -> f64 {
+        let (num_classes, rank, par) = (self.reduced.num_classes, self.rank, self.par());
+        let (w, g, b) = (self.weight_range(), self.feature_range(), self.bias_range());
+        if self.is_learned() {
+            self.weight.copy_from_slice(&x[w.clone()]);
+        }
+        self.features.copy_from_slice(&x[g.clone()]);
+        if rank == 0 {
+            self.pull.fill(0.0);
+        } else {
+            let (weight, features) = (view(&self.weight, num_classes), view(&self.features, rank));
+            let logits = MatMut::from_column_major_slice_mut(
+                &mut self.pull,
+                num_classes,
+                self.reduced.num_sets,
+            );
+            matmul(logits, Accum::Replace, weight, features, 1.0, par);
+        }
+        self.softmax(&x[b.clone()]);
+        let mut value: f64 = self.losses.iter().sum();
+        let pull = view(&self.pull, num_classes);
+        if rank > 0 {
+            let weight = view(&self.weight, num_classes);
+            let (front, back) = gradient.split_at_mut(g.start);
+            let to_features = view_mut(&mut back[..g.len()], rank);
+            matmul(
+                to_features,
+                Accum::Replace,
+                weight.transpose(),
+                pull,
+                1.0,
+                par,
+            );
+            if self.is_learned() {
+                let features = view(&self.features, rank);
+                let to_weight = view_mut(front, num_classes);
+                matmul(
+                    to_weight,
+                    Accum::Replace,
+                    pull,
+                    features.transpose(),
+                    1.0,
+                    par,
+                );
+                value += decay(self.decay_w, &x[w.clone()], &mut gradient[w]);
+            }
+            value += decay(self.decay_h, &x[g.clone()], &mut gradient[g]);
+        }
+        if self.has_bias {
+            Self::sum_over_samples(self.reduced, &self.pull, &mut gradient[b.clone()], par);
+            value += decay(self.decay_b, &x[b.clone()], &mut gradient[b]);
+        }
+        value
+    }
+
+    fn hessian_times(&mut self, vector: &[f64], product: &mut [f64]) {
+        let (num_classes, rank, par) = (self.reduced.num_classes, self.rank, self.par());
+        let (w, g, b) = (self.weight_range(), self.feature_range(), self.bias_range());
+        if rank == 0 {
+            self.work.fill(0.0);
+        } else {
+            let weight = view(&self.weight, num_classes);
+            let feature_change = view(&vector[g.clone()], rank);
+            let logits = view_mut(&mut self.work, num_classes);
+            matmul(logits, Accum::Replace, weight, feature_change, 1.0, par);
+            if self.is_learned() {
+                let weight_change = view(&vector[w.clone()], num_classes);
+                let logits = view_mut(&mut self.work, num_classes);
+                matmul(
+                    logits,
+                    Accum::Add,
+                    weight_change,
+                    view(&self.features, rank),
+                    1.0,
+                    par,
+                );
+            }
+        }
+        self.pull_change(&vector[b.clone()]);
+        if rank > 0 {
+            let weight = view(&self.weight, num_classes);
+            let change = view(&self.work, num_classes);
+            let pull = view(&self.pull, num_classes);
+            let (front, back) = product.split_at_mut(g.start);
+            let mut to_features = view_mut(&mut back[..g.len()], rank);
+            matmul(
+                to_features.rb_mut(),
+                Accum::Replace,
+                weight.transpose(),
+                change,
+                1.0,
+                par,
+            );
+            if self.is_learned() {
+                let weight_change = view(&vector[w.clone()], num_classes);
+                matmul(
+                    to_features,
+                    Accum::Add,
+                    weight_change.transpose(),
+                    pull,
+                    1.0,
+                    par,
+                );
+                let feature_change = view(&vector[g.clone()], rank);
+                let features = view(&self.features, rank);
+                let mut to_weight = view_mut(front, num_classes);
+                matmul(
+                    to_weight.rb_mut(),
+                    Accum::Replace,
+                    change,
+                    features.transpose(),
+                    1.0,
+                    par,
+                );
+                matmul(
+                    to_weight,
+                    Accum::Add,
+                    pull,
+                    feature_change.transpose(),
+                    1.0,
+                    par,
+                );
+                decay(self.decay_w, &vector[w.clone()], &mut product[w]);
+            }
+            decay(self.decay_h, &vector[g.clone()], &mut product[g]);
+        }
+        if self.has_bias {
+            Self::sum_over_samples(self.reduced, &self.work, &mut product[b.clone()], par);
+            decay(self.decay_b, &vector[b.clone()], &mut product[b]);
+        }
+    }
+
+    /// The exact diagonal: Σ_S (curvature of logit k)·G² for W, the variance of the columns of W
+    /// under p for G.
+    fn diagonal(&mut self, diagonal: &mut [f64]) {
+        let (num_classes, rank, par) = (self.reduced.num_classes, self.rank, self.par());
+        let num_sets = self.reduced.num_sets;
+        let (w, g, b) = (self.weight_range(), self.feature_range(), self.bias_range());
+        let reduced = self.reduced;
+        let scale = |set: usize| {
+            reduced.weights[set] * reduced.multiplicities[set] / reduced.roots[set].powi(2)
+        };
+        if rank > 0 {
+            let probabilities = view(&self.probabilities, num_classes);
+            let (squares, means) = self.squares.split_at_mut(rank * num_classes);
+            for (square, w) in squares.iter_mut().zip(&self.weight) {
+                *square = w * w;
+            }
+            let to_features = view_mut(&mut diagonal[g.clone()], rank);
+            matmul(
+                to_features,
+                Accum::Replace,
+                view(squares, num_classes).transpose(),
+                probabilities,
+                1.0,
+                par,
+            );
+            let means_out = view_mut(means, rank);
+            matmul(
+                means_out,
+                Accum::Replace,
+                view(&self.weight, num_classes).transpose(),
+                probabilities,
+                1.0,
+                par,
+            );
+            let columns = diagonal[g.clone()]
+                .chunks_exact_mut(rank)
+                .zip(means.chunks_exact(rank));
+            for (set, (column, means)) in columns.enumerate() {
+                for (d, mean) in column.iter_mut().zip(means) {
+                    *d = scale(set) * (*d - mean * mean).max(0.0) + 2.0 * self.decay_h;
+                }
+            }
+        }
+        let variance = |set: usize, work: &mut [f64], p: &[f64]| {
+            for (t, p) in work.iter_mut().zip(p) {
+                *t = scale(set) * p * (1.0 - p);
+            }
+        };
+        for_each_column(&mut self.work, &self.probabilities, num_classes, variance);
+        if self.is_learned() && rank > 0 {
+            let squares = &mut self.squares[..rank * num_sets];
+            for (square, g) in squares.iter_mut().zip(&self.features) {
+                *square = g * g;
+            }
+            let to_weight = view_mut(&mut diagonal[w.clone()], num_classes);
+            let variances = view(&self.work, num_classes);
+            matmul(
+                to_weight,
+                Accum::Replace,
+                variances,
+                view(squares, rank).transpose(),
+                1.0,
+                par,
+            );
+            for d in &mut diagonal[w] {
+                *d += 2.0 * self.decay_w;
+            }
+        }
+        if self.has_bias {
+            let bias = &mut diagonal[b];
+            bias.fill(2.0 * self.decay_b);
+            for (set, column) in self.work.chunks_exact(num_classes).enumerate() {
+                let count = self.reduced.roots[set].powi(2);
+                for (d, v) in bias.iter_mut().zip(column) {
+                    *d += count * v;
+                }
+            }
+            // A free bias that no probability depends on still needs a positive scale.
+            bias.iter_mut().for_each(|d| *d = d.max(f64::MIN_POSITIVE));
+        }
+    }
+}
+
+/// Adds the gradient 2·decay·x and returns decay·‖x‖².
+fn decay(decay: f64, x: &[f64], gradient: &mut [f64]) -> f64 {
+    let mut squares = 0.0;
+    for (g, x) in gradient.iter_mut().zip(x) {
+        *g += 2.0 * decay * x;
+        squares += x * x;
+    }
+    decay * squares
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{LabelCounts, UfmSettings};
+    use super::*;
+    use crate::LabelSet;
+
+    /// Central differences with step 1e-5 of functions with third derivatives near 1.
+    const DIFFERENCE: f64 = 1e-8;
+    const STEP: f64 = 1e-5;
+
+    fn problem(settings: UfmSettings) -> UfmProblem {
+        let set = |labels: &[u32]| LabelSet::new(labels.iter().copied());
+        let labels = LabelCounts::of_sets(
+            4,
+            [
+                (set(&[0]), 3.0),
+                (set(&[1, 2]), 2.0),
+                (set(&[0, 1, 2, 3]), 1.0),
+                (set(&[2, 3]), 4.0),
+                (set(&[]), 1.0),
+            ],
+        );
+        UfmProblem::new(labels.unwrap(), settings).unwrap()
+    }
+
+    fn wave(n: usize, phase: f64) -> Vec<f64> {
+        (0..n).map(|i| (phase + 1.7 * i as f64).sin()).collect()
+    }
+
+    fn cases() -> [(UfmProblem, bool); 4] {
+        let with = |bias, classifier| UfmSettings {
+            bias,
+            classifier,
+            lambda_w: 0.1,
+            lambda_h: Some(0.05),
+            ..UfmSettings::default()
+        };
+        use ClassifierKind::{FixedEtf, Learned};
+        [
+            (problem(with(Bias::Decayed(0.3), Learned)), true),
+            (problem(with(Bias::None, Learned)), true),
+            (problem(with(Bias::Free, FixedEtf)), false),
+            (problem(with(Bias::Decayed(0.3), FixedEtf)), false),
+        ]
+    }
+
+    fn factor(is_learned: bool) -> Factor {
+        if is_learned {
+            Factor::Learned
+        } else {
+            Factor::Fixed(crate::etf::simplex_etf(4, 3).unwrap())
+        }
+    }
+
+    #[test]
+    fn the_gradient_agrees_with_central_differences() {
+        for (problem, is_learned) in cases() {
+            let reduced = Reduced::new(&problem).unwrap();
+            let mut objective = Objective::new(&reduced, &problem, 3, factor(is_learned));
+            let n = objective.len();
+            let mut x = wave(n, 0.3);
+            let (mut gradient, mut ignored) = (vec![0.0; n], vec![0.0; n]);
+            objective.value_and_gradient(&x, &mut gradient);
+            for i in 0..n {
+                let middle = x[i];
+                x[i] = middle + STEP;
+                let above = objective.value_and_gradient(&x, &mut ignored);
+                x[i] = middle - STEP;
+                let below = objective.value_and_gradient(&x, &mut ignored);
+                x[i] = middle;
+                let difference = (above - below) / (2.0 * STEP);
+                assert!(
+                    (difference - gradient[i]).abs() < DIFFERENCE,
+                    "{i}: {difference} {}",
+                    gradient[i]
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn hessian_products_and_diagonal_agree_with_central_differences() {
+        for (problem, is_learned) in cases() {
+            let reduced = Reduced::new(&problem).unwrap();
+            let mut objective = Objective::new(&reduced, &problem, 3, factor(is_learned));
+            let n = objective.len();
+            let (x, direction) = (wave(n, 0.3), wave(n, 1.1));
+            let mut product = vec![0.0; n];
+            let mut diagonal = vec![0.0; n];
+            let mut gradients = [vec![0.0; n], vec![0.0; n]];
+            objective.value_and_gradient(&x, &mut gradients[0]);
+            objective.hessian_times(&direction, &mut product);
+            objective.diagonal(&mut diagonal);
+            let mut unit_product = vec![0.0; n];
+            for i in 0..n {
+                let unit: Vec<f64> = (0..n).map(|j| f64::from(u8::from(i == j))).collect();
+                objective.hessian_times(&unit, &mut unit_product);
+                assert!((unit_product[i] - diagonal[i]).abs() < 1e-12, "{i}");
+            }
+            for (sign, gradient) in [1.0, -1.0].into_iter().zip(&mut gradients) {
+                let moved: Vec<f64> = x
+                    .iter()
+                    .zip(&direction)
+                    .map(|(x, d)| x + sign * STEP * d)
+                    .collect();
+                objective.value_and_gradient(&moved, gradient);
+            }
+            for i in 0..n {
+                let difference = (gradients[0][i] - gradients[1][i]) / (2.0 * STEP);
+                assert!(
+                    (difference - product[i]).abs() < DIFFERENCE,
+                    "{i}: {difference} {}",
+                    product[i]
+                );
+            }
+        }
+    }
+}

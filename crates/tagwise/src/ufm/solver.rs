@@ -1,0 +1,617 @@
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use faer::{Mat, Side};
+use serde::{Deserialize, Serialize};
+
+use super::certificate::DualPoint;
+use super::objective::{Factor, Objective, Reduced, flat, view};
+use super::{Bias, Certificate, ClassifierKind, FeatureKind, UfmPoint, UfmProblem};
+use crate::etf::simplex_etf;
+use crate::minimize::{Curvature, Minimum, Stop, TrustRegion};
+use crate::{Error, Result};
+
+/// When to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SolverSettings {
+    /// Stop when the gap is at most this part of the value.
+    pub relative_gap: f64,
+    /// Largest number of Newton steps.
+    pub max_iterations: usize,
+}
+
+impl Default for SolverSettings {
+    fn default() -> Self {
+        Self {
+            relative_gap: Certificate::RELATIVE_GAP,
+            max_iterations: 2000,
+        }
+    }
+}
+
+/// The state of a running solve.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Progress {
+    /// Newton steps so far.
+    pub iterations: usize,
+    /// Products with the Hessian so far.
+    pub hessian_products: usize,
+    /// The objective.
+    pub value: f64,
+    /// The largest entry of the gradient.
+    pub gradient_norm: f64,
+    /// Columns of the classifier in use.
+    pub rank: usize,
+    /// The gap at the last certificate, as a part of the value.
+    pub relative_gap: f64,
+}
+
+/// A solved problem.
+#[derive(Clone, Debug)]
+pub struct UfmSolution {
+    /// The answer, with columns beyond the rank equal to 0.
+    pub point: UfmPoint,
+    /// How far it is from the global optimum at most.
+    pub certificate: Certificate,
+    /// Rank of the logits without bias.
+    pub rank: usize,
+    /// Newton steps.
+    pub iterations: usize,
+    /// Products with the Hessian.
+    pub hessian_products: usize,
+    /// How often a saddle was left along the leading singular vectors of Q.
+    pub escapes: usize,
+    /// Wall-clock time of the solve.
+    pub seconds: f64,
+}
+
+/// Solves the unconstrained feature model for any label distribution.
+///
+/// The factors W and G grow from rank 0: at a stationary point of the current rank every singular
+/// pair (u, v) of Q with σ > 2√(λ_W λ_H) is a direction u vᵀ of descent, and all of them are added.
+/// Between that, a trust-region Newton method with exact products of the Hessian converges
+/// quadratically. When no such pair is left the point is a global optimum (for d ≥ K), and the
+/// [`Certificate`] says so. Time goes with K·L·rank, whatever the number of samples.
+///
+/// Non-negative features are found by projection from the tag-wise geometry; the point is
+/// stationary, and the bound is that of free features. A fixed classifier gives a convex problem.
+///
+/// `progress` sees every Newton step and ends the solve by returning [`ControlFlow::Break`]; the
+/// solution then carries the gap that was reached.
+///
+/// # Errors
+/// [`Error::Undefined`] when the label sets do not fit into memory.
+///
+/// ```
+/// use std::ops::ControlFlow;
+/// use tagwise::LabelSet;
+/// use tagwise::ufm::{LabelCounts, SolverSettings, UfmProblem, UfmSettings, Verdict, solve};
+///
+/// let imbalanced = [16.0, 8.0, 4.0, 2.0, 1.0];
+/// let sets = (0u32..).zip(imbalanced).map(|(k, n)| (LabelSet::new([k]), n));
+/// let problem = UfmProblem::new(LabelCounts::of_sets(5, sets)?, UfmSettings::default())?;
+/// let solution = solve(&problem, &SolverSettings::default(), |_| ControlFlow::Continue(()))?;
+/// assert_eq!(solution.certificate.verdict, Verdict::Certified);
+/// # Ok::<(), tagwise::Error>(())
+/// ```
+pub fn solve(
+    problem: &UfmProblem,
+    settings: &SolverSettings,
+    progress: impl FnMut(&Progress) -> ControlFlow<()>,
+) -> Result<UfmSolution> {
+    let begin = Instant::now();
+    let reduced = Reduced::new(problem)?;
+    let start = match (problem.classifier(), problem.features()) {
+        (ClassifierKind::Learned, FeatureKind::Free) => {
+            Factors::zero(reduced.num_classes, reduced.num_sets)
+        }
+        (ClassifierKind::Learned, FeatureKind::NonNegative) => tagwise_start(problem, &reduced),
+        (ClassifierKind::FixedEtf, _) => fixed_start(problem, &reduced)?,
+    };
+    Solver::new(problem, &reduced, settings, progress, begin).run(start)
+}
+
+/// As [`solve`], from a given point: even from a saddle the solver goes on to the optimum.
+///
+/// # Errors
+/// As [`solve`], and those of [`Certificate::of`] for a point that does not fit the problem.
+pub fn solve_from(
+    problem: &UfmProblem,
+    start: &UfmPoint,
+    settings: &SolverSettings,
+    progress: impl FnMut(&Progress) -> ControlFlow<()>,
+) -> Result<UfmSolution> {
+    let begin = Instant::now();
+    Certificate::of(problem, start)?;
+    let reduced = Reduced::new(problem)?;
+    let start = Factors::of_point(problem, &reduced, start);
+    Solver::new(problem, &reduced, settings, progress, begin).run(start)
+}
+
+/// W·ω, [√n_S h_S]/ω and b, with ω⁴ = λ_W/λ_H so that both factors decay with √(λ_W λ_H).
+#[derive(Clone)]
+struct Factors {
+    weight: Mat<f64>,
+    features: Mat<f64>,
+    bias: Vec<f64>,
+}
+
+/// ω, 1 for a fixed classifier.
+fn balance(problem: &UfmProblem) -> f64 {
+    match problem.classifier() {
+        ClassifierKind::Learned => (problem.lambda_w() / problem.lambda_h()).sqrt().sqrt(),
+        ClassifierKind::FixedEtf => 1.0,
+    }
+}
+
+impl Factors {
+    fn zero(num_classes: usize, num_sets: usize) -> Self {
+        Self {
+            weight: Mat::zeros(num_classes, 0),
+            features: Mat::zeros(0, num_sets),
+            bias: vec![0.0; num_classes],
+        }
+    }
+
+    fn of_point(problem: &UfmProblem, reduced: &Reduced, point: &UfmPoint) -> Self {
+        let omega = balance(problem);
+        let (dim, num_sets) = (problem.dim(), reduced.num_sets);
+        Self {
+            weight: &point.weight * faer::Scale(omega),
+            features: Mat::from_fn(dim, num_sets, |i, set| {
+                point.set_features[(i, set)] * reduced.roots[set] / omega
+            }),
+            bias: point.bias.clone(),
+        }
+    }
+
+    fn rank(&self) -> usize {
+        self.weight.ncols()
+    }
+
+    /// The point with d columns.
+    fn point(&self, problem: &UfmProblem, reduced: &Reduced) -> UfmPoint {
+        let omega = balance(problem);
+        let (dim, rank) = (problem.dim(), self.rank());
+        UfmPoint {
+            weight: Mat::from_fn(reduced.num_classes, dim, |k, j| {
+                if j < rank {
+                    self.weight[(k, j)] / omega
+                } else {
+                    0.0
+                }
+            }),
+            set_features: Mat::from_fn(dim, reduced.num_sets, |j, set| {
+                if j < rank {
+                    self.features[(j, set)] * omega / reduced.roots[set]
+                } else {
+                    0.0
+                }
+            }),
+            bias: self.bias.clone(),
+        }
+    }
+
+    /// The same product with balanced factors UΣ^½ and Σ^½Vᵀ, without columns that rounding made.
+    fn compressed(&self) -> Result<Self> {
+        if self.rank() == 0 {
+            return Ok(self.clone());
+        }
+        let left = self.weight.qr();
+        let right = self.features.transpose().to_owned().qr();
+        let core = left.thin_R() * right.thin_R().transpose();
+        let svd = core.thin_svd().map_err(|_| {
+            Error::Undefined(
+                "the singular value decomposition of the logits did not converge".into(),
+            )
+        })?;
+        let sigma = svd.S().column_vector();
+        let largest = if sigma.nrows() == 0 { 0.0 } else { sigma[0] };
+        let kept = sigma
+            .iter()
+            .filter(|&&s| s > NEGLIGIBLE * largest && s > 0.0)
+            .count();
+        let left = left.compute_thin_Q() * svd.U().subcols(0, kept);
+        let right = right.compute_thin_Q() * svd.V().subcols(0, kept);
+        Ok(Self {
+            weight: Mat::from_fn(left.nrows(), kept, |i, j| left[(i, j)] * sigma[j].sqrt()),
+            features: Mat::from_fn(kept, right.nrows(), |j, i| right[(i, j)] * sigma[j].sqrt()),
+            bias: self.bias.clone(),
+        })
+    }
+}
+
+/// Singular values of the logits below this part of the largest are dropped; if one of them
+/// mattered, its direction comes back as a direction of descent.
+const NEGLIGIBLE: f64 = 1e-9;
+/// The gradient tolerance of the first round and what a round without new columns multiplies it
+/// by, as parts of 2√(λ_W λ_H) times the largest entry of the factors.
+const FIRST_TOLERANCE: f64 = 1e-2;
+const TIGHTEN: f64 = 1e-2;
+const LAST_TOLERANCE: f64 = 1e-15;
+/// A singular vector of Q is new when at least this part of its square lies outside the classifier's column space.
+const NEW_PART: f64 = 0.5;
+
+struct Solver<'a, P> {
+    problem: &'a UfmProblem,
+    reduced: &'a Reduced,
+    settings: &'a SolverSettings,
+    progress: P,
+    begin: Instant,
+    iterations: usize,
+    hessian_products: usize,
+    escapes: usize,
+    relative_gap: f64,
+    is_interrupted: bool,
+}
+
+impl<'a, P: FnMut(&Progress) -> ControlFlow<()>> Solver<'a, P> {
+    fn new(
+        problem: &'a UfmProblem,
+        reduced: &'a Reduced,
+        settings: &'a SolverSettings,
+        progress: P,
+        begin: Instant,
+    ) -> Self {
+        Self {
+            problem,
+            reduced,
+            settings,
+            progress,
+            begin,
+            iterations: 0,
+            hessian_products: 0,
+            escapes: 0,
+            relative_gap: f64::INFINITY,
+            is_interrupted: false,
+        }
+    }
+
+    fn run(mut self, start: Factors) -> Result<UfmSolution> {
+        let is_free = self.problem.features() == FeatureKind::Free;
+        let factors = match self.problem.classifier() {
+            ClassifierKind::Learned if is_free => self.grow(start)?,
+            _ => self.tighten(start)?,
+        };
+        let point = factors.point(self.problem, self.reduced);
+        let mut certificate = Certificate::of(self.problem, &point)?;
+        if self.problem.classifier() == ClassifierKind::Learned && !is_free && !self.is_interrupted
+        {
+            let free = self.problem.clone().with_features(FeatureKind::Free);
+            // As a trait object, or the type of the closure would nest without end.
+            let progress: &mut dyn FnMut(&Progress) -> ControlFlow<()> = &mut self.progress;
+            let relaxed = solve(&free, self.settings, progress)?;
+            certificate = certificate.with_dual_value(relaxed.certificate.dual_value);
+        }
+        Ok(UfmSolution {
+            rank: factors.compressed()?.rank(),
+            point,
+            certificate,
+            iterations: self.iterations,
+            hessian_products: self.hessian_products,
+            escapes: self.escapes,
+            seconds: self.begin.elapsed().as_secs_f64(),
+        })
+    }
+
+    fn is_done(&self) -> bool {
+        self.is_interrupted
+            || self.iterations >= self.settings.max_iterations
+            || self.relative_gap <= self.settings.relative_gap
+    }
+
+    /// Minimises at the current rank, adds the directions of descent that Q shows, and repeats.
+    fn grow(&mut self, start: Factors) -> Result<Factors> {
+        let limit = self.problem.dim().min(self.reduced.num_classes);
+        let threshold = 2.0 * (self.problem.lambda_w() * self.problem.lambda_h()).sqrt();
+        let mut factors = start;
+        let mut tolerance = FIRST_TOLERANCE;
+        loop {
+            let (found, stop) = self.minimise(factors, tolerance);
+            factors = found.compressed()?;
+            let mut objective = self.objective(factors.rank());
+            let x = self.variables(&factors);
+            let mut gradient = vec![0.0; x.len()];
+            let value = objective.value_and_gradient(&x, &mut gradient);
+            let mut dual = DualPoint::new(self.reduced, objective.probabilities().to_owned());
+            let (dual_value, _) = dual.bound(self.problem, &factors.weight);
+            drop(dual);
+            self.relative_gap = (value - dual_value) / value.abs().max(f64::MIN_POSITIVE);
+            if self.is_done() {
+                return Ok(factors);
+            }
+            let room = limit.saturating_sub(factors.rank());
+            let growth = room.min(factors.rank().max(MIN_GROWTH));
+            let added = descent_directions(&objective, &factors, threshold, growth)?;
+            if added.ncols() > 0 {
+                factors = self.add(&mut objective, factors, &added, threshold);
+                self.escapes += 1;
+            } else if tolerance <= LAST_TOLERANCE || stop == Stop::Precision && tolerance < 1e-8 {
+                return Ok(factors);
+            } else {
+                tolerance *= TIGHTEN;
+            }
+        }
+    }
+
+    /// Minimises with ever smaller tolerance, for problems whose rank is fixed.
+    fn tighten(&mut self, start: Factors) -> Result<Factors> {
+        let mut factors = start;
+        let mut tolerance = FIRST_TOLERANCE;
+        loop {
+            let (found, stop) = self.minimise(factors, tolerance);
+            factors = found;
+            let point = factors.point(self.problem, self.reduced);
+            self.relative_gap = Certificate::of(self.problem, &point)?.relative_gap;
+            let is_exhausted = stop == Stop::Precision || tolerance <= LAST_NON_NEGATIVE_TOLERANCE;
+            if self.is_done() || is_exhausted && tolerance < 1e-6 {
+                return Ok(factors);
+            }
+            tolerance *= TIGHTEN;
+        }
+    }
+
+    fn objective(&self, rank: usize) -> Objective<'a> {
+        let factor = match self.problem.classifier() {
+            ClassifierKind::Learned => Factor::Learned,
+            ClassifierKind::FixedEtf => {
+                let etf = simplex_etf(self.reduced.num_classes, self.problem.dim());
+                Factor::Fixed(etf.expect("the problem was checked to have room for an ETF"))
+            }
+        };
+        Objective::new(self.reduced, self.problem, rank, factor)
+    }
+
+    fn variables(&self, factors: &Factors) -> Vec<f64> {
+        let mut x = match self.problem.classifier() {
+            ClassifierKind::Learned => flat(&factors.weight),
+            ClassifierKind::FixedEtf => Vec::new(),
+        };
+        x.extend(flat(&factors.features));
+        if self.problem.bias() != Bias::None {
+            x.extend_from_slice(&factors.bias);
+        }
+        x
+    }
+
+    fn minimise(&mut self, factors: Factors, tolerance: f64) -> (Factors, Stop) {
+        let rank = factors.rank();
+        let mut objective = self.objective(rank);
+        let mut x = self.variables(&factors);
+        let non_negative = match self.problem.features() {
+            FeatureKind::Free => 0..0,
+            FeatureKind::NonNegative => objective.feature_range(),
+        };
+        let method = TrustRegion {
+            max_iterations: self.settings.max_iterations - self.iterations,
+            max_products: MAX_PRODUCTS,
+            gradient_tolerance: tolerance * self.gradient_scale(&factors),
+            non_negative,
+        };
+        let (iterations, products) = (self.iterations, self.hessian_products);
+        let relative_gap = self.relative_gap;
+        let report = |minimum: &Minimum| {
+            (self.progress)(&Progress {
+                iterations: iterations + minimum.iterations,
+                hessian_products: products + minimum.hessian_products,
+                value: minimum.value,
+                gradient_norm: minimum.gradient_norm,
+                rank,
+                relative_gap,
+            })
+        };
+        let minimum = method.minimize(&mut x, &mut objective, report);
+        self.iterations += minimum.iterations;
+        self.hessian_products += minimum.hessian_products;
+        self.is_interrupted |= minimum.stop == Stop::Interrupted;
+        let num_classes = self.reduced.num_classes;
+        let weight = match self.problem.classifier() {
+            ClassifierKind::Learned if rank > 0 => {
+                view(&x[objective.weight_range()], num_classes).to_owned()
+            }
+            _ => factors.weight,
+        };
+        let features = if rank > 0 {
+            view(&x[objective.feature_range()], rank).to_owned()
+        } else {
+            factors.features
+        };
+        let bias = match self.problem.bias() {
+            Bias::None => factors.bias,
+            _ => x[objective.bias_range()].to_vec(),
+        };
+        let found = Factors {
+            weight,
+            features,
+            bias,
+        };
+        (found, minimum.stop)
+    }
+
+    /// The size of the two terms that cancel in the gradient at a stationary point.
+    fn gradient_scale(&self, factors: &Factors) -> f64 {
+        let (decay, entry) = match self.problem.classifier() {
+            ClassifierKind::Learned => {
+                let decay = (self.problem.lambda_w() * self.problem.lambda_h()).sqrt();
+                (
+                    decay,
+                    factors.weight.norm_max().max(factors.features.norm_max()),
+                )
+            }
+            ClassifierKind::FixedEtf => (self.problem.lambda_h(), factors.features.norm_max()),
+        };
+        if entry > 0.0 {
+            2.0 * decay * entry
+        } else {
+            // Only the bias moves; its gradient is a mean over samples of numbers near 1.
+            1e-2
+        }
+    }
+
+    /// Adds columns u_j and rows −(uᵀ_jQ) with the step along −Σ(σ_j − threshold) u_j v_jᵀ that
+    /// minimises the quadratic model, halved until the value falls.
+    fn add(
+        &mut self,
+        objective: &mut Objective<'_>,
+        factors: Factors,
+        added: &Mat<f64>,
+        threshold: f64,
+    ) -> Factors {
+        let rank = factors.rank();
+        let total = rank + added.ncols();
+        let along = added.transpose() * objective.pull(); // [new, L], rows σ_j v_jᵀ
+        let sigma: Vec<f64> = along.row_iter().map(|row| row.norm_l2()).collect();
+        let here = self.value(&factors);
+        let excess: f64 = sigma.iter().map(|s| (s - threshold).powi(2)).sum();
+        let mut step = excess / self.curvature(objective, added, &along, &sigma, threshold);
+        loop {
+            let amounts: Vec<f64> = sigma
+                .iter()
+                .map(|s| (step * (s - threshold)).max(0.0).sqrt())
+                .collect();
+            let grown = Factors {
+                weight: Mat::from_fn(self.reduced.num_classes, total, |k, j| {
+                    if j < rank {
+                        factors.weight[(k, j)]
+                    } else {
+                        amounts[j - rank] * added[(k, j - rank)]
+                    }
+                }),
+                features: Mat::from_fn(total, self.reduced.num_sets, |j, set| {
+                    if j < rank {
+                        factors.features[(j, set)]
+                    } else {
+                        -amounts[j - rank] * along[(j - rank, set)] / sigma[j - rank]
+                    }
+                }),
+                bias: factors.bias.clone(),
+            };
+            if self.value(&grown) < here || step < f64::MIN_POSITIVE {
+                return grown;
+            }
+            step *= 0.25;
+        }
+    }
+
+    fn value(&self, factors: &Factors) -> f64 {
+        let mut objective = self.objective(factors.rank());
+        let x = self.variables(factors);
+        let mut gradient = vec![0.0; x.len()];
+        objective.value_and_gradient(&x, &mut gradient)
+    }
+
+    /// ⟨D, H D⟩ for the change of logits D = −Σ(σ_j − threshold) u_j v_jᵀ, H the Hessian of the loss.
+    fn curvature(
+        &self,
+        objective: &Objective<'_>,
+        added: &Mat<f64>,
+        along: &Mat<f64>,
+        sigma: &[f64],
+        threshold: f64,
+    ) -> f64 {
+        let scaled = Mat::from_fn(added.nrows(), added.ncols(), |k, j| {
+            added[(k, j)] * (sigma[j] - threshold) / sigma[j]
+        });
+        let change = &scaled * along; // [K, L]
+        let probabilities = objective.probabilities();
+        let mut sum = 0.0;
+        for set in 0..self.reduced.num_sets {
+            let (mut mean, mut square) = (0.0, 0.0);
+            for (p, t) in probabilities.col(set).iter().zip(change.col(set).iter()) {
+                mean += p * t;
+                square += p * t * t;
+            }
+            let scale = self.reduced.weights[set] * self.reduced.multiplicities[set];
+            sum += scale / self.reduced.roots[set].powi(2) * (square - mean * mean);
+        }
+        sum.max(f64::MIN_POSITIVE)
+    }
+}
+
+/// Columns added at least in a round, if there are so many directions of descent.
+const MIN_GROWTH: usize = 16;
+/// Products with the Hessian in one Newton step.
+const MAX_PRODUCTS: usize = 300;
+/// Projection makes the gradient of bounded problems less smooth than this resolves.
+const LAST_NON_NEGATIVE_TOLERANCE: f64 = 1e-13;
+
+/// The left singular vectors of Q with σ above the threshold that the classifier does not span,
+/// the largest first, `[K, new]`.
+fn descent_directions(
+    objective: &Objective<'_>,
+    factors: &Factors,
+    threshold: f64,
+    at_most: usize,
+) -> Result<Mat<f64>> {
+    let pull = objective.pull();
+    let num_classes = pull.nrows();
+    let gram = pull * pull.transpose() * faer::Scale(1.0 / (threshold * threshold));
+    let eigen = gram
+        .self_adjoint_eigen(Side::Lower)
+        .map_err(|_| Error::Undefined("the eigenvalues of the gradient did not converge".into()))?;
+    let (values, vectors) = (eigen.S().column_vector(), eigen.U());
+    let basis = if factors.rank() > 0 {
+        factors.weight.qr().compute_thin_Q()
+    } else {
+        Mat::zeros(num_classes, 0)
+    };
+    let mut new = Vec::new();
+    for j in (0..num_classes).rev() {
+        if new.len() == at_most || values[j] <= 1.0 + 4.0 * f64::EPSILON * num_classes as f64 {
+            break;
+        }
+        let inside = basis.transpose() * vectors.col(j);
+        if 1.0 - inside.squared_norm_l2() >= NEW_PART {
+            new.push(j);
+        }
+    }
+    Ok(Mat::from_fn(num_classes, new.len(), |k, j| {
+        vectors[(k, new[j])]
+    }))
+}
+
+/// Margin of the tag-wise geometry that a search for non-negative features starts from.
+const START_MARGIN: f64 = 3.0;
+
+/// W = s(I − 11ᵀ/K) and features on one axis per class (on shared axes when d < K).
+fn tagwise_start(problem: &UfmProblem, reduced: &Reduced) -> Factors {
+    let (num_classes, dim) = (reduced.num_classes, problem.dim());
+    let labelled: f64 = (0..reduced.num_sets)
+        .map(|set| reduced.roots[set].powi(2) * reduced.multiplicities[set])
+        .sum();
+    let scale = (START_MARGIN * (labelled / (num_classes as f64 - 1.0)).sqrt()).sqrt();
+    let mean = 1.0 / num_classes as f64;
+    let axes = dim.min(num_classes);
+    // Classes that share an axis must not stay equal by symmetry.
+    let uneven = |k: usize| {
+        if dim < num_classes {
+            1.0 + 0.1 * (k as f64 * 0.618_033_988_749_895).fract()
+        } else {
+            1.0
+        }
+    };
+    let mut features = Mat::zeros(dim, reduced.num_sets);
+    for set in 0..reduced.num_sets {
+        for &k in reduced.labels(set) {
+            let k = k as usize;
+            features[(k % axes, set)] += START_MARGIN / scale * reduced.roots[set] * uneven(k);
+        }
+    }
+    Factors {
+        weight: Mat::from_fn(num_classes, dim, |k, j| {
+            let own = if j == k % axes { uneven(k) } else { 0.0 };
+            if j < axes { scale * (own - mean) } else { 0.0 }
+        }),
+        features,
+        bias: vec![0.0; num_classes],
+    }
+}
+
+fn fixed_start(problem: &UfmProblem, reduced: &Reduced) -> Result<Factors> {
+    Ok(Factors {
+        weight: simplex_etf(reduced.num_classes, problem.dim())?,
+        features: Mat::zeros(problem.dim(), reduced.num_sets),
+        bias: vec![0.0; reduced.num_classes],
+    })
+}
