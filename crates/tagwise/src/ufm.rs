@@ -19,6 +19,7 @@ mod labels;
 mod objective;
 mod point;
 mod problem;
+mod product;
 mod solver;
 
 pub use certificate::{Bound, Certificate, Verdict};

@@ -52,6 +52,10 @@ const SHRINK: f64 = 0.25;
 const WIDEN: f64 = 0.75;
 /// Conjugate gradients stop at min(this, √(gradient ratio)) of the initial residual.
 const FORCING: f64 = 0.3;
+/// The same once values are equal up to rounding and only the gradient shows progress.
+const POLISH: f64 = 1e-6;
+/// Curvatures below this part of the diagonal's are rounding of 0, as along a symmetry.
+const FLAT: f64 = 1e-13;
 /// Changes of the value below this part of it are rounding.
 const VALUE_ROUNDING: f64 = 4e-15;
 /// A region this small, relative to the point, cannot change it.
@@ -92,6 +96,7 @@ impl TrustRegion {
         }
         let first_norm = minimum.gradient_norm;
         let mut radius: Option<f64> = None;
+        let mut is_polishing = false;
         objective.diagonal(&mut work.scale);
         loop {
             if minimum.gradient_norm <= self.gradient_tolerance {
@@ -104,7 +109,11 @@ impl TrustRegion {
             }
             minimum.iterations += 1;
             self.mark_free(x, &mut work);
-            let forcing = FORCING.min((minimum.gradient_norm / first_norm).sqrt());
+            let forcing = if is_polishing {
+                POLISH
+            } else {
+                FORCING.min((minimum.gradient_norm / first_norm).sqrt())
+            };
             let radius_now = *radius.get_or_insert_with(|| work.first_radius(x));
             let step = work.truncated_newton(objective, radius_now, forcing, self.max_products);
             minimum.hessian_products += step.products;
@@ -135,11 +144,14 @@ impl TrustRegion {
                     minimum.stop = Stop::Interrupted;
                     return minimum;
                 }
-            } else if is_blind {
+            } else if is_blind && is_polishing {
                 minimum.stop = Stop::Precision;
                 return minimum;
             }
-            if !accepted || ratio < SHRINK {
+            is_polishing = is_blind;
+            if is_blind {
+                radius = Some(radius_now);
+            } else if !accepted || ratio < SHRINK {
                 let smaller = 0.25 * radius_now.min(length);
                 if smaller <= SMALLEST_RADIUS * work.scaled_norm(x).max(f64::MIN_POSITIVE)
                     || smaller == 0.0
@@ -338,6 +350,9 @@ impl Workspace {
             Self::hold(&self.free, self.is_bounded, &mut self.product);
             products += 1;
             let curvature = dot(&self.direction, &self.product);
+            if curvature.abs() <= FLAT * direction2 && products > 1 {
+                break;
+            }
             let newton = residual_square / curvature;
             let reached2 = length2 + newton * (2.0 * along + newton * direction2);
             at_border = curvature <= 0.0 || reached2.is_nan() || reached2 >= radius * radius;

@@ -1,9 +1,9 @@
-use faer::linalg::matmul::matmul;
 use faer::prelude::ReborrowMut;
-use faer::{Accum, Mat, MatRef, Par, Side};
+use faer::{Mat, MatRef, Side};
 use serde::{Deserialize, Serialize};
 
 use super::objective::Reduced;
+use super::product::{gram, on_one_thread, wide};
 use super::{Bias, ClassifierKind, FeatureKind, LabelCounts, UfmPoint, UfmProblem};
 use crate::etf::simplex_etf;
 use crate::{Error, Result, Targets};
@@ -322,34 +322,28 @@ fn softmax_of<'a>(
     point: &UfmPoint,
 ) -> (f64, DualPoint<'a>) {
     let mut probabilities = Mat::zeros(problem.num_classes(), reduced.num_sets);
-    matmul(
-        &mut probabilities,
-        Accum::Replace,
-        &point.weight,
-        &point.set_features,
-        1.0,
-        Par::rayon(0),
-    );
+    let factors = (point.weight.as_ref(), point.set_features.as_ref());
+    wide(probabilities.as_mut(), &[factors]);
     let mut loss = 0.0;
     for set in 0..reduced.num_sets {
         let mut logits = probabilities.col_mut(set);
-        let mut largest = f64::NEG_INFINITY;
-        for (z, b) in logits.rb_mut().iter_mut().zip(&point.bias) {
+        let (mut top, mut largest) = (0, f64::NEG_INFINITY);
+        for (k, (z, b)) in logits.rb_mut().iter_mut().zip(&point.bias).enumerate() {
             *z += b;
-            largest = largest.max(*z);
+            if *z > largest {
+                (top, largest) = (k, *z);
+            }
         }
-        let own: f64 = reduced
-            .labels(set)
-            .iter()
-            .map(|&k| logits[k as usize] - largest)
-            .sum();
-        let mut sum = 0.0;
-        for z in logits.rb_mut().iter_mut() {
+        let labels = reduced.labels(set);
+        let own: f64 = labels.iter().map(|&k| logits[k as usize] - largest).sum();
+        let mut others = 0.0;
+        for (k, z) in logits.rb_mut().iter_mut().enumerate() {
             *z = (*z - largest).exp();
-            sum += *z;
+            others += if k == top { 0.0 } else { *z };
         }
-        logits.iter_mut().for_each(|p| *p /= sum);
-        loss += reduced.weights[set] * (reduced.multiplicities[set] * sum.ln() - own);
+        logits.iter_mut().for_each(|p| *p /= 1.0 + others);
+        let m = reduced.multiplicities[set];
+        loss += reduced.weights[set] * (m * others.ln_1p() - own);
     }
     (loss, DualPoint::new(reduced, probabilities))
 }
@@ -459,9 +453,9 @@ impl<'a> DualPoint<'a> {
             }
         }
         let gram = if num_classes <= num_sets {
-            &pull * pull.transpose()
+            gram(pull.as_ref())
         } else {
-            pull.transpose() * &pull
+            gram(pull.transpose())
         };
         let scale = gram.norm_max();
         if scale == 0.0 {
@@ -469,8 +463,7 @@ impl<'a> DualPoint<'a> {
         }
         // Small enough entries would make the eigenvalue iteration lose accuracy to underflow.
         let gram = &gram * faer::Scale(1.0 / scale);
-        let eigenvalues = gram
-            .self_adjoint_eigenvalues(Side::Lower)
+        let eigenvalues = on_one_thread(|| gram.self_adjoint_eigenvalues(Side::Lower))
             .unwrap_or_else(|_| vec![gram.norm_l2()]); // ‖·‖_F bounds the largest eigenvalue
         let largest = eigenvalues.last().copied().unwrap_or(0.0);
         (largest.max(0.0) * scale).sqrt()
@@ -520,7 +513,8 @@ impl<'a> DualPoint<'a> {
                 *q = -*value;
             }
         }
-        let towards = weight.transpose() * &pulls; // [d, L]
+        let mut towards = Mat::zeros(weight.ncols(), pulls.ncols()); // [d, L]
+        wide(towards.as_mut(), &[(weight.transpose(), pulls.as_ref())]);
         let mut squares = 0.0;
         for column in towards.col_iter() {
             for &t in column.iter() {

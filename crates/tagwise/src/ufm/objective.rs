@@ -1,10 +1,9 @@
 use std::ops::Range;
 
-use faer::linalg::matmul::matmul;
-use faer::prelude::ReborrowMut;
-use faer::{Accum, Mat, MatMut, MatRef, Par};
+use faer::{Mat, MatMut, MatRef};
 use rayon::prelude::*;
 
+use super::product::{tall, wide};
 use super::{Bias, ClassifierKind, UfmProblem};
 use crate::Result;
 use crate::minimize::Curvature;
@@ -82,8 +81,6 @@ pub(super) struct Objective<'a> {
     squares: Vec<f64>,
 }
 
-/// Below this many multiplications threads cost more than they save.
-const PARALLEL_FLOPS: usize = 1 << 21;
 /// Below this many logits the columns are handled by one thread.
 const PARALLEL_LOGITS: usize = 1 << 15;
 
@@ -144,8 +141,8 @@ impl<'a> Objective<'a> {
         start..start + len
     }
 
-    /// Number of variables.
-    pub fn len(&self) -> usize {
+    #[cfg(test)]
+    fn len(&self) -> usize {
         self.bias_range().end
     }
 
@@ -163,15 +160,6 @@ impl<'a> Objective<'a> {
         matches!(self.factor, Factor::Learned)
     }
 
-    fn par(&self) -> Par {
-        let flops = self.pull.len() * self.rank.max(1);
-        if flops < PARALLEL_FLOPS {
-            Par::Seq
-        } else {
-            Par::rayon(0)
-        }
-    }
-
     /// From scaled logits W G in `pull` to probabilities, Q and losses.
     fn softmax(&mut self, bias: &[f64]) {
         let reduced = self.reduced;
@@ -179,19 +167,23 @@ impl<'a> Objective<'a> {
             let labels = reduced.labels(set);
             let (weight, m) = (reduced.weights[set], reduced.multiplicities[set]);
             let inverse_root = 1.0 / reduced.roots[set];
-            let mut largest = f64::NEG_INFINITY;
+            let (mut top, mut largest) = (0, f64::NEG_INFINITY);
             for (k, z) in pull.iter_mut().enumerate() {
                 *z = *z * inverse_root + bias.get(k).copied().unwrap_or(0.0);
-                largest = largest.max(*z);
+                if *z > largest {
+                    (top, largest) = (k, *z);
+                }
             }
             let own: f64 = labels.iter().map(|&k| pull[k as usize] - largest).sum();
-            let mut sum = 0.0;
             for (p, z) in p.iter_mut().zip(pull.iter()) {
                 *p = (z - largest).exp();
-                sum += *p;
             }
-            *loss = weight * (m * sum.ln() - own);
-            let normal = 1.0 / sum;
+            // Without the largest term, which is 1, small losses keep their digits.
+            p[top] = 0.0;
+            let others: f64 = p.iter().sum();
+            p[top] = 1.0;
+            *loss = weight * (m * others.ln_1p() - own);
+            let normal = 1.0 / (1.0 + others);
             let slope = weight * inverse_root;
             for (q, p) in pull.iter_mut().zip(p.iter_mut()) {
                 *p *= normal;
@@ -252,18 +244,11 @@ impl<'a> Objective<'a> {
     }
 
     /// out ← Σ_S √n_S column_S, the sum over samples of unscaled columns.
-    fn sum_over_samples(reduced: &Reduced, columns: &[f64], out: &mut [f64], par: Par) {
+    fn sum_over_samples(reduced: &Reduced, columns: &[f64], out: &mut [f64]) {
         let num_classes = reduced.num_classes;
         let out = MatMut::from_column_major_slice_mut(out, num_classes, 1);
-        let roots = MatRef::from_column_major_slice(&reduced.roots, reduced.num_sets, 1);
-        matmul(
-            out,
-            Accum::Replace,
-            view(columns, num_classes),
-            roots,
-            1.0,
-            par,
-        );
+        let roots = view(&reduced.roots, 1); // [1, L]
+        tall(out, &[(view(columns, num_classes), roots)]);
     }
 }
 
@@ -299,18 +284,18 @@ pub(super) fn flat(matrix: &Mat<f64>) -> Vec<f64> {
 
 /// A column-major slice as a matrix with the given number of rows.
 pub(super) fn view(values: &[f64], rows: usize) -> MatRef<'_, f64> {
-    let columns = if rows == 0 { 0 } else { values.len() / rows };
+    let columns = values.len().checked_div(rows).unwrap_or(0);
     MatRef::from_column_major_slice(values, rows, columns)
 }
 
 pub(super) fn view_mut(values: &mut [f64], rows: usize) -> MatMut<'_, f64> {
-    let columns = if rows == 0 { 0 } else { values.len() / rows };
+    let columns = values.len().checked_div(rows).unwrap_or(0);
     MatMut::from_column_major_slice_mut(values, rows, columns)
 }
 
 impl Curvature for Objective<'_> {
     fn value_and_gradient(&mut self, x: &[f64], gradient: &mut [f64]) -> f64 {
-        let (num_classes, rank, par) = (self.reduced.num_classes, self.rank, self.par());
+        let (num_classes, rank) = (self.reduced.num_classes, self.rank);
         let (w, g, b) = (self.weight_range(), self.feature_range(), self.bias_range());
         if self.is_learned() {
             self.weight.copy_from_slice(&x[w.clone()]);
@@ -325,7 +310,7 @@ impl Curvature for Objective<'_> {
                 num_classes,
                 self.reduced.num_sets,
             );
-            matmul(logits, Accum::Replace, weight, features, 1.0, par);
+            wide(logits, &[(weight, features)]);
         }
         self.softmax(&x[b.clone()]);
         let mut value: f64 = self.losses.iter().sum();
@@ -334,57 +319,41 @@ impl Curvature for Objective<'_> {
             let weight = view(&self.weight, num_classes);
             let (front, back) = gradient.split_at_mut(g.start);
             let to_features = view_mut(&mut back[..g.len()], rank);
-            matmul(
-                to_features,
-                Accum::Replace,
-                weight.transpose(),
-                pull,
-                1.0,
-                par,
-            );
+            wide(to_features, &[(weight.transpose(), pull)]);
             if self.is_learned() {
                 let features = view(&self.features, rank);
                 let to_weight = view_mut(front, num_classes);
-                matmul(
-                    to_weight,
-                    Accum::Replace,
-                    pull,
-                    features.transpose(),
-                    1.0,
-                    par,
-                );
+                tall(to_weight, &[(pull, features)]);
                 value += decay(self.decay_w, &x[w.clone()], &mut gradient[w]);
             }
             value += decay(self.decay_h, &x[g.clone()], &mut gradient[g]);
         }
         if self.has_bias {
-            Self::sum_over_samples(self.reduced, &self.pull, &mut gradient[b.clone()], par);
+            Self::sum_over_samples(self.reduced, &self.pull, &mut gradient[b.clone()]);
             value += decay(self.decay_b, &x[b.clone()], &mut gradient[b]);
         }
         value
     }
 
     fn hessian_times(&mut self, vector: &[f64], product: &mut [f64]) {
-        let (num_classes, rank, par) = (self.reduced.num_classes, self.rank, self.par());
+        let (num_classes, rank) = (self.reduced.num_classes, self.rank);
         let (w, g, b) = (self.weight_range(), self.feature_range(), self.bias_range());
         if rank == 0 {
             self.work.fill(0.0);
         } else {
             let weight = view(&self.weight, num_classes);
             let feature_change = view(&vector[g.clone()], rank);
+            let is_learned = self.is_learned();
             let logits = view_mut(&mut self.work, num_classes);
-            matmul(logits, Accum::Replace, weight, feature_change, 1.0, par);
-            if self.is_learned() {
+            if is_learned {
                 let weight_change = view(&vector[w.clone()], num_classes);
-                let logits = view_mut(&mut self.work, num_classes);
-                matmul(
+                let features = view(&self.features, rank);
+                wide(
                     logits,
-                    Accum::Add,
-                    weight_change,
-                    view(&self.features, rank),
-                    1.0,
-                    par,
+                    &[(weight, feature_change), (weight_change, features)],
                 );
+            } else {
+                wide(logits, &[(weight, feature_change)]);
             }
         }
         self.pull_change(&vector[b.clone()]);
@@ -393,50 +362,26 @@ impl Curvature for Objective<'_> {
             let change = view(&self.work, num_classes);
             let pull = view(&self.pull, num_classes);
             let (front, back) = product.split_at_mut(g.start);
-            let mut to_features = view_mut(&mut back[..g.len()], rank);
-            matmul(
-                to_features.rb_mut(),
-                Accum::Replace,
-                weight.transpose(),
-                change,
-                1.0,
-                par,
-            );
-            if self.is_learned() {
+            let to_features = view_mut(&mut back[..g.len()], rank);
+            if !self.is_learned() {
+                wide(to_features, &[(weight.transpose(), change)]);
+            } else {
                 let weight_change = view(&vector[w.clone()], num_classes);
-                matmul(
-                    to_features,
-                    Accum::Add,
-                    weight_change.transpose(),
-                    pull,
-                    1.0,
-                    par,
-                );
+                let pairs = [
+                    (weight.transpose(), change),
+                    (weight_change.transpose(), pull),
+                ];
+                wide(to_features, &pairs);
                 let feature_change = view(&vector[g.clone()], rank);
                 let features = view(&self.features, rank);
-                let mut to_weight = view_mut(front, num_classes);
-                matmul(
-                    to_weight.rb_mut(),
-                    Accum::Replace,
-                    change,
-                    features.transpose(),
-                    1.0,
-                    par,
-                );
-                matmul(
-                    to_weight,
-                    Accum::Add,
-                    pull,
-                    feature_change.transpose(),
-                    1.0,
-                    par,
-                );
+                let to_weight = view_mut(front, num_classes);
+                tall(to_weight, &[(change, features), (pull, feature_change)]);
                 decay(self.decay_w, &vector[w.clone()], &mut product[w]);
             }
             decay(self.decay_h, &vector[g.clone()], &mut product[g]);
         }
         if self.has_bias {
-            Self::sum_over_samples(self.reduced, &self.work, &mut product[b.clone()], par);
+            Self::sum_over_samples(self.reduced, &self.work, &mut product[b.clone()]);
             decay(self.decay_b, &vector[b.clone()], &mut product[b]);
         }
     }
@@ -444,7 +389,7 @@ impl Curvature for Objective<'_> {
     /// The exact diagonal: Σ_S (curvature of logit k)·G² for W, the variance of the columns of W
     /// under p for G.
     fn diagonal(&mut self, diagonal: &mut [f64]) {
-        let (num_classes, rank, par) = (self.reduced.num_classes, self.rank, self.par());
+        let (num_classes, rank) = (self.reduced.num_classes, self.rank);
         let num_sets = self.reduced.num_sets;
         let (w, g, b) = (self.weight_range(), self.feature_range(), self.bias_range());
         let reduced = self.reduced;
@@ -458,22 +403,14 @@ impl Curvature for Objective<'_> {
                 *square = w * w;
             }
             let to_features = view_mut(&mut diagonal[g.clone()], rank);
-            matmul(
+            wide(
                 to_features,
-                Accum::Replace,
-                view(squares, num_classes).transpose(),
-                probabilities,
-                1.0,
-                par,
+                &[(view(squares, num_classes).transpose(), probabilities)],
             );
             let means_out = view_mut(means, rank);
-            matmul(
+            wide(
                 means_out,
-                Accum::Replace,
-                view(&self.weight, num_classes).transpose(),
-                probabilities,
-                1.0,
-                par,
+                &[(view(&self.weight, num_classes).transpose(), probabilities)],
             );
             let columns = diagonal[g.clone()]
                 .chunks_exact_mut(rank)
@@ -497,14 +434,7 @@ impl Curvature for Objective<'_> {
             }
             let to_weight = view_mut(&mut diagonal[w.clone()], num_classes);
             let variances = view(&self.work, num_classes);
-            matmul(
-                to_weight,
-                Accum::Replace,
-                variances,
-                view(squares, rank).transpose(),
-                1.0,
-                par,
-            );
+            tall(to_weight, &[(variances, view(squares, rank))]);
             for d in &mut diagonal[w] {
                 *d += 2.0 * self.decay_w;
             }

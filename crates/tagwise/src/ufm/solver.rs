@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::certificate::DualPoint;
 use super::objective::{Factor, Objective, Reduced, flat, view};
+use super::product::{gram, on_one_thread, wide};
 use super::{Bias, Certificate, ClassifierKind, FeatureKind, UfmPoint, UfmProblem};
 use crate::etf::simplex_etf;
 use crate::minimize::{Curvature, Minimum, Stop, TrustRegion};
@@ -19,6 +20,9 @@ pub struct SolverSettings {
     pub relative_gap: f64,
     /// Largest number of Newton steps.
     pub max_iterations: usize,
+    /// Further starts when d < K and the first answer is not certified: such problems have local
+    /// minima. The best answer is kept.
+    pub restarts: usize,
 }
 
 impl Default for SolverSettings {
@@ -26,6 +30,7 @@ impl Default for SolverSettings {
         Self {
             relative_gap: Certificate::RELATIVE_GAP,
             max_iterations: 2000,
+            restarts: 20,
         }
     }
 }
@@ -198,6 +203,10 @@ impl Factors {
         if self.rank() == 0 {
             return Ok(self.clone());
         }
+        on_one_thread(|| self.balanced())
+    }
+
+    fn balanced(&self) -> Result<Self> {
         let left = self.weight.qr();
         let right = self.features.transpose().to_owned().qr();
         let core = left.thin_R() * right.thin_R().transpose();
@@ -270,10 +279,19 @@ impl<'a, P: FnMut(&Progress) -> ControlFlow<()>> Solver<'a, P> {
 
     fn run(mut self, start: Factors) -> Result<UfmSolution> {
         let is_free = self.problem.features() == FeatureKind::Free;
-        let factors = match self.problem.classifier() {
-            ClassifierKind::Learned if is_free => self.grow(start)?,
-            _ => self.tighten(start)?,
-        };
+        let is_learned = self.problem.classifier() == ClassifierKind::Learned;
+        let mut factors = self.descend(start)?;
+        if is_learned && self.problem.dim() < self.reduced.num_classes {
+            for restart in 0..self.settings.restarts {
+                if self.is_done() {
+                    break;
+                }
+                let other = self.descend(spread_start(&factors, self.problem, restart))?;
+                if self.value(&other) < self.value(&factors) {
+                    factors = other;
+                }
+            }
+        }
         let point = factors.point(self.problem, self.reduced);
         let mut certificate = Certificate::of(self.problem, &point)?;
         if self.problem.classifier() == ClassifierKind::Learned && !is_free && !self.is_interrupted
@@ -299,6 +317,13 @@ impl<'a, P: FnMut(&Progress) -> ControlFlow<()>> Solver<'a, P> {
         self.is_interrupted
             || self.iterations >= self.settings.max_iterations
             || self.relative_gap <= self.settings.relative_gap
+    }
+
+    fn descend(&mut self, start: Factors) -> Result<Factors> {
+        match (self.problem.classifier(), self.problem.features()) {
+            (ClassifierKind::Learned, FeatureKind::Free) => self.grow(start),
+            _ => self.tighten(start),
+        }
     }
 
     /// Minimises at the current rank, adds the directions of descent that Q shows, and repeats.
@@ -460,7 +485,8 @@ impl<'a, P: FnMut(&Progress) -> ControlFlow<()>> Solver<'a, P> {
     ) -> Factors {
         let rank = factors.rank();
         let total = rank + added.ncols();
-        let along = added.transpose() * objective.pull(); // [new, L], rows σ_j v_jᵀ
+        let mut along = Mat::zeros(added.ncols(), self.reduced.num_sets); // rows σ_j v_jᵀ
+        wide(along.as_mut(), &[(added.transpose(), objective.pull())]);
         let sigma: Vec<f64> = along.row_iter().map(|row| row.norm_l2()).collect();
         let here = self.value(&factors);
         let excess: f64 = sigma.iter().map(|s| (s - threshold).powi(2)).sum();
@@ -513,7 +539,8 @@ impl<'a, P: FnMut(&Progress) -> ControlFlow<()>> Solver<'a, P> {
         let scaled = Mat::from_fn(added.nrows(), added.ncols(), |k, j| {
             added[(k, j)] * (sigma[j] - threshold) / sigma[j]
         });
-        let change = &scaled * along; // [K, L]
+        let mut change = Mat::zeros(added.nrows(), along.ncols()); // [K, L]
+        wide(change.as_mut(), &[(scaled.as_ref(), along.as_ref())]);
         let probabilities = objective.probabilities();
         let mut sum = 0.0;
         for set in 0..self.reduced.num_sets {
@@ -544,9 +571,13 @@ fn descent_directions(
     threshold: f64,
     at_most: usize,
 ) -> Result<Mat<f64>> {
-    let pull = objective.pull();
-    let num_classes = pull.nrows();
-    let gram = pull * pull.transpose() * faer::Scale(1.0 / (threshold * threshold));
+    let gram = gram(objective.pull()) * faer::Scale(1.0 / (threshold * threshold));
+    on_one_thread(|| new_directions(&gram, factors, at_most))
+}
+
+/// The leading eigenvectors with eigenvalue above 1 that the classifier does not span.
+fn new_directions(gram: &Mat<f64>, factors: &Factors, at_most: usize) -> Result<Mat<f64>> {
+    let num_classes = gram.nrows();
     let eigen = gram
         .self_adjoint_eigen(Side::Lower)
         .map_err(|_| Error::Undefined("the eigenvalues of the gradient did not converge".into()))?;
@@ -569,6 +600,41 @@ fn descent_directions(
     Ok(Mat::from_fn(num_classes, new.len(), |k, j| {
         vectors[(k, new[j])]
     }))
+}
+
+/// Factors of the size of the best ones so far, with entries scattered over an interval around 0
+/// (over non-negative numbers for non-negative features), the same for the same restart.
+fn spread_start(best: &Factors, problem: &UfmProblem, restart: usize) -> Factors {
+    let size = best
+        .weight
+        .norm_max()
+        .max(best.features.norm_max())
+        .max(1e-3);
+    let spread = |i: usize, j: usize| {
+        let bits = scramble(scramble(scramble(restart as u64) ^ i as u64) ^ j as u64);
+        size * (2.0 * (bits >> 11) as f64 / (1u64 << 53) as f64 - 1.0)
+    };
+    let dim = problem.dim();
+    Factors {
+        weight: Mat::from_fn(best.weight.nrows(), dim, spread),
+        features: Mat::from_fn(dim, best.features.ncols(), |j, set| {
+            let value = spread(set + best.weight.nrows(), j);
+            match problem.features() {
+                FeatureKind::Free => value,
+                FeatureKind::NonNegative => value.abs(),
+            }
+        }),
+        bias: best.bias.clone(),
+    }
+}
+
+/// A bijection of 64-bit numbers that scatters neighbours (the output step of SplitMix64, Steele et
+/// al. 2014).
+fn scramble(number: u64) -> u64 {
+    let mut z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
 }
 
 /// Margin of the tag-wise geometry that a search for non-negative features starts from.
