@@ -29,6 +29,7 @@ pub mod read;
 mod source;
 mod sources;
 mod stored;
+pub mod table;
 
 pub use cache::data_folder;
 pub use compose::{ComposeSpec, ComposedImages, LabelSetCount, Placement};

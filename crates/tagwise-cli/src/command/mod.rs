@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
+mod data;
 mod train;
 
 /// Multi-label learning with the pick-all-labels loss: train, watch neural collapse, decode, report.
@@ -14,12 +15,14 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Data(data::Arguments),
     Train(Box<train::Arguments>),
 }
 
 /// Runs the subcommand that the user named.
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.command {
+        Command::Data(arguments) => data::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
     }
 }

@@ -1,0 +1,331 @@
+//! `tagwise data`: fetch data sets, compose them for other tools, look at them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::{Subcommand, ValueEnum};
+use tagwise_data::read::{Part, svhn};
+use tagwise_data::{
+    ComposeSpec, ComposedImages, ImageSet, ImageSource, Placement, data_folder, export, preview,
+};
+
+use crate::failure::Usage;
+use crate::output;
+
+#[cfg(feature = "fetch")]
+mod fetch;
+
+/// Fetch data sets, compose them for other tools, look at them
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    #[cfg(feature = "fetch")]
+    Fetch(fetch::Arguments),
+    Compose(ComposeArguments),
+    Preview(PreviewArguments),
+}
+
+/// Write a multi-label data set as safetensors for other tools
+///
+/// The file holds `images` [N, height, width, channels] and `targets` [N, K], both of bytes.
+#[derive(Debug, clap::Args)]
+struct ComposeArguments {
+    #[command(flatten)]
+    what: What,
+
+    /// The file to write
+    #[arg(long, short, value_name = "FILE")]
+    out: PathBuf,
+}
+
+/// Draw example images with their label sets as a PNG contact sheet
+#[derive(Debug, clap::Args)]
+struct PreviewArguments {
+    #[command(flatten)]
+    what: What,
+
+    /// The file to write
+    #[arg(long, short, value_name = "FILE")]
+    out: PathBuf,
+
+    /// Images of each multiplicity, in a row
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=100))]
+    per_row: u16,
+}
+
+/// Which images, and how they are composed.
+#[derive(Debug, clap::Args)]
+struct What {
+    /// The data set
+    #[arg(value_enum, value_name = "NAME")]
+    name: Name,
+
+    /// The half to draw from; no source image is in both
+    #[arg(long, value_enum, default_value_t = Half::Train)]
+    part: Half,
+
+    /// The folder with the data set's files; where `tagwise data fetch` puts them when absent
+    #[arg(long, value_name = "FOLDER")]
+    from: Option<PathBuf>,
+
+    /// A TOML file that says how to compose, with the fields of [data.train] in an experiment
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["per_multiplicity", "pair_tiers", "placement", "max_shift"])]
+    spec: Option<PathBuf>,
+
+    /// Samples of every label set with 1, 2, … labels, for example 3100,200
+    #[arg(long, value_name = "N,N,...", value_delimiter = ',')]
+    per_multiplicity: Option<Vec<usize>>,
+
+    /// Imbalanced pairs: samples of each pair in equal tiers, for example 500,50,5
+    #[arg(long, value_name = "N,N,...", value_delimiter = ',')]
+    pair_tiers: Option<Vec<usize>>,
+
+    /// Where on the canvas the images of the labels go
+    #[arg(long, value_enum)]
+    placement: Option<PlacementName>,
+
+    /// Largest random shift in pixels
+    #[arg(long, value_name = "PIXELS")]
+    max_shift: Option<usize>,
+
+    /// Seed of everything random
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Name {
+    /// UCI digits that come with the program, composed on 16×16
+    Digits,
+    /// MNIST, composed on 56×56
+    Mnist,
+    /// Fashion-MNIST, composed on 56×56
+    FashionMnist,
+    /// CIFAR-10, composed on 64×64
+    Cifar10,
+    /// SVHN's house numbers, cropped to 32×32 as in the paper; nothing is composed
+    Svhn,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Half {
+    Train,
+    Test,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum PlacementName {
+    /// Every label anywhere: position says nothing about the number of labels
+    Balanced,
+    /// As the paper's code places them
+    Paper,
+}
+
+/// Runs `tagwise data …`.
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    match &arguments.command {
+        #[cfg(feature = "fetch")]
+        Command::Fetch(arguments) => fetch::run(arguments),
+        Command::Compose(arguments) => compose(arguments),
+        Command::Preview(arguments) => draw(arguments),
+    }
+}
+
+fn compose(arguments: &ComposeArguments) -> anyhow::Result<()> {
+    let loaded = arguments.what.load()?;
+    export::write_safetensors(&loaded.images, &loaded.facts, &arguments.out)?;
+    let num_bytes = std::fs::metadata(&arguments.out).map_or(0, |metadata| metadata.len());
+    output::text(&format!(
+        "{}: {}, {:.1} MB",
+        arguments.out.display(),
+        describe(&loaded.images),
+        num_bytes as f64 / 1e6
+    ))
+}
+
+fn draw(arguments: &PreviewArguments) -> anyhow::Result<()> {
+    let loaded = arguments.what.load()?;
+    let per_row = usize::from(arguments.per_row);
+    let indices = preview::spread(loaded.images.targets(), per_row);
+    let sheet = preview::contact_sheet(&loaded.images, &indices, per_row, loaded.class_names)?;
+    sheet.write_png(&arguments.out)?;
+    output::text(&format!(
+        "{}: {} of {}, {} x {} pixels",
+        arguments.out.display(),
+        indices.len(),
+        describe(&loaded.images),
+        sheet.width(),
+        sheet.height()
+    ))
+}
+
+fn describe(images: &ImageSet) -> String {
+    let (shape, targets) = (images.shape(), images.targets());
+    format!(
+        "{} images of {} x {} x {} with {} label sets over {} classes",
+        images.len(),
+        shape.height,
+        shape.width,
+        shape.channels,
+        targets.distinct().len(),
+        targets.num_classes()
+    )
+}
+
+/// A data set, its class names, and what its file says about where it comes from.
+struct Loaded {
+    images: ImageSet,
+    class_names: &'static [&'static str],
+    facts: BTreeMap<String, String>,
+}
+
+const SVHN_NAMES: [&str; svhn::NUM_CLASSES] = ["1", "2", "3", "4", "5", "6", "7", "8", "9"];
+
+impl What {
+    fn load(&self) -> anyhow::Result<Loaded> {
+        let mut facts = BTreeMap::from([
+            ("tagwise".to_string(), env!("CARGO_PKG_VERSION").to_string()),
+            ("source".to_string(), self.name.name().to_string()),
+            ("part".to_string(), self.part.name().to_string()),
+        ]);
+        let Some(source) = self.name.source() else {
+            self.refuse_composing()?;
+            let images = svhn::read(&self.folder()?, self.part.into())?.into();
+            return Ok(Loaded {
+                images,
+                class_names: &SVHN_NAMES,
+                facts,
+            });
+        };
+        let spec = self.compose_spec(source)?;
+        let folder = match source {
+            ImageSource::Digits => PathBuf::new(),
+            _ => self.folder()?,
+        };
+        let (train, test) = source.load(&folder, self.seed)?;
+        let sources = match self.part {
+            Half::Train => train,
+            Half::Test => test,
+        };
+        facts.insert("seed".into(), self.seed.to_string());
+        facts.insert("compose".into(), serde_json::to_string(&spec)?);
+        facts.insert("class_names".into(), source.class_names().join(","));
+        Ok(Loaded {
+            images: ComposedImages::new(&sources, &spec, self.seed)?.into(),
+            class_names: source.class_names(),
+            facts,
+        })
+    }
+
+    /// The folder that the user names, or the one where fetched data sets are.
+    fn folder(&self) -> anyhow::Result<PathBuf> {
+        if let Some(folder) = &self.from {
+            return Ok(folder.clone());
+        }
+        let folder = data_folder(self.name.name())?;
+        if folder.is_dir() {
+            return Ok(folder);
+        }
+        anyhow::bail!(
+            "{name} is not in {}; run tagwise data fetch {name}, or name its folder with --from",
+            folder.display(),
+            name = self.name.name()
+        )
+    }
+
+    fn compose_spec(&self, source: ImageSource) -> anyhow::Result<ComposeSpec> {
+        if let Some(path) = &self.spec {
+            return read_spec(path);
+        }
+        let default = ComposeSpec::default();
+        Ok(ComposeSpec {
+            per_multiplicity: match &self.per_multiplicity {
+                Some(counts) => counts.clone(),
+                None => default_counts(source, self.part).to_vec(),
+            },
+            pair_tiers: self.pair_tiers.clone().unwrap_or_default(),
+            placement: match self.placement {
+                Some(PlacementName::Paper) => Placement::Paper,
+                Some(PlacementName::Balanced) => Placement::Balanced,
+                None => default.placement,
+            },
+            max_shift: self.max_shift,
+            ..default
+        })
+    }
+
+    fn refuse_composing(&self) -> anyhow::Result<()> {
+        let is_asked = self.spec.is_some()
+            || self.per_multiplicity.is_some()
+            || self.pair_tiers.is_some()
+            || self.placement.is_some()
+            || self.max_shift.is_some();
+        match is_asked {
+            false => Ok(()),
+            true => Err(Usage(
+                "svhn has label sets of its own and is not composed; leave out --spec, \
+                 --per-multiplicity, --pair-tiers, --placement and --max-shift"
+                    .into(),
+            )
+            .into()),
+        }
+    }
+}
+
+/// The paper's counts; the 1,797 embedded digits give fewer.
+fn default_counts(source: ImageSource, part: Half) -> [usize; 2] {
+    match (source, part) {
+        (ImageSource::Digits, Half::Train) => [270, 60],
+        (ImageSource::Digits, Half::Test) => [90, 20],
+        (_, Half::Train) => [3100, 200],
+        (_, Half::Test) => [800, 50],
+    }
+}
+
+fn read_spec(path: &Path) -> anyhow::Result<ComposeSpec> {
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    toml::from_str(&text).map_err(|error| {
+        let message = error.message().replace('\n', " ");
+        Usage(format!("{}: {message}", path.display())).into()
+    })
+}
+
+impl Name {
+    fn name(self) -> &'static str {
+        self.source().map_or("svhn", ImageSource::name)
+    }
+
+    fn source(self) -> Option<ImageSource> {
+        match self {
+            Self::Digits => Some(ImageSource::Digits),
+            Self::Mnist => Some(ImageSource::Mnist),
+            Self::FashionMnist => Some(ImageSource::FashionMnist),
+            Self::Cifar10 => Some(ImageSource::Cifar10),
+            Self::Svhn => None,
+        }
+    }
+}
+
+impl Half {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Test => "test",
+        }
+    }
+}
+
+impl From<Half> for Part {
+    fn from(half: Half) -> Self {
+        match half {
+            Half::Train => Self::Train,
+            Half::Test => Self::Test,
+        }
+    }
+}
