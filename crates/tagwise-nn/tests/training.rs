@@ -95,6 +95,12 @@ fn a_frozen_classifier_never_moves_and_its_bias_does() {
     let mut network = network(ClassifierKind::FixedEtf);
     let mut learned = self::network(ClassifierKind::Learned);
     assert_eq!(learned.num_trainable() - network.num_trainable(), 4 * 7);
+    for network in [&mut learned, &mut network] {
+        assert_eq!(
+            network.spec().num_trainable().expect("a count"),
+            network.num_trainable()
+        );
+    }
     let before = network.classifier_weight().to_vec();
     let mut sgd = Sgd::new(SgdConfig::default(), &mut network);
     network.forward_train(&images(), BATCH).expect("a pass");

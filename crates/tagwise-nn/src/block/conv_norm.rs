@@ -42,6 +42,16 @@ impl ConvNormSpec {
         }
     }
 
+    /// Trainable numbers, without padding.
+    pub(crate) fn num_trainable(&self) -> usize {
+        let shape = &self.shape;
+        let vectors = match self.bias {
+            Bias::Without => 2,
+            Bias::With => 3,
+        };
+        (shape.taps() * shape.in_channels + vectors) * shape.out_channels
+    }
+
     /// Numbers of all parameters in memory.
     pub(crate) fn stored_parameters(&self) -> usize {
         let vectors = match self.bias {

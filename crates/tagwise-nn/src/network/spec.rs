@@ -105,6 +105,29 @@ pub(crate) struct Blueprint {
 }
 
 impl NetworkSpec {
+    /// Number of trainable numbers: convolutions, norms, the classifier's bias, and its weights
+    /// unless they are frozen.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSpec`] when no such network exists.
+    pub fn num_trainable(&self) -> Result<usize> {
+        let blueprint = self.blueprint()?;
+        let convolutions = blueprint.blocks.iter().map(|block| match block {
+            BlockSpec::ConvNormAct(conv) => conv.num_trainable(),
+            BlockSpec::Residual { body, projection } => body
+                .iter()
+                .chain(projection)
+                .map(ConvNormSpec::num_trainable)
+                .sum(),
+            BlockSpec::MaxPool(_) => 0,
+        });
+        let weights = match self.classifier {
+            ClassifierKind::Learned => self.num_classes * blueprint.feature_dim,
+            ClassifierKind::FixedEtf => 0,
+        };
+        Ok(convolutions.sum::<usize>() + weights + self.num_classes)
+    }
+
     /// The blocks that this description stands for.
     ///
     /// # Errors

@@ -1,0 +1,103 @@
+//! Time of whole training steps and evaluation passes, as one JSON line per network.
+//!
+//! `cargo bench -p tagwise-nn --bench training_step -- resnet18:56x56x1:32 [NAME:HxWxC:BATCH ...]`
+
+use std::time::Instant;
+
+use tagwise_nn::{
+    Architecture, ClassifierKind, Device, ImageShape, Network, NetworkSpec, Sgd, SgdConfig,
+};
+
+const WARM_UP: usize = 2;
+const ROUNDS: usize = 7;
+
+fn main() {
+    let wanted: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|a| !a.starts_with("--"))
+        .collect();
+    let default = [
+        "small:16x16x1:128",
+        "resnet18:56x56x1:32",
+        "resnet18:64x64x3:32",
+    ];
+    let wanted = if wanted.is_empty() {
+        default.map(String::from).to_vec()
+    } else {
+        wanted
+    };
+    for name in wanted {
+        match measure(&name) {
+            Ok(line) => println!("{line}"),
+            Err(problem) => {
+                eprintln!("{name}: {problem}; expected NAME:HxWxC:BATCH, as resnet18:56x56x1:32");
+                std::process::exit(2);
+            }
+        }
+    }
+}
+
+/// Medians of a few rounds, in milliseconds.
+fn measure(name: &str) -> Result<String, Box<dyn std::error::Error>> {
+    let mut parts = name.split(':');
+    let mut next = || parts.next().ok_or("a part is missing");
+    let architecture: Architecture =
+        serde_json::from_value(serde_json::Value::String(next()?.to_owned()))?;
+    let size = next()?
+        .split('x')
+        .map(str::parse)
+        .collect::<Result<Vec<usize>, _>>()?;
+    let batch: usize = next()?.parse()?;
+    let [height, width, channels] = size[..] else {
+        return Err("the size needs three numbers".into());
+    };
+    let input = ImageShape {
+        height,
+        width,
+        channels,
+    };
+    let spec = NetworkSpec {
+        architecture,
+        input,
+        num_classes: 10,
+        feature_dim: None,
+        classifier: ClassifierKind::Learned,
+    };
+    let device = Device::cpu()?;
+    let mut network = Network::new(&spec, 0, device)?;
+    let mut sgd = Sgd::new(SgdConfig::default(), &mut network);
+    let images: Vec<f32> = (0..batch * input.num_elements())
+        .map(|i| ((i * 7919) % 997) as f32 / 997.0)
+        .collect();
+    let mut train = || -> tagwise_nn::Result<()> {
+        network.forward_train(&images, batch)?;
+        let gradient: Vec<f32> = network.logits().iter().map(|z| z / batch as f32).collect();
+        network.backward(&gradient, None)?;
+        sgd.step(&mut network, 1e-3)
+    };
+    let train_ms = median(&mut train)?;
+    let eval_ms = median(&mut || network.forward_eval(&images, batch))?;
+    let Device::Cpu(kernels) = device else {
+        return Err("this bench is for the processor".into());
+    };
+    Ok(format!(
+        "{{\"network\":\"{name}\",\"kernels\":\"{}\",\"threads\":{},\"train_ms\":{train_ms:.2},\"eval_ms\":{eval_ms:.2},\"images_per_second\":{:.0}}}",
+        kernels.set().name(),
+        rayon::current_num_threads(),
+        batch as f64 * 1e3 / train_ms,
+    ))
+}
+
+fn median(run: &mut dyn FnMut() -> tagwise_nn::Result<()>) -> tagwise_nn::Result<f64> {
+    for _ in 0..WARM_UP {
+        run()?;
+    }
+    let mut times = Vec::new();
+    for _ in 0..ROUNDS {
+        let start = Instant::now();
+        run()?;
+        times.push(start.elapsed().as_secs_f64() * 1e3);
+    }
+    times.sort_by(f64::total_cmp);
+    Ok(times[ROUNDS / 2])
+}
