@@ -288,6 +288,39 @@ fn a_truncated_or_foreign_checkpoint_is_refused() {
     assert_snapshot!(resume(), @"tagwise: FOLDER/run/checkpoint.safetensors: the checkpoint does not fit the run's config.toml: expected the tensor layer2.0.conv2.weight of shape [128, 128, 3, 3], found [12, 128, 3, 3]");
 }
 
+#[test]
+fn training_starts_from_given_weights_and_refuses_foreign_ones() {
+    let scratch = Scratch::new();
+    let (first, second) = (scratch.path("first"), scratch.path("second"));
+    success(&mut train(&first, &["--epochs", "1"]));
+    let weights = first.join("weights.safetensors");
+    let path = weights.to_str().unwrap();
+    let continued = success(&mut train(
+        &second,
+        &["--epochs", "1", "--json", "--weights", path],
+    ));
+    let before = success(&mut train(
+        &scratch.path("third"),
+        &["--epochs", "1", "--json"],
+    ));
+    let nc1 =
+        |output: &Output, end: &str| json(output)["collapse"][end]["nc1"]["1"]["value"].clone();
+    assert_eq!(nc1(&continued, "first"), nc1(&before, "last"));
+
+    let refused = |arguments: &[&str]| {
+        let arguments = [&["--epochs", "1", "--weights", path], arguments].concat();
+        let message = failure(&mut train(&scratch.path("refused"), &arguments), 1);
+        message.replace(&scratch.0.path().display().to_string(), "FOLDER")
+    };
+    assert_snapshot!(refused(&["--feature-dim", "12"]), @"tagwise: the weights in FOLDER/first/weights.safetensors cannot be used: expected the tensor layer2.0.conv2.weight of shape [12, 128, 3, 3], found [128, 128, 3, 3]");
+    let whole = fs::read(&weights).unwrap();
+    fs::write(&weights, &whole[..whole.len() - 1]).unwrap();
+    assert_snapshot!(refused(&[]), @"tagwise: FOLDER/first/weights.safetensors: expected a safetensors file, found incomplete metadata, file not fully covered");
+    fs::remove_file(&weights).unwrap();
+    assert_snapshot!(refused(&[]), @"tagwise: FOLDER/first/weights.safetensors: No such file or directory (os error 2)");
+    assert!(!scratch.path("refused").exists());
+}
+
 /// Starts a run, waits until the records hold `lines` lines and returns the process.
 fn start_and_wait(out: &Path, epochs: &str, lines: usize) -> Child {
     let child = train(out, &["--epochs", epochs])

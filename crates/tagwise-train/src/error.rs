@@ -42,6 +42,15 @@ pub enum Error {
         message: String,
     },
 
+    /// A weights file cannot start this network.
+    #[error("the weights in {} cannot be used: {source}", .path.display())]
+    Weights {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: tagwise_nn::Error,
+    },
+
     /// The loss is no longer a number.
     #[error(
         "the loss became {loss} in epoch {epoch}, step {step}; try a smaller training.learning_rate \

@@ -1,5 +1,7 @@
 //! The description of one run: everything that decides its outcome, as one TOML file.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 use tagwise::loss::Loss;
 use tagwise_data::ComposeSpec;
@@ -168,6 +170,9 @@ pub struct Network {
     pub feature_dim: Option<usize>,
     /// Learned, or a simplex ETF that stays as it is.
     pub classifier: ClassifierKind,
+    /// Weights to start from, a safetensors file with torchvision's names; random when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weights: Option<PathBuf>,
 }
 
 impl Default for Network {
@@ -176,6 +181,7 @@ impl Default for Network {
             architecture: Architecture::Small,
             feature_dim: None,
             classifier: ClassifierKind::Learned,
+            weights: None,
         }
     }
 }
@@ -211,7 +217,7 @@ impl Default for Training {
             final_learning_rate_ratio: 1e-3,
             momentum: 0.9,
             weight_decay: 5e-4,
-            feature_decay: 1e-3,
+            feature_decay: 0.05,
             feature_decay_reduction: Reduction::Mean,
         }
     }

@@ -55,6 +55,22 @@ impl Parts {
     }
 }
 
+impl Parts {
+    /// Starts from the weights that the experiment names, if it names any.
+    fn load_weights(&mut self, experiment: &Experiment) -> Result<()> {
+        let Some(path) = &experiment.network.weights else {
+            return Ok(());
+        };
+        let tensors = tagwise_nn::read_safetensors(path)?;
+        self.network
+            .load_state(&tensors)
+            .map_err(|source| Error::Weights {
+                path: path.clone(),
+                source,
+            })
+    }
+}
+
 /// What a run reports while it trains.
 #[derive(Clone, Copy, Debug)]
 pub enum Progress<'a> {
@@ -110,10 +126,11 @@ impl Run {
         make_folder: impl FnOnce(&Experiment) -> Result<RunFolder>,
     ) -> Result<Self> {
         experiment.validate()?;
-        let parts = Parts::build(&experiment).map_err(|error| match error {
+        let mut parts = Parts::build(&experiment).map_err(|error| match error {
             Error::Io { .. } => error,
             other => Error::Configuration(other.to_string()),
         })?;
+        parts.load_weights(&experiment)?;
         let folder = make_folder(&experiment)?;
         folder.write_experiment(&experiment)?;
         let mut run = Self::assemble(experiment, folder, parts);

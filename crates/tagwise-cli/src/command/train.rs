@@ -47,13 +47,17 @@ pub struct Arguments {
     #[arg(long, value_name = "D")]
     feature_dim: Option<usize>,
 
+    /// Weights to start from: a safetensors file, such as an earlier run's weights.safetensors
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
+
     /// The folder to make for the run; runs/NAME-001, runs/NAME-002, … when absent
     #[arg(long, short, value_name = "FOLDER")]
     out: Option<PathBuf>,
 
     /// Go on with an interrupted run in its folder
     #[arg(long, value_name = "FOLDER", conflicts_with_all = [
-        "config", "set", "seed", "epochs", "max_multiplicity", "classifier", "feature_dim", "out",
+        "config", "set", "seed", "epochs", "max_multiplicity", "classifier", "feature_dim", "weights", "out",
     ])]
     resume: Option<PathBuf>,
 
@@ -148,8 +152,14 @@ fn experiment(arguments: &Arguments) -> anyhow::Result<Experiment> {
         Some(path) => Usage(format!("{}: {error}", path.display())),
         None => Usage(error.to_string()),
     };
-    let mut experiment = Experiment::from_toml(&text, &overrides.iter().map(String::as_str).collect::<Vec<_>>())
-        .map_err(in_file)?;
+    let mut experiment = Experiment::from_toml(
+        &text,
+        &overrides.iter().map(String::as_str).collect::<Vec<_>>(),
+    )
+    .map_err(in_file)?;
+    if let Some(weights) = &arguments.weights {
+        experiment.network.weights = Some(weights.clone());
+    }
     if let Some(max_multiplicity) = arguments.max_multiplicity {
         experiment
             .data
