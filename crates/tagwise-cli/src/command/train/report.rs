@@ -217,10 +217,9 @@ fn curves(records: &[EpochRecord]) -> Vec<Chart> {
     }];
 
     let mut quality = Chart::new("Validation", epoch(), Axis::linear("share of images"));
+    quality.caption = "Exact matches are decoded by one nearest neighbour.".into();
     quality.series = vec![
-        series("exact match, one nearest neighbour", records, |m| {
-            m.validation.subset_accuracy
-        }),
+        series("exact match", records, |m| m.validation.subset_accuracy),
         series("label mass", records, |m| m.validation.label_mass),
     ];
     vec![loss, variability, frame, averages, quality]
