@@ -2,6 +2,7 @@
 //! optimality.
 
 mod features;
+mod file;
 mod objective;
 
 use faer::Mat;
@@ -9,6 +10,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 pub use features::{DenseRows, Features, SparseRows};
+pub use file::{read_classifier, write_classifier};
 
 use self::features::BLOCK_LEN;
 use self::objective::Objective;

@@ -161,7 +161,27 @@ impl SparseRows {
     }
 }
 
+/// Share of zeros from which features are kept sparse.
+const SPARSE_FROM: f64 = 0.8;
+
 impl Features {
+    /// Takes row-major values `[N, d]`, kept sparse when more than four in five are zero.
+    ///
+    /// # Errors
+    /// As [`DenseRows::new`].
+    pub fn from_dense(values: Vec<f64>, dim: usize) -> Result<Self> {
+        let dense = DenseRows::new(values, dim)?;
+        let num_zeros = dense.values.iter().filter(|value| **value == 0.0).count();
+        if num_zeros as f64 <= SPARSE_FROM * dense.values.len() as f64 {
+            return Ok(Self::Dense(dense));
+        }
+        let rows = dense.values.chunks_exact(dim).map(|row| {
+            let entries = (0u32..).zip(row.iter().copied());
+            entries.filter(|(_, value)| *value != 0.0)
+        });
+        Ok(Self::Sparse(SparseRows::new(dim, rows)?))
+    }
+
     /// Number of samples N.
     pub fn num_samples(&self) -> usize {
         match self {
