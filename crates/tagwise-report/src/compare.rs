@@ -118,8 +118,8 @@ fn figure_columns(reports: &[Report]) -> Vec<Column> {
     for card in reports.iter().flat_map(|report| &report.cards) {
         if columns.iter().all(|column| column.name != card.label) {
             columns.push(Column {
-                name: card.label.clone(),
                 better: card.better,
+                ..Column::new(&*card.label)
             });
         }
     }
@@ -138,9 +138,11 @@ fn add_parameters_saved(table: &mut Table) {
     if counts.iter().flatten().all(|&count| count == largest) {
         return;
     }
-    table.columns.insert(at + 1, Column::new("saved"));
+    table
+        .columns
+        .insert(at + 1, Column::percent("parameters saved"));
     for (row, count) in table.rows.iter_mut().zip(counts) {
-        let saved = count.map(|count| format!("{:.2} %", 100.0 * (1.0 - count / largest)));
+        let saved = count.map(|count| 1.0 - count / largest);
         row.insert(at + 1, saved.into());
     }
 }
@@ -331,10 +333,10 @@ mod tests {
         let both = compare(&[sized("learned", 11_172_810), sized("fixed", 8_858_610)]).unwrap();
         insta::assert_snapshot!(both.tables[0].to_text(60), @r"
         Key figures
-        run      Trainable parameters  saved
-        ──────────────────────────────────────
-        learned            11,172,810  0.00 %
-        fixed               8,858,610  20.71 %
+        run      Trainable parameters  parameters saved
+        ───────────────────────────────────────────────
+        learned            11,172,810            0.00 %
+        fixed               8,858,610           20.71 %
         ");
         let same = compare(&[sized("a", 7), sized("b", 7)]).unwrap();
         assert_eq!(same.tables[0].columns.len(), 2);

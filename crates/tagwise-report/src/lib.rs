@@ -49,5 +49,5 @@ pub use number::{format_count, format_number, typeset_number};
 pub use page::{Geometry, Kind, Report, render, standalone_svg};
 pub use scale::Scale;
 pub use scatter::{Arm, Average, Cloud, Scatter};
-pub use table::{Better, Cell, Column, Table};
+pub use table::{Better, Cell, Column, Format, Table};
 pub use verdict::{CollapseMetric, Level, Verdict};

@@ -11,8 +11,8 @@ pub enum Scale {
     /// Equal distances for equal differences.
     #[default]
     Linear,
-    /// Equal distances for equal ratios; zeros and negative values have no place and are marked at
-    /// the lower edge.
+    /// Equal distances for equal ratios; zeros, negative values and rounding errors of zero (below
+    /// 10⁻¹³ of the largest) have no place and are marked at the lower edge.
     Log,
 }
 
@@ -46,6 +46,8 @@ const LOG_LIMITS: (f64, f64) = (1e-280, 1e280);
 const MIN_RELATIVE_SPAN: f64 = 1e-9;
 /// A positive linear range starts at zero when its low end is below this part of its high end.
 const START_AT_ZERO: f64 = 0.5;
+/// Values below this part of the largest are rounding errors of zero on a logarithmic axis.
+const LOG_FLOOR: f64 = 1e-13;
 /// Part of a logarithmic range left free at both ends.
 const LOG_PADDING: f64 = 0.04;
 
@@ -106,6 +108,7 @@ impl Range {
                 .map(|value| value.clamp(LOG_LIMITS.0, LOG_LIMITS.1)),
         );
         let (low, high) = bounds.unwrap_or((0.1, 1.0));
+        let low = low.max(high * LOG_FLOOR);
         let (mut low, mut high) = (low.log10(), high.log10());
         if high - low < 0.01 {
             (low, high) = (low - 0.5, high + 0.5);
@@ -128,7 +131,7 @@ impl Range {
         }
         match self.scale {
             Scale::Linear => Some((value - self.low) / (self.high - self.low)),
-            Scale::Log if value > 0.0 => {
+            Scale::Log if value >= self.low => {
                 let (low, high) = (self.low.log10(), self.high.log10());
                 Some((value.log10() - low) / (high - low))
             }
@@ -321,7 +324,7 @@ mod tests {
         0.5 1
         0.03 0.1 0.3 1 3
         0.0310 0.0315 0.0320 0.0325 0.0330
-        10⁻²⁰⁰ 1 10²⁰⁰
+        10²⁶⁷ 10²⁷⁰ 10²⁷³ 10²⁷⁶ 10²⁷⁹
         2×10⁻⁶ 5×10⁻⁶ 10⁻⁵ 2×10⁻⁵
         ");
     }
@@ -386,7 +389,7 @@ mod tests {
                     let slack = 1e-9 * range.high.abs().max(range.low.abs());
                     let drawn = match scale {
                         Scale::Linear => value.abs() < LARGEST,
-                        Scale::Log => value > LOG_LIMITS.0 && value < LOG_LIMITS.1,
+                        Scale::Log => value < LOG_LIMITS.1,
                     };
                     if drawn {
                         prop_assert!(value >= range.low - slack && value <= range.high + slack);

@@ -5,7 +5,7 @@ mod text;
 
 use serde::{Deserialize, Serialize};
 
-use crate::number::{format_count, format_number, typeset_number};
+use crate::number::{format_count, format_number, true_minus, typeset_number};
 
 /// A table with named columns.
 ///
@@ -46,6 +46,9 @@ pub struct Column {
     /// Which values are better; the best of the column is emphasised on the page.
     #[serde(default)]
     pub better: Better,
+    /// How its numbers are shown.
+    #[serde(default)]
+    pub format: Format,
 }
 
 /// Which of two values is better.
@@ -74,6 +77,24 @@ pub enum Cell {
     Number(f64),
     /// Words.
     Text(String),
+    /// Mean and standard deviation of several measurements, shown as "0.9712 ± 0.0013".
+    Spread {
+        /// The mean.
+        mean: f64,
+        /// The standard deviation.
+        standard_deviation: f64,
+    },
+}
+
+/// How the numbers of a column are shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// As [`format_number`] does.
+    #[default]
+    Digits,
+    /// Shares of 1 in per cent with two decimals.
+    Percent,
 }
 
 impl Column {
@@ -81,23 +102,31 @@ impl Column {
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
-            better: Better::Neither,
+            ..Self::default()
+        }
+    }
+
+    /// A column of shares of 1, shown in per cent.
+    pub fn percent(name: impl Into<String>) -> Self {
+        Self {
+            format: Format::Percent,
+            ..Self::new(name)
         }
     }
 
     /// A column where lower values are better.
     pub fn lower(name: impl Into<String>) -> Self {
         Self {
-            name: name.into(),
             better: Better::Lower,
+            ..Self::new(name)
         }
     }
 
     /// A column where higher values are better.
     pub fn higher(name: impl Into<String>) -> Self {
         Self {
-            name: name.into(),
             better: Better::Higher,
+            ..Self::new(name)
         }
     }
 }
@@ -108,6 +137,7 @@ impl Cell {
         match self {
             Self::Count(count) => Some(*count as f64),
             Self::Number(number) => Some(*number),
+            Self::Spread { mean, .. } => Some(*mean),
             Self::Missing | Self::Text(_) => None,
         }
     }
@@ -119,6 +149,10 @@ impl Cell {
             Self::Count(count) => format_count(*count),
             Self::Number(number) => format_number(*number),
             Self::Text(text) => text.clone(),
+            Self::Spread {
+                mean,
+                standard_deviation,
+            } => spread(*mean, *standard_deviation),
         }
     }
 
@@ -126,7 +160,15 @@ impl Cell {
     pub fn typeset(&self) -> String {
         match self {
             Self::Number(number) => typeset_number(*number),
-            other => other.plain(),
+            Self::Spread { .. } => true_minus(&self.plain()),
+            Self::Missing | Self::Count(_) | Self::Text(_) => self.plain(),
+        }
+    }
+
+    fn in_format(&self, format: Format) -> String {
+        match (format, self) {
+            (Format::Percent, Self::Number(share)) => format!("{:.2} %", 100.0 * share),
+            _ => self.plain(),
         }
     }
 }
@@ -167,6 +209,16 @@ impl<T: Into<Cell>> From<Option<T>> for Cell {
     }
 }
 
+/// "0.9712 ± 0.0013": the deviation with as many decimals as the mean.
+fn spread(mean: f64, deviation: f64) -> String {
+    let shown = format_number(mean);
+    let decimals = decimal_tail(&shown).saturating_sub(1);
+    if shown.contains('e') || deviation >= 1e6 {
+        return format!("{shown} ± {}", format_number(deviation));
+    }
+    format!("{shown} ± {deviation:.decimals$}")
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Side {
     Left,
@@ -200,7 +252,10 @@ impl Table {
 
 /// Number of characters from the decimal point to the end.
 fn decimal_tail(number: &str) -> usize {
-    number.find('.').map_or(0, |point| number.len() - point)
+    match number.find('.') {
+        Some(point) => number[point..].chars().count(),
+        None => number.len() - number.trim_end_matches(" %").len(),
+    }
 }
 
 #[cfg(test)]
@@ -321,6 +376,28 @@ mod tests {
         let json = serde_json::to_string(&row).unwrap();
         assert_eq!(json, r#"[0.5,3,"x",null,2.0]"#);
         assert_eq!(serde_json::from_str::<Vec<Cell>>(&json).unwrap(), row);
+    }
+
+    #[test]
+    fn spreads_and_shares_are_numbers() {
+        let mut table = Table::new("", [Column::higher("F1"), Column::percent("saved")]);
+        let cell = |mean, standard_deviation| Cell::Spread {
+            mean,
+            standard_deviation,
+        };
+        table.push([cell(0.97123, 0.00132), 0.2071.into()]);
+        table.push([cell(12.5, 0.25), 0.0.into()]);
+        table.push([cell(3e-7, 1e-8), Cell::Missing]);
+        insta::assert_snapshot!(table.to_text(80), @r"
+                        F1    saved
+        ───────────────────────────
+         0.9712 ± 0.0013    20.71 %
+        12.50 ± 0.25         0.00 %
+         3.00e-7 ± 1.00e-8        –
+        ");
+        let json = serde_json::to_string(&table).unwrap();
+        assert_eq!(serde_json::from_str::<Table>(&json).unwrap(), table);
+        assert!(table.to_html().unwrap().contains("<b>12.50 ± 0.25"));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use clap::{Parser, Subcommand};
 
 mod data;
+mod epochs;
+mod report;
 mod train;
 
 /// Multi-label learning with the pick-all-labels loss: train, watch neural collapse, decode, report.
@@ -17,6 +19,7 @@ pub struct Arguments {
 enum Command {
     Data(data::Arguments),
     Train(Box<train::Arguments>),
+    Report(report::Arguments),
 }
 
 /// Runs the subcommand that the user named.
@@ -24,5 +27,6 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.command {
         Command::Data(arguments) => data::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
+        Command::Report(arguments) => report::run(&arguments),
     }
 }

@@ -3,7 +3,6 @@
 use super::{figure_columns, setting};
 use crate::page::Report;
 use crate::table::{Cell, Column, Table};
-use crate::{format_count, typeset_number};
 
 const SEED: &str = "seed";
 
@@ -16,20 +15,20 @@ pub(super) fn means(reports: &[Report], names: &[String]) -> Option<Table> {
     }
     let figures = figure_columns(reports);
     let columns = ["runs", "seeds"].map(Column::new).into_iter();
-    let columns = columns.chain(figures.iter().map(|column| Column::new(&*column.name)));
+    let columns = columns.chain(figures.iter().cloned());
     let mut table = Table::new("Means over seeds", columns);
     table.caption = "Mean ± standard deviation of single runs (n − 1).".into();
     for group in &groups {
         let members: Vec<&str> = group.iter().map(|&at| names[at].as_str()).collect();
         let values = figures.iter().map(|column| {
-            let values: Vec<f64> = group
+            let cells: Vec<&Cell> = group
                 .iter()
                 .filter_map(|&at| {
                     let mut cards = reports[at].cards.iter();
-                    cards.find(|card| card.label == column.name)?.value.value()
+                    Some(&cards.find(|card| card.label == column.name)?.value)
                 })
                 .collect();
-            mean_and_deviation(&values)
+            mean_and_deviation(&cells)
         });
         let head = [members.join(", ").into(), group.len().into()];
         table.push(head.into_iter().chain(values));
@@ -62,23 +61,21 @@ fn description(report: &Report) -> impl Iterator<Item = &(String, String)> {
     report.configuration.iter().filter(|(key, _)| key != SEED)
 }
 
-/// "0.9712 ± 0.0013"; the value alone when all are equal, as parameter counts are.
-fn mean_and_deviation(values: &[f64]) -> Cell {
-    let count = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / count;
-    match values {
+/// The cell itself when all are equal, as parameter counts are.
+fn mean_and_deviation(cells: &[&Cell]) -> Cell {
+    let values: Vec<f64> = cells.iter().filter_map(|cell| cell.value()).collect();
+    match cells {
         [] => Cell::Missing,
-        [first, rest @ ..] if rest.iter().all(|value| value == first) => {
-            if first.fract() == 0.0 && *first >= 0.0 && *first < 1e15 {
-                format_count(*first as u64).into()
-            } else {
-                typeset_number(*first).into()
-            }
-        }
+        [first, rest @ ..] if rest.iter().all(|cell| cell == first) => (*first).clone(),
+        _ if values.len() < 2 => values.first().copied().into(),
         _ => {
+            let count = values.len() as f64;
+            let mean = values.iter().sum::<f64>() / count;
             let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-            let deviation = (squares / (count - 1.0)).sqrt();
-            format!("{} ± {}", typeset_number(mean), typeset_number(deviation)).into()
+            Cell::Spread {
+                mean,
+                standard_deviation: (squares / (count - 1.0)).sqrt(),
+            }
         }
     }
 }
@@ -111,10 +108,10 @@ mod tests {
         let table = means(&runs, &names).unwrap();
         insta::assert_snapshot!(table.to_text(80), @r"
         Means over seeds
-        runs                  seeds  F1               Trainable parameters
+        runs                  seeds               F1  Trainable parameters
         ──────────────────────────────────────────────────────────────────
-        learned 0, learned 1      2  0.9700 ± 0.0141  1,700
-        fixed 0                   1  0.9700           1,700
+        learned 0, learned 1      2  0.9700 ± 0.0141                 1,700
+        fixed 0                   1  0.9700                          1,700
         Mean ± standard deviation of single runs (n − 1).
         ");
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Better, Cell, Side, Table, decimal_tail};
+use super::{Better, Cell, Format, Side, Table, decimal_tail};
 use crate::markup::Escaped;
 use crate::{Error, Result};
 
@@ -60,10 +60,14 @@ impl Table {
 
     fn write_cell(&self, html: &mut String, position: usize, cell: &Cell, best: Option<f64>) {
         let class = self.class(position);
-        let text = cell.typeset();
+        let format = self.columns[position].format;
+        let text = match format {
+            Format::Digits => cell.typeset(),
+            Format::Percent => cell.in_format(format),
+        };
         let mut content = Escaped(&text).to_string();
         if cell.value().is_some() && !class.is_empty() {
-            content.push_str(&self.invisible_tail(position, &cell.plain()));
+            content.push_str(&self.invisible_tail(position, &cell.in_format(format)));
         }
         if best.is_some() && cell.value() == best {
             content = format!("<b>{content}</b>");
@@ -76,12 +80,13 @@ impl Table {
 
     /// Hidden digits that push a number to the left until decimal points stand in one column.
     fn invisible_tail(&self, position: usize, plain: &str) -> String {
+        let format = self.columns[position].format;
         let most = self
             .rows
             .iter()
             .filter_map(|row| row.get(position))
             .filter(|cell| cell.value().is_some())
-            .map(|cell| decimal_tail(&cell.plain()))
+            .map(|cell| decimal_tail(&cell.in_format(format)))
             .max()
             .unwrap_or(0);
         let missing = match (most, decimal_tail(plain)) {

@@ -38,17 +38,17 @@ impl Table {
     /// Head and cells of a column, all of the same width.
     fn column_text(&self, column: usize) -> Vec<String> {
         let cells = self.rows.iter().map(|row| row.get(column));
-        let side = self.side(column);
+        let (side, format) = (self.side(column), self.columns[column].format);
         let mut lines: Vec<String> = cells
             .clone()
-            .map(|cell| cell.map(Cell::plain).unwrap_or_default())
+            .map(|cell| cell.map_or(String::new(), |cell| cell.in_format(format)))
             .collect();
         let decimals: Vec<usize> = lines
             .iter()
             .zip(cells)
-            .map(|(line, cell)| match cell {
-                Some(Cell::Number(_) | Cell::Count(_)) => decimal_tail(line),
-                _ => 0,
+            .map(|(line, cell)| match cell.and_then(Cell::value) {
+                Some(_) => decimal_tail(line),
+                None => 0,
             })
             .collect();
         let most = decimals.iter().copied().max().unwrap_or(0);

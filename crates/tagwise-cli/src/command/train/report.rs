@@ -5,13 +5,11 @@ use tagwise::Targets;
 use tagwise::collapse::{CollapseReport, TagVectors};
 use tagwise::snapshot::FeatureValues;
 use tagwise_report::plane::{choose_classes, collapse_plane};
-use tagwise_report::{
-    Axis, Card, Chart, CollapseMetric, ContactSheet, Example, Geometry, Kind, Reference, Report,
-    Series, render,
-};
-use tagwise_train::{EpochRecord, Finished, Measured};
+use tagwise_report::{Card, ContactSheet, Example, Geometry, Kind, Report, render};
+use tagwise_train::Finished;
 
 use super::tables;
+use crate::command::epochs;
 
 /// Writes `report.html` and, for comparisons of several runs, the same as `report.json`.
 pub fn write(finished: &Finished) -> anyhow::Result<()> {
@@ -41,12 +39,12 @@ fn build(finished: &Finished) -> anyhow::Result<Report> {
         ),
         summary: sentence(finished),
         cards: cards(finished),
-        curves: curves(&finished.records),
+        curves: epochs::curves(&finished.records),
         geometry: geometry(finished, &class_names),
         plane: plane(finished, &class_names),
         examples: Some(examples(finished)?),
         tables: vec![tables::collapse(summary), tables::test(summary)],
-        configuration: flatten(&finished.experiment.to_toml())?,
+        configuration: epochs::settings(&finished.experiment.to_toml())?,
         class_names,
         provenance: summary
             .provenance
@@ -84,53 +82,8 @@ fn sentence(finished: &Finished) -> String {
     text
 }
 
-/// The value of one metric over the epochs at which it was measured.
-fn curve(
-    records: &[EpochRecord],
-    value: impl Fn(&Measured) -> Option<f64>,
-) -> Vec<(f64, Option<f64>)> {
-    records
-        .iter()
-        .filter_map(|record| Some((record.epoch as f64, value(record.measured.as_ref()?))))
-        .collect()
-}
-
-fn series(
-    name: impl Into<String>,
-    records: &[EpochRecord],
-    value: impl Fn(&Measured) -> Option<f64>,
-) -> Series {
-    Series {
-        name: name.into(),
-        points: curve(records, value),
-    }
-}
-
 fn cards(finished: &Finished) -> Vec<Card> {
-    let records = &finished.records;
-    let mut cards = Vec::new();
-    let mut metric = |metric, value: &dyn Fn(&Measured) -> Option<f64>| {
-        let trend: Vec<Option<f64>> = curve(records, value).into_iter().map(|(_, v)| v).collect();
-        if let Some(last) = trend.last().copied().flatten() {
-            cards.push(Card {
-                trend,
-                ..Card::metric(metric, last)
-            });
-        }
-    };
-    metric(CollapseMetric::Nc1, &|m| m.collapse.nc1.get(&1)?.value);
-    metric(CollapseMetric::Nc2Classifier, &|m| {
-        m.collapse.nc2.classifier
-    });
-    metric(CollapseMetric::Nc2ClassMeans, &|m| {
-        m.collapse.nc2.centred_means
-    });
-    metric(CollapseMetric::Nc3, &|m| m.collapse.nc3);
-    for &multiplicity in finished.summary.collapse.last.nc_m.keys() {
-        metric(CollapseMetric::NcM { multiplicity }, &move |m| {
-            m.collapse.nc_m.get(&multiplicity)?.uniform.value
-        });
-    }
+    let mut cards = epochs::cards(&finished.records);
     if let Some(best) = finished.summary.test.first() {
         cards.push(
             Card::higher("Exact match, test", best.evaluation.sets.subset_accuracy)
@@ -139,7 +92,7 @@ fn cards(finished: &Finished) -> Vec<Card> {
     }
     let count = finished.summary.network.parameters;
     cards.push(
-        Card::new("Trainable parameters", count.trainable as u64)
+        Card::trainable_parameters(count.trainable as u64)
             .with_note(tables::parameters(&finished.summary)),
     );
     cards.push(Card {
@@ -147,82 +100,6 @@ fn cards(finished: &Finished) -> Vec<Card> {
         ..Card::new("Training and measuring", finished.summary.seconds.round())
     });
     cards
-}
-
-fn curves(records: &[EpochRecord]) -> Vec<Chart> {
-    let epoch = || Axis::linear("epoch");
-    let multiplicities = records
-        .last()
-        .and_then(|record| record.measured.as_ref())
-        .map(|measured| measured.collapse.nc1.keys().copied().collect::<Vec<_>>())
-        .unwrap_or_default();
-
-    let mut loss = Chart::new("Loss", epoch(), Axis::linear("mean loss per image"));
-    loss.caption = "With m labels picked the loss cannot fall below m log m.".into();
-    loss.series = vec![
-        series("training set", records, |m| Some(m.train_loss)),
-        series("validation set", records, |m| Some(m.validation.loss)),
-    ];
-
-    let mut variability = Chart::new("Variability within label sets", epoch(), Axis::log("NC1"));
-    variability.caption = "0 when every feature equals the mean of its label set.".into();
-    variability.series = multiplicities
-        .iter()
-        .map(|&m| {
-            let name = if m == 1 {
-                "1 label".to_string()
-            } else {
-                format!("{m} labels")
-            };
-            series(name, records, move |measured| {
-                measured.collapse.nc1.get(&m)?.value
-            })
-        })
-        .collect();
-
-    let mut frame = Chart::new(
-        "Distance from a simplex ETF",
-        epoch(),
-        Axis::log("NC2, NC3"),
-    );
-    frame.caption = "0 when class means, or classifier rows, are equally long, equally far apart, \
-                     and the same up to scale."
-        .into();
-    frame.series = vec![
-        series("NC2 of W", records, |m| m.collapse.nc2.classifier),
-        series("NC2 of means", records, |m| m.collapse.nc2.centred_means),
-        series("NC3", records, |m| m.collapse.nc3),
-    ];
-
-    let mut averages = Chart::new(
-        "Distance from tag-wise averages",
-        epoch(),
-        Axis::log("NC_m"),
-    );
-    averages.caption = "Angle of a label set's mean to the sum of its own class means, over the \
-                        angle to all such sums: 1 is chance."
-        .into();
-    averages.series = multiplicities
-        .iter()
-        .filter(|&&m| m > 1)
-        .map(|&m| {
-            series(format!("m = {m}"), records, move |measured| {
-                measured.collapse.nc_m.get(&m)?.uniform.value
-            })
-        })
-        .collect();
-    averages.references = vec![Reference {
-        name: "chance".into(),
-        value: 1.0,
-    }];
-
-    let mut quality = Chart::new("Validation", epoch(), Axis::linear("share of images"));
-    quality.caption = "Exact matches are decoded by one nearest neighbour.".into();
-    quality.series = vec![
-        series("exact match", records, |m| m.validation.subset_accuracy),
-        series("label mass", records, |m| m.validation.label_mass),
-    ];
-    vec![loss, variability, frame, averages, quality]
 }
 
 /// Cosines of class means and classifier; absent when a class has no vector.
@@ -304,27 +181,4 @@ fn spread_by_multiplicity(targets: &Targets) -> Vec<usize> {
         chosen.extend((0..count).map(|i| members[(2 * i + 1) * members.len() / (2 * count)]));
     }
     chosen
-}
-
-/// The configuration as `key.path`, `value` pairs.
-fn flatten(toml: &str) -> anyhow::Result<Vec<(String, String)>> {
-    fn visit(prefix: &str, value: &toml::Value, pairs: &mut Vec<(String, String)>) {
-        match value {
-            toml::Value::Table(table) => {
-                for (key, value) in table {
-                    let path = if prefix.is_empty() {
-                        key.clone()
-                    } else {
-                        format!("{prefix}.{key}")
-                    };
-                    visit(&path, value, pairs);
-                }
-            }
-            toml::Value::String(text) => pairs.push((prefix.to_string(), text.clone())),
-            other => pairs.push((prefix.to_string(), other.to_string())),
-        }
-    }
-    let mut pairs = Vec::new();
-    visit("", &toml::Value::Table(toml.parse()?), &mut pairs);
-    Ok(pairs)
 }
