@@ -5,6 +5,10 @@ use clap::{Parser, Subcommand};
 mod data;
 mod epochs;
 mod report;
+mod decode;
+mod evaluate;
+mod fit;
+mod samples;
 mod train;
 
 /// Multi-label learning with the pick-all-labels loss: train, watch neural collapse, decode, report.
@@ -20,6 +24,9 @@ enum Command {
     Data(data::Arguments),
     Train(Box<train::Arguments>),
     Report(report::Arguments),
+    Fit(Box<fit::Arguments>),
+    Decode(Box<decode::Arguments>),
+    Evaluate(Box<evaluate::Arguments>),
 }
 
 /// Runs the subcommand that the user named.
@@ -28,5 +35,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Data(arguments) => data::run(&arguments),
         Command::Train(arguments) => train::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
+        Command::Fit(arguments) => fit::run(&arguments),
+        Command::Decode(arguments) => decode::run(&arguments),
+        Command::Evaluate(arguments) => evaluate::run(&arguments),
     }
 }
