@@ -181,6 +181,18 @@ def measure(case):
         "effective_rank": np.exp(-(share * np.log(share)).sum()),
         "nc_m": {str(m): nc_m(table, vectors, m) for m in sizes if m > 1},
     }
+    expected["label_sets"] = [
+        {
+            "num_samples": len(table[s]),
+            "norm": np.linalg.norm(table[s].mean(0)),
+            "spread": np.sqrt(((table[s] - table[s].mean(0)) ** 2).sum(1).mean()),
+            "angle_degrees": degrees_between(table[s].mean(0), vectors[list(s)].sum(0)) if len(s) > 1 else None,
+            "scale": np.linalg.lstsq(vectors[list(s)].sum(0)[:, None], table[s].mean(0), rcond=None)[0][0]
+            if len(s) > 1
+            else None,
+        }
+        for s in sorted(table, key=lambda s: (len(s), s))
+    ]
     residual = {}
     for m in sizes:
         group = {s: r for s, r in table.items() if len(s) == m}

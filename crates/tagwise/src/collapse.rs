@@ -6,6 +6,7 @@
 
 mod analysis;
 mod between;
+mod breakdown;
 mod compatibility;
 mod decompose;
 mod geometry;
@@ -20,6 +21,7 @@ use faer::Mat;
 use serde::{Deserialize, Serialize};
 
 pub use self::analysis::{AnalysisOptions, Compatibility, Nc1Path, statistics_of};
+pub use self::breakdown::{ClassRow, SetRow};
 pub use self::compatibility::NcMlab;
 pub use self::geometry::{Duality, Frame, Frames, Nc2, cosine_matrix};
 pub use self::samples::{Nc4, WorstSample};
@@ -95,6 +97,10 @@ pub struct CollapseReport {
     pub worst_samples: Vec<WorstSample>,
     /// The numbers that the paper's public code computes, when asked for.
     pub nc_mlab: Option<NcMlab>,
+    /// One row per class.
+    pub classes: Vec<ClassRow>,
+    /// One row per label set with at least one label, by multiplicity.
+    pub label_sets: Vec<SetRow>,
     /// Where the vector of each class comes from, length K.
     pub tag_sources: Vec<TagSource>,
     /// What a reader must know to read the numbers: estimated classes, metrics left out and why.
@@ -163,6 +169,8 @@ impl CollapseReport {
             duality: geometry.duality,
             effective_rank: geometry::effective_rank(centred.as_ref())?,
             nc_m,
+            classes: breakdown::classes(statistics, &tags, classifier),
+            label_sets: breakdown::label_sets(statistics, &tags),
             tag_sources: tags.sources().to_vec(),
             nc4: None,
             worst_samples: Vec::new(),

@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
+mod analyze;
 mod data;
 mod epochs;
 mod report;
@@ -9,6 +10,8 @@ mod decode;
 mod evaluate;
 mod fit;
 mod samples;
+mod merge;
+mod stats;
 mod train;
 
 /// Multi-label learning with the pick-all-labels loss: train, watch neural collapse, decode, report.
@@ -27,6 +30,9 @@ enum Command {
     Fit(Box<fit::Arguments>),
     Decode(Box<decode::Arguments>),
     Evaluate(Box<evaluate::Arguments>),
+    Analyze(analyze::Arguments),
+    Stats(stats::Arguments),
+    Merge(merge::Arguments),
 }
 
 /// Runs the subcommand that the user named.
@@ -38,5 +44,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Fit(arguments) => fit::run(&arguments),
         Command::Decode(arguments) => decode::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
+        Command::Analyze(arguments) => analyze::run(&arguments),
+        Command::Stats(arguments) => stats::run(&arguments),
+        Command::Merge(arguments) => merge::run(&arguments),
     }
 }

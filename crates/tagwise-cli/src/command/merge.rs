@@ -1,0 +1,45 @@
+//! `tagwise merge`: statistics of the whole from statistics of its parts.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use tagwise::statistics::StatisticsFile;
+
+use crate::output;
+
+/// Merge statistics of parts of the same features, in any order
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Statistics made by `tagwise stats`
+    #[arg(required = true)]
+    parts: Vec<PathBuf>,
+
+    /// The file to write, by convention NAME.ncs
+    #[arg(long, short, value_name = "FILE")]
+    out: PathBuf,
+}
+
+/// Reads the parts one after the other and writes their sum.
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let mut parts = arguments.parts.iter();
+    let first = parts
+        .next()
+        .context("expected at least one file to merge")?;
+    let mut whole = StatisticsFile::read(first)?;
+    for path in parts {
+        let part = StatisticsFile::read(path)?;
+        whole.merge(&part).with_context(|| {
+            format!("{} does not merge with {}", path.display(), first.display())
+        })?;
+    }
+    whole
+        .write(&arguments.out)
+        .context("the statistics cannot be saved")?;
+    output::text(&format!(
+        "{} samples of {} files, {} label sets: {}",
+        whole.statistics.num_samples(),
+        arguments.parts.len(),
+        whole.statistics.label_sets().len(),
+        arguments.out.display()
+    ))
+}

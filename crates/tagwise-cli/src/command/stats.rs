@@ -1,0 +1,84 @@
+//! `tagwise stats`: the mergeable statistics of one file of features.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::ValueEnum;
+use tagwise::collapse::statistics_of;
+use tagwise::snapshot::{NonFinite, SnapshotFile};
+use tagwise::statistics::{ScatterKind, StatisticsFile};
+
+use crate::output;
+
+/// Reduce a file of features to its statistics, in one pass; parts can be merged
+///
+/// The result holds counts, means and within-scatter per label set: what every collapse metric
+/// needs except those about single samples.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Features: .safetensors, .npz or a folder of .npy files
+    features: PathBuf,
+
+    /// The file to write, by convention NAME.ncs
+    #[arg(long, short, value_name = "FILE")]
+    out: PathBuf,
+
+    /// What is kept of the scatter: full takes 8·d² bytes per multiplicity, trace leaves out NC1
+    #[arg(long, value_enum, default_value_t = Scatter::Full)]
+    scatter: Scatter,
+
+    /// Leave out samples whose features hold NaN or infinity, and count them
+    #[arg(long)]
+    skip_non_finite: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Scatter {
+    Full,
+    Trace,
+}
+
+/// Reads the features once and writes the statistics.
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let kind = match arguments.scatter {
+        Scatter::Full => ScatterKind::Full,
+        Scatter::Trace => ScatterKind::Trace,
+    };
+    let file = open(&arguments.features, arguments.skip_non_finite)?;
+    let statistics = statistics_of(&file, kind)?;
+    let summary = format!(
+        "{} samples, {} label sets over {} classes, d = {}: {}",
+        statistics.num_samples(),
+        statistics.label_sets().len(),
+        statistics.num_classes(),
+        statistics.dim(),
+        arguments.out.display()
+    );
+    let state = StatisticsFile {
+        statistics,
+        classifier: file.classifier().cloned(),
+    };
+    state
+        .write(&arguments.out)
+        .context("the statistics cannot be saved")?;
+    output::text(&summary)
+}
+
+/// Opens features and says on stderr how many rows were left out.
+pub fn open(path: &std::path::Path, skip_non_finite: bool) -> anyhow::Result<SnapshotFile> {
+    let rule = if skip_non_finite {
+        NonFinite::Skip
+    } else {
+        NonFinite::Refuse
+    };
+    let file = SnapshotFile::open(path, rule)?;
+    if !file.skipped().is_empty() {
+        eprintln!(
+            "{}: left out {} samples with NaN or infinity, first in row {}",
+            path.display(),
+            file.skipped().len(),
+            file.skipped()[0]
+        );
+    }
+    Ok(file)
+}

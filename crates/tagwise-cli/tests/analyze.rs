@@ -1,0 +1,181 @@
+//! `tagwise stats`, `merge` and `analyze` as their users meet them.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use insta::assert_snapshot;
+use serde_json::Value;
+
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../tests/golden/formats")
+        .join(name)
+}
+
+fn tagwise(arguments: &[&str], paths: &[&Path]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tagwise"));
+    command.args(arguments).args(paths).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    let folder = golden("");
+    String::from_utf8(bytes.to_vec())
+        .unwrap()
+        .replace(&folder.display().to_string(), "")
+}
+
+fn json(output: &Output) -> Value {
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn statistics_of_a_file_measure_as_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let (state, merged) = (folder.path().join("a.ncs"), folder.path().join("all.ncs"));
+    let features = golden("f64.safetensors");
+    let output = tagwise(&["stats", "--out"], &[&state, &features]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let output = tagwise(&["merge", "--out"], &[&merged, &state, &state]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let direct = json(&tagwise(&["analyze", "--json"], &[&features]));
+    let doubled = json(&tagwise(&["analyze", "--json"], &[&merged]));
+    let (direct, doubled) = (&direct["files"][0], &doubled["files"][0]);
+    assert_eq!(doubled["num_samples"], 24);
+    for (outer, inner) in [("nc2", "centred_means"), ("nc1_pooled", "value")] {
+        let (a, b) = (
+            direct[outer][inner].as_f64().unwrap(),
+            doubled[outer][inner].as_f64().unwrap(),
+        );
+        assert!(
+            (a / b - 1.0).abs() < 1e-9,
+            "{outer}.{inner}: {a} against {b}"
+        );
+    }
+    assert!(direct["nc4"]["agreement"].is_number() && doubled["nc4"].is_null());
+}
+
+#[test]
+fn the_table_says_what_each_metric_means() {
+    let output = tagwise(
+        &["analyze", "--worst", "2", "--compat", "nc-mlab"],
+        &[&golden("f32.safetensors")],
+    );
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_snapshot!(text(&output.stdout), @r#"
+f32.safetensors: 12 samples, 4 classes, 9 label sets of up to 2 labels, d = 3
+
+Neural collapse: 0 is exact
+metric         value                 what it means
+──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+NC1, m = 1   11.00    not collapsed  Features spread as widely as class means are apart.
+NC1, m = 2    0.2054  partly         Features spread less than class means are apart.
+NC1, all      0.0969  partly         Features spread less than class means are apart.
+NC2 (W)       1.200   not collapsed  The classifier rows are far from a simplex ETF.
+NC2 (means)   0.6881  not collapsed  The class means are far from a simplex ETF.
+NC3           1.341   not collapsed  Classifier and class means are not aligned.
+NC_m, m = 2   0.8690  not collapsed  Multi-label means are hardly nearer to their own tag-wise averages than …
+
+In detail
+detail                                      value  when collapsed
+────────────────────────────────────────────────────────────────────────────────────────────
+trace quotient, m = 1                      0.3556  0
+CDNV, m = 1                                0.1366  0
+trace quotient, m = 2                      0.1789  0
+CDNV, m = 2                                0.0783  0
+NC2, raw means                             0.6943  0, or that of orthogonal means after ReLU
+norms of W: deviation / mean               0.1193  0
+cosines of W: deviation                    0.3469  0
+cosines of W: distance from −1/(K−1)       0.8536  0
+smallest angle of W, degrees              30.10    109.47
+log energy of W                            0.1428  -0.4904
+log kernel of W: deviation                 0.3491  0
+norms of means: deviation / mean           0.2761  0
+cosines of means: deviation                0.5975  0
+cosines of means: distance from −1/(K−1)   0.5151  0
+smallest angle of means, degrees          48.92    109.47
+log energy of means                       -0.3546  -0.4904
+log kernel of means: deviation             0.3267  0
+angle of W to the means, degrees          72.23    0
+squared distance of W to the means         1.621   0
+NC4: nearest mean agrees with W            0.3333  1
+effective rank of the means                2.364   3
+
+As the paper's public code computes them
+metric         value
+────────────────────
+nc1           5.787
+nc2_w         1.200
+nc2_h         0.6943
+nc3           1.342
+angle_metric  0.8589
+
+Tag-wise averages, angles in degrees
+m  sets  angle to own sum  to best sum  to any sum    NC_m  NC_m, best weights
+──────────────────────────────────────────────────────────────────────────────
+2     5             73.56        40.52       84.65  0.8690              0.4508
+
+Classes
+class  alone  samples  norm, centred  spread  angle to W
+────────────────────────────────────────────────────────
+    0      2        5          3.941   4.037       38.29
+    1      2        5          8.582   6.350      159.5
+    2      1        3          8.772   0           62.45
+    3      1        5          6.794   0           28.69
+
+Samples farthest from their label set: likely label errors
+row  labels  distance / typical  nearest set mean  W says
+─────────────────────────────────────────────────────────
+  3  {1, 3}               1.732  {2}               {1, 2}
+ 11  {1, 3}               1.732  {1, 3}            {0, 2}
+
+note: NC1 from the within-scatter, d × d per multiplicity, of one pass
+"#);
+}
+
+#[test]
+fn several_files_are_compared_and_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("report.html");
+    let files = [
+        golden("f32.safetensors"),
+        golden("stored.npz"),
+        golden("folder"),
+    ];
+    let paths: Vec<&Path> = std::iter::once(page.as_path())
+        .chain(files.iter().map(PathBuf::as_path))
+        .collect();
+    let output = tagwise(&["analyze", "--report"], &paths);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("stored.npz"));
+    let html = std::fs::read_to_string(&page).unwrap();
+    assert!(html.contains("<svg") && html.contains("NC3"));
+    let one = tagwise(&["analyze", "--report"], &[&page, &files[0]]);
+    assert!(one.status.success(), "{}", text(&one.stderr));
+    assert!(std::fs::read_to_string(&page).unwrap().contains("simplex"));
+}
+
+#[test]
+fn failures_are_one_sentence_and_exit_1() {
+    for (arguments, file) in [
+        (vec!["analyze"], "not_finite.npz"),
+        (vec!["analyze"], "pickled"),
+        (vec!["analyze"], "missing.safetensors"),
+    ] {
+        let output = tagwise(&arguments, &[&golden(file)]);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(output.stdout.is_empty());
+        assert_eq!(
+            text(&output.stderr).lines().count(),
+            1,
+            "{}",
+            text(&output.stderr)
+        );
+    }
+    let skipped = tagwise(
+        &["analyze", "--json", "--skip-non-finite"],
+        &[&golden("not_finite.npz")],
+    );
+    assert_eq!(json(&skipped)["files"][0]["num_samples"], 10);
+    assert_snapshot!(text(&skipped.stderr), @"not_finite.npz: left out 2 samples with NaN or infinity, first in row 3");
+}
