@@ -20,6 +20,7 @@ mod objective;
 mod point;
 mod problem;
 mod product;
+mod report;
 mod solver;
 
 pub use certificate::{Bound, Certificate, Verdict};
@@ -27,4 +28,5 @@ pub use closed_form::{ClosedForm, MultiplicityConstants};
 pub use labels::LabelCounts;
 pub use point::UfmPoint;
 pub use problem::{Bias, ClassifierKind, FeatureKind, UfmProblem, UfmSettings};
+pub use report::{GeometryReport, MultiplicityGeometry, SetSynthesis, Spread};
 pub use solver::{Progress, SolverSettings, UfmSolution, solve, solve_from};

@@ -1,0 +1,494 @@
+use std::collections::BTreeMap;
+
+use faer::{Mat, MatRef};
+use serde::{Deserialize, Serialize};
+
+use super::{UfmPoint, UfmProblem};
+use crate::collapse::{CollapseReport, TagSource, TagVectors, cosine_matrix};
+use crate::etf::simplex_etf_error;
+use crate::snapshot::{FeatureValues, LinearClassifier, Snapshot};
+use crate::statistics::{ScatterKind, Statistics};
+use crate::{LabelSet, Result, Targets};
+
+/// What the geometry of a solved problem looks like.
+///
+/// Features of label sets are compared with sums of the *tag vectors* of their labels: the
+/// features of single labels where those occur, otherwise the least-squares estimate of
+/// [`TagVectors`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GeometryReport {
+    /// ‖w_k‖ of each class.
+    pub row_norms: Vec<f64>,
+    /// Cosines between different rows of the classifier; absent when all are 0.
+    pub row_cosines: Option<Spread>,
+    /// Distance of the classifier from a simplex ETF (NC2 of W); absent for a zero classifier.
+    pub etf_distance: Option<f64>,
+    /// By multiplicity.
+    pub multiplicities: BTreeMap<usize, MultiplicityGeometry>,
+    /// The label sets of two labels or more.
+    pub sets: Vec<SetSynthesis>,
+    /// Where the tag vector of each class comes from.
+    pub tag_sources: Vec<TagSource>,
+    /// The collapse metrics of the features, as for a trained network; absent when they are not
+    /// defined, with the reason in the notes.
+    pub collapse: Option<CollapseReport>,
+    /// What could not be measured, and why.
+    pub notes: Vec<String>,
+}
+
+/// Lowest, mean and highest of several numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Spread {
+    /// The lowest.
+    pub min: f64,
+    /// The mean.
+    pub mean: f64,
+    /// The highest.
+    pub max: f64,
+}
+
+impl Spread {
+    fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
+        let (mut min, mut max, mut sum, mut count) = (f64::INFINITY, f64::NEG_INFINITY, 0.0, 0.0);
+        for value in values {
+            min = min.min(value);
+            max = max.max(value);
+            sum += value;
+            count += 1.0;
+        }
+        (count > 0.0).then(|| Self {
+            min,
+            mean: sum / count,
+            max,
+        })
+    }
+}
+
+/// The features of all label sets of one multiplicity, each label set counting once unless said
+/// otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MultiplicityGeometry {
+    /// Samples with so many labels.
+    pub num_samples: f64,
+    /// Distinct label sets.
+    pub num_sets: usize,
+    /// The C_m that fits h_S = C_m Σ_{k∈S} w_k best over all samples; absent where the sums are 0.
+    pub scale: Option<f64>,
+    /// ‖h_S‖.
+    pub feature_norm: Spread,
+    /// Σ_{k∈S} p_k averaged over samples.
+    pub label_mass: f64,
+    /// Degrees between h_S and the plain sum of its tag vectors.
+    pub uniform_angle: Option<Spread>,
+    /// Degrees between h_S and the best weighted sum of its tag vectors.
+    pub weighted_angle: Option<Spread>,
+    /// Degrees between h_S and the sum weighted by the number of single-label samples.
+    pub frequency_angle: Option<Spread>,
+    /// Degrees between h_S and the plain sum of its classifier rows.
+    pub classifier_angle: Option<Spread>,
+}
+
+/// How the feature of one label set is made of its tags.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SetSynthesis {
+    /// The label set.
+    pub label_set: LabelSet,
+    /// How many samples carry it.
+    pub num_samples: f64,
+    /// ‖h_S‖.
+    pub feature_norm: f64,
+    /// Σ_{k∈S} p_k.
+    pub label_mass: f64,
+    /// Degrees between h_S and Σ_{k∈S} t_k; absent where a vector is zero.
+    pub uniform_angle: Option<f64>,
+    /// Degrees between h_S and Σ_{k∈S} a_k t_k.
+    pub weighted_angle: Option<f64>,
+    /// The a_k of that sum by least squares, in the order of the labels.
+    pub weights: Vec<f64>,
+    /// Degrees between h_S and Σ_{k∈S} n_k t_k, n_k the samples with label k alone; absent unless
+    /// every label has such samples.
+    pub frequency_angle: Option<f64>,
+    /// Degrees between h_S and Σ_{k∈S} w_k.
+    pub classifier_angle: Option<f64>,
+}
+
+/// Samples times dimensions above which collapse is measured with one sample per label set.
+const LARGEST_MEASUREMENT: f64 = 2e8;
+
+impl GeometryReport {
+    /// Measures a point, optimal or not.
+    ///
+    /// # Errors
+    /// [`crate::Error::SizeMismatch`] and [`crate::Error::NotFinite`] for a point that does not fit
+    /// the problem, [`crate::Error::Undefined`] when the label sets do not fit into memory.
+    ///
+    /// ```
+    /// use tagwise::ufm::{ClosedForm, GeometryReport, LabelCounts, UfmProblem, UfmSettings};
+    ///
+    /// let labels = LabelCounts::balanced(4, [(1, 30.0), (2, 5.0)])?;
+    /// let problem = UfmProblem::new(labels, UfmSettings::default())?;
+    /// let optimum = ClosedForm::of(&problem)?;
+    /// let report = GeometryReport::of(&problem, &optimum.point(&problem)?)?;
+    /// assert!(report.etf_distance.unwrap() < 1e-12);
+    /// let pairs = &report.multiplicities[&2];
+    /// assert!(pairs.uniform_angle.unwrap().max < 1e-5); // degrees
+    /// assert!((pairs.scale.unwrap() - optimum.scale(2).unwrap()).abs() < 1e-12);
+    /// # Ok::<(), tagwise::Error>(())
+    /// ```
+    pub fn of(problem: &UfmProblem, point: &UfmPoint) -> Result<Self> {
+        let sets = problem.labels().sets()?;
+        point.check(problem, sets.len())?;
+        let mut notes = Vec::new();
+        let statistics = statistics(problem, point, &sets, &mut notes)?;
+        let tags = TagVectors::estimate(&statistics)?;
+        let classifier = LinearClassifier {
+            weight: point.weight.clone(),
+            bias: point.bias.clone(),
+        };
+        let collapse = CollapseReport::measure(&statistics, Some(&classifier));
+        let collapse = collapse
+            .map_err(|error| notes.push(format!("no collapse metrics: {error}")))
+            .ok();
+        let measured = Measured::new(problem, point, &sets, tags.vectors());
+        let etf_distance = simplex_etf_error(point.weight.as_ref()).ok();
+        if etf_distance.is_none() {
+            notes.push("the classifier is zero: the decay is too strong for any feature".into());
+        }
+        let row_norms: Vec<f64> = point.weight.row_iter().map(|row| row.norm_l2()).collect();
+        let cosines = cosine_matrix(point.weight.as_ref());
+        let num_classes = problem.num_classes();
+        let pairs = (0..num_classes).flat_map(|i| (0..i).map(move |j| (i, j)));
+        let defined = pairs.filter(|&(i, j)| row_norms[i] > 0.0 && row_norms[j] > 0.0);
+        Ok(Self {
+            row_cosines: Spread::of(defined.map(|(i, j)| cosines[(i, j)])),
+            row_norms,
+            etf_distance,
+            multiplicities: measured.multiplicities(problem),
+            sets: measured.into_sets(),
+            tag_sources: tags.sources().to_vec(),
+            collapse,
+            notes,
+        })
+    }
+}
+
+impl UfmPoint {
+    /// The point as features and classifier that any analysis reads: one row per sample when
+    /// counts are whole numbers and few enough, otherwise one row per label set.
+    ///
+    /// # Errors
+    /// [`crate::Error::Undefined`] when the label sets do not fit into memory,
+    /// [`crate::Error::SizeMismatch`] and [`crate::Error::NotFinite`] for a point that does not fit.
+    pub fn snapshot(&self, problem: &UfmProblem) -> Result<Snapshot> {
+        let sets = problem.labels().sets()?;
+        self.check(problem, sets.len())?;
+        let dim = problem.dim();
+        let repeats = repetitions(problem, &sets);
+        let mut features = Vec::new();
+        let mut rows = Vec::new();
+        for _ in 0..repeats.empty {
+            features.extend(std::iter::repeat_n(0.0, dim));
+            rows.push(LabelSet::default());
+        }
+        for (column, (set, _)) in sets.iter().enumerate() {
+            for _ in 0..repeats.of_set[column] {
+                features.extend(self.set_features.col(column).iter());
+                rows.push(set.clone());
+            }
+        }
+        let classifier = LinearClassifier {
+            weight: self.weight.clone(),
+            bias: self.bias.clone(),
+        };
+        let targets = Targets::new(problem.num_classes(), rows)?;
+        Snapshot::new(FeatureValues::F64(features), dim, targets, Some(classifier))
+    }
+}
+
+/// How many equal samples stand for each label set.
+struct Repetitions {
+    of_set: Vec<usize>,
+    empty: usize,
+    /// Whether they are the true counts.
+    is_exact: bool,
+}
+
+fn repetitions(problem: &UfmProblem, sets: &[(LabelSet, f64)]) -> Repetitions {
+    let is_whole = sets.iter().all(|(_, count)| count.fract() == 0.0);
+    let numbers = problem.labels().num_samples() * problem.dim() as f64;
+    let is_exact = is_whole && numbers <= LARGEST_MEASUREMENT;
+    if is_exact {
+        Repetitions {
+            of_set: sets.iter().map(|(_, count)| *count as usize).collect(),
+            empty: problem.labels().num_empty() as usize,
+            is_exact,
+        }
+    } else {
+        Repetitions {
+            of_set: vec![1; sets.len()],
+            empty: usize::from(problem.labels().num_empty() > 0.0),
+            is_exact,
+        }
+    }
+}
+
+fn statistics(
+    problem: &UfmProblem,
+    point: &UfmPoint,
+    sets: &[(LabelSet, f64)],
+    notes: &mut Vec<String>,
+) -> Result<Statistics> {
+    let repeats = repetitions(problem, sets);
+    if !repeats.is_exact {
+        notes.push(
+            "collapse is measured with one sample per label set: the counts are not whole \
+             numbers or too large"
+                .into(),
+        );
+    }
+    let (num_classes, dim) = (problem.num_classes(), problem.dim());
+    // All samples of a set are equal, so that the scatter is zero whatever its kind.
+    let mut statistics = Statistics::with_scatter(num_classes, dim, ScatterKind::Trace);
+    for (column, (set, _)) in sets.iter().enumerate() {
+        let feature: Vec<f64> = point.set_features.col(column).iter().copied().collect();
+        let mut left = repeats.of_set[column];
+        while left > 0 {
+            let rows = left.min(ROWS_AT_ONCE);
+            let targets = Targets::new(num_classes, std::iter::repeat_n(set.clone(), rows))?;
+            statistics.update(&feature.repeat(rows), &targets)?;
+            left -= rows;
+        }
+    }
+    Ok(statistics)
+}
+
+const ROWS_AT_ONCE: usize = 4096;
+
+/// Every label set with its feature and the sums it is compared with.
+struct Measured {
+    all: Vec<SetSynthesis>,
+    /// ⟨h_S, Σ w_k⟩ and ‖Σ w_k‖² of each set.
+    projections: Vec<(f64, f64)>,
+}
+
+impl Measured {
+    fn new(
+        problem: &UfmProblem,
+        point: &UfmPoint,
+        sets: &[(LabelSet, f64)],
+        tags: MatRef<'_, f64>,
+    ) -> Self {
+        let mut single_counts = vec![0.0; problem.num_classes()];
+        for (set, count) in sets {
+            if let &[class] = set.labels() {
+                single_counts[class as usize] = *count;
+            }
+        }
+        let mut all = Vec::with_capacity(sets.len());
+        let mut projections = Vec::with_capacity(sets.len());
+        for (column, (set, count)) in sets.iter().enumerate() {
+            let feature = point.set_features.subcols(column, 1); // [d, 1]
+            let classes: Vec<usize> = set.indices().collect();
+            let ones = vec![1.0; classes.len()];
+            let rows_sum = weighted_sum(point.weight.as_ref(), &classes, &ones);
+            let frequencies: Vec<f64> = classes.iter().map(|&k| single_counts[k]).collect();
+            let has_singles = frequencies.iter().all(|&n| n > 0.0);
+            let weights = best_weights(tags, &classes, feature);
+            let angle = |sum: &[f64]| angle_degrees(feature, sum);
+            all.push(SetSynthesis {
+                label_set: set.clone(),
+                num_samples: *count,
+                feature_norm: feature.norm_l2(),
+                label_mass: label_mass(point, feature, &classes),
+                uniform_angle: angle(&weighted_sum(tags, &classes, &ones)),
+                weighted_angle: angle(&weighted_sum(tags, &classes, &weights)),
+                frequency_angle: has_singles
+                    .then(|| angle(&weighted_sum(tags, &classes, &frequencies)))
+                    .flatten(),
+                classifier_angle: angle(&rows_sum),
+                weights,
+            });
+            let along = feature
+                .col(0)
+                .iter()
+                .zip(&rows_sum)
+                .map(|(h, s)| h * s)
+                .sum();
+            projections.push((along, rows_sum.iter().map(|s| s * s).sum()));
+        }
+        Self { all, projections }
+    }
+
+    fn multiplicities(&self, problem: &UfmProblem) -> BTreeMap<usize, MultiplicityGeometry> {
+        let occurring = problem.labels().totals().iter().filter(|(m, _)| **m > 0);
+        let describe = |(&m, &num_samples): (&usize, &f64)| {
+            let sets: Vec<usize> = (0..self.all.len())
+                .filter(|&i| self.all[i].label_set.multiplicity() == m)
+                .collect();
+            let spread = |value: &dyn Fn(&SetSynthesis) -> Option<f64>| {
+                Spread::of(sets.iter().filter_map(|&i| value(&self.all[i])))
+            };
+            let weighted = |value: &dyn Fn(usize) -> f64| -> f64 {
+                sets.iter()
+                    .map(|&i| self.all[i].num_samples * value(i))
+                    .sum()
+            };
+            let squares = weighted(&|i| self.projections[i].1);
+            // Tag vectors of single labels are the features themselves.
+            let several = |angle: Option<f64>| angle.filter(|_| m > 1);
+            let geometry = MultiplicityGeometry {
+                num_samples,
+                num_sets: sets.len(),
+                scale: (squares > 0.0).then(|| weighted(&|i| self.projections[i].0) / squares),
+                feature_norm: spread(&|set| Some(set.feature_norm)).unwrap_or(Spread {
+                    min: 0.0,
+                    mean: 0.0,
+                    max: 0.0,
+                }),
+                label_mass: weighted(&|i| self.all[i].label_mass) / num_samples,
+                uniform_angle: spread(&|set| several(set.uniform_angle)),
+                weighted_angle: spread(&|set| several(set.weighted_angle)),
+                frequency_angle: spread(&|set| several(set.frequency_angle)),
+                classifier_angle: spread(&|set| set.classifier_angle),
+            };
+            (m, geometry)
+        };
+        occurring.map(describe).collect()
+    }
+
+    fn into_sets(self) -> Vec<SetSynthesis> {
+        let several = |set: &SetSynthesis| set.label_set.multiplicity() > 1;
+        self.all.into_iter().filter(several).collect()
+    }
+}
+
+fn weighted_sum(rows: MatRef<'_, f64>, classes: &[usize], weights: &[f64]) -> Vec<f64> {
+    (0..rows.ncols())
+        .map(|j| {
+            classes
+                .iter()
+                .zip(weights)
+                .map(|(&k, w)| w * rows[(k, j)])
+                .sum()
+        })
+        .collect()
+}
+
+/// The least-squares weights of the tag vectors, of minimum norm.
+fn best_weights(tags: MatRef<'_, f64>, classes: &[usize], feature: MatRef<'_, f64>) -> Vec<f64> {
+    let own = Mat::from_fn(tags.ncols(), classes.len(), |j, i| tags[(classes[i], j)]); // [d, m]
+    let Ok(svd) = own.thin_svd() else {
+        return vec![0.0; classes.len()];
+    };
+    let sigma = svd.S().column_vector();
+    let along = svd.U().transpose() * feature; // [min(d, m), 1]
+    let largest = sigma.iter().copied().fold(0.0, f64::max);
+    (0..classes.len())
+        .map(|i| {
+            let terms = (0..sigma.nrows()).filter(|&j| sigma[j] > DEPENDENT * largest);
+            terms
+                .map(|j| svd.V()[(i, j)] * along[(j, 0)] / sigma[j])
+                .sum()
+        })
+        .collect()
+}
+
+/// Tag vectors whose singular values fall below this part of the largest count as dependent.
+const DEPENDENT: f64 = 1e-10;
+
+/// The angle from both sides of a right triangle, exact for small angles; absent for zero vectors.
+fn angle_degrees(feature: MatRef<'_, f64>, sum: &[f64]) -> Option<f64> {
+    let norm = sum.iter().map(|s| s * s).sum::<f64>().sqrt();
+    let length = feature.norm_l2();
+    if norm == 0.0 || length == 0.0 {
+        return None;
+    }
+    let (mut difference, mut total) = (0.0, 0.0);
+    for (h, s) in feature.col(0).iter().zip(sum) {
+        let (h, s) = (h / length, s / norm);
+        difference += (h - s) * (h - s);
+        total += (h + s) * (h + s);
+    }
+    Some(2.0 * difference.sqrt().atan2(total.sqrt()).to_degrees())
+}
+
+fn label_mass(point: &UfmPoint, feature: MatRef<'_, f64>, classes: &[usize]) -> f64 {
+    let logits = &point.weight * feature;
+    let logit = |k: usize| logits[(k, 0)] + point.bias[k];
+    let largest = (0..point.bias.len())
+        .map(logit)
+        .fold(f64::NEG_INFINITY, f64::max);
+    let term = |k: usize| (logit(k) - largest).exp();
+    let own: f64 = classes.iter().map(|&k| term(k)).sum();
+    own / (0..point.bias.len()).map(term).sum::<f64>()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+
+    use super::super::{LabelCounts, SolverSettings, UfmSettings, solve};
+    use super::*;
+
+    fn steep() -> UfmProblem {
+        let singles = (0..5u32).map(|k| (LabelSet::new([k]), f64::from(16 >> k)));
+        let pairs = (0..5u32).flat_map(|i| (0..i).map(move |j| (LabelSet::new([i, j]), 2.0)));
+        let labels = LabelCounts::of_sets(5, singles.chain(pairs)).unwrap();
+        UfmProblem::new(labels, UfmSettings::default()).unwrap()
+    }
+
+    #[test]
+    fn imbalanced_singles_keep_pairs_near_the_uniform_sum() {
+        let problem = steep();
+        let solution = solve(&problem, &SolverSettings::default(), |_| {
+            ControlFlow::Continue(())
+        });
+        let report = GeometryReport::of(&problem, &solution.unwrap().point).unwrap();
+        let pairs = &report.multiplicities[&2];
+        let (uniform, weighted) = (pairs.uniform_angle.unwrap(), pairs.weighted_angle.unwrap());
+        assert!(uniform.mean < 6.0, "{uniform:?}");
+        assert!(weighted.max <= uniform.max + 1e-9);
+        assert!(pairs.frequency_angle.unwrap().mean > 4.0 * uniform.mean);
+        assert!(report.etf_distance.unwrap() > 0.01);
+        assert_eq!(report.sets.len(), 10);
+        assert!(report.collapse.unwrap().nc_m[&2].uniform.angle_degrees > 0.1);
+    }
+
+    #[test]
+    fn the_snapshot_of_a_solution_measures_the_same_collapse() {
+        let problem = steep();
+        let point = solve(&problem, &SolverSettings::default(), |_| {
+            ControlFlow::Continue(())
+        });
+        let point = point.unwrap().point;
+        let report = GeometryReport::of(&problem, &point).unwrap();
+        let snapshot = point.snapshot(&problem).unwrap();
+        assert_eq!(snapshot.num_samples(), 31 + 20);
+        let statistics = snapshot.statistics().unwrap();
+        let measured = CollapseReport::measure(&statistics, snapshot.classifier()).unwrap();
+        let nc_m = |report: &CollapseReport| report.nc_m[&2].uniform.angle_degrees;
+        assert!((nc_m(&measured) - nc_m(&report.collapse.unwrap())).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_zero_classifier_is_described_without_angles() {
+        let labels = LabelCounts::balanced(3, [(1, 1.0), (2, 1.0)]).unwrap();
+        let settings = UfmSettings {
+            lambda_w: 50.0,
+            ..UfmSettings::default()
+        };
+        let problem = UfmProblem::new(labels, settings).unwrap();
+        let point = UfmPoint {
+            weight: Mat::zeros(3, 3),
+            set_features: Mat::zeros(3, 6),
+            bias: vec![0.0; 3],
+        };
+        let report = GeometryReport::of(&problem, &point).unwrap();
+        assert_eq!(report.etf_distance, None);
+        assert_eq!(report.row_cosines, None);
+        let pairs = &report.multiplicities[&2];
+        assert_eq!(pairs.uniform_angle, None);
+        assert!((pairs.label_mass - 2.0 / 3.0).abs() < 1e-15);
+        assert!(!report.notes.is_empty());
+    }
+}
