@@ -103,5 +103,5 @@ fn read_predictions(path: &Path, num_classes: usize) -> anyhow::Result<Targets> 
         Ok(LabelSet::new(labels))
     });
     let sets: Vec<LabelSet> = sets.collect::<anyhow::Result<_>>()?;
-    Ok(Targets::new(num_classes, sets).with_context(|| path.display().to_string())?)
+    Targets::new(num_classes, sets).with_context(|| path.display().to_string())
 }

@@ -4,13 +4,13 @@ use clap::{Parser, Subcommand};
 
 mod analyze;
 mod data;
-mod epochs;
-mod report;
 mod decode;
+mod epochs;
 mod evaluate;
 mod fit;
-mod samples;
 mod merge;
+mod report;
+mod samples;
 mod stats;
 mod train;
 

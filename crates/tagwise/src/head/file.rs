@@ -108,7 +108,7 @@ fn parse(bytes: &[u8]) -> Result<LinearClassifier, String> {
             "expected `weight` of 2 dimensions, found {shape:?}"
         ));
     };
-    let bias = if file.names().iter().any(|name| *name == "bias") {
+    let bias = if file.names().contains(&"bias") {
         numbers(&file, "bias")?.1
     } else {
         vec![0.0; num_classes]
