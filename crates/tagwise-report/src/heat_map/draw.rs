@@ -29,7 +29,7 @@ impl HeatMap {
     /// [`common_limit`](Self::common_limit) of this map alone when `None`.
     ///
     /// # Errors
-    /// [`Error::HeatMapShape`] unless the values are K×K for K labels.
+    /// [`crate::Error::HeatMapShape`] unless the values are K×K for K labels.
     pub fn svg(&self, limit: Option<f64>) -> Result<String> {
         self.check_shape()?;
         let limit = limit.unwrap_or_else(|| Self::common_limit([self]));

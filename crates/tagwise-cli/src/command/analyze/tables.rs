@@ -1,5 +1,7 @@
 //! The results of an analysis as tables, for the terminal and the report.
 
+use std::path::Path;
+
 use tagwise::collapse::{CollapseReport, Nc1Path};
 use tagwise_report::{Cell, CollapseMetric, Column, Table};
 
@@ -347,9 +349,11 @@ pub fn comparison(measured: &[Measured]) -> Table {
         "Neural collapse by file: 0 is exact",
         columns.collect::<Vec<_>>(),
     );
+    let folder = common_folder(measured);
     for measured in measured {
         let values = metrics(&measured.report);
-        let mut row: Vec<Cell> = vec![measured.path.display().to_string().into()];
+        let name = measured.path.strip_prefix(folder).unwrap_or(&measured.path);
+        let mut row: Vec<Cell> = vec![name.display().to_string().into()];
         row.extend(names.iter().map(|name| {
             let value = values.iter().find(|(_, found, _)| found == name);
             value
@@ -359,6 +363,16 @@ pub fn comparison(measured: &[Measured]) -> Table {
         table.push(row);
     }
     table
+}
+
+/// The folder that holds all the files, so that a table need not repeat it.
+fn common_folder(measured: &[Measured]) -> &Path {
+    let first = measured.first().and_then(|first| first.path.parent());
+    first
+        .into_iter()
+        .flat_map(Path::ancestors)
+        .find(|folder| measured.iter().all(|one| one.path.starts_with(folder)))
+        .unwrap_or(Path::new(""))
 }
 
 /// How NC1 came about.
