@@ -499,7 +499,7 @@ fn diverged(error: Error, epoch: usize, learned: &Learned) -> Error {
     }
 }
 
-/// Estimates the time to the end from the epochs of this session.
+/// Estimates the time to the end from the epochs trained since the start or resumption.
 struct Clock {
     begin: Instant,
     epochs: Range<usize>,

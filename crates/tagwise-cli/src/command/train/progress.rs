@@ -33,7 +33,7 @@ impl Display {
         Self { mode }
     }
 
-    /// Says what is about to be trained, and the epochs that an earlier session left.
+    /// Says what is about to be trained, and the epochs that are done already.
     pub fn start(&self, run: &mut Run) {
         self.line(&run.description());
         self.line(HEADER);
