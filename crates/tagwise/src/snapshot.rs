@@ -10,7 +10,7 @@ use std::path::Path;
 
 use faer::Mat;
 
-pub use self::file::{NonFinite, SnapshotFile};
+pub use self::file::{NonFinite, SnapshotFile, read_targets};
 use crate::{Error, Result, Targets};
 
 /// The linear layer on top of the features: logits z = W h + b.

@@ -13,6 +13,7 @@ mod report;
 mod samples;
 mod stats;
 mod train;
+mod ufm;
 
 /// Multi-label learning with the pick-all-labels loss: train, watch neural collapse, decode, report.
 #[derive(Debug, Parser)]
@@ -33,6 +34,7 @@ enum Command {
     Analyze(analyze::Arguments),
     Stats(stats::Arguments),
     Merge(merge::Arguments),
+    Ufm(Box<ufm::Arguments>),
 }
 
 /// Runs the subcommand that the user named.
@@ -47,5 +49,6 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Analyze(arguments) => analyze::run(&arguments),
         Command::Stats(arguments) => stats::run(&arguments),
         Command::Merge(arguments) => merge::run(&arguments),
+        Command::Ufm(arguments) => ufm::run(&arguments),
     }
 }

@@ -337,6 +337,36 @@ impl SnapshotFile {
     }
 }
 
+/// Reads only the label sets of a file: those of any file that [`SnapshotFile::open`] reads, with or
+/// without features, and a lone `.npy` file of shape `[N, K]` with entries 0 and 1.
+///
+/// # Errors
+/// As [`SnapshotFile::open`].
+pub fn read_targets(path: &Path) -> Result<Targets> {
+    let with_path = |message: String| Error::Format {
+        path: path.to_path_buf(),
+        message,
+    };
+    let arrays = if path.extension().is_some_and(|extension| extension == "npy") {
+        let bytes = Bytes::map(path)?;
+        let range = 0..bytes.len();
+        vec![npy::array("targets", Part { bytes, range }).map_err(with_path)?]
+    } else {
+        load(path)?
+    };
+    let is_label_array = |array: &Stored| !matches!(array.name.as_str(), "features" | "bias");
+    let arrays: Vec<Stored> = arrays
+        .into_iter()
+        .filter(is_label_array)
+        .map(Stored::into_row_major)
+        .collect();
+    let find = |name: &str| {
+        let found = arrays.iter().find(|array| array.name == name);
+        found.map(Stored::array)
+    };
+    targets(&find).map_err(with_path)
+}
+
 /// The arrays of a file or folder.
 fn load(path: &Path) -> Result<Vec<Stored>> {
     let with_path = |message: String| Error::Format {

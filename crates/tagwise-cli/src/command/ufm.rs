@@ -1,0 +1,218 @@
+//! `tagwise ufm`: the geometry that is optimal for given labels, with proof.
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use tagwise::loss::Weighting;
+use tagwise::ufm::{
+    Bias, ClassifierKind, FeatureKind, LabelCounts, SolverSettings, UfmProblem, UfmSettings,
+};
+
+use crate::failure::{Interrupted, Usage};
+use crate::output;
+
+mod answer;
+mod input;
+mod page;
+mod tables;
+
+use answer::Answer;
+
+/// Find the optimal geometry for given labels: the unconstrained feature model, solved and certified
+///
+/// Say how often label sets occur (--counts, --totals) or name a label matrix (--targets). Data
+/// balanced within multiplicities have a closed form; any other label distribution is solved until
+/// the gap to a rigorous lower bound is below --gap.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    /// Number of classes K, with --counts or --totals
+    #[arg(long, short = 'k', value_name = "K", conflicts_with = "targets")]
+    classes: Option<usize>,
+
+    /// Samples of each label set, by multiplicity: 1:3100,2:200 is 3100 of each single label and
+    /// 200 of each pair
+    #[arg(long, value_name = "M:N,…", conflicts_with_all = ["targets", "totals"])]
+    counts: Option<String>,
+
+    /// Samples of each multiplicity, spread evenly over its label sets: 1:31000,2:9000
+    #[arg(long, value_name = "M:N,…", conflicts_with = "targets")]
+    totals: Option<String>,
+
+    /// The labels of a data set: .npy or .safetensors with targets [N, K] of 0 and 1, a folder of
+    /// .npy files, .arff, or .txt of the Extreme Classification Repository. Give it again to
+    /// append more samples
+    #[arg(long, value_name = "FILE")]
+    targets: Vec<PathBuf>,
+
+    /// Mulan's XML list of the label attributes of an .arff file; without it the file must say
+    /// "-C n" in its @relation, as MEKA's do
+    #[arg(long, value_name = "FILE", requires = "targets")]
+    labels: Option<PathBuf>,
+
+    /// Attributes of an .arff file that are neither features nor labels, such as genbase's protein
+    #[arg(long, value_name = "NAME", value_delimiter = ',', requires = "targets")]
+    leave_out: Vec<String>,
+
+    /// Feature dimension d; K when absent
+    #[arg(long, value_name = "D")]
+    dim: Option<usize>,
+
+    /// The pick-all-labels loss: the sum over the labels of a sample, or their mean
+    #[arg(long, value_enum, default_value_t = Loss::Pal)]
+    loss: Loss,
+
+    /// Decay of the classifier: λ_W‖W‖²
+    #[arg(long, value_name = "λ", default_value_t = 5e-3)]
+    lambda_w: f64,
+
+    /// Decay of the features: λ_H Σ‖hᵢ‖² over all samples; 5e-3·K/N when absent
+    #[arg(long, value_name = "λ")]
+    lambda_h: Option<f64>,
+
+    /// Decay of the bias: λ_b‖b‖²
+    #[arg(long, value_name = "λ", default_value_t = 1e-3)]
+    lambda_b: f64,
+
+    /// A bias with decay, a bias without, or none
+    #[arg(long, value_enum, default_value_t = BiasKind::Decayed)]
+    bias: BiasKind,
+
+    /// Any features, or only those a rectifier lets through
+    #[arg(long, value_enum, default_value_t = Features::Free)]
+    features: Features,
+
+    /// A learned classifier, or a simplex ETF of unit rows
+    #[arg(long, value_enum, default_value_t = Classifier::Learned)]
+    classifier: Classifier,
+
+    /// Stop when the gap is at most this part of the value
+    #[arg(long, value_name = "PART", default_value_t = 1e-9)]
+    gap: f64,
+
+    /// Largest number of Newton steps
+    #[arg(long, value_name = "N", default_value_t = 2000)]
+    max_steps: usize,
+
+    /// Write features, targets and classifier of the answer as .safetensors
+    #[arg(long, value_name = "FILE")]
+    save: Option<PathBuf>,
+
+    /// Write a picture of the geometry: a page (.html) or the picture alone (.svg)
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+
+    /// Print the answer as one JSON object and nothing else on stdout
+    #[arg(long)]
+    json: bool,
+
+    /// Show no progress on stderr
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+const EXAMPLES: &str = "Examples:
+  tagwise ufm --classes 10 --counts 1:3100,2:200
+  tagwise ufm --classes 10000 --totals 1:30000,2:10000 --lambda-h 1e-5
+  tagwise ufm --targets yeast.arff --labels yeast.xml --report yeast.html";
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Loss {
+    Pal,
+    PalN,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum BiasKind {
+    Decayed,
+    Free,
+    None,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Features {
+    Free,
+    NonNegative,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Classifier {
+    Learned,
+    FixedEtf,
+}
+
+/// Solves, writes what was asked for and prints the answer.
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    if !(arguments.gap >= 0.0 && arguments.gap < 1.0) {
+        return Err(Usage(format!(
+            "expected --gap from 0 to below 1, found {}",
+            arguments.gap
+        ))
+        .into());
+    }
+    if let Some(path) = &arguments.report {
+        page::check_extension(path)?;
+    }
+    let labels = input::labels(arguments)?;
+    let problem = problem(arguments, labels)?;
+    let answer = Answer::find(&problem, arguments)?;
+    if let Some(path) = &arguments.save {
+        answer.point(&problem)?.snapshot(&problem)?.write(path)?;
+    }
+    if let Some(path) = &arguments.report {
+        page::write(path, &problem, &answer)?;
+    }
+    if arguments.json {
+        output::json(&answer)?;
+    } else {
+        output::text(&tables::render(&problem, &answer))?;
+    }
+    match answer.is_interrupted {
+        false => Ok(()),
+        true => Err(Interrupted(format!(
+            "stopped after {} steps with a gap of {:.1e} of the value",
+            answer.iterations, answer.certificate.relative_gap
+        ))
+        .into()),
+    }
+}
+
+/// The problem that the command line describes; a setting that cannot be meant is wrong usage.
+fn problem(arguments: &Arguments, labels: LabelCounts) -> anyhow::Result<UfmProblem> {
+    let settings = UfmSettings {
+        dim: arguments.dim,
+        weighting: match arguments.loss {
+            Loss::Pal => Weighting::Sum,
+            Loss::PalN => Weighting::Mean,
+        },
+        lambda_w: arguments.lambda_w,
+        lambda_h: arguments.lambda_h,
+        bias: match arguments.bias {
+            BiasKind::Decayed => Bias::Decayed(arguments.lambda_b),
+            BiasKind::Free => Bias::Free,
+            BiasKind::None => Bias::None,
+        },
+        classifier: match arguments.classifier {
+            Classifier::Learned => ClassifierKind::Learned,
+            Classifier::FixedEtf => ClassifierKind::FixedEtf,
+        },
+        features: match arguments.features {
+            Features::Free => FeatureKind::Free,
+            Features::NonNegative => FeatureKind::NonNegative,
+        },
+    };
+    UfmProblem::new(labels, settings).map_err(|error| match error {
+        tagwise::Error::OutOfRange { .. } | tagwise::Error::NoSimplexEtf { .. } => {
+            Usage(error.to_string()).into()
+        }
+        other => other.into(),
+    })
+}
+
+fn solver_settings(arguments: &Arguments) -> SolverSettings {
+    SolverSettings {
+        relative_gap: arguments.gap,
+        max_iterations: arguments.max_steps,
+        ..SolverSettings::default()
+    }
+}
