@@ -1,6 +1,6 @@
 //! The live display of a run on stderr: a bar on a terminal, a line per epoch elsewhere.
 
-use std::io::{IsTerminal, stderr};
+use std::io::{IsTerminal, Write, stderr};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -83,7 +83,10 @@ impl Display {
     fn line(&self, text: &str) {
         match &self.mode {
             Mode::Quiet => {}
-            Mode::Lines => eprintln!("{text}"),
+            Mode::Lines => {
+                // A closed stderr must not end the training.
+                let _ = writeln!(stderr(), "{text}");
+            }
             Mode::Bar(bar) => bar.println(text),
         }
     }
