@@ -313,6 +313,7 @@ fn training_starts_from_given_weights_and_refuses_foreign_ones() {
         message.replace(&scratch.0.path().display().to_string(), "FOLDER")
     };
     assert_snapshot!(refused(&["--feature-dim", "12"]), @"tagwise: the weights in FOLDER/first/weights.safetensors cannot be used: expected the tensor layer2.0.conv2.weight of shape [12, 128, 3, 3], found [128, 128, 3, 3]");
+    assert_snapshot!(refused(&["--classifier", "fixed-etf"]), @"tagwise: expected the simplex ETF as the classifier in FOLDER/first/weights.safetensors, found another one; train with --classifier learned, or start from a run with a fixed ETF");
     let whole = fs::read(&weights).unwrap();
     fs::write(&weights, &whole[..whole.len() - 1]).unwrap();
     assert_snapshot!(refused(&[]), @"tagwise: FOLDER/first/weights.safetensors: expected a safetensors file, found incomplete metadata, file not fully covered");

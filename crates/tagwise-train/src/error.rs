@@ -51,6 +51,14 @@ pub enum Error {
         source: tagwise_nn::Error,
     },
 
+    /// A weights file would replace the fixed ETF by another classifier.
+    #[error(
+        "expected the simplex ETF as the classifier in {}, found another one; \
+         train with --classifier learned, or start from a run with a fixed ETF",
+        .0.display()
+    )]
+    NotTheEtf(PathBuf),
+
     /// The loss is no longer a number.
     #[error(
         "the loss became {loss} in epoch {epoch}, step {step}; try a smaller training.learning_rate \

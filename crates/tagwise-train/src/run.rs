@@ -62,12 +62,26 @@ impl Parts {
             return Ok(());
         };
         let tensors = tagwise_nn::read_safetensors(path)?;
+        let frozen = match experiment.network.classifier {
+            ClassifierKind::FixedEtf => Some(self.network.classifier_weight().to_vec()),
+            ClassifierKind::Learned => None,
+        };
         self.network
             .load_state(&tensors)
             .map_err(|source| Error::Weights {
                 path: path.clone(),
                 source,
-            })
+            })?;
+        let differs = frozen.is_some_and(|etf| {
+            let loaded = self.network.classifier_weight();
+            etf.iter()
+                .zip(loaded)
+                .any(|(a, b)| (a - b).abs() > 1e-5 || b.is_nan())
+        });
+        if differs {
+            return Err(Error::NotTheEtf(path.clone()));
+        }
+        Ok(())
     }
 }
 
