@@ -249,6 +249,14 @@ fn sections(report: &Report) -> Result<Vec<(&'static str, String)>> {
     if !report.configuration.is_empty() {
         sections.push(("Configuration", configuration(&report.configuration)));
     }
+    if report.kind == Kind::Ufm {
+        // The picture is the answer; a stable sort keeps the rest in order.
+        sections.sort_by_key(|(heading, _)| match *heading {
+            "Tag-wise averages" => 0,
+            "Geometry" => 1,
+            _ => 2,
+        });
+    }
     Ok(sections)
 }
 

@@ -54,6 +54,57 @@ fn the_solver_leaves_the_saddle_at_zero() {
     assert_eq!(solution.certificate.verdict, Verdict::Certified);
 }
 
+/// Q = [(n_S/N) α_S (m p − 1_S)/√n_S] at W = H = 0, where every p is 1/K.
+fn pull_at_zero(problem: &UfmProblem) -> Mat<f64> {
+    let sets = problem.labels().sets().unwrap();
+    let (classes, samples) = (problem.num_classes(), problem.labels().num_samples());
+    Mat::from_fn(classes, sets.len(), |k, column| {
+        let (set, count) = &sets[column];
+        let own = f64::from(u8::from(set.indices().any(|label| label == k)));
+        let m = set.multiplicity();
+        count.sqrt() / samples * problem.sample_weight(m) * (m as f64 / classes as f64 - own)
+    })
+}
+
+#[test]
+fn a_saddle_has_the_curvature_that_theory_gives() {
+    // Δ_W = (λ_H/λ_W)^¼ u aᵀ and Δ_G = −(λ_W/λ_H)^¼ a vᵀ with G = H diag(√n) have curvature
+    // 4√(λ_W λ_H) − 2σ_max, here along a = e_1 from W = H = 0.
+    let problem = steep_problem(UfmSettings {
+        bias: Bias::None,
+        ..UfmSettings::default()
+    });
+    let pull = pull_at_zero(&problem);
+    let svd = pull.thin_svd().unwrap();
+    let sigma = svd.S().column_vector()[0];
+    let balance = (problem.lambda_h() / problem.lambda_w()).powf(0.25);
+    let sets = problem.labels().sets().unwrap();
+    let value_at = |step: f64| {
+        let mut point = zero_point(&problem);
+        for k in 0..problem.num_classes() {
+            point.weight[(k, 0)] = step * balance * svd.U()[(k, 0)];
+        }
+        for (column, (_, count)) in sets.iter().enumerate() {
+            point.set_features[(0, column)] = -step / balance * svd.V()[(column, 0)] / count.sqrt();
+        }
+        Certificate::of(&problem, &point).unwrap()
+    };
+    let here = value_at(0.0);
+    let decay = (problem.lambda_w() * problem.lambda_h()).sqrt();
+    let ratio = here.sigma_ratio.unwrap();
+    assert!((ratio - sigma / (2.0 * decay)).abs() < 1e-12 * ratio);
+    let predicted = 4.0 * decay - 2.0 * sigma;
+    assert!(predicted < 0.0);
+    const STEP: f64 = 1e-3;
+    let measured =
+        (value_at(STEP).value + value_at(-STEP).value - 2.0 * here.value) / (STEP * STEP);
+    // The fourth derivative is near 1, the rounding error of the difference near 1e-10.
+    assert!(
+        (measured - predicted).abs() < 1e-5 * predicted.abs(),
+        "{measured} {predicted}"
+    );
+}
+
 #[test]
 fn the_solver_leaves_a_saddle_of_lower_rank() {
     // An optimum for d = 2 is stationary for d = 5 too, with three columns of zeros.
@@ -328,10 +379,10 @@ fn a_solve_ends_when_progress_says_so() {
 fn settings_that_make_no_sense_are_refused() {
     let message = |settings| UfmProblem::new(steep(), settings).unwrap_err().to_string();
     let default = UfmSettings::default;
-    insta::assert_snapshot!(message(UfmSettings { lambda_w: 0.0, ..default() }), @"expected lambda_w greater than 0 and finite (without decay the minimum is not attained), found 0");
-    insta::assert_snapshot!(message(UfmSettings { lambda_h: Some(f64::NAN), ..default() }), @"expected lambda_h greater than 0 and finite (without decay the minimum is not attained), found NaN");
-    insta::assert_snapshot!(message(UfmSettings { bias: Bias::Decayed(-1.0), ..default() }), @"expected lambda_b greater than 0 and finite (without decay the minimum is not attained), found -1");
-    insta::assert_snapshot!(message(UfmSettings { dim: Some(0), ..default() }), @"expected the feature dimension of at least 1, found 0");
+    insta::assert_snapshot!(message(UfmSettings { lambda_w: 0.0, ..default() }), @"expected lambda_w to be greater than 0 and finite (without decay the minimum is not attained), found 0");
+    insta::assert_snapshot!(message(UfmSettings { lambda_h: Some(f64::NAN), ..default() }), @"expected lambda_h to be greater than 0 and finite (without decay the minimum is not attained), found NaN");
+    insta::assert_snapshot!(message(UfmSettings { bias: Bias::Decayed(-1.0), ..default() }), @"expected lambda_b to be greater than 0 and finite (without decay the minimum is not attained), found -1");
+    insta::assert_snapshot!(message(UfmSettings { dim: Some(0), ..default() }), @"expected the feature dimension to be at least 1, found 0");
     insta::assert_snapshot!(message(UfmSettings { dim: Some(3), classifier: ClassifierKind::FixedEtf, ..default() }), @"no simplex ETF of 5 classes exists in 3 dimensions; use at least 4");
     let labels =
         LabelCounts::of_sets(4, [(LabelSet::new([0]), 2.0), (LabelSet::new([2]), 1.0)]).unwrap();

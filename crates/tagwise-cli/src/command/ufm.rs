@@ -26,8 +26,9 @@ use answer::Answer;
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// Number of classes K, with --counts or --totals
-    #[arg(long, short = 'k', value_name = "K", conflicts_with = "targets")]
+    /// Number of classes K, with --counts or --totals; for a LIBSVM file when labels above the
+    /// largest that occurs belong to it
+    #[arg(long, short = 'k', value_name = "K")]
     classes: Option<usize>,
 
     /// Samples of each label set, by multiplicity: 1:3100,2:200 is 3100 of each single label and
@@ -39,9 +40,9 @@ pub struct Arguments {
     #[arg(long, value_name = "M:N,…", conflicts_with = "targets")]
     totals: Option<String>,
 
-    /// The labels of a data set: .npy or .safetensors with targets [N, K] of 0 and 1, a folder of
-    /// .npy files, .arff, or .txt of the Extreme Classification Repository. Give it again to
-    /// append more samples
+    /// The labels of a data set: .npy, .npz or .safetensors with targets [N, K] of 0 and 1, a
+    /// folder of .npy files, .arff, .txt of the Extreme Classification Repository, or .svm and
+    /// .libsvm. Give it again to append more samples
     #[arg(long, value_name = "FILE")]
     targets: Vec<PathBuf>,
 
@@ -86,6 +87,10 @@ pub struct Arguments {
     #[arg(long, value_enum, default_value_t = Classifier::Learned)]
     classifier: Classifier,
 
+    /// The closed form where there is one, or always the solver
+    #[arg(long, value_enum, default_value_t = Method::Auto)]
+    method: Method,
+
     /// Stop when the gap is at most this part of the value
     #[arg(long, value_name = "PART", default_value_t = 1e-9)]
     gap: f64,
@@ -115,6 +120,12 @@ const EXAMPLES: &str = "Examples:
   tagwise ufm --classes 10 --counts 1:3100,2:200
   tagwise ufm --classes 10000 --totals 1:30000,2:10000 --lambda-h 1e-5
   tagwise ufm --targets yeast.arff --labels yeast.xml --report yeast.html";
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Method {
+    Auto,
+    Solver,
+}
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Loss {
@@ -154,13 +165,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         page::check_extension(path)?;
     }
     let labels = input::labels(arguments)?;
-    let problem = problem(arguments, labels)?;
+    let problem = problem(arguments, labels.counts)?;
     let answer = Answer::find(&problem, arguments)?;
     if let Some(path) = &arguments.save {
         answer.point(&problem)?.snapshot(&problem)?.write(path)?;
     }
     if let Some(path) = &arguments.report {
-        page::write(path, &problem, &answer)?;
+        page::write(path, &problem, &answer, &labels.class_names)?;
     }
     if arguments.json {
         output::json(&answer)?;

@@ -6,7 +6,7 @@ use faer::{Mat, MatRef};
 use serde::{Deserialize, Serialize};
 
 use super::Group;
-use super::decompose::least_squares;
+use super::decompose::NormalEquations;
 use crate::Result;
 use crate::statistics::Statistics;
 
@@ -191,16 +191,23 @@ impl Estimation {
             .keys()
             .map(|&multiplicity| (multiplicity, 1.0))
             .collect();
+        let mut solver = None;
         for _ in 0..MAX_ROUNDS {
-            self.solve_vectors(&scales, vectors)?;
+            self.solve_vectors(&scales, vectors, &mut solver)?;
             if self.solve_scales(vectors, &mut scales) < SETTLED {
                 break;
             }
         }
-        self.solve_vectors(&scales, vectors)
+        self.solve_vectors(&scales, vectors, &mut solver)
     }
 
-    fn solve_vectors(&self, scales: &BTreeMap<usize, f64>, vectors: &mut Mat<f64>) -> Result<()> {
+    /// `solver` is made in the first round and serves the others.
+    fn solve_vectors(
+        &self,
+        scales: &BTreeMap<usize, f64>,
+        vectors: &mut Mat<f64>,
+        solver: &mut Option<NormalEquations>,
+    ) -> Result<()> {
         let mut normal = Mat::<f64>::zeros(vectors.nrows(), vectors.nrows());
         let mut right = Mat::<f64>::zeros(vectors.nrows(), vectors.ncols());
         for (multiplicity, &scale) in scales {
@@ -218,7 +225,11 @@ impl Estimation {
             normal[(self.missing[i], self.missing[j])]
         });
         let right = Mat::from_fn(size, vectors.ncols(), |i, j| right[(self.missing[i], j)]);
-        let solution = least_squares(normal.as_ref(), right.as_ref())?;
+        let solver = match solver {
+            Some(solver) => solver,
+            None => solver.insert(NormalEquations::of_range(normal.as_ref())?),
+        };
+        let solution = solver.solve(normal.as_ref(), right.as_ref())?;
         for (row, &class) in self.missing.iter().enumerate() {
             for column in 0..vectors.ncols() {
                 vectors[(class, column)] = solution[(row, column)];

@@ -64,8 +64,8 @@ const SMALLEST_RADIUS: f64 = 1e-15;
 impl TrustRegion {
     /// Moves `x` to a point where the gradient vanishes and no negative curvature is met.
     ///
-    /// `progress` sees the state after every step and ends the run by returning
-    /// [`ControlFlow::Break`].
+    /// `progress` sees the state after every product with the Hessian and every step, and ends the
+    /// run by returning [`ControlFlow::Break`]; `x` is then the last point accepted.
     ///
     /// # Shapes
     /// `x` has length n; memory is 9·n numbers besides what the objective keeps.
@@ -115,8 +115,22 @@ impl TrustRegion {
                 FORCING.min((minimum.gradient_norm / first_norm).sqrt())
             };
             let radius_now = *radius.get_or_insert_with(|| work.first_radius(x));
-            let step = work.truncated_newton(objective, radius_now, forcing, self.max_products);
+            let limits = Limits {
+                radius: radius_now,
+                forcing,
+                max_products: self.max_products,
+            };
+            let step = work.truncated_newton(objective, &limits, |products| {
+                progress(&Minimum {
+                    hessian_products: minimum.hessian_products + products,
+                    ..minimum
+                })
+            });
             minimum.hessian_products += step.products;
+            if step.is_interrupted {
+                minimum.stop = Stop::Interrupted;
+                return minimum;
+            }
             let (predicted, length) = self.trial(x, objective, &mut work, &step, &mut minimum);
             let trial_value = objective.value_and_gradient(&work.trial, &mut work.trial_gradient);
             minimum.evaluations += 1;
@@ -254,6 +268,15 @@ struct Step {
     length: f64,
     at_border: bool,
     products: usize,
+    is_interrupted: bool,
+}
+
+/// Where conjugate gradients stop.
+struct Limits {
+    radius: f64,
+    /// The part of the initial residual that is small enough.
+    forcing: f64,
+    max_products: usize,
 }
 
 struct Workspace {
@@ -324,10 +347,10 @@ impl Workspace {
     fn truncated_newton<F: Curvature>(
         &mut self,
         objective: &mut F,
-        radius: f64,
-        forcing: f64,
-        max_products: usize,
+        limits: &Limits,
+        mut progress: impl FnMut(usize) -> ControlFlow<()>,
     ) -> Step {
+        let radius = limits.radius;
         self.step.fill(0.0);
         self.residual.copy_from_slice(&self.gradient);
         Self::hold(&self.free, self.is_bounded, &mut self.residual);
@@ -340,15 +363,17 @@ impl Workspace {
             *d = -r / s;
         }
         let mut residual_square = self.preconditioned_square();
-        let goal = forcing * forcing * residual_square;
+        let goal = limits.forcing * limits.forcing * residual_square;
         // Squared length of the step, its product with the direction, squared length of that.
         let (mut length2, mut along, mut direction2) = (0.0f64, 0.0f64, residual_square);
         let mut at_border = false;
         let mut products = 0;
-        while products < max_products && residual_square > goal {
+        let mut is_interrupted = false;
+        while products < limits.max_products && residual_square > goal && !is_interrupted {
             objective.hessian_times(&self.direction, &mut self.product);
             Self::hold(&self.free, self.is_bounded, &mut self.product);
             products += 1;
+            is_interrupted = progress(products).is_break();
             let curvature = dot(&self.direction, &self.product);
             if curvature.abs() <= FLAT * direction2 && products > 1 {
                 break;
@@ -389,6 +414,7 @@ impl Workspace {
             length: length2.max(0.0).sqrt(),
             at_border,
             products,
+            is_interrupted,
         }
     }
 }

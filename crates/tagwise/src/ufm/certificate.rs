@@ -256,7 +256,7 @@ fn sample_terms(
 fn negative_feature(value: f64, row: usize, column: usize) -> Error {
     Error::OutOfRange {
         name: "every feature",
-        requirement: "non-negative",
+        requirement: "to be non-negative",
         found: format!("{value} in dimension {row} of column {column}"),
     }
 }
@@ -268,7 +268,7 @@ fn check_allowed(problem: &UfmProblem, point: &UfmPoint) -> Result<()> {
     if problem.bias() == Bias::None && point.bias.iter().any(|b| *b != 0.0) {
         return Err(Error::OutOfRange {
             name: "every bias",
-            requirement: "0 in a problem without bias",
+            requirement: "to be 0 in a problem without bias",
             found: "a bias that is not 0".into(),
         });
     }
@@ -288,7 +288,7 @@ fn check_allowed(problem: &UfmProblem, point: &UfmPoint) -> Result<()> {
         if error > FIXED_ETF_TOLERANCE {
             return Err(Error::OutOfRange {
                 name: "the fixed classifier",
-                requirement: "a simplex ETF with unit rows",
+                requirement: "to be a simplex ETF with unit rows",
                 found: format!("products of rows that are off by {error:.2e}"),
             });
         }

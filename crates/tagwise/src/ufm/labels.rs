@@ -84,7 +84,7 @@ impl LabelCounts {
             if !(given >= 0.0 && given.is_finite()) {
                 return Err(Error::OutOfRange {
                     name: "the number of samples",
-                    requirement: "finite and not negative",
+                    requirement: "to be finite and not negative",
                     found: format!("{given} for multiplicity {m}"),
                 });
             }
@@ -96,7 +96,7 @@ impl LabelCounts {
             if totals.insert(m, total).is_some() {
                 return Err(Error::OutOfRange {
                     name: "each multiplicity",
-                    requirement: "given once",
+                    requirement: "to be given once",
                     found: format!("{m} twice"),
                 });
             }
@@ -144,7 +144,7 @@ impl LabelCounts {
             if !(count >= 0.0 && count.is_finite()) {
                 return Err(Error::OutOfRange {
                     name: "the number of samples",
-                    requirement: "finite and not negative",
+                    requirement: "to be finite and not negative",
                     found: format!("{count} for {set}"),
                 });
             }
@@ -302,7 +302,7 @@ fn check_num_classes(num_classes: usize) -> Result<()> {
     }
     Err(Error::OutOfRange {
         name: "the number of classes",
-        requirement: "of at least 2 (with one class every softmax is 1)",
+        requirement: "to be at least 2 (with one class every softmax is 1)",
         found: num_classes.to_string(),
     })
 }
@@ -313,7 +313,7 @@ fn check_multiplicity(m: usize, num_classes: usize) -> Result<()> {
     }
     Err(Error::OutOfRange {
         name: "the multiplicity",
-        requirement: "at most the number of classes",
+        requirement: "to be at most the number of classes",
         found: format!("{m} labels per sample of {num_classes} classes"),
     })
 }
@@ -321,7 +321,7 @@ fn check_multiplicity(m: usize, num_classes: usize) -> Result<()> {
 fn too_many_samples(found: String) -> Error {
     Error::OutOfRange {
         name: "the number of samples",
-        requirement: "below 1.8e308; give totals per multiplicity instead of samples per set",
+        requirement: "to be below 1.8e308; give totals per multiplicity instead of samples per set",
         found,
     }
 }
@@ -390,17 +390,17 @@ mod tests {
     #[test]
     fn counts_that_make_no_sense_are_refused() {
         let message = |result: Result<LabelCounts>| result.unwrap_err().to_string();
-        insta::assert_snapshot!(message(LabelCounts::balanced(1, [(1, 1.0)])), @"expected the number of classes of at least 2 (with one class every softmax is 1), found 1");
-        insta::assert_snapshot!(message(LabelCounts::balanced(4, [(5, 1.0)])), @"expected the multiplicity at most the number of classes, found 5 labels per sample of 4 classes");
-        insta::assert_snapshot!(message(LabelCounts::balanced(4, [(1, f64::NAN)])), @"expected the number of samples finite and not negative, found NaN for multiplicity 1");
-        insta::assert_snapshot!(message(LabelCounts::balanced(4, [(1, -1.0)])), @"expected the number of samples finite and not negative, found -1 for multiplicity 1");
-        insta::assert_snapshot!(message(LabelCounts::balanced(4, [(1, 1.0), (1, 2.0)])), @"expected each multiplicity given once, found 1 twice");
-        insta::assert_snapshot!(message(LabelCounts::balanced(10_000, [(5_000, 1.0)])), @"expected the number of samples below 1.8e308; give totals per multiplicity instead of samples per set, found 1 for each set of 5000 among 10000 classes");
-        insta::assert_snapshot!(message(LabelCounts::balanced_totals(4, [(1, 1e308), (2, 1e308)])), @"expected the number of samples below 1.8e308; give totals per multiplicity instead of samples per set, found a sum beyond 1.8e308");
+        insta::assert_snapshot!(message(LabelCounts::balanced(1, [(1, 1.0)])), @"expected the number of classes to be at least 2 (with one class every softmax is 1), found 1");
+        insta::assert_snapshot!(message(LabelCounts::balanced(4, [(5, 1.0)])), @"expected the multiplicity to be at most the number of classes, found 5 labels per sample of 4 classes");
+        insta::assert_snapshot!(message(LabelCounts::balanced(4, [(1, f64::NAN)])), @"expected the number of samples to be finite and not negative, found NaN for multiplicity 1");
+        insta::assert_snapshot!(message(LabelCounts::balanced(4, [(1, -1.0)])), @"expected the number of samples to be finite and not negative, found -1 for multiplicity 1");
+        insta::assert_snapshot!(message(LabelCounts::balanced(4, [(1, 1.0), (1, 2.0)])), @"expected each multiplicity to be given once, found 1 twice");
+        insta::assert_snapshot!(message(LabelCounts::balanced(10_000, [(5_000, 1.0)])), @"expected the number of samples to be below 1.8e308; give totals per multiplicity instead of samples per set, found 1 for each set of 5000 among 10000 classes");
+        insta::assert_snapshot!(message(LabelCounts::balanced_totals(4, [(1, 1e308), (2, 1e308)])), @"expected the number of samples to be below 1.8e308; give totals per multiplicity instead of samples per set, found a sum beyond 1.8e308");
         insta::assert_snapshot!(message(LabelCounts::balanced(4, [(0, 7.0)])), @"expected at least one sample with a label, found 7 samples, all with an empty label set");
         insta::assert_snapshot!(message(LabelCounts::balanced(4, [])), @"expected at least one sample with a label, found 0 samples, all with an empty label set");
         insta::assert_snapshot!(message(LabelCounts::of_sets(4, [(LabelSet::new([4]), 1.0)])), @"expected labels 0 to 3, found 4 in sample 0; check the number of classes");
-        insta::assert_snapshot!(message(LabelCounts::of_sets(4, [(LabelSet::new([1]), f64::INFINITY)])), @"expected the number of samples finite and not negative, found inf for {1}");
+        insta::assert_snapshot!(message(LabelCounts::of_sets(4, [(LabelSet::new([1]), f64::INFINITY)])), @"expected the number of samples to be finite and not negative, found inf for {1}");
         insta::assert_snapshot!(
             LabelCounts::balanced_totals(10_000, [(5_000, 1.0)]).unwrap().sets().unwrap_err().to_string(),
             @"expected at most 1e8 logits (classes times label sets) to write out, found 10000 classes and inf label sets; only the closed form answers for so many"

@@ -129,7 +129,7 @@ impl UfmProblem {
         if dim == 0 {
             return Err(Error::OutOfRange {
                 name: "the feature dimension",
-                requirement: "of at least 1",
+                requirement: "to be at least 1",
                 found: "0".into(),
             });
         }
@@ -213,7 +213,7 @@ fn check_decay(name: &'static str, value: f64) -> Result<()> {
     }
     Err(Error::OutOfRange {
         name,
-        requirement: "greater than 0 and finite (without decay the minimum is not attained)",
+        requirement: "to be greater than 0 and finite (without decay the minimum is not attained)",
         found: value.to_string(),
     })
 }

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use faer::{Mat, MatRef};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{UfmPoint, UfmProblem};
@@ -138,6 +139,7 @@ impl GeometryReport {
     pub fn of(problem: &UfmProblem, point: &UfmPoint) -> Result<Self> {
         let sets = problem.labels().sets()?;
         point.check(problem, sets.len())?;
+        let point = &without_empty_dimensions(point);
         let mut notes = Vec::new();
         let statistics = statistics(problem, point, &sets, &mut notes)?;
         let tags = TagVectors::estimate(&statistics)?;
@@ -146,14 +148,18 @@ impl GeometryReport {
             bias: point.bias.clone(),
         };
         let collapse = CollapseReport::measure(&statistics, Some(&classifier));
-        let collapse = collapse
+        let mut collapse = collapse
             .map_err(|error| notes.push(format!("no collapse metrics: {error}")))
             .ok();
+        if let Some(collapse) = &mut collapse {
+            collapse.dim = problem.dim();
+        }
         let measured = Measured::new(problem, point, &sets, tags.vectors());
         let etf_distance = simplex_etf_error(point.weight.as_ref()).ok();
         if etf_distance.is_none() {
             notes.push("the classifier is zero: the decay is too strong for any feature".into());
         }
+        notes.extend(absent_classes(problem));
         let row_norms: Vec<f64> = point.weight.row_iter().map(|row| row.norm_l2()).collect();
         let cosines = cosine_matrix(point.weight.as_ref());
         let num_classes = problem.num_classes();
@@ -205,6 +211,44 @@ impl UfmPoint {
     }
 }
 
+/// Which classes no sample carries, if any; a long list is cut.
+fn absent_classes(problem: &UfmProblem) -> Option<String> {
+    const MOST: usize = 10;
+    let absent = problem.labels().absent_classes();
+    let named: Vec<String> = absent.iter().take(MOST).map(usize::to_string).collect();
+    let cut = if absent.len() > MOST { ", …" } else { "" };
+    (!absent.is_empty()).then(|| {
+        format!(
+            "no sample has class {}{cut} ({} of {}): its row only lowers its own probability",
+            named.join(", "),
+            absent.len(),
+            problem.num_classes()
+        )
+    })
+}
+
+/// The same geometry without the dimensions in which everything is 0: an optimum of rank r needs r
+/// of its d dimensions, and measuring goes with their number. One is always kept.
+fn without_empty_dimensions(point: &UfmPoint) -> UfmPoint {
+    let is_used = |j: &usize| {
+        let in_features = point.set_features.row(*j).iter().any(|h| *h != 0.0);
+        in_features || point.weight.col(*j).iter().any(|w| *w != 0.0)
+    };
+    let mut used: Vec<usize> = (0..point.weight.ncols()).filter(is_used).collect();
+    if used.is_empty() {
+        used.push(0);
+    }
+    UfmPoint {
+        weight: Mat::from_fn(point.weight.nrows(), used.len(), |k, j| {
+            point.weight[(k, used[j])]
+        }),
+        set_features: Mat::from_fn(used.len(), point.set_features.ncols(), |j, set| {
+            point.set_features[(used[j], set)]
+        }),
+        bias: point.bias.clone(),
+    }
+}
+
 /// How many equal samples stand for each label set.
 struct Repetitions {
     of_set: Vec<usize>,
@@ -246,7 +290,7 @@ fn statistics(
                 .into(),
         );
     }
-    let (num_classes, dim) = (problem.num_classes(), problem.dim());
+    let (num_classes, dim) = (problem.num_classes(), point.weight.ncols());
     // All samples of a set are equal, so that the scatter is zero whatever its kind.
     let mut statistics = Statistics::with_scatter(num_classes, dim, ScatterKind::Trace);
     for (column, (set, _)) in sets.iter().enumerate() {
@@ -284,9 +328,7 @@ impl Measured {
                 single_counts[class as usize] = *count;
             }
         }
-        let mut all = Vec::with_capacity(sets.len());
-        let mut projections = Vec::with_capacity(sets.len());
-        for (column, (set, count)) in sets.iter().enumerate() {
+        let describe = |(column, (set, count)): (usize, &(LabelSet, f64))| {
             let feature = point.set_features.subcols(column, 1); // [d, 1]
             let classes: Vec<usize> = set.indices().collect();
             let ones = vec![1.0; classes.len()];
@@ -295,7 +337,7 @@ impl Measured {
             let has_singles = frequencies.iter().all(|&n| n > 0.0);
             let weights = best_weights(tags, &classes, feature);
             let angle = |sum: &[f64]| angle_degrees(feature, sum);
-            all.push(SetSynthesis {
+            let synthesis = SetSynthesis {
                 label_set: set.clone(),
                 num_samples: *count,
                 feature_norm: feature.norm_l2(),
@@ -307,15 +349,12 @@ impl Measured {
                     .flatten(),
                 classifier_angle: angle(&rows_sum),
                 weights,
-            });
-            let along = feature
-                .col(0)
-                .iter()
-                .zip(&rows_sum)
-                .map(|(h, s)| h * s)
-                .sum();
-            projections.push((along, rows_sum.iter().map(|s| s * s).sum()));
-        }
+            };
+            let feature = feature.col(0).iter();
+            let along = feature.zip(&rows_sum).map(|(h, s)| h * s).sum();
+            (synthesis, (along, rows_sum.iter().map(|s| s * s).sum()))
+        };
+        let (all, projections) = sets.par_iter().enumerate().map(describe).unzip();
         Self { all, projections }
     }
 

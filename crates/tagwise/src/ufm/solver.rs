@@ -38,7 +38,7 @@ impl Default for SolverSettings {
 /// The state of a running solve.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Progress {
-    /// Newton steps so far.
+    /// Newton steps begun.
     pub iterations: usize,
     /// Products with the Hessian so far.
     pub hessian_products: usize,
@@ -82,8 +82,8 @@ pub struct UfmSolution {
 /// Non-negative features are found by projection from the tag-wise geometry; the point is
 /// stationary, and the bound is that of free features. A fixed classifier gives a convex problem.
 ///
-/// `progress` sees every Newton step and ends the solve by returning [`ControlFlow::Break`]; the
-/// solution then carries the gap that was reached.
+/// `progress` sees every product with the Hessian and every Newton step, and ends the solve by
+/// returning [`ControlFlow::Break`]; the solution then carries the gap that was reached.
 ///
 /// # Errors
 /// [`Error::Undefined`] when the label sets do not fit into memory.

@@ -65,9 +65,9 @@ const SHOW_EVERY: Duration = Duration::from_secs(2);
 impl Answer {
     pub fn find(problem: &UfmProblem, arguments: &Arguments) -> anyhow::Result<Self> {
         let begin = Instant::now();
-        match ClosedForm::of(problem) {
-            Ok(optimum) => Self::of_closed_form(problem, &optimum, begin),
-            Err(_) => Self::solve(problem, arguments),
+        match (arguments.method, ClosedForm::of(problem)) {
+            (super::Method::Auto, Ok(optimum)) => Self::of_closed_form(problem, &optimum, begin),
+            _ => Self::solve(problem, arguments),
         }
     }
 
@@ -130,7 +130,12 @@ impl Answer {
         let mut is_interrupted = false;
         let mut shown = Instant::now();
         let solution = solve(problem, &solver_settings(arguments), |progress| {
-            course.push(*progress);
+            if course
+                .last()
+                .is_none_or(|last: &Progress| last.value != progress.value)
+            {
+                course.push(*progress);
+            }
             if !arguments.quiet && shown.elapsed() >= SHOW_EVERY {
                 shown = Instant::now();
                 eprintln!("{}", progress_line(progress));
@@ -203,7 +208,11 @@ fn progress_line(progress: &Progress) -> String {
         "not known yet".into()
     };
     format!(
-        "step {}: value {:.9}, rank {}, gradient {:.1e}, relative gap {gap}",
-        progress.iterations, progress.value, progress.rank, progress.gradient_norm
+        "step {}, product {}: value {:.9}, rank {}, gradient {:.1e}, relative gap {gap}",
+        progress.iterations,
+        progress.hessian_products,
+        progress.value,
+        progress.rank,
+        progress.gradient_norm
     )
 }

@@ -1,9 +1,9 @@
 //! The answer as a picture: the plane of three classes where they have features of their own, heat
 //! maps of cosines, and the course of the solver.
 
+use std::fmt::Write;
 use std::path::Path;
 
-use anyhow::Context;
 use tagwise::file::write_atomically;
 use tagwise::snapshot::FeatureValues;
 use tagwise::ufm::{UfmPoint, UfmProblem};
@@ -18,10 +18,10 @@ use super::answer::Answer;
 use super::tables;
 use crate::failure::Usage;
 
-/// Classes up to which cosines are drawn cell by cell.
-const MOST_CLASSES: usize = 128;
+/// So many classes are drawn cell by cell; of more, the most frequent ones.
+const MOST_CLASSES: usize = 100;
 /// Label sets listed in the table.
-const MOST_SETS: usize = 200;
+const MOST_SETS: usize = 40;
 
 /// Refuses a name that says neither HTML nor SVG before any work is done.
 pub fn check_extension(path: &Path) -> Result<(), Usage> {
@@ -39,26 +39,23 @@ fn extension(path: &Path) -> Option<&str> {
 }
 
 /// Writes the page, or the one picture that says most.
-pub fn write(path: &Path, problem: &UfmProblem, answer: &Answer) -> anyhow::Result<()> {
+pub fn write(
+    path: &Path,
+    problem: &UfmProblem,
+    answer: &Answer,
+    class_names: &[String],
+) -> anyhow::Result<()> {
     let point = answer.point(problem)?;
-    let class_names: Vec<String> = (0..problem.num_classes()).map(|k| k.to_string()).collect();
-    let plane = plane(problem, &point, &class_names)?;
+    let plane = plane(problem, &point, class_names)?;
+    let geometry = geometry(problem, &point, class_names)?;
     let content = if extension(path) == Some("svg") {
-        let (title, svg) = match (&plane, geometry(problem, &point, &class_names)?) {
+        let (title, svg) = match (&plane, geometry.maps.first()) {
             (Some(plane), _) => (plane.title.clone(), plane.svg()),
-            (None, Some(geometry)) => {
-                let map = geometry.maps.first().context("no heat map was drawn")?;
-                (map.title.clone(), map.svg(None)?)
-            }
-            (None, None) => anyhow::bail!(
-                "no picture can be drawn: no three classes have features of their own, and {} \
-                 classes are too many for a heat map (at most {MOST_CLASSES})",
-                problem.num_classes()
-            ),
+            (None, Some(map)) => (map.title.clone(), map.svg(None)?),
+            (None, None) => anyhow::bail!("no picture was drawn"),
         };
         standalone_svg(&title, &svg)
     } else {
-        let geometry = geometry(problem, &point, &class_names)?;
         render(&Report {
             kind: Kind::Ufm,
             title: "Optimal geometry".into(),
@@ -66,10 +63,10 @@ pub fn write(path: &Path, problem: &UfmProblem, answer: &Answer) -> anyhow::Resu
             summary: tables::verdict(problem, answer),
             cards: cards(answer),
             curves: curves(answer),
-            geometry,
+            geometry: Some(geometry),
             plane,
-            tables: vec![tables::multiplicities(answer), sets(answer)],
-            class_names,
+            tables: vec![tables::multiplicities(answer), sets(answer, class_names)],
+            class_names: class_names.to_vec(),
             provenance: concat!("tagwise ", env!("CARGO_PKG_VERSION")).into(),
             ..Report::default()
         })?
@@ -107,30 +104,90 @@ fn plane(
         return Ok(None);
     };
     // Classes on one line (a zero classifier, say) have no plane; the page does without.
-    Ok(collapse_plane(&features, problem.dim(), &targets, classes, class_names).ok())
+    let plane = collapse_plane(&features, problem.dim(), &targets, classes, class_names);
+    Ok(plane.ok().map(|mut plane| {
+        plane.caption =
+            "The optimal features of three classes and of their pairs, in the plane of \
+                         the three class features. Balanced labels give three equal arms at 120° \
+                         with every pair on its ring; imbalance shortens the arms of frequent \
+                         classes or pulls pairs off their rings."
+                .into();
+        plane
+    }))
 }
 
+/// Cosines of classifier rows and of the features of single labels.
 fn geometry(
     problem: &UfmProblem,
     point: &UfmPoint,
     class_names: &[String],
-) -> anyhow::Result<Option<Geometry>> {
-    if problem.num_classes() > MOST_CLASSES {
-        return Ok(None);
-    }
-    let rows: Vec<Vec<f64>> = point
-        .weight
-        .row_iter()
-        .map(|row| row.iter().copied().collect())
+) -> anyhow::Result<Geometry> {
+    let sets = problem.labels().sets()?;
+    let shown = most_frequent(problem.num_classes(), &sets);
+    let names: Vec<String> = shown.iter().map(|&k| class_names[k].clone()).collect();
+    let rows: Vec<Vec<f64>> = shown
+        .iter()
+        .map(|&k| point.weight.row(k).iter().copied().collect())
         .collect();
-    let mut map = HeatMap::cosines("Classifier rows", class_names.to_vec(), &rows, &rows)?;
-    let ideal = HeatMap::ideal_simplex_etf(class_names.to_vec());
-    map.ideal = ideal.ideal;
-    map.caption = map.summary();
-    Ok(Some(Geometry {
-        maps: vec![map, ideal],
-        caption: String::new(),
-    }))
+    let mut own = vec![vec![0.0; problem.dim()]; shown.len()];
+    for (column, (set, _)) in sets.iter().enumerate() {
+        if let &[class] = set.labels()
+            && let Some(at) = shown.iter().position(|&k| k == class as usize)
+        {
+            own[at] = point.set_features.col(column).iter().copied().collect();
+        }
+    }
+    let ideal = HeatMap::ideal_simplex_etf(class_names.to_vec()).ideal;
+    let mut maps = vec![HeatMap::cosines(
+        "Classifier rows",
+        names.clone(),
+        &rows,
+        &rows,
+    )?];
+    // An empty map says nothing: data sets without single labels have no such features.
+    if own
+        .iter()
+        .filter(|feature| feature.iter().any(|x| *x != 0.0))
+        .count()
+        > 1
+    {
+        maps.push(HeatMap::cosines(
+            "Features of single labels",
+            names,
+            &own,
+            &own,
+        )?);
+    }
+    for map in &mut maps {
+        map.ideal = ideal;
+        map.caption = map.summary();
+    }
+    Ok(Geometry {
+        maps,
+        caption: match shown.len() < problem.num_classes() {
+            true => format!(
+                "The {} most frequent of {} classes.",
+                shown.len(),
+                problem.num_classes()
+            ),
+            false => String::new(),
+        },
+    })
+}
+
+/// The classes to draw, in their order.
+fn most_frequent(num_classes: usize, sets: &[(LabelSet, f64)]) -> Vec<usize> {
+    let mut samples = vec![0.0; num_classes];
+    for (set, count) in sets {
+        for class in set.indices() {
+            samples[class] += count;
+        }
+    }
+    let mut shown: Vec<usize> = (0..num_classes).collect();
+    shown.sort_by(|&a, &b| samples[b].total_cmp(&samples[a]));
+    shown.truncate(MOST_CLASSES);
+    shown.sort_unstable();
+    shown
 }
 
 fn cards(answer: &Answer) -> Vec<Card> {
@@ -141,8 +198,10 @@ fn cards(answer: &Answer) -> Vec<Card> {
         Card::new("Rank", answer.rank),
     ];
     if let Some(distance) = answer.geometry.as_ref().and_then(|g| g.etf_distance) {
+        const ROUNDING: f64 = 1e-12;
+        let shown = if distance < ROUNDING { 0.0 } else { distance };
         cards.push(
-            Card::lower("Distance from a simplex ETF", distance)
+            Card::lower("Distance from a simplex ETF", shown)
                 .with_note("NC2 of the classifier; 0 for balanced labels."),
         );
     }
@@ -172,7 +231,7 @@ fn curves(answer: &Answer) -> Vec<Chart> {
 }
 
 /// The label sets that bend furthest from the plain sum of their tags.
-fn sets(answer: &Answer) -> Table {
+fn sets(answer: &Answer, class_names: &[String]) -> Table {
     let mut table = Table::new(
         "Label sets furthest from the sum of their tags",
         [
@@ -187,17 +246,29 @@ fn sets(answer: &Answer) -> Table {
     let mut sets: Vec<_> = answer.geometry.iter().flat_map(|g| &g.sets).collect();
     let angle = |set: &tagwise::ufm::SetSynthesis| set.uniform_angle.unwrap_or(0.0);
     sets.sort_by(|a, b| angle(b).total_cmp(&angle(a)));
+    table.caption = "Weights: of the tag vectors, in the order of the labels, for the sum that \
+                     comes nearest to the feature."
+        .into();
     if sets.len() > MOST_SETS {
-        table.caption = format!("The first {MOST_SETS} of {}.", sets.len());
+        let _ = write!(
+            table.caption,
+            " The first {MOST_SETS} of {} label sets.",
+            sets.len()
+        );
     }
     for set in sets.into_iter().take(MOST_SETS) {
         let weights: Vec<String> = set.weights.iter().map(|w| format!("{w:.3}")).collect();
+        let names: Vec<&str> = set
+            .label_set
+            .indices()
+            .map(|k| class_names[k].as_str())
+            .collect();
         table.push([
-            Cell::from(set.label_set.to_string()),
-            set.num_samples.into(),
-            set.uniform_angle.into(),
-            set.weighted_angle.into(),
-            set.frequency_angle.into(),
+            Cell::from(format!("{{{}}}", names.join(", "))),
+            tables::count_of(set.num_samples).into(),
+            tables::angle(set.uniform_angle),
+            tables::angle(set.weighted_angle),
+            tables::angle(set.frequency_angle),
             weights.join(", ").into(),
         ]);
     }

@@ -38,7 +38,7 @@ pub fn question(answer: &Answer) -> String {
     )
 }
 
-fn count_of(count: f64) -> String {
+pub fn count_of(count: f64) -> String {
     if count.fract() == 0.0 && count < 1e15 {
         tagwise_report::format_count(count as u64)
     } else {
@@ -76,11 +76,18 @@ pub fn verdict(problem: &UfmProblem, answer: &Answer) -> String {
             certificate.relative_gap
         ),
     };
-    format!("{found}; value {:.12}, {proof}.", certificate.value)
+    format!("{found}; value {:.12}, {proof}.", certificate.value).replace("0.0e0", "0")
 }
 
 fn mean(spread: Option<Spread>) -> Cell {
-    spread.map(|spread| spread.mean).into()
+    angle(spread.map(|spread| spread.mean))
+}
+
+/// Degrees; what rounding alone makes of 0 is shown as 0.
+pub fn angle(degrees: Option<f64>) -> Cell {
+    const ROUNDING: f64 = 1e-6;
+    let rounded = |angle: f64| if angle < ROUNDING { 0.0 } else { angle };
+    degrees.map(rounded).into()
 }
 
 /// One row for each multiplicity.
