@@ -94,7 +94,10 @@ fn of_files(arguments: &Arguments) -> anyhow::Result<Labels> {
     }
     let class_names = class_names.unwrap_or_default();
     let counts = LabelCounts::of_sets(class_names.len(), sets).with_context(|| {
-        let files = arguments.targets.iter().map(|path| path.display().to_string());
+        let files = arguments
+            .targets
+            .iter()
+            .map(|path| path.display().to_string());
         format!("the labels of {}", files.collect::<Vec<_>>().join(" and "))
     })?;
     Ok(Labels {
