@@ -1,6 +1,7 @@
 //! How a failed command ends: one message on stderr and an exit code that scripts can rely on.
 
 use std::fmt;
+use std::io::{Write, stderr};
 use std::process::ExitCode;
 
 /// The user asked for something that cannot be meant: exit code 2, as for unknown flags.
@@ -33,7 +34,8 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
     if is_broken_pipe(error) {
         return ExitCode::SUCCESS;
     }
-    eprintln!("tagwise: {}", message(error));
+    // A closed stderr must not change the exit code.
+    let _ = writeln!(stderr(), "tagwise: {}", message(error));
     if error.is::<Usage>() {
         ExitCode::from(2)
     } else if error.is::<Interrupted>() {
@@ -41,6 +43,11 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
+}
+
+/// The same error with advice at its end.
+pub fn advise(error: &anyhow::Error, advice: &str) -> anyhow::Error {
+    anyhow::anyhow!("{}; {advice}", message(error))
 }
 
 /// The error and its causes in one line; a cause that its own error already quotes is not

@@ -1,5 +1,6 @@
 //! Ctrl-C as a request: long work asks whether to stop at its next safe point.
 
+use std::io::{Write, stderr};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -17,7 +18,11 @@ pub fn catch() -> anyhow::Result<&'static AtomicBool> {
             if REQUESTED.swap(true, Ordering::SeqCst) {
                 std::process::exit(130);
             }
-            eprintln!("\nstopping at the next safe point; press Ctrl-C again to stop at once");
+            // A closed stderr must not end the work.
+            let _ = writeln!(
+                stderr(),
+                "\nstopping at the next safe point; press Ctrl-C again to stop at once"
+            );
         })?;
     }
     Ok(&REQUESTED)

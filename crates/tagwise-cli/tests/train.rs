@@ -205,9 +205,9 @@ fn wrong_usage_ends_with_code_2_and_one_sentence() {
     assert_snapshot!(failure(&mut train(&out, &["--set", "training.epoch=3"]), 2), @"tagwise: training.epoch: unknown field `epoch`, expected one of `epochs`, `batch_size`, `learning_rate`, `final_learning_rate_ratio`, `momentum`, `weight_decay`, `feature_decay`, `feature_decay_reduction`");
     assert_snapshot!(failure(&mut train(&out, &["--set", "training.epochs=many"]), 2), @r#"tagwise: training.epochs: invalid type: string "many", expected usize"#);
     assert_snapshot!(failure(&mut train(&out, &["--set", "training.epochs"]), 2), @r#"tagwise: expected key=value, for example training.epochs=5, found "training.epochs""#);
-    assert_snapshot!(failure(&mut train(&out, &["--epochs", "0"]), 2), @"tagwise: expected training.epochs to be at least 1, found 0");
+    assert_snapshot!(failure(&mut train(&out, &["--epochs", "0"]), 2), @"tagwise: expected training.epochs to be a whole number from 1 to 1000000, found 0");
     assert_snapshot!(failure(&mut train(&out, &["--feature-dim", "8", "--classifier", "fixed-etf"]), 2), @"tagwise: no simplex ETF of 10 classes exists in 8 dimensions; use at least 9");
-    assert_snapshot!(failure(&mut train(&out, &["--max-multiplicity", "11"]), 2), @"tagwise: expected the largest multiplicity to be from 1 to 10, the number of classes, found 11");
+    assert_snapshot!(failure(&mut train(&out, &["--max-multiplicity", "11"]), 2), @"tagwise: expected the largest multiplicity to be from 1 to 9, found 11");
     assert!(!out.exists(), "a run that cannot be meant leaves no folder");
 }
 
@@ -216,10 +216,16 @@ fn a_configuration_file_that_is_missing_or_wrong_is_named() {
     let scratch = Scratch::new();
     let config = scratch.path("experiment.toml");
     fs::write(&config, "sead = 3\n").unwrap();
-    let run = |path: &Path| {
-        let message = failure(tagwise(&["train", "--config"]).arg(path), 2);
+    let run_with = |path: &Path, arguments: &[&str]| {
+        let message = failure(tagwise(&["train", "--config"]).arg(path).args(arguments), 2);
         message.replace(&scratch.0.path().display().to_string(), "FOLDER")
     };
+    let run = |path: &Path| run_with(path, &[]);
+    let whole = scratch.path("whole.toml");
+    fs::write(&whole, "seed = 3\n").unwrap();
+    assert_snapshot!(run_with(&whole, &["--set", "sead=3"]), @"tagwise: sead: unknown field `sead`, expected one of `name`, `seed`, `data`, `network`, `loss`, `training`, `evaluation`");
+    fs::write(&whole, "seed = 3\nname = digits\n").unwrap();
+    assert_snapshot!(run(&whole), @"tagwise: FOLDER/whole.toml: line 2: string values must be quoted, expected literal string");
     assert_snapshot!(run(&config), @"tagwise: FOLDER/experiment.toml: sead: unknown field `sead`, expected one of `name`, `seed`, `data`, `network`, `loss`, `training`, `evaluation`");
     assert_snapshot!(run(&scratch.path("none.toml")), @"tagwise: FOLDER/none.toml: No such file or directory (os error 2)");
 }
@@ -235,6 +241,130 @@ fn an_existing_or_unwritable_run_folder_is_refused() {
     assert_snapshot!(said(&existing), @"tagwise: the run folder FOLDER/existing exists already; choose another with --out, or go on with it by --resume");
     fs::write(scratch.path("file"), "").unwrap();
     assert_snapshot!(said(&scratch.path("file/run")), @"tagwise: the run folder FOLDER/file/run cannot be made: File exists (os error 17); choose another with --out");
+}
+
+#[test]
+fn a_test_set_may_have_more_labels_than_the_training_set() {
+    let scratch = Scratch::new();
+    let more = ["--set", "data.test.per_multiplicity=[1,0,0,0,1]"];
+    let arguments = ["--epochs", "1", "--json", more[0], more[1]];
+    let summary = json(&success(&mut train(&scratch.path("run"), &arguments)));
+    assert_eq!(summary["data"]["test"]["5"], 252);
+    assert_eq!(summary["data"]["image_shape"][0], 24);
+}
+
+#[test]
+fn the_best_epoch_on_validation_is_the_one_that_the_test_set_sees() {
+    let scratch = Scratch::new();
+    let out = scratch.path("run");
+    let select = ["--set", "evaluation.select=best-validation"];
+    let arguments = ["--epochs", "6", "--json", select[0], select[1]];
+    let summary = json(&success(&mut train(&out, &arguments)));
+    let records = fs::read_to_string(out.join("metrics.jsonl")).unwrap();
+    let validation: Vec<(f64, f64)> = records
+        .lines()
+        .skip(1)
+        .map(|line| {
+            let record: Value = serde_json::from_str(line).unwrap();
+            let validation = &record["measured"]["validation"];
+            let figure = |key: &str| validation[key].as_f64().unwrap();
+            (figure("subset_accuracy"), -figure("loss"))
+        })
+        .collect();
+    let selected = summary["selected_epoch"].as_u64().unwrap() as usize;
+    let best = validation
+        .iter()
+        .copied()
+        .reduce(|a, b| if b > a { b } else { a });
+    assert_eq!(Some(validation[selected - 1]), best);
+    assert_eq!(
+        fs::read(out.join("weights-best.safetensors")).unwrap(),
+        fs::read(out.join("weights.safetensors")).unwrap()
+    );
+}
+
+/// Writes `len` images of 28×28 in MNIST's format: bars whose place tells the class.
+fn write_idx(folder: &Path, part: &str, len: u32) {
+    let header = |magic: u32, sizes: &[u32]| -> Vec<u8> {
+        let numbers = [&[magic], sizes].concat();
+        numbers.iter().flat_map(|n| n.to_be_bytes()).collect()
+    };
+    let mut images = header(0x803, &[len, 28, 28]);
+    let mut labels = header(0x801, &[len]);
+    for i in 0..len {
+        let class = i % 10;
+        labels.push(class as u8);
+        images.extend(
+            (0..28 * 28u32).map(|pixel| match (pixel % 28) / 3 == class {
+                true => 200 + (i / 10) as u8,
+                false => 0,
+            }),
+        );
+    }
+    fs::write(folder.join(format!("{part}-images-idx3-ubyte")), images).unwrap();
+    fs::write(folder.join(format!("{part}-labels-idx1-ubyte")), labels).unwrap();
+}
+
+#[test]
+fn a_folder_with_mnists_files_is_trained_on() {
+    let scratch = Scratch::new();
+    let (folder, out) = (scratch.path("mnist"), scratch.path("run"));
+    fs::create_dir(&folder).unwrap();
+    write_idx(&folder, "train", 100);
+    write_idx(&folder, "t10k", 20);
+    let named = format!("data.folder={}", folder.display());
+    let arguments = [
+        "--epochs",
+        "1",
+        "--json",
+        "--set",
+        "data.source=mnist",
+        "--set",
+        &named,
+    ];
+    let summary = json(&success(&mut train(&out, &arguments)));
+    assert_eq!(summary["name"], "mnist");
+    assert_eq!(
+        summary["data"]["image_shape"],
+        serde_json::json!([56, 56, 1])
+    );
+    assert_eq!(
+        summary["data"]["train"],
+        serde_json::json!({"1": 60, "2": 45})
+    );
+    let mut absent = tagwise(&["train", "--set", "data.source=mnist"]);
+    absent.env("TAGWISE_DATA", scratch.path("nowhere"));
+    let message = failure(&mut absent, 1);
+    let message = message.replace(&scratch.0.path().display().to_string(), "FOLDER");
+    assert_snapshot!(message.lines().last().unwrap(), @"tagwise: mnist is not in FOLDER/nowhere/mnist; run tagwise data fetch mnist, or name the folder with its files by --set data.folder=FOLDER");
+}
+
+#[test]
+fn a_run_that_cannot_fit_into_memory_says_so_at_once() {
+    let scratch = Scratch::new();
+    let out = scratch.path("run");
+    let mut arguments = Vec::new();
+    for huge in ["training.batch_size=65536", "network.architecture=resnet50"] {
+        arguments.extend(["--set", huge]);
+    }
+    let message = failure(&mut train(&out, &arguments), 1);
+    assert!(message.contains("this run takes about "), "{message}");
+    assert!(
+        message.contains("try a smaller training.batch_size (now 65536)"),
+        "{message}"
+    );
+    assert!(!out.exists());
+}
+
+#[test]
+#[cfg(unix)]
+fn a_closed_stderr_does_not_change_the_exit_code() {
+    let mut child = tagwise(&["train", "--set", "seed"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stderr.take());
+    assert_eq!(child.wait().unwrap().code(), Some(2));
 }
 
 #[test]
@@ -289,6 +419,22 @@ fn a_truncated_or_foreign_checkpoint_is_refused() {
 }
 
 #[test]
+fn a_configuration_changed_under_a_run_is_refused() {
+    let scratch = Scratch::new();
+    let out = scratch.path("run");
+    success(&mut train(
+        &out,
+        &["--epochs", "2", "--set", "evaluation.every=2"],
+    ));
+    let config = out.join("config.toml");
+    let written = fs::read_to_string(&config).unwrap();
+    fs::write(&config, written.replace("epochs = 2", "epochs = 1")).unwrap();
+    let message = failure(tagwise(&["train", "--resume"]).arg(&out), 1);
+    let message = message.replace(&scratch.0.path().display().to_string(), "FOLDER");
+    assert_snapshot!(message, @"tagwise: FOLDER/run/config.toml: it was changed after the run began, so going on would mix two experiments; restore it, or start a new run with --config");
+}
+
+#[test]
 fn training_starts_from_given_weights_and_refuses_foreign_ones() {
     let scratch = Scratch::new();
     let (first, second) = (scratch.path("first"), scratch.path("second"));
@@ -315,6 +461,11 @@ fn training_starts_from_given_weights_and_refuses_foreign_ones() {
     assert_snapshot!(refused(&["--feature-dim", "12"]), @"tagwise: the weights in FOLDER/first/weights.safetensors cannot be used: expected the tensor layer2.0.conv2.weight of shape [12, 128, 3, 3], found [128, 128, 3, 3]");
     assert_snapshot!(refused(&["--classifier", "fixed-etf"]), @"tagwise: expected the simplex ETF as the classifier in FOLDER/first/weights.safetensors, found another one; train with --classifier learned, or start from a run with a fixed ETF");
     let whole = fs::read(&weights).unwrap();
+    let mut with_nan = whole.clone();
+    let last = whole.len() - 4;
+    with_nan[last..].copy_from_slice(&f32::NAN.to_le_bytes());
+    fs::write(&weights, with_nan).unwrap();
+    assert_snapshot!(refused(&[]), @"tagwise: the weights in FOLDER/first/weights.safetensors cannot be used: expected finite numbers, found NaN in layer2.0.downsample.1.weight");
     fs::write(&weights, &whole[..whole.len() - 1]).unwrap();
     assert_snapshot!(refused(&[]), @"tagwise: FOLDER/first/weights.safetensors: expected a safetensors file, found incomplete metadata, file not fully covered");
     fs::remove_file(&weights).unwrap();
@@ -371,6 +522,48 @@ fn ctrl_c_leaves_a_partial_run_that_resumes_to_the_same_bits() {
             "{file} differs"
         );
     }
+    assert_eq!(figures(&whole), figures(&parts));
+}
+
+/// The records and the summary of a run, without what depends on the clock or on its folder.
+fn figures(run: &Path) -> (Vec<Value>, Value) {
+    let without = |mut value: Value, keys: &[&str]| {
+        for key in keys {
+            value.as_object_mut().unwrap().remove(*key);
+        }
+        value
+    };
+    let records = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let records = records.lines().map(|line| {
+        let record = serde_json::from_str(line).unwrap();
+        without(record, &["seconds", "images_per_second"])
+    });
+    let summary = fs::read(run.join("summary.json")).unwrap();
+    let summary = serde_json::from_slice(&summary).unwrap();
+    (records.collect(), without(summary, &["seconds", "folder"]))
+}
+
+#[test]
+#[cfg(unix)]
+fn a_full_disk_stops_the_run_and_keeps_the_last_checkpoint() {
+    let scratch = Scratch::new();
+    let (whole, parts) = (scratch.path("whole"), scratch.path("parts"));
+    success(&mut train(&whole, &["--epochs", INTERRUPTED_EPOCHS]));
+    let child = start_and_wait(&parts, INTERRUPTED_EPOCHS, 3);
+    signal(&child, "-INT");
+    child.wait_with_output().unwrap();
+    // No file may grow beyond 1 MB, a checkpoint has more: as if the disk were full.
+    let mut limited = Command::new("bash");
+    limited
+        .args(["-c", "trap '' XFSZ; ulimit -f 1000; exec \"$@\"", "bash"])
+        .arg(env!("CARGO_BIN_EXE_tagwise"))
+        .args(["train", "--quiet", "--resume"])
+        .arg(&parts);
+    let message = failure(&mut limited, 1);
+    let message = message.replace(&scratch.0.path().display().to_string(), "FOLDER");
+    assert_snapshot!(message, @"tagwise: FOLDER/parts/checkpoint.safetensors: File too large (os error 27); the run is partial, go on with: tagwise train --resume FOLDER/parts");
+    success(tagwise(&["train", "--quiet", "--resume"]).arg(&parts));
+    assert_eq!(figures(&whole), figures(&parts));
 }
 
 #[test]

@@ -16,7 +16,7 @@ use tagwise::Targets;
 use crate::{ImageShape, LabelledImages, Result, Sources};
 use plan::Piece;
 
-pub use spec::{ComposeSpec, LabelSetCount, Placement};
+pub use spec::{ComposeSpec, LabelSetCount, MAX_LABELS, Placement};
 
 /// A multi-label data set whose images are composed when they are asked for.
 ///
@@ -109,6 +109,15 @@ impl ComposedImages {
     pub fn compose_bytes_into(&self, index: usize, canvas: &mut [u8]) {
         canvas.fill(0);
         self.place_pieces(index, canvas, |value, pixel| *value = pixel.max(*value));
+    }
+
+    /// Bytes that the plan and the source images take in memory.
+    pub fn num_bytes(&self) -> usize {
+        let images = &self.images;
+        std::mem::size_of_val(self.pieces.as_slice())
+            + std::mem::size_of_val(self.first_piece.as_slice())
+            + std::mem::size_of_val(self.targets.set_ids())
+            + images.len() * images.shape().len()
     }
 
     /// The pixel value that stands for 1.0.

@@ -73,6 +73,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the mistake lies in what was asked for, not in a file or a connection.
+    pub fn is_about_settings(&self) -> bool {
+        matches!(self, Self::OutOfRange { .. } | Self::NoSourceImage { .. })
+    }
+
     pub(crate) fn format(path: &Path, message: String) -> Self {
         Self::Format {
             path: path.to_path_buf(),

@@ -32,7 +32,7 @@ mod stored;
 pub mod table;
 
 pub use cache::data_folder;
-pub use compose::{ComposeSpec, ComposedImages, LabelSetCount, Placement};
+pub use compose::{ComposeSpec, ComposedImages, LabelSetCount, MAX_LABELS, Placement};
 pub use error::{Error, Result};
 pub use images::{ImageShape, LabelledImages};
 pub use source::ImageSource;

@@ -44,25 +44,7 @@ impl Sources {
     /// # Errors
     /// [`Error::OutOfRange`] unless 0 < `fraction` < 1.
     pub fn split_off(&self, fraction: f64, seed: u64) -> Result<(Self, Self)> {
-        if !(fraction > 0.0 && fraction < 1.0) {
-            return Err(Error::OutOfRange {
-                name: "the fraction to split off",
-                requirement: "between 0 and 1".into(),
-                found: fraction.to_string(),
-            });
-        }
-        let (mut stay, mut leave) = (Vec::new(), Vec::new());
-        for (class, mut members) in self.by_class().into_iter().enumerate() {
-            let mut rng = ChaCha8Rng::seed_from_u64(seed);
-            rng.set_stream(class as u64);
-            members.shuffle(&mut rng);
-            let num_leaving = match members.len() {
-                0 | 1 => 0,
-                n => ((n as f64 * fraction).round() as usize).clamp(1, n - 1),
-            };
-            leave.extend_from_slice(&members[..num_leaving]);
-            stay.extend_from_slice(&members[num_leaving..]);
-        }
+        let (stay, leave) = divide(self.by_class(), fraction, seed)?;
         Ok((self.with_members(stay), self.with_members(leave)))
     }
 
@@ -92,6 +74,38 @@ impl Sources {
             members,
         }
     }
+}
+
+/// Takes about `fraction` of each group away, chosen at random by the seed: what stays and what
+/// leaves. Each part keeps at least one member of a group of two or more; a single one stays.
+///
+/// # Errors
+/// [`Error::OutOfRange`] unless 0 < `fraction` < 1.
+pub(crate) fn divide(
+    groups: Vec<Vec<u32>>,
+    fraction: f64,
+    seed: u64,
+) -> Result<(Vec<u32>, Vec<u32>)> {
+    if !(fraction > 0.0 && fraction < 1.0) {
+        return Err(Error::OutOfRange {
+            name: "the fraction to split off",
+            requirement: "between 0 and 1".into(),
+            found: fraction.to_string(),
+        });
+    }
+    let (mut stay, mut leave) = (Vec::new(), Vec::new());
+    for (group, mut members) in groups.into_iter().enumerate() {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        rng.set_stream(group as u64);
+        members.shuffle(&mut rng);
+        let num_leaving = match members.len() {
+            0 | 1 => 0,
+            n => ((n as f64 * fraction).round() as usize).clamp(1, n - 1),
+        };
+        leave.extend_from_slice(&members[..num_leaving]);
+        stay.extend_from_slice(&members[num_leaving..]);
+    }
+    Ok((stay, leave))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 use rayon::prelude::*;
 use tagwise::Targets;
 
+use crate::sources::divide;
 use crate::{ComposedImages, Error, ImageShape, Result};
 
 /// What is subtracted from the values (0 to 1) of each channel and what they are divided by.
@@ -78,6 +79,41 @@ impl StoredImages {
             pixels,
             targets,
             normalisation,
+        })
+    }
+
+    /// Divides the images in two, label set by label set: what stays and, second, about
+    /// `fraction` of each label set chosen at random by the seed.
+    ///
+    /// Each part keeps at least one image of a label set that has two or more; the only image of
+    /// a label set stays in the first part.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] unless 0 < `fraction` < 1.
+    pub fn split_off(&self, fraction: f64, seed: u64) -> Result<(Self, Self)> {
+        let mut groups = vec![Vec::new(); self.targets.distinct().len()];
+        for (index, &set) in (0..).zip(self.targets.set_ids()) {
+            groups[set as usize].push(index);
+        }
+        let (stay, leave) = divide(groups, fraction, seed)?;
+        Ok((self.select(stay)?, self.select(leave)?))
+    }
+
+    /// These images in increasing order.
+    fn select(&self, mut members: Vec<u32>) -> Result<Self> {
+        members.sort_unstable();
+        let mut pixels = Vec::with_capacity(members.len() * self.shape.len());
+        for &member in &members {
+            pixels.extend_from_slice(self.pixels(member as usize));
+        }
+        let sets = members
+            .iter()
+            .map(|&member| self.targets.set(member as usize).clone());
+        Ok(Self {
+            shape: self.shape,
+            pixels,
+            targets: Targets::new(self.targets.num_classes(), sets)?,
+            normalisation: self.normalisation.clone(),
         })
     }
 
@@ -168,6 +204,14 @@ impl ImageSet {
         }
     }
 
+    /// Bytes that the images, or what they are composed of, take in memory.
+    pub fn num_bytes(&self) -> usize {
+        match self {
+            Self::Composed(images) => images.num_bytes(),
+            Self::Stored(images) => images.pixels.len(),
+        }
+    }
+
     /// One image as a network takes it: `[height, width, channels]`.
     ///
     /// # Panics
@@ -234,5 +278,42 @@ impl From<ComposedImages> for ImageSet {
 impl From<StoredImages> for ImageSet {
     fn from(images: StoredImages) -> Self {
         Self::Stored(images)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tagwise::LabelSet;
+
+    use super::*;
+
+    #[test]
+    fn a_split_keeps_images_with_their_label_sets() {
+        let sets = (0..20u32).map(|i| LabelSet::new([i % 2, 2 * (i % 2)]));
+        let images = StoredImages::new(
+            ImageShape::new(1, 1, 1),
+            (0..20).collect(),
+            Targets::new(3, sets).unwrap(),
+            Normalisation {
+                mean: vec![0.0],
+                std: vec![1.0],
+            },
+        )
+        .unwrap();
+        let (stay, leave) = images.split_off(0.3, 1).unwrap();
+        assert_eq!((stay.len(), leave.len()), (14, 6));
+        let mut seen = Vec::new();
+        for part in [&stay, &leave] {
+            for index in 0..part.len() {
+                let pixel = part.pixels(index)[0];
+                assert_eq!(
+                    part.targets().set(index),
+                    images.targets().set(pixel.into())
+                );
+                seen.push(pixel);
+            }
+        }
+        seen.sort_unstable();
+        assert_eq!(seen, (0..20).collect::<Vec<u8>>());
     }
 }

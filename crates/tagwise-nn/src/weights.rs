@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use tagwise::file::write_atomically;
 
 use crate::{Error, Result};
 
@@ -84,13 +86,10 @@ pub fn write_safetensors(path: &Path, tensors: &[NamedTensor]) -> Result<()> {
     let serialized = views
         .and_then(|views| safetensors::serialize(views, None))
         .map_err(|error| io_error(std::io::Error::other(error)))?;
-    let temporary = path.with_extension(format!("{}.partial", std::process::id()));
-    let written = fs::write(&temporary, serialized).and_then(|()| fs::rename(&temporary, path));
-    if written.is_err() {
-        // The error that matters is the first one; a leftover is removed if that is possible.
-        let _ = fs::remove_file(&temporary);
-    }
-    written.map_err(io_error)
+    write_atomically(path, |file| file.write_all(&serialized)).map_err(|error| match error {
+        tagwise::Error::Io { path, source } => Error::Io { path, source },
+        other => io_error(std::io::Error::other(other)),
+    })
 }
 
 /// Compares names and shapes: every expected tensor once, no other.

@@ -7,7 +7,7 @@ use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView, seria
 use tagwise::file;
 use tagwise_nn::{NamedTensor, Network, Sgd};
 
-use crate::{Error, Result, RunFolder};
+use crate::{Error, Experiment, Result, RunFolder};
 
 /// The last checkpoint, and the one before it in case the last is damaged.
 const LAST: &str = "checkpoint.safetensors";
@@ -16,6 +16,7 @@ const PREVIOUS: &str = "checkpoint-previous.safetensors";
 const NETWORK: &str = "network.";
 const OPTIMISER: &str = "optimiser.";
 const EPOCH: &str = "epoch";
+const EXPERIMENT: &str = "experiment-crc32";
 const CHECKSUM: &str = "crc32";
 
 /// Reads and writes checkpoints.
@@ -25,33 +26,44 @@ const CHECKSUM: &str = "crc32";
 pub(crate) struct Checkpoint;
 
 impl Checkpoint {
-    /// Writes the state after `epoch`.
+    /// Writes the state after `epoch` of this experiment.
     pub(crate) fn save(
         folder: &RunFolder,
+        experiment: &Experiment,
         epoch: usize,
         network: &mut Network,
         optimiser: &mut Sgd,
     ) -> Result<()> {
         let mut tensors = prefixed(NETWORK, network.state());
         tensors.extend(prefixed(OPTIMISER, optimiser.state(network)?));
-        let metadata = HashMap::from([
-            (EPOCH.to_string(), epoch.to_string()),
-            (CHECKSUM.to_string(), checksum(&mut tensors, epoch)),
+        let metadata = Metadata {
+            epoch,
+            experiment: identity(experiment),
+        };
+        let entries = HashMap::from([
+            (CHECKSUM.to_string(), checksum(&mut tensors, &metadata)),
+            (EPOCH.to_string(), metadata.epoch.to_string()),
+            (EXPERIMENT.to_string(), metadata.experiment),
         ]);
-        let bytes = to_bytes(&tensors, metadata)?;
+        let bytes = to_bytes(&tensors, entries)?;
         folder.keep_previous(LAST, PREVIOUS)?;
         folder.write(LAST, &bytes)
     }
 
     /// Puts the state of the last checkpoint into the network and the optimiser and returns its
     /// epoch.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`] for a damaged file and for one of another experiment, such as the
+    /// same with a changed `config.toml`.
     pub(crate) fn load(
         folder: &RunFolder,
+        experiment: &Experiment,
         network: &mut Network,
         optimiser: &mut Sgd,
     ) -> Result<usize> {
         let path = folder.file(LAST);
-        let (epoch, tensors) = read(&path)?;
+        let (metadata, tensors) = read(&path)?;
         let (network_state, optimiser_state): (Vec<_>, Vec<_>) = tensors
             .into_iter()
             .partition(|tensor| tensor.name.starts_with(NETWORK));
@@ -65,8 +77,27 @@ impl Checkpoint {
         optimiser
             .load_state(network, &unprefixed(OPTIMISER, optimiser_state))
             .map_err(foreign)?;
-        Ok(epoch)
+        if metadata.experiment != identity(experiment) {
+            return Err(Error::Checkpoint {
+                path: folder.file("config.toml"),
+                message: "it was changed after the run began, so going on would mix two \
+                          experiments; restore it, or start a new run with --config"
+                    .into(),
+            });
+        }
+        Ok(metadata.epoch)
     }
+}
+
+/// CRC-32 of everything that decides the outcome of the run.
+fn identity(experiment: &Experiment) -> String {
+    format!("{:08x}", crc32fast::hash(experiment.to_toml().as_bytes()))
+}
+
+/// What a checkpoint says about itself.
+struct Metadata {
+    epoch: usize,
+    experiment: String,
 }
 
 fn prefixed(prefix: &str, tensors: Vec<NamedTensor>) -> Vec<NamedTensor> {
@@ -116,7 +147,7 @@ fn little_endian(tensor: &NamedTensor) -> Vec<u8> {
 }
 
 /// Reads a checkpoint and makes sure that every bit is as it was written.
-fn read(path: &Path) -> Result<(usize, Vec<NamedTensor>)> {
+fn read(path: &Path) -> Result<(Metadata, Vec<NamedTensor>)> {
     let damaged = |what: String| Error::Checkpoint {
         path: path.to_path_buf(),
         message: format!(
@@ -127,11 +158,17 @@ fn read(path: &Path) -> Result<(usize, Vec<NamedTensor>)> {
     let bytes = file::read(path)?;
     let (_, header) =
         SafeTensors::read_metadata(&bytes).map_err(|error| damaged(error.to_string()))?;
-    let metadata = header.metadata().clone().unwrap_or_default();
-    let epoch = metadata
-        .get(EPOCH)
-        .and_then(|epoch| epoch.parse().ok())
-        .ok_or_else(|| damaged("it names no epoch".into()))?;
+    let entries = header.metadata().clone().unwrap_or_default();
+    let metadata = Metadata {
+        epoch: entries
+            .get(EPOCH)
+            .and_then(|epoch| epoch.parse().ok())
+            .ok_or_else(|| damaged("it names no epoch".into()))?,
+        experiment: entries
+            .get(EXPERIMENT)
+            .cloned()
+            .ok_or_else(|| damaged("it names no experiment".into()))?,
+    };
     let tensors = SafeTensors::deserialize(&bytes).map_err(|error| damaged(error.to_string()))?;
     let mut tensors: Vec<NamedTensor> = tensors
         .iter()
@@ -145,17 +182,18 @@ fn read(path: &Path) -> Result<(usize, Vec<NamedTensor>)> {
                 .collect(),
         })
         .collect();
-    if metadata.get(CHECKSUM) != Some(&checksum(&mut tensors, epoch)) {
+    if entries.get(CHECKSUM) != Some(&checksum(&mut tensors, &metadata)) {
         return Err(damaged("its checksum is wrong".into()));
     }
-    Ok((epoch, tensors))
+    Ok((metadata, tensors))
 }
 
-/// CRC-32 of the epoch and of all tensors in order of their names.
-fn checksum(tensors: &mut [NamedTensor], epoch: usize) -> String {
+/// CRC-32 of epoch, experiment and all tensors in order of their names.
+fn checksum(tensors: &mut [NamedTensor], metadata: &Metadata) -> String {
     tensors.sort_by(|a, b| a.name.cmp(&b.name));
     let mut hasher = crc32fast::Hasher::new();
-    hasher.update(epoch.to_string().as_bytes());
+    hasher.update(metadata.epoch.to_string().as_bytes());
+    hasher.update(metadata.experiment.as_bytes());
     for tensor in tensors {
         hasher.update(tensor.name.as_bytes());
         hasher.update(&little_endian(tensor));

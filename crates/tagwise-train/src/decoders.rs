@@ -12,7 +12,8 @@ use crate::{Extracted, Result};
 
 /// The decoders of one trained network.
 pub(crate) struct Decoders {
-    nearest: OneNearestNeighbour,
+    /// Absent while the class means allow none.
+    nearest: Option<OneNearestNeighbour>,
     threshold: f64,
 }
 
@@ -42,45 +43,43 @@ impl Decoders {
         truth: &Targets,
     ) -> Result<Self> {
         Ok(Self {
-            nearest: Self::nearest(statistics)?,
+            nearest: Self::nearest(statistics).ok(),
             threshold: best_threshold(validation, truth)?,
         })
     }
 
-    /// The label sets nearest to the features.
-    pub(crate) fn decode_nearest(&self, extracted: &Extracted) -> Result<Targets> {
-        Ok(self.nearest.decode(&extracted.features)?.targets)
-    }
-
-    /// Decodes a data set in every way and compares with the truth.
+    /// Decodes a data set in every way and compares with the truth; the first is what
+    /// [`Finished::test_decoded`](crate::Finished) shows.
     pub(crate) fn evaluate(
         &self,
         extracted: &Extracted,
         truth: &Targets,
-    ) -> Result<Vec<DecoderResult>> {
+    ) -> Result<(Vec<DecoderResult>, Targets)> {
         let num_classes = truth.num_classes();
         let multiplicities: Vec<usize> = truth.iter().map(LabelSet::multiplicity).collect();
-        let decoded = [
-            (
+        let mut decoded = Vec::new();
+        if let Some(nearest) = &self.nearest {
+            decoded.push((
                 "one nearest neighbour",
                 format!(
                     "cosine to tag-wise averages of the training means, up to {} labels",
-                    self.nearest.max_multiplicity()
+                    nearest.max_multiplicity()
                 ),
-                self.decode_nearest(extracted)?,
-            ),
-            (
-                "softmax threshold",
-                format!("p ≥ {:.2}, chosen on the validation set", self.threshold),
-                softmax_threshold(&extracted.logits, num_classes, self.threshold)?,
-            ),
-            (
-                "top m, m known",
-                "the true number of labels is given".to_string(),
-                top_multiplicity(&extracted.logits, num_classes, &multiplicities)?,
-            ),
-        ];
-        decoded
+                nearest.decode(&extracted.features)?.targets,
+            ));
+        }
+        decoded.push((
+            "softmax threshold",
+            format!("p ≥ {:.2}, chosen on the validation set", self.threshold),
+            softmax_threshold(&extracted.logits, num_classes, self.threshold)?,
+        ));
+        decoded.push((
+            "top m, m known",
+            "the true number of labels is given".to_string(),
+            top_multiplicity(&extracted.logits, num_classes, &multiplicities)?,
+        ));
+        let first = decoded[0].2.clone();
+        let results = decoded
             .into_iter()
             .map(|(decoder, setting, predicted)| {
                 Ok(DecoderResult {
@@ -89,25 +88,35 @@ impl Decoders {
                     evaluation: Evaluation::with_logits(&predicted, &extracted.logits, truth)?,
                 })
             })
-            .collect()
+            .collect::<Result<Vec<_>>>()?;
+        Ok((results, first))
     }
 }
 
 /// The threshold with the best subset accuracy on the validation set, from 0.01 to 0.60; of
-/// several equally good ones the middle one.
+/// several equally good ones the middle of the longest unbroken run, where it is safest.
 fn best_threshold(validation: &Extracted, truth: &Targets) -> Result<f64> {
-    let mut best = (f64::NEG_INFINITY, Vec::new());
+    let mut accuracies = Vec::new();
     for percent in 1..=60 {
         let threshold = f64::from(percent) / 100.0;
         let predicted = softmax_threshold(&validation.logits, truth.num_classes(), threshold)?;
-        let accuracy = SetMeasures::new(&predicted, truth)?.subset_accuracy;
-        if accuracy > best.0 {
-            best = (accuracy, vec![threshold]);
-        } else if accuracy == best.0 {
-            best.1.push(threshold);
-        }
+        accuracies.push((
+            threshold,
+            SetMeasures::new(&predicted, truth)?.subset_accuracy,
+        ));
     }
-    Ok(best.1[best.1.len() / 2])
+    let best = accuracies
+        .iter()
+        .fold(f64::NEG_INFINITY, |best, &(_, accuracy)| best.max(accuracy));
+    let runs = accuracies
+        .chunk_by(|a, b| a.1 == b.1)
+        .filter(|run| run[0].1 == best);
+    // `max_by_key` takes the last of equally long runs; reversed, that is the first.
+    let longest = runs
+        .rev()
+        .max_by_key(|run| run.len())
+        .unwrap_or(&accuracies);
+    Ok(longest[longest.len() / 2].0)
 }
 
 #[cfg(test)]

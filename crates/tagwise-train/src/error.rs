@@ -8,6 +8,38 @@ pub enum Error {
     #[error("{0}")]
     Configuration(String),
 
+    /// The source images are not where they are looked for.
+    #[error(
+        "{source_name} is not in {}; run tagwise data fetch {source_name}, or name the folder with \
+         its files by --set data.folder=FOLDER",
+        .folder.display()
+    )]
+    NoData {
+        /// Name of the source.
+        source_name: &'static str,
+        /// Where it was looked for.
+        folder: PathBuf,
+    },
+
+    /// The machine has too little memory for the run.
+    #[error(
+        "this run takes about {needed} of memory ({network} for the network), {available} are \
+         available; try a smaller training.batch_size (now {batch_size}) or \
+         evaluation.batch_size (now {evaluation_batch_size})"
+    )]
+    Memory {
+        /// What the run takes.
+        needed: String,
+        /// What the system can give.
+        available: String,
+        /// The network's share.
+        network: String,
+        /// Images in a training step.
+        batch_size: usize,
+        /// Images in a batch when nothing is learned.
+        evaluation_batch_size: usize,
+    },
+
     /// A run folder that must be new exists.
     #[error(
         "the run folder {} exists already; choose another with --out, or go on with it by --resume",
@@ -33,7 +65,8 @@ pub enum Error {
         missing: &'static str,
     },
 
-    /// A checkpoint belongs to another experiment or is damaged.
+    /// A file of the run, its checkpoint or its records, belongs to another experiment or is
+    /// damaged.
     #[error("{}: {message}", .path.display())]
     Checkpoint {
         /// The file.
@@ -49,6 +82,20 @@ pub enum Error {
         path: PathBuf,
         /// What is wrong with it.
         source: tagwise_nn::Error,
+    },
+
+    /// A weights file holds NaN or infinity.
+    #[error(
+        "the weights in {} cannot be used: expected finite numbers, found {value} in {tensor}",
+        .path.display()
+    )]
+    WeightsNotFinite {
+        /// The file.
+        path: PathBuf,
+        /// Name of the tensor.
+        tensor: String,
+        /// The first such number.
+        value: f32,
     },
 
     /// A weights file would replace the fixed ETF by another classifier.
@@ -76,6 +123,10 @@ pub enum Error {
         /// The last epoch that ended well; 0 for the initial network.
         last_epoch: usize,
     },
+
+    /// The weights that a run starts from give no loss.
+    #[error("expected a finite loss of the network before training, found {0}; check the weights")]
+    LossNotFinite(f64),
 
     /// The operating system refused a file or folder.
     #[error("{}: {source}", .path.display())]

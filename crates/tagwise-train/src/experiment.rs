@@ -1,18 +1,23 @@
 //! The description of one run: everything that decides its outcome, as one TOML file.
 
-use std::path::PathBuf;
+mod data;
+mod settings;
 
 use serde::{Deserialize, Serialize};
 use tagwise::loss::Loss;
-use tagwise_data::ComposeSpec;
-use tagwise_nn::{Architecture, ClassifierKind, NetworkSpec};
+use tagwise_nn::NetworkSpec;
+use toml::{Table, Value};
 
 use crate::{Error, Result};
 
+pub use data::{Data, Source};
+pub use settings::{Evaluation, Network, Reduction, Select, Training};
+
 /// One run that can be repeated: data, network, loss, optimiser and what is measured.
 ///
-/// The defaults are the first command's: M-lab digits and the small network. Unknown keys are
-/// errors. Every field can be set in a TOML file or on the command line with `--set a.b=c`.
+/// The defaults are the first command's: M-lab digits and the small network; another
+/// `data.source` brings the paper's counts of that data set. Unknown keys are errors. Every field
+/// can be set in a TOML file or on the command line with `--set a.b=c`.
 ///
 /// ```
 /// use tagwise_train::Experiment;
@@ -23,7 +28,7 @@ use crate::{Error, Result};
 /// # Ok::<(), tagwise_train::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Experiment {
     /// Name of the run, used for its folder and in its report.
     pub name: String,
@@ -43,217 +48,32 @@ pub struct Experiment {
 
 impl Default for Experiment {
     fn default() -> Self {
+        Self::on(Source::default())
+    }
+}
+
+/// More epochs, images in a batch or dimensions than these are a slip of the pen.
+const MAX_EPOCHS: usize = 1_000_000;
+const MAX_BATCH_SIZE: usize = 1 << 16;
+const MAX_FEATURE_DIM: usize = 1 << 16;
+
+/// TOML has no larger whole numbers.
+const MAX_SEED: u64 = i64::MAX as u64;
+
+impl Experiment {
+    /// The experiment that a source of images has unless a file says otherwise.
+    pub fn on(source: Source) -> Self {
         Self {
-            name: "digits".into(),
+            name: source.name().into(),
             seed: 0,
-            data: Data::default(),
+            data: Data::of(source),
             network: Network::default(),
             loss: Loss::default(),
             training: Training::default(),
             evaluation: Evaluation::default(),
         }
     }
-}
 
-/// The source images, their division and what is composed from each part.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Data {
-    /// Where the single-label images come from.
-    pub source: Source,
-    /// Share of the source images kept for the test set, drawn before anything is composed.
-    pub test_fraction: f64,
-    /// Share of the remaining source images kept for validation.
-    pub validation_fraction: f64,
-    /// The training set.
-    pub train: ComposeSpec,
-    /// The validation set, on which thresholds are chosen.
-    pub validation: ComposeSpec,
-    /// The test set, which is looked at once, after training.
-    pub test: ComposeSpec,
-}
-
-/// A set of single-label images.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Source {
-    /// The UCI handwritten digits, 1,797 grey images of 8×8 pixels, embedded in the program.
-    #[default]
-    Digits,
-}
-
-impl Default for Data {
-    fn default() -> Self {
-        Self {
-            source: Source::default(),
-            test_fraction: 0.25,
-            validation_fraction: 0.15,
-            train: balanced(2, 10, TRAIN_PER_MULTIPLICITY),
-            validation: balanced(2, 10, VALIDATION_PER_MULTIPLICITY),
-            test: balanced(2, 10, TEST_PER_MULTIPLICITY),
-        }
-    }
-}
-
-/// Images of each multiplicity in the digits' training, validation and test set, about.
-const TRAIN_PER_MULTIPLICITY: usize = 2700;
-const VALIDATION_PER_MULTIPLICITY: usize = 450;
-const TEST_PER_MULTIPLICITY: usize = 900;
-
-impl Data {
-    /// The same data with label sets of up to this many labels, about as many images of each
-    /// multiplicity as the digits have by default.
-    ///
-    /// # Errors
-    /// [`Error::Configuration`] unless it lies between 1 and the number of classes.
-    pub fn set_max_multiplicity(&mut self, max_multiplicity: usize) -> Result<()> {
-        let num_classes = self.source.num_classes();
-        if !(1..=num_classes).contains(&max_multiplicity) {
-            let expected = format!("from 1 to {num_classes}, the number of classes");
-            return Err(out_of_range(
-                "the largest multiplicity",
-                &expected,
-                max_multiplicity,
-            ));
-        }
-        for (spec, images) in [
-            (&mut self.train, TRAIN_PER_MULTIPLICITY),
-            (&mut self.validation, VALIDATION_PER_MULTIPLICITY),
-            (&mut self.test, TEST_PER_MULTIPLICITY),
-        ] {
-            spec.per_multiplicity =
-                balanced(max_multiplicity, num_classes, images).per_multiplicity;
-        }
-        Ok(())
-    }
-}
-
-impl Source {
-    /// Number of classes K.
-    pub fn num_classes(self) -> usize {
-        match self {
-            Self::Digits => 10,
-        }
-    }
-
-    /// What a person calls the composed data set.
-    pub fn title(self) -> &'static str {
-        match self {
-            Self::Digits => "M-lab digits",
-        }
-    }
-}
-
-/// About `images` images of each multiplicity, as many of one label set as of another.
-fn balanced(max_multiplicity: usize, num_classes: usize, images: usize) -> ComposeSpec {
-    let mut num_sets = 1;
-    let per_multiplicity = (1..=max_multiplicity)
-        .map(|m| {
-            num_sets = num_sets * (num_classes + 1).saturating_sub(m) / m;
-            (images / num_sets.max(1)).max(1)
-        })
-        .collect();
-    ComposeSpec {
-        per_multiplicity,
-        ..ComposeSpec::default()
-    }
-}
-
-/// The network: an architecture, the dimension of its features and its classifier.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Network {
-    /// Which architecture.
-    pub architecture: Architecture,
-    /// Dimension d of the features; the architecture's own when absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub feature_dim: Option<usize>,
-    /// Learned, or a simplex ETF that stays as it is.
-    pub classifier: ClassifierKind,
-    /// Weights to start from, a safetensors file with torchvision's names; random when absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub weights: Option<PathBuf>,
-}
-
-impl Default for Network {
-    fn default() -> Self {
-        Self {
-            architecture: Architecture::Small,
-            feature_dim: None,
-            classifier: ClassifierKind::Learned,
-            weights: None,
-        }
-    }
-}
-
-/// Stochastic gradient descent with momentum and a cosine schedule.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Training {
-    /// Passes over the training set.
-    pub epochs: usize,
-    /// Images in a step.
-    pub batch_size: usize,
-    /// Learning rate of the first step.
-    pub learning_rate: f64,
-    /// The learning rate falls to this share of the first along a half cosine.
-    pub final_learning_rate_ratio: f64,
-    /// Momentum, without dampening.
-    pub momentum: f64,
-    /// Weight decay λ: the gradient of every trainable parameter θ gets λθ.
-    pub weight_decay: f64,
-    /// Feature decay λ_h: the loss gets λ_h‖h‖², reduced over the batch as the next field says.
-    pub feature_decay: f64,
-    /// Mean per sample, or the sum over the batch as in the authors' public code.
-    pub feature_decay_reduction: Reduction,
-}
-
-impl Default for Training {
-    fn default() -> Self {
-        Self {
-            epochs: 20,
-            batch_size: 64,
-            learning_rate: 0.1,
-            final_learning_rate_ratio: 1e-3,
-            momentum: 0.9,
-            weight_decay: 5e-4,
-            feature_decay: 0.05,
-            feature_decay_reduction: Reduction::Mean,
-        }
-    }
-}
-
-/// How a penalty of every sample becomes one number of a batch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Reduction {
-    /// Divided by the number of samples in the batch.
-    #[default]
-    Mean,
-    /// Added up: the weight of a sample grows with the batch size.
-    Sum,
-}
-
-/// What is measured and when.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Evaluation {
-    /// Collapse and validation are measured after every so many epochs, and after the last.
-    pub every: usize,
-    /// Images in a batch when nothing is learned.
-    pub batch_size: usize,
-}
-
-impl Default for Evaluation {
-    fn default() -> Self {
-        Self {
-            every: 1,
-            batch_size: 256,
-        }
-    }
-}
-
-impl Experiment {
     /// Reads an experiment and applies `key.path=value` overrides in order.
     ///
     /// A value is read as TOML and, when it is none, taken as a string.
@@ -262,14 +82,22 @@ impl Experiment {
     /// [`Error::Configuration`] for text that is not TOML, unknown keys, values of the wrong
     /// type or outside their range, and overrides without `=`.
     pub fn from_toml(text: &str, overrides: &[&str]) -> Result<Self> {
-        let mut table: toml::Table = text
+        let mut table: Table = text
             .parse()
-            .map_err(|error: toml::de::Error| Error::Configuration(one_line(&error)))?;
+            .map_err(|error| Error::Configuration(located(text, &error)))?;
         for assignment in overrides {
             apply(&mut table, assignment)?;
         }
-        let experiment: Self = serde_path_to_error::deserialize(toml::Value::Table(table))
-            .map_err(|error| {
+        let source = match table.get("data").and_then(|data| data.get("source")) {
+            None => Source::default(),
+            Some(name) => name.clone().try_into().map_err(|error| {
+                Error::Configuration(format!("data.source: {}", one_line(&error)))
+            })?,
+        };
+        let mut complete = Self::on(source).to_table();
+        merge(&mut complete, table);
+        let experiment: Self =
+            serde_path_to_error::deserialize(Value::Table(complete)).map_err(|error| {
                 let message = one_line(error.inner());
                 Error::Configuration(match error.path().to_string().as_str() {
                     "." => message,
@@ -282,7 +110,11 @@ impl Experiment {
 
     /// The whole experiment, every field written out.
     pub fn to_toml(&self) -> String {
-        toml::to_string(self).unwrap_or_else(|error| {
+        self.to_table().to_string()
+    }
+
+    fn to_table(&self) -> Table {
+        Table::try_from(self).unwrap_or_else(|error| {
             unreachable!("an experiment is plain tables, numbers and strings: {error}")
         })
     }
@@ -321,17 +153,31 @@ impl Experiment {
                 &self.name,
             ));
         }
-        let at_least_one = [
-            ("training.epochs", training.epochs),
-            ("training.batch_size", training.batch_size),
-            ("evaluation.every", self.evaluation.every),
-            ("evaluation.batch_size", self.evaluation.batch_size),
-            ("network.feature_dim", self.network.feature_dim.unwrap_or(1)),
+        let (evaluation, feature_dim) = (&self.evaluation, self.network.feature_dim);
+        let counts = [
+            ("training.epochs", training.epochs, MAX_EPOCHS),
+            ("training.batch_size", training.batch_size, MAX_BATCH_SIZE),
+            ("evaluation.every", evaluation.every, MAX_EPOCHS),
+            (
+                "evaluation.batch_size",
+                evaluation.batch_size,
+                MAX_BATCH_SIZE,
+            ),
+            (
+                "network.feature_dim",
+                feature_dim.unwrap_or(1),
+                MAX_FEATURE_DIM,
+            ),
         ];
-        for (field, value) in at_least_one {
-            if value == 0 {
-                return Err(out_of_range(field, "at least 1", value));
+        for (field, value, most) in counts {
+            if !(1..=most).contains(&value) {
+                let expected = format!("a whole number from 1 to {most}");
+                return Err(out_of_range(field, &expected, value));
             }
+        }
+        if self.seed > MAX_SEED {
+            let expected = format!("a whole number from 0 to {MAX_SEED}");
+            return Err(out_of_range("seed", &expected, self.seed));
         }
         let ranges = [
             ("training.learning_rate", training.learning_rate, 0.0..=1e3),
@@ -347,12 +193,6 @@ impl Experiment {
             ),
             ("training.weight_decay", training.weight_decay, 0.0..=1e3),
             ("training.feature_decay", training.feature_decay, 0.0..=1e3),
-            ("data.test_fraction", self.data.test_fraction, 0.01..=0.9),
-            (
-                "data.validation_fraction",
-                self.data.validation_fraction,
-                0.01..=0.9,
-            ),
         ];
         for (field, value, range) in ranges {
             if !range.contains(&value) {
@@ -367,7 +207,10 @@ impl Experiment {
                 0.0,
             ));
         }
-        Ok(())
+        self.loss
+            .validate()
+            .map_err(|error| Error::Configuration(error.to_string()))?;
+        self.data.validate()
     }
 }
 
@@ -380,8 +223,38 @@ fn one_line(error: &toml::de::Error) -> String {
     error.message().trim().replace('\n', ", ")
 }
 
+/// The same with the line of the text where it happened.
+fn located(text: &str, error: &toml::de::Error) -> String {
+    match error.span().and_then(|span| text.get(..span.start)) {
+        Some(before) => {
+            let line = before.matches('\n').count() + 1;
+            format!("line {line}: {}", one_line(error))
+        }
+        None => one_line(error),
+    }
+}
+
+/// Puts what a file says over the defaults, table by table; a table of another `name` replaces
+/// the default one, whose other keys belong to the old name.
+fn merge(defaults: &mut Table, said: Table) {
+    for (key, value) in said {
+        match (defaults.get_mut(&key), value) {
+            (Some(Value::Table(old)), Value::Table(new))
+                if new
+                    .get("name")
+                    .is_none_or(|name| old.get("name") == Some(name)) =>
+            {
+                merge(old, new);
+            }
+            (_, value) => {
+                defaults.insert(key, value);
+            }
+        }
+    }
+}
+
 /// Sets one key of a nested table from `a.b=value`.
-fn apply(table: &mut toml::Table, assignment: &str) -> Result<()> {
+fn apply(table: &mut Table, assignment: &str) -> Result<()> {
     let Some((path, value)) = assignment.split_once('=') else {
         return Err(Error::Configuration(format!(
             "expected key=value, for example training.epochs=5, found {assignment:?}"
@@ -389,21 +262,91 @@ fn apply(table: &mut toml::Table, assignment: &str) -> Result<()> {
     };
     let value = value.trim();
     let value = format!("value = {value}")
-        .parse::<toml::Table>()
+        .parse::<Table>()
         .ok()
         .and_then(|mut parsed| parsed.remove("value"))
-        .unwrap_or_else(|| toml::Value::String(value.to_string()));
+        .unwrap_or_else(|| Value::String(value.to_string()));
     let mut keys: Vec<&str> = path.trim().split('.').collect();
     let last = keys.pop().unwrap_or_default();
     let mut place = table;
     for key in keys {
         let entry = place
             .entry(key)
-            .or_insert_with(|| toml::Value::Table(toml::Table::new()));
+            .or_insert_with(|| Value::Table(Table::new()));
         place = entry.as_table_mut().ok_or_else(|| {
             Error::Configuration(format!("cannot set {path}: {key} is a value, not a table"))
         })?;
     }
     place.insert(last.to_string(), value);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(text: &str, overrides: &[&str]) -> String {
+        Experiment::from_toml(text, overrides)
+            .unwrap_err()
+            .to_string()
+    }
+
+    #[test]
+    fn what_is_written_reads_back_the_same() {
+        let sources = [
+            Source::Digits,
+            Source::Mnist,
+            Source::FashionMnist,
+            Source::Cifar10,
+            Source::Svhn,
+        ];
+        for source in sources {
+            let experiment = Experiment::on(source);
+            experiment.validate().unwrap();
+            assert_eq!(
+                Experiment::from_toml(&experiment.to_toml(), &[]).unwrap(),
+                experiment
+            );
+        }
+    }
+
+    #[test]
+    fn a_source_brings_its_own_defaults_and_a_file_changes_only_what_it_says() {
+        let text = "[data]\nsource = \"mnist\"\n[data.train]\npair_tiers = [500, 50, 5]";
+        let experiment = Experiment::from_toml(text, &[]).unwrap();
+        assert_eq!(experiment.name, "mnist");
+        let train = experiment.data.train.unwrap();
+        assert_eq!(
+            (train.per_multiplicity, train.pair_tiers),
+            (vec![3100, 200], vec![500, 50, 5])
+        );
+        assert_eq!(experiment.data.test.unwrap().per_multiplicity, [800, 50]);
+    }
+
+    #[test]
+    fn a_loss_is_named_or_only_adjusted() {
+        use tagwise::loss::{PickAllLabels, Weighting};
+        let loss = |overrides: &[&str]| Experiment::from_toml("", overrides).unwrap().loss;
+        let mean = Loss::PickAllLabels(PickAllLabels {
+            weighting: Weighting::Mean,
+        });
+        assert_eq!(loss(&["loss.weighting=mean"]), mean);
+        assert_eq!(loss(&["loss.name=focal"]), Loss::Focal { gamma: 2.0 });
+        assert_eq!(
+            loss(&["loss.name=binary-cross-entropy"]),
+            Loss::BinaryCrossEntropy {}
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused_in_one_sentence() {
+        insta::assert_snapshot!(refusal("seed = 1\nname = \"a\nb\"", &[]), @"line 3: key with no value, expected `=`");
+        insta::assert_snapshot!(refusal("[data]\nsource = \"imagenet\"", &[]), @"data.source: unknown variant `imagenet`, expected one of `digits`, `mnist`, `fashion-mnist`, `cifar10`, `svhn`");
+        insta::assert_snapshot!(refusal("", &["loss.name=zlpr", "loss.gamma=1"]), @"loss: unknown field `gamma`, there are no fields");
+        insta::assert_snapshot!(refusal("", &["loss.name=focal", "loss.gamma=-1"]), @"expected loss.gamma to be a finite number of at least 0, found -1");
+        insta::assert_snapshot!(refusal("", &["loss.name=asymmetric", "loss.margin=1"]), @"expected loss.margin to be at least 0 and below 1, found 1");
+        insta::assert_snapshot!(refusal("", &["training.batch_size=10000000"]), @"expected training.batch_size to be a whole number from 1 to 65536, found 10000000");
+        insta::assert_snapshot!(refusal("", &["network.feature_dim=18446744073709551615"]), @r#"network.feature_dim: invalid type: string "18446744073709551615", expected usize"#);
+        insta::assert_snapshot!(refusal("", &["training.learning_rate=nan"]), @"expected training.learning_rate to be a number from 0 to 1000, found NaN");
+    }
 }

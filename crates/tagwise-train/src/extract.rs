@@ -4,7 +4,7 @@ use tagwise::Targets;
 use tagwise::loss::Loss;
 use tagwise::snapshot::LinearClassifier;
 use tagwise::statistics::Statistics;
-use tagwise_data::ComposedImages;
+use tagwise_data::ImageSet;
 use tagwise_nn::Network;
 
 use crate::Result;
@@ -23,7 +23,7 @@ impl Extracted {
     ///
     /// # Errors
     /// From the engine, when the images do not have the network's input shape.
-    pub fn new(network: &mut Network, images: &ComposedImages, batch_size: usize) -> Result<Self> {
+    pub fn new(network: &mut Network, images: &ImageSet, batch_size: usize) -> Result<Self> {
         let mut extracted = Self {
             features: Vec::with_capacity(images.len() * network.feature_dim()),
             logits: Vec::with_capacity(images.len() * network.spec().num_classes),
@@ -32,7 +32,7 @@ impl Extracted {
         let mut pixels = vec![0.0; batch_size.min(images.len()) * images.shape().len()];
         for indices in indices.chunks(batch_size) {
             let pixels = &mut pixels[..indices.len() * images.shape().len()]; // [B, H, W, C]
-            images.compose_batch_into(indices, pixels);
+            images.batch_into(indices, pixels);
             network.forward_eval(pixels, indices.len())?;
             extracted.features.extend_from_slice(network.features());
             extracted.logits.extend_from_slice(network.logits());

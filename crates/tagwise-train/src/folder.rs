@@ -7,8 +7,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use tagwise::file::write_atomically;
+use tagwise_nn::{Network, read_safetensors, write_safetensors};
 
 use crate::{EpochRecord, Error, Experiment, Result, Summary};
+
+const BEST: &str = "weights-best.safetensors";
 
 /// A folder with the files of one run; every file in it is complete at any moment.
 ///
@@ -18,6 +21,7 @@ use crate::{EpochRecord, Error, Experiment, Result, Summary};
 /// | `metrics.jsonl` | one [`EpochRecord`] a line |
 /// | `checkpoint.safetensors` | all that is needed to go on after the last epoch |
 /// | `checkpoint-previous.safetensors` | the same after the epoch before |
+/// | `weights-best.safetensors` | with `evaluation.select = "best-validation"`: the best epoch so far |
 /// | `weights.safetensors` | the trained network |
 /// | `features-train.safetensors` | features, targets and classifier of the training set |
 /// | `features-test.safetensors` | the same of the test set |
@@ -151,6 +155,22 @@ impl RunFolder {
 
     pub(crate) fn write_summary(&self, summary: &Summary) -> Result<()> {
         self.write("summary.json", &json(summary))
+    }
+
+    /// Keeps the weights of the best epoch so far.
+    pub(crate) fn write_best(&self, network: &mut Network) -> Result<()> {
+        Ok(write_safetensors(&self.file(BEST), &network.state())?)
+    }
+
+    /// Puts the weights of the best epoch into the network.
+    ///
+    /// # Errors
+    /// [`Error::Engine`] when the file is gone or damaged.
+    pub(crate) fn load_best(&self, network: &mut Network) -> Result<()> {
+        let path = self.file(BEST);
+        network
+            .load_state(&read_safetensors(&path)?)
+            .map_err(|source| Error::Weights { path, source })
     }
 
     /// Keeps a second name for a file that is about to be replaced.

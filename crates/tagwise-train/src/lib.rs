@@ -11,6 +11,7 @@ mod error;
 mod experiment;
 mod extract;
 mod folder;
+mod memory;
 mod record;
 mod run;
 mod schedule;
@@ -18,9 +19,10 @@ mod summary;
 
 pub use data::DataSets;
 pub use error::{Error, Result};
-pub use experiment::{Data, Evaluation, Experiment, Network, Reduction, Source, Training};
+pub use experiment::{Data, Evaluation, Experiment, Network, Reduction, Select, Source, Training};
 pub use extract::Extracted;
 pub use folder::{RunFolder, provenance};
+pub use memory::RunMemory;
 pub use record::{EpochRecord, Measured, Validation};
 pub use run::{Ended, Finished, Progress, Run};
 pub use summary::{

@@ -1,5 +1,8 @@
 //! The training loop.
 
+mod finish;
+mod parts;
+
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -7,21 +10,20 @@ use std::time::{Duration, Instant};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
-use tagwise::Targets;
 use tagwise::collapse::CollapseReport;
 use tagwise::evaluate::{SetMeasures, label_mass};
-use tagwise::snapshot::{FeatureValues, Snapshot};
 use tagwise::statistics::Statistics;
-use tagwise_data::ComposedImages;
-use tagwise_nn::{ClassifierKind, Device, Network, Sgd};
+use tagwise_nn::{Network, Sgd};
 
 use crate::checkpoint::Checkpoint;
 use crate::decoders::Decoders;
 use crate::extract::{self, Extracted};
-use crate::folder::provenance;
+use crate::memory::gigabytes;
 use crate::record::{EpochRecord, Measured, Validation};
-use crate::summary::{DataSummary, FirstAndLast, NetworkSummary, Summary};
-use crate::{DataSets, Error, Experiment, Result, RunFolder};
+use crate::{DataSets, Error, Experiment, Result, RunFolder, RunMemory, Select};
+use parts::Parts;
+
+pub use finish::Finished;
 
 /// A network in training, with its data and its folder.
 #[derive(Debug)]
@@ -31,58 +33,8 @@ pub struct Run {
     data: DataSets,
     network: Network,
     optimiser: Sgd,
+    memory: RunMemory,
     records: Vec<EpochRecord>,
-}
-
-/// What an experiment stands for, before it has a folder.
-struct Parts {
-    data: DataSets,
-    network: Network,
-    optimiser: Sgd,
-}
-
-impl Parts {
-    fn build(experiment: &Experiment) -> Result<Self> {
-        let data = DataSets::new(&experiment.data, experiment.seed)?;
-        let spec = experiment.network_spec(data.train.shape());
-        let mut network = Network::new(&spec, experiment.seed, Device::cpu()?)?;
-        let optimiser = Sgd::new(experiment.training.sgd(), &mut network);
-        Ok(Self {
-            data,
-            network,
-            optimiser,
-        })
-    }
-}
-
-impl Parts {
-    /// Starts from the weights that the experiment names, if it names any.
-    fn load_weights(&mut self, experiment: &Experiment) -> Result<()> {
-        let Some(path) = &experiment.network.weights else {
-            return Ok(());
-        };
-        let tensors = tagwise_nn::read_safetensors(path)?;
-        let frozen = match experiment.network.classifier {
-            ClassifierKind::FixedEtf => Some(self.network.classifier_weight().to_vec()),
-            ClassifierKind::Learned => None,
-        };
-        self.network
-            .load_state(&tensors)
-            .map_err(|source| Error::Weights {
-                path: path.clone(),
-                source,
-            })?;
-        let differs = frozen.is_some_and(|etf| {
-            let loaded = self.network.classifier_weight();
-            etf.iter()
-                .zip(loaded)
-                .any(|(a, b)| (a - b).abs() > 1e-5 || b.is_nan())
-        });
-        if differs {
-            return Err(Error::NotTheEtf(path.clone()));
-        }
-        Ok(())
-    }
 }
 
 /// What a run reports while it trains.
@@ -129,27 +81,24 @@ pub enum Ended {
 }
 
 impl Run {
-    /// Composes the data, builds the network, makes the folder, writes the configuration and
-    /// measures the initial network.
+    /// Composes the data, builds the network, measures it and only then makes the folder, so
+    /// that what cannot be trained leaves nothing behind.
     ///
     /// # Errors
-    /// [`Error::Configuration`] for an experiment that cannot be met, before a folder is made;
-    /// afterwards for files that cannot be written.
+    /// [`Error::Configuration`] for an experiment that cannot be meant; for data, memory and
+    /// weights that are not there; afterwards for files that cannot be written.
     pub fn start(
         experiment: Experiment,
         make_folder: impl FnOnce(&Experiment) -> Result<RunFolder>,
     ) -> Result<Self> {
         experiment.validate()?;
-        let mut parts = Parts::build(&experiment).map_err(|error| match error {
-            Error::Io { .. } => error,
-            other => Error::Configuration(other.to_string()),
-        })?;
+        let mut parts = Parts::build(&experiment)?;
         parts.load_weights(&experiment)?;
+        let begin = Instant::now();
+        let measured = measure(&mut parts.network, &parts.data, &experiment)?;
         let folder = make_folder(&experiment)?;
         folder.write_experiment(&experiment)?;
         let mut run = Self::assemble(experiment, folder, parts);
-        let begin = Instant::now();
-        let measured = run.measure()?;
         run.records.push(EpochRecord {
             epoch: 0,
             seconds: begin.elapsed().as_secs_f64(),
@@ -171,7 +120,12 @@ impl Run {
         let experiment = folder.experiment()?;
         let parts = Parts::build(&experiment)?;
         let mut run = Self::assemble(experiment, folder, parts);
-        let epoch = Checkpoint::load(&run.folder, &mut run.network, &mut run.optimiser)?;
+        let epoch = Checkpoint::load(
+            &run.folder,
+            &run.experiment,
+            &mut run.network,
+            &mut run.optimiser,
+        )?;
         run.records = run.folder.records()?;
         run.records.retain(|record| record.epoch <= epoch);
         if run.records.len() != epoch + 1 {
@@ -193,6 +147,7 @@ impl Run {
             data: parts.data,
             network: parts.network,
             optimiser: parts.optimiser,
+            memory: parts.memory,
             records: Vec::new(),
         }
     }
@@ -220,10 +175,8 @@ impl Run {
             let is_due = epoch.is_multiple_of(self.experiment.evaluation.every) || epoch == epochs;
             let measured = if is_due {
                 progress(Progress::Measuring);
-                Some(
-                    self.measure()
-                        .map_err(|error| diverged(error, epoch, &learned))?,
-                )
+                let measured = measure(&mut self.network, &self.data, &self.experiment);
+                Some(measured.map_err(|error| diverged(error, epoch, &learned))?)
             } else {
                 None
             };
@@ -235,6 +188,7 @@ impl Run {
                 loss: Some(learned.loss),
                 measured,
             });
+            self.keep_if_best()?;
             self.save()?;
             progress(Progress::Epoch {
                 record: &self.records[epoch],
@@ -267,7 +221,7 @@ impl Run {
                 return Ok(None);
             }
             let pixels = &mut pixels[..indices.len() * image_len]; // [B, H, W, C]
-            train.compose_batch_into(indices, pixels);
+            train.batch_into(indices, pixels);
             self.network.forward_train(pixels, indices.len())?;
             grad_logits.resize(self.network.logits().len(), 0.0);
             let loss = self.experiment.loss.batch_mean(
@@ -315,132 +269,47 @@ impl Run {
         }))
     }
 
-    /// Measures collapse on the training set and quality on the validation set.
-    fn measure(&mut self) -> Result<Measured> {
-        let batch_size = self.experiment.evaluation.batch_size;
-        let train = Extracted::new(&mut self.network, &self.data.train, batch_size)?;
-        let validation = Extracted::new(&mut self.network, &self.data.validation, batch_size)?;
-        let statistics = train.statistics(self.network.feature_dim(), self.data.train.targets())?;
-        let classifier = extract::classifier(&self.network)?;
-        Ok(Measured {
-            train_loss: train.mean_loss(&self.experiment.loss, self.data.train.targets()),
-            collapse: CollapseReport::measure(&statistics, Some(&classifier))?,
-            validation: self.validation(&validation, &statistics)?,
-        })
-    }
-
-    fn validation(&self, extracted: &Extracted, statistics: &Statistics) -> Result<Validation> {
-        let truth = self.data.validation.targets();
-        let subset_accuracy = match Decoders::nearest(statistics) {
-            Ok(nearest) => {
-                let predicted = nearest.decode(&extracted.features)?.targets;
-                Some(SetMeasures::new(&predicted, truth)?.subset_accuracy)
-            }
-            Err(_) => None,
-        };
-        Ok(Validation {
-            loss: extracted.mean_loss(&self.experiment.loss, truth),
-            label_mass: label_mass(&extracted.logits, truth)?,
-            subset_accuracy,
-        })
-    }
-
-    /// Measures the trained network on every data set and writes what a run leaves, except its
-    /// report.
-    ///
-    /// # Errors
-    /// For files that cannot be written.
-    ///
-    /// # Panics
-    /// Before [`train`](Self::train) has finished.
-    pub fn finish(mut self) -> Result<Finished> {
-        let last = self.records.last().and_then(|last| last.measured.clone());
-        let first = self
-            .records
-            .first()
-            .and_then(|first| first.measured.clone());
-        let (Some(first), Some(last)) = (first, last) else {
-            panic!("a run is finished after its first and last epoch are measured");
-        };
-        let batch_size = self.experiment.evaluation.batch_size;
-        let mut extract = |images| Extracted::new(&mut self.network, images, batch_size);
-        let train = extract(&self.data.train)?;
-        let validation = extract(&self.data.validation)?;
-        let test = extract(&self.data.test)?;
-        let statistics = train.statistics(self.network.feature_dim(), self.data.train.targets())?;
-        let truth = self.data.test.targets();
-        let decoders = Decoders::new(&statistics, &validation, self.data.validation.targets())?;
-        let test_decoded = decoders.decode_nearest(&test)?;
-        let summary = Summary {
-            name: self.experiment.name.clone(),
-            seed: self.experiment.seed,
-            folder: self.folder.path().to_path_buf(),
-            provenance: provenance()
-                .map(|(name, value)| (name.to_string(), value))
-                .into(),
-            seconds: self.records.iter().map(|record| record.seconds).sum(),
-            data: DataSummary::new(self.experiment.data.source.title(), &self.data),
-            network: NetworkSummary::new(&mut self.network)?,
-            epochs: self.experiment.training.epochs,
-            train_loss: last.train_loss,
-            collapse: FirstAndLast {
-                first: first.collapse,
-                last: last.collapse,
-            },
-            test: decoders.evaluate(&test, truth)?,
-        };
-        let classifier = extract::classifier(&self.network)?;
-        let snapshot = |extracted: Extracted, images: &ComposedImages| {
-            Snapshot::new(
-                FeatureValues::F32(extracted.features),
-                classifier.dim(),
-                images.targets().clone(),
-                Some(classifier.clone()),
-            )
-        };
-        let train = snapshot(train, &self.data.train)?;
-        let test = snapshot(test, &self.data.test)?;
-        tagwise_nn::write_safetensors(
-            &self.folder.file("weights.safetensors"),
-            &self.network.state(),
-        )?;
-        train.write(&self.folder.file("features-train.safetensors"))?;
-        test.write(&self.folder.file("features-test.safetensors"))?;
-        self.folder.write_summary(&summary)?;
-        Ok(Finished {
-            summary,
-            experiment: self.experiment,
-            folder: self.folder,
-            data: self.data,
-            records: self.records,
-            train,
-            statistics,
-            test_decoded,
-        })
+    /// Keeps the weights when the epoch just recorded is the best so far and that decides which
+    /// weights are judged.
+    fn keep_if_best(&mut self) -> Result<()> {
+        let is_asked = self.experiment.evaluation.select == Select::BestValidation;
+        let last = self.records.last().map(|record| record.epoch);
+        if is_asked && last.is_some() && finish::best_epoch(&self.records) == last {
+            self.folder.write_best(&mut self.network)?;
+        }
+        Ok(())
     }
 
     fn save(&mut self) -> Result<()> {
         self.folder.write_records(&self.records)?;
         Checkpoint::save(
             &self.folder,
+            &self.experiment,
             self.records.len() - 1,
             &mut self.network,
             &mut self.optimiser,
         )
     }
 
-    /// What is about to be trained, in one line.
+    /// What is about to be trained and the memory that it takes, in one line.
     pub fn description(&mut self) -> String {
         let parameters = self.network.num_trainable();
         format!(
-            "{}: {} images, {:?} network with d = {}, {} classifier, {parameters} trainable parameters, seed {}",
+            "{}: {} images, {} with d = {}, {} classifier, {parameters} trainable parameters, \
+             about {} of memory, seed {}",
             self.experiment.data.source.title(),
             self.data.train.len(),
             self.experiment.network.architecture,
             self.network.feature_dim(),
-            classifier_name(self.experiment.network.classifier),
+            self.experiment.network.classifier,
+            gigabytes(self.memory.total()),
             self.experiment.seed,
         )
+    }
+
+    /// The memory that the run takes, by purpose.
+    pub fn memory(&self) -> &RunMemory {
+        &self.memory
     }
 
     /// The experiment.
@@ -464,32 +333,43 @@ impl Run {
     }
 }
 
-fn classifier_name(kind: ClassifierKind) -> &'static str {
-    match kind {
-        ClassifierKind::Learned => "learned",
-        ClassifierKind::FixedEtf => "fixed-ETF",
-    }
+/// Measures collapse on the training set and quality on the validation set.
+fn measure(network: &mut Network, data: &DataSets, experiment: &Experiment) -> Result<Measured> {
+    let batch_size = experiment.evaluation.batch_size;
+    let train = Extracted::new(network, &data.train, batch_size)?;
+    let validation = Extracted::new(network, &data.validation, batch_size)?;
+    let statistics = train.statistics(network.feature_dim(), data.train.targets())?;
+    let classifier = extract::classifier(network)?;
+    let loss = |extracted: &Extracted, truth| {
+        let loss = extracted.mean_loss(&experiment.loss, truth);
+        match loss.is_finite() {
+            true => Ok(loss),
+            false => Err(Error::LossNotFinite(loss)),
+        }
+    };
+    Ok(Measured {
+        train_loss: loss(&train, data.train.targets())?,
+        collapse: CollapseReport::measure(&statistics, Some(&classifier))?,
+        validation: Validation {
+            loss: loss(&validation, data.validation.targets())?,
+            label_mass: label_mass(&validation.logits, data.validation.targets())?,
+            subset_accuracy: exact_matches(&validation, &statistics, data)?,
+        },
+    })
 }
 
-/// Everything that a finished run knows, for tables and pictures.
-#[derive(Debug)]
-pub struct Finished {
-    /// The final tables.
-    pub summary: Summary,
-    /// The experiment.
-    pub experiment: Experiment,
-    /// The run folder.
-    pub folder: RunFolder,
-    /// The data sets.
-    pub data: DataSets,
-    /// The record of every epoch.
-    pub records: Vec<EpochRecord>,
-    /// Features of the training set, with the classifier.
-    pub train: Snapshot,
-    /// Statistics of these features.
-    pub statistics: Statistics,
-    /// The test set as the one-nearest-neighbour decoder sees it.
-    pub test_decoded: Targets,
+/// Share of the validation set that one nearest neighbour decodes exactly.
+fn exact_matches(
+    validation: &Extracted,
+    statistics: &Statistics,
+    data: &DataSets,
+) -> Result<Option<f64>> {
+    let Ok(nearest) = Decoders::nearest(statistics) else {
+        return Ok(None);
+    };
+    let predicted = nearest.decode(&validation.features)?.targets;
+    let measures = SetMeasures::new(&predicted, data.validation.targets())?;
+    Ok(Some(measures.subset_accuracy))
 }
 
 struct Learned {
@@ -499,17 +379,20 @@ struct Learned {
     steps: usize,
 }
 
-/// Features that are not finite mean that the weights have diverged in the epoch's last steps.
+/// Features or losses that are not finite mean that the weights have diverged in the epoch's last
+/// steps.
 fn diverged(error: Error, epoch: usize, learned: &Learned) -> Error {
-    match error {
-        Error::Mathematics(tagwise::Error::NotFinite { value, .. }) => Error::Diverged {
-            epoch,
-            step: learned.steps,
-            loss: value,
-            learning_rate: learned.learning_rate,
-            last_epoch: epoch - 1,
-        },
-        other => other,
+    let value = match error {
+        Error::Mathematics(tagwise::Error::NotFinite { value, .. }) => value,
+        Error::LossNotFinite(value) => value,
+        other => return other,
+    };
+    Error::Diverged {
+        epoch,
+        step: learned.steps,
+        loss: value,
+        learning_rate: learned.learning_rate,
+        last_epoch: epoch - 1,
     }
 }
 

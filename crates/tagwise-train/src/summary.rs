@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use tagwise::collapse::CollapseReport;
 use tagwise::evaluate::Evaluation;
-use tagwise_data::ComposedImages;
-use tagwise_nn::{Architecture, ClassifierKind, Device, Network, NetworkSpec};
+use tagwise_data::ImageSet;
+use tagwise_nn::{Architecture, ClassifierKind, Network, NetworkSpec};
 
 use crate::{DataSets, Result};
 
@@ -30,11 +30,13 @@ pub struct Summary {
     pub network: NetworkSummary,
     /// Epochs trained.
     pub epochs: usize,
+    /// The epoch whose weights decode the test set.
+    pub selected_epoch: usize,
     /// Mean loss of the training set, in evaluation mode, after the last epoch.
     pub train_loss: f64,
     /// Collapse of the training set before the first and after the last epoch.
     pub collapse: FirstAndLast,
-    /// Quality on the test set, one entry per decoder.
+    /// Quality on the test set, one entry per decoder that the features allow.
     pub test: Vec<DecoderResult>,
 }
 
@@ -83,12 +85,12 @@ pub struct NetworkSummary {
 }
 
 impl NetworkSummary {
-    pub(crate) fn new(network: &mut Network) -> Result<Self> {
+    pub(crate) fn new(network: &Network) -> Result<Self> {
         Ok(Self {
             architecture: network.spec().architecture,
             classifier: network.spec().classifier,
             feature_dim: network.feature_dim(),
-            parameters: ParameterCount::new(network)?,
+            parameters: ParameterCount::new(network.spec())?,
         })
     }
 }
@@ -109,15 +111,15 @@ impl ParameterCount {
     /// Counts the parameters of a network and of its learned counterpart.
     ///
     /// # Errors
-    /// From the engine, when the description cannot be built.
-    pub fn new(network: &mut Network) -> Result<Self> {
+    /// From the engine, when no such network exists.
+    pub fn new(spec: &NetworkSpec) -> Result<Self> {
         let learned = NetworkSpec {
             feature_dim: None,
             classifier: ClassifierKind::Learned,
-            ..network.spec().clone()
+            ..spec.clone()
         };
-        let trainable = network.num_trainable();
-        let learned_head = Network::new(&learned, 0, Device::cpu()?)?.num_trainable();
+        let trainable = spec.num_trainable()?;
+        let learned_head = learned.num_trainable()?;
         Ok(Self {
             trainable,
             learned_head,
@@ -147,7 +149,7 @@ pub struct DecoderResult {
 }
 
 /// Samples of each multiplicity.
-fn by_multiplicity(images: &ComposedImages) -> BTreeMap<usize, usize> {
+fn by_multiplicity(images: &ImageSet) -> BTreeMap<usize, usize> {
     let mut counts = BTreeMap::new();
     for set in images.targets().iter() {
         *counts.entry(set.multiplicity()).or_insert(0) += 1;

@@ -225,8 +225,8 @@ fn main() -> Result<()> {
         for (name, loss, link) in [
             ("PAL", pal(Weighting::Sum), Link::Softmax),
             ("PAL-N", pal(Weighting::Mean), Link::Softmax),
-            ("BCE", Loss::BinaryCrossEntropy, Link::Sigmoid),
-            ("ZLPR", Loss::Zlpr, Link::Sigmoid),
+            ("BCE", Loss::BinaryCrossEntropy {}, Link::Sigmoid),
+            ("ZLPR", Loss::Zlpr {}, Link::Sigmoid),
         ] {
             eprintln!("seed {seed}, {name}");
             for mut row in rows(loss, link, &fitting, &held_out, &test)? {

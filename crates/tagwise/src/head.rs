@@ -411,7 +411,7 @@ mod tests {
     fn scaling_is_folded_into_the_head() {
         let (_, features, targets) = golden();
         for features in [features.clone(), sparse(&features)] {
-            let scaled = precise(Loss::BinaryCrossEntropy, 0.0);
+            let scaled = precise(Loss::BinaryCrossEntropy {}, 0.0);
             let plain = HeadSettings {
                 max_iterations: 30,
                 ..scaled
@@ -445,7 +445,7 @@ mod tests {
     #[test]
     fn a_warm_start_at_the_optimum_takes_no_step() {
         let (_, features, targets) = golden();
-        let settings = precise(Loss::Zlpr, 1e-2);
+        let settings = precise(Loss::Zlpr {}, 1e-2);
         let head = Head::fit(&features, &targets, &settings, None).unwrap();
         let again = Head::fit(&features, &targets, &settings, Some(&head)).unwrap();
         assert_eq!(again.iterations, 0);

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::LabelSet;
+use crate::{Error, LabelSet, Result};
 
 /// How the m terms of a sample's pick-all-labels loss are weighed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,7 +55,7 @@ pub enum Loss {
 
     /// Binary cross-entropy summed over the classes:
     /// Σ_{k∈S} −log σ(z_k) + Σ_{k∉S} −log σ(−z_k).
-    BinaryCrossEntropy,
+    BinaryCrossEntropy {},
 
     /// Focal loss summed over the classes: each term of the binary cross-entropy times
     /// (1 − p_t)^gamma, with p_t the probability given to what is true.
@@ -89,7 +89,7 @@ pub enum Loss {
     /// log(1 + Σ_{k∉S} e^{z_k}) + log(1 + Σ_{k∈S} e^{−z_k}).
     ///
     /// Source: Su et al. 2022 (arXiv 2208.02955), equation 6.
-    Zlpr,
+    Zlpr {},
 }
 
 /// The values that the losses' authors recommend.
@@ -115,6 +115,49 @@ impl Default for Loss {
 }
 
 impl Loss {
+    /// Whether its parameters lie where the loss is defined.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] for a focusing exponent that is negative or not finite, and for a
+    /// margin outside 0 ≤ margin < 1.
+    ///
+    /// ```
+    /// use tagwise::loss::Loss;
+    ///
+    /// assert!(Loss::Focal { gamma: 2.0 }.validate().is_ok());
+    /// assert!(Loss::Focal { gamma: -1.0 }.validate().is_err());
+    /// ```
+    pub fn validate(&self) -> Result<()> {
+        let exponent = |name, value: f64| match value.is_finite() && value >= 0.0 {
+            true => Ok(()),
+            false => Err(Error::OutOfRange {
+                name,
+                requirement: "to be a finite number of at least 0",
+                found: value.to_string(),
+            }),
+        };
+        match *self {
+            Self::PickAllLabels(_) | Self::BinaryCrossEntropy {} | Self::Zlpr {} => Ok(()),
+            Self::Focal { gamma } => exponent("loss.gamma", gamma),
+            Self::Asymmetric {
+                gamma_positive,
+                gamma_negative,
+                margin,
+            } => {
+                exponent("loss.gamma_positive", gamma_positive)?;
+                exponent("loss.gamma_negative", gamma_negative)?;
+                match (0.0..1.0).contains(&margin) {
+                    true => Ok(()),
+                    false => Err(Error::OutOfRange {
+                        name: "loss.margin",
+                        requirement: "to be at least 0 and below 1",
+                        found: margin.to_string(),
+                    }),
+                }
+            }
+        }
+    }
+
     /// The loss of one sample; its gradient with respect to the logits overwrites `gradient`.
     ///
     /// # Shapes
@@ -135,7 +178,7 @@ impl Loss {
         );
         match *self {
             Self::PickAllLabels(loss) => loss.value_and_gradient(logits, targets, gradient),
-            Self::BinaryCrossEntropy => binary_cross_entropy(logits, targets, gradient),
+            Self::BinaryCrossEntropy {} => binary_cross_entropy(logits, targets, gradient),
             Self::Focal { gamma } => Focus {
                 gamma_positive: gamma,
                 gamma_negative: gamma,
@@ -152,7 +195,7 @@ impl Loss {
                 margin,
             }
             .sum(logits, targets, gradient),
-            Self::Zlpr => zlpr(logits, targets, gradient),
+            Self::Zlpr {} => zlpr(logits, targets, gradient),
         }
     }
 
@@ -431,7 +474,7 @@ mod tests {
         Loss::PickAllLabels(PickAllLabels {
             weighting: Weighting::Mean,
         }),
-        Loss::BinaryCrossEntropy,
+        Loss::BinaryCrossEntropy {},
         Loss::Focal { gamma: 2.0 },
         Loss::Focal { gamma: 0.5 },
         Loss::Asymmetric {
@@ -444,7 +487,7 @@ mod tests {
             gamma_negative: 3.0,
             margin: 0.0,
         },
-        Loss::Zlpr,
+        Loss::Zlpr {},
     ];
 
     /// Rounding of sums of a dozen terms of the size of the largest.
@@ -572,7 +615,7 @@ mod tests {
             assert!((mean - expected).abs() < ROUNDING);
         }
         assert_eq!(
-            Loss::Zlpr.batch_mean(&[], [].into_iter(), &mut []),
+            Loss::Zlpr {}.batch_mean(&[], [].into_iter(), &mut []),
             0.0,
             "an empty batch"
         );
@@ -623,7 +666,7 @@ mod tests {
 
         #[test]
         fn asymmetric_and_focal_loss_contain_binary_cross_entropy((logits, set) in logits_and_set()) {
-            let plain = value(Loss::BinaryCrossEntropy, &logits, &set);
+            let plain = value(Loss::BinaryCrossEntropy {}, &logits, &set);
             let focal = value(Loss::Focal { gamma: 0.0 }, &logits, &set);
             let asymmetric = Loss::Asymmetric { gamma_positive: 0.0, gamma_negative: 0.0, margin: 0.0 };
             prop_assert!((plain - focal).abs() < ROUNDING);

@@ -185,8 +185,6 @@ struct Loaded {
     facts: BTreeMap<String, String>,
 }
 
-const SVHN_NAMES: [&str; svhn::NUM_CLASSES] = ["1", "2", "3", "4", "5", "6", "7", "8", "9"];
-
 impl What {
     fn load(&self) -> anyhow::Result<Loaded> {
         let mut facts = BTreeMap::from([
@@ -199,7 +197,7 @@ impl What {
             let images = svhn::read(&self.folder()?, self.part.into())?.into();
             return Ok(Loaded {
                 images,
-                class_names: &SVHN_NAMES,
+                class_names: &svhn::CLASS_NAMES,
                 facts,
             });
         };

@@ -1,5 +1,6 @@
 //! What the epochs of a run show, finished or not: key figures and curves.
 
+use tagwise::loss::{Loss, PickAllLabels, Weighting};
 use tagwise_report::{Axis, Card, Chart, CollapseMetric, Reference, Series};
 use tagwise_train::{EpochRecord, Measured};
 
@@ -39,16 +40,17 @@ pub fn cards(records: &[EpochRecord]) -> Vec<Card> {
 }
 
 /// Loss, collapse and validation over the epochs, as far as they go.
-pub fn curves(records: &[EpochRecord]) -> Vec<Chart> {
+pub fn curves(records: &[EpochRecord], trained_with: &Loss) -> Vec<Chart> {
     let epoch = || Axis::linear("epoch");
     let multiplicities = records
-        .last()
-        .and_then(|record| record.measured.as_ref())
+        .iter()
+        .rev()
+        .find_map(|record| record.measured.as_ref())
         .map(|measured| measured.collapse.nc1.keys().copied().collect::<Vec<_>>())
         .unwrap_or_default();
 
     let mut loss = Chart::new("Loss", epoch(), Axis::linear("mean loss per image"));
-    loss.caption = "With m labels picked the loss cannot fall below m log m.".into();
+    loss.caption = lower_bound(trained_with).into();
     loss.series = vec![
         series("training set", records, |m| Some(m.train_loss)),
         series("validation set", records, |m| Some(m.validation.loss)),
@@ -113,6 +115,19 @@ pub fn curves(records: &[EpochRecord]) -> Vec<Chart> {
         series("label mass", records, |m| m.validation.label_mass),
     ];
     vec![loss, variability, frame, averages, quality]
+}
+
+/// What keeps the loss from falling to 0.
+fn lower_bound(loss: &Loss) -> &'static str {
+    match loss {
+        Loss::PickAllLabels(PickAllLabels {
+            weighting: Weighting::Sum,
+        }) => "With m labels picked the loss cannot fall below m log m.",
+        Loss::PickAllLabels(PickAllLabels {
+            weighting: Weighting::Mean,
+        }) => "With m labels picked the mean over them cannot fall below log m.",
+        _ => "",
+    }
 }
 
 /// The value of one metric over the epochs at which it was measured.

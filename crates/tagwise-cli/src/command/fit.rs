@@ -79,14 +79,14 @@ impl LossName {
             Self::PalN => Loss::PickAllLabels(PickAllLabels {
                 weighting: Weighting::Mean,
             }),
-            Self::Bce => Loss::BinaryCrossEntropy,
+            Self::Bce => Loss::BinaryCrossEntropy {},
             Self::Focal => Loss::Focal { gamma: 2.0 },
             Self::Asl => Loss::Asymmetric {
                 gamma_positive: 0.0,
                 gamma_negative: 4.0,
                 margin: 0.05,
             },
-            Self::Zlpr => Loss::Zlpr,
+            Self::Zlpr => Loss::Zlpr {},
         }
     }
 }

@@ -130,7 +130,7 @@ fn partial(folder: &Path) -> anyhow::Result<Report> {
             experiment.training.epochs
         ),
         cards: epochs::cards(&records),
-        curves: epochs::curves(&records),
+        curves: epochs::curves(&records, &experiment.loss),
         configuration: epochs::settings(&experiment.to_toml())?,
         provenance: format!("tagwise {}", env!("CARGO_PKG_VERSION")),
         ..Report::default()

@@ -2,11 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use clap::ValueEnum;
-use tagwise_train::{Ended, Experiment, Run, RunFolder};
+use tagwise_train::{Ended, Error, Experiment, Run, RunFolder, Source};
 
-use crate::failure::{Interrupted, Usage};
+use crate::failure::{Interrupted, Usage, advise};
 use crate::{interrupt, output};
 
 mod progress;
@@ -17,6 +16,8 @@ mod tables;
 ///
 /// Without arguments it trains a small network on M-lab digits: real handwritten digits that come
 /// with the program, one or two on a canvas. It takes a minute or two on two cores.
+///
+/// What is set in several places is taken from the last of: the file, --set, the other options.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// The experiment, a TOML file; what it leaves out has its default
@@ -28,14 +29,14 @@ pub struct Arguments {
     set: Vec<String>,
 
     /// Seed of everything random
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(0..=i64::MAX as u64))]
     seed: Option<u64>,
 
     /// Passes over the training set
     #[arg(long)]
     epochs: Option<usize>,
 
-    /// Largest number of labels on an image, up to 5, with about as many images of each number
+    /// Largest number of labels on an image, up to 9, with about as many images of each number
     #[arg(long, value_name = "M")]
     max_multiplicity: Option<usize>,
 
@@ -82,24 +83,26 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let display = progress::Display::new(arguments.quiet);
     let mut run = match &arguments.resume {
         Some(folder) => Run::resume(RunFolder::open(folder)?)?,
-        None => start(arguments)?,
+        None => start(arguments, &display)?,
     };
     display.start(&mut run);
     let ended = run.train(stop, |event| display.show(&event));
     display.finish();
     let folder = run.folder().path().display().to_string();
-    if let Ended::Stopped { last_epoch } =
-        ended.with_context(|| format!("the run in {folder} is partial"))?
-    {
-        return Err(Interrupted(format!(
-            "stopped after epoch {last_epoch} of {}; the run is partial, \
-             go on with: tagwise train --resume {folder}",
-            run.experiment().training.epochs
-        ))
-        .into());
+    let go_on = format!("the run is partial, go on with: tagwise train --resume {folder}");
+    let ended = ended.map_err(|error| match error {
+        diverged @ Error::Diverged { .. } => diverged.into(), // and would again
+        other => advise(&other.into(), &go_on),
+    })?;
+    if let Ended::Stopped { last_epoch } = ended {
+        let epochs = run.experiment().training.epochs;
+        let message = format!("stopped after epoch {last_epoch} of {epochs}; {go_on}");
+        return Err(Interrupted(message).into());
     }
-    let finished = run.finish()?;
-    report::write(&finished)?;
+    let finished = run
+        .finish()
+        .map_err(|error| advise(&error.into(), &go_on))?;
+    report::write(&finished).map_err(|error| advise(&error, &go_on))?;
     if arguments.json {
         output::json(&finished.summary)
     } else {
@@ -108,14 +111,21 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 /// Reads the experiment, applies what the command line says and makes the run folder.
-fn start(arguments: &Arguments) -> anyhow::Result<Run> {
+fn start(arguments: &Arguments, display: &progress::Display) -> anyhow::Result<Run> {
     let experiment = experiment(arguments)?;
+    if let Some(out) = arguments.out.as_ref().filter(|out| out.exists()) {
+        // Said before anything that takes time.
+        return Err(Error::RunFolderExists(out.clone()).into());
+    }
+    if experiment.data.source != Source::Digits {
+        display.preparing(&format!("reading {}", experiment.data.source.title()));
+    }
     let make_folder = |experiment: &Experiment| match &arguments.out {
         Some(path) => RunFolder::create(path),
         None => RunFolder::create_numbered(Path::new("runs"), &experiment.name),
     };
     Run::start(experiment, make_folder).map_err(|error| match error {
-        tagwise_train::Error::Configuration(message) => Usage(message).into(),
+        Error::Configuration(message) => Usage(message).into(),
         other => other.into(),
     })
 }
@@ -127,36 +137,17 @@ fn experiment(arguments: &Arguments) -> anyhow::Result<Experiment> {
             .map_err(|error| Usage(format!("{}: {error}", path.display())))?,
         None => String::new(),
     };
-    let mut overrides = Vec::new();
-    let mut set = |key: &str, value: Option<String>| {
-        overrides.extend(value.map(|value| format!("{key}={value}")));
-    };
-    set("seed", arguments.seed.map(|seed| seed.to_string()));
-    set(
-        "training.epochs",
-        arguments.epochs.map(|epochs| epochs.to_string()),
-    );
-    set(
-        "network.feature_dim",
-        arguments.feature_dim.map(|dim| dim.to_string()),
-    );
-    set(
-        "network.classifier",
-        arguments.classifier.map(|classifier| match classifier {
-            Classifier::Learned => "\"learned\"".to_string(),
-            Classifier::FixedEtf => "\"fixed-etf\"".to_string(),
-        }),
-    );
-    overrides.extend(arguments.set.iter().cloned());
-    let in_file = |error: tagwise_train::Error| match &arguments.config {
-        Some(path) => Usage(format!("{}: {error}", path.display())),
-        None => Usage(error.to_string()),
-    };
-    let mut experiment = Experiment::from_toml(
-        &text,
-        &overrides.iter().map(String::as_str).collect::<Vec<_>>(),
-    )
-    .map_err(in_file)?;
+    let overrides = overrides(arguments);
+    let overrides: Vec<&str> = overrides.iter().map(String::as_str).collect();
+    let mut experiment = Experiment::from_toml(&text, &overrides).map_err(|error| {
+        // The file is to blame only if it says the same wrong thing on its own.
+        let alone = Experiment::from_toml(&text, &[]).err();
+        let is_in_file = alone.is_some_and(|alone| alone.to_string() == error.to_string());
+        match arguments.config.as_ref().filter(|_| is_in_file) {
+            Some(path) => Usage(format!("{}: {error}", path.display())),
+            None => Usage(error.to_string()),
+        }
+    })?;
     if let Some(weights) = &arguments.weights {
         experiment.network.weights = Some(weights.clone());
     }
@@ -167,4 +158,25 @@ fn experiment(arguments: &Arguments) -> anyhow::Result<Experiment> {
             .map_err(|error| Usage(error.to_string()))?;
     }
     Ok(experiment)
+}
+
+/// What the command line sets, as `key=value`: the options with names of their own come last.
+fn overrides(arguments: &Arguments) -> Vec<String> {
+    let classifier = arguments.classifier.map(|classifier| match classifier {
+        Classifier::Learned => "\"learned\"",
+        Classifier::FixedEtf => "\"fixed-etf\"",
+    });
+    let named = [
+        ("seed", arguments.seed.map(|seed| seed.to_string())),
+        ("training.epochs", arguments.epochs.map(|n| n.to_string())),
+        (
+            "network.feature_dim",
+            arguments.feature_dim.map(|dim| dim.to_string()),
+        ),
+        ("network.classifier", classifier.map(str::to_string)),
+    ];
+    let named = named
+        .into_iter()
+        .filter_map(|(key, value)| Some(format!("{key}={}", value?)));
+    arguments.set.iter().cloned().chain(named).collect()
 }

@@ -42,6 +42,11 @@ pub struct ComposeSpec {
     /// shorter side, which is the paper's 6 for MNIST and 7 for CIFAR-10.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_shift: Option<usize>,
+    /// Cells in a row and in a column of the canvas, which is as many source images wide and
+    /// high; by default the fewest that hold all labels, at least 2. Data sets that one network
+    /// is to see need the same number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cells_per_side: Option<usize>,
 }
 
 impl Default for ComposeSpec {
@@ -52,6 +57,7 @@ impl Default for ComposeSpec {
             label_sets: Vec::new(),
             placement: Placement::default(),
             max_shift: None,
+            cells_per_side: None,
         }
     }
 }
@@ -90,7 +96,23 @@ const MAX_SAMPLES: usize = 100_000_000;
 /// The largest number of cells in a row that balanced placement makes.
 const MAX_CELLS_PER_SIDE: usize = 3;
 
+/// The most labels that an image can be composed of.
+pub const MAX_LABELS: usize = MAX_CELLS_PER_SIDE * MAX_CELLS_PER_SIDE;
+
 impl ComposeSpec {
+    /// Cells in a row of the canvas, see [`cells_per_side`](Self::cells_per_side).
+    ///
+    /// # Errors
+    /// As [`counts`](Self::counts).
+    pub fn num_cells_per_side(&self, num_classes: usize) -> Result<usize> {
+        let counts = self.counts(num_classes)?;
+        let max_multiplicity = counts.keys().map(LabelSet::multiplicity).max().unwrap_or(0);
+        Ok(self.cells_per_side.unwrap_or(match self.placement {
+            Placement::Paper => 2,
+            Placement::Balanced => cells_for(max_multiplicity),
+        }))
+    }
+
     /// The number of samples of each label set, those with 0 samples left out.
     ///
     /// # Errors
@@ -196,13 +218,23 @@ impl ComposeSpec {
         counts: &BTreeMap<LabelSet, usize>,
     ) -> Result<Layout> {
         let max_multiplicity = counts.keys().map(LabelSet::multiplicity).max().unwrap_or(0);
-        let cells_per_side = match self.placement {
+        let fewest = match self.placement {
             Placement::Paper => 2,
-            Placement::Balanced => (2..).find(|n| n * n >= max_multiplicity).unwrap_or(2),
+            Placement::Balanced => cells_for(max_multiplicity),
         };
+        let cells_per_side = self.cells_per_side.unwrap_or(fewest);
+        if max_multiplicity <= MAX_LABELS
+            && !(fewest..=MAX_CELLS_PER_SIDE).contains(&cells_per_side)
+        {
+            return Err(Error::OutOfRange {
+                name: "cells_per_side",
+                requirement: format!("from {fewest} to {MAX_CELLS_PER_SIDE}"),
+                found: cells_per_side.to_string(),
+            });
+        }
         let most_labels = match self.placement {
             Placement::Paper => 3,
-            Placement::Balanced => MAX_CELLS_PER_SIDE * MAX_CELLS_PER_SIDE,
+            Placement::Balanced => MAX_LABELS,
         };
         if max_multiplicity > most_labels {
             return Err(Error::OutOfRange {
@@ -232,6 +264,11 @@ impl ComposeSpec {
         }
         Layout::new(self.placement, source, cells_per_side, max_shift)
     }
+}
+
+/// The fewest cells in a row of a square that holds so many labels, at least 2.
+fn cells_for(max_multiplicity: usize) -> usize {
+    (2..).find(|n| n * n >= max_multiplicity).unwrap_or(2)
 }
 
 /// Every pair of classes once, in rounds in which each class plays at most once (the circle

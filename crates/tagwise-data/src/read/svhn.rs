@@ -21,6 +21,9 @@ pub use crop::Crop;
 /// Number of classes: the digits 1 to 9.
 pub const NUM_CLASSES: usize = 9;
 
+/// What the labels 0, 1, … stand for.
+pub const CLASS_NAMES: [&str; NUM_CLASSES] = ["1", "2", "3", "4", "5", "6", "7", "8", "9"];
+
 /// The side of a cropped image.
 const SIDE: usize = 32;
 

@@ -1,5 +1,7 @@
 //! The linear classifier on top of the features, learned or frozen as a simplex ETF.
 
+use std::fmt;
+
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +18,15 @@ pub enum ClassifierKind {
     Learned,
     /// Frozen at the unit rows of a simplex ETF, which needs at least K − 1 feature dimensions.
     FixedEtf,
+}
+
+impl fmt::Display for ClassifierKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Learned => "learned",
+            Self::FixedEtf => "fixed-ETF",
+        })
+    }
 }
 
 /// logits = features · Wᵀ + b.

@@ -1,5 +1,7 @@
 //! Descriptions of networks: what a person chooses, and the blocks that follow from it.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::{resnet, small, vgg};
@@ -27,6 +29,18 @@ pub enum Architecture {
     Vgg16,
     /// VGG-19 with batch norm and global average pooling.
     Vgg19,
+}
+
+impl fmt::Display for Architecture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Small => "small network",
+            Self::ResNet18 => "ResNet-18",
+            Self::ResNet50 => "ResNet-50",
+            Self::Vgg16 => "VGG-16",
+            Self::Vgg19 => "VGG-19",
+        })
+    }
 }
 
 /// Height, width and channels of the images that enter a network.
@@ -105,6 +119,14 @@ pub(crate) struct Blueprint {
 }
 
 impl NetworkSpec {
+    /// Dimension d of the features: the one asked for, or the architecture's own.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSpec`] when no such network exists.
+    pub fn num_features(&self) -> Result<usize> {
+        Ok(self.blueprint()?.feature_dim)
+    }
+
     /// Number of trainable numbers: convolutions, norms, the classifier's bias, and its weights
     /// unless they are frozen.
     ///

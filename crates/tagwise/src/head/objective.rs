@@ -218,7 +218,7 @@ mod tests {
         let targets = Targets::new(k as usize, sets).unwrap();
         for features in [&dense, &sparse] {
             for kind in [HeadKind::Linear, HeadKind::FixedEtf] {
-                for loss in [Loss::default(), Loss::BinaryCrossEntropy, Loss::Zlpr] {
+                for loss in [Loss::default(), Loss::BinaryCrossEntropy {}, Loss::Zlpr {}] {
                     let settings = HeadSettings {
                         loss,
                         kind,

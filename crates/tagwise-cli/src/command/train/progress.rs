@@ -1,14 +1,22 @@
-//! The live display of a run on stderr: a bar on a terminal, a line per epoch elsewhere.
+//! The live display of a run on stderr: a bar on a terminal, lines elsewhere.
 
+use std::cell::Cell;
 use std::io::{IsTerminal, Write, stderr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use tagwise_train::{EpochRecord, Progress, Run};
 
+/// Where there is no bar, an epoch under way shows itself this often.
+const LINE_EVERY: Duration = Duration::from_secs(30);
+
 /// Shows what a run reports.
 pub struct Display {
     mode: Mode,
+    /// Multiplicity whose NC_m has a column, once the first record is known.
+    multiplicity: Cell<usize>,
+    last_line: Cell<Instant>,
+    remaining: Cell<Option<Duration>>,
 }
 
 enum Mode {
@@ -18,27 +26,51 @@ enum Mode {
 }
 
 impl Display {
-    /// A bar when stderr is a terminal, plain lines when it is not, nothing when `quiet`.
+    /// A bar when stderr is a terminal that can draw one, plain lines when it is not, nothing
+    /// when `quiet`.
     pub fn new(quiet: bool) -> Self {
-        let mode = if quiet {
-            Mode::Quiet
-        } else if stderr().is_terminal() {
+        let bar = || {
             let style = ProgressStyle::with_template("{prefix} [{bar:24}] {pos}/{len}  {msg}")
                 .unwrap_or_else(|_| ProgressStyle::default_bar())
                 .progress_chars("=> ");
-            Mode::Bar(ProgressBar::new(0).with_style(style))
-        } else {
-            Mode::Lines
+            ProgressBar::new(0).with_style(style)
         };
-        Self { mode }
+        let mode = if quiet {
+            Mode::Quiet
+        } else if !stderr().is_terminal() {
+            Mode::Lines
+        } else {
+            // A dumb terminal gets a bar that hides itself, and would show nothing at all.
+            match bar() {
+                bar if bar.is_hidden() => Mode::Lines,
+                bar => Mode::Bar(bar),
+            }
+        };
+        Self {
+            mode,
+            multiplicity: Cell::new(2),
+            last_line: Cell::new(Instant::now()),
+            remaining: Cell::new(None),
+        }
+    }
+
+    /// Says what takes the time before there is a run.
+    pub fn preparing(&self, what: &str) {
+        self.line(what);
     }
 
     /// Says what is about to be trained, and the epochs that are done already.
     pub fn start(&self, run: &mut Run) {
         self.line(&run.description());
-        self.line(HEADER);
+        let multiplicities = run.records().iter().find_map(|record| {
+            let nc_m = &record.measured.as_ref()?.collapse.nc_m;
+            nc_m.keys().max().copied()
+        });
+        self.multiplicity.set(multiplicities.unwrap_or(2));
+        self.line(&header(self.multiplicity.get()));
+        let epochs = run.experiment().training.epochs;
         for record in run.records() {
-            self.line(&epoch_line(record, run.experiment().training.epochs));
+            self.line(&self.epoch_line(record, epochs));
         }
     }
 
@@ -54,14 +86,23 @@ impl Display {
                 images_per_second,
                 remaining,
             } => {
-                if let Mode::Bar(bar) = &self.mode {
-                    bar.set_prefix(format!("epoch {epoch}/{epochs}"));
-                    bar.set_length(batches as u64);
-                    bar.set_position(batch as u64);
-                    bar.set_message(format!(
-                        "loss {loss:.4}  {images_per_second:.0} images/s  ETA {}",
-                        clock(remaining)
-                    ));
+                self.remaining.set(Some(remaining));
+                let state = format!(
+                    "loss {loss:.4}  {images_per_second:.0} images/s  ETA {}",
+                    clock(remaining)
+                );
+                match &self.mode {
+                    Mode::Quiet => {}
+                    Mode::Bar(bar) => {
+                        bar.set_prefix(format!("epoch {epoch}/{epochs}"));
+                        bar.set_length(batches as u64);
+                        bar.set_position(batch as u64);
+                        bar.set_message(state);
+                    }
+                    Mode::Lines if self.last_line.get().elapsed() >= LINE_EVERY => self.line(
+                        &format!("epoch {epoch}/{epochs}, batch {batch}/{batches}: {state}"),
+                    ),
+                    Mode::Lines => {}
                 }
             }
             Progress::Measuring => {
@@ -69,7 +110,7 @@ impl Display {
                     bar.set_message("measuring collapse");
                 }
             }
-            Progress::Epoch { record, epochs } => self.line(&epoch_line(record, epochs)),
+            Progress::Epoch { record, epochs } => self.line(&self.epoch_line(record, epochs)),
         }
     }
 
@@ -86,33 +127,40 @@ impl Display {
             Mode::Lines => {
                 // A closed stderr must not end the training.
                 let _ = writeln!(stderr(), "{text}");
+                self.last_line.set(Instant::now());
             }
             Mode::Bar(bar) => bar.println(text),
         }
     }
+
+    /// One epoch as a row under [`header`].
+    fn epoch_line(&self, record: &EpochRecord, epochs: usize) -> String {
+        let or_dash = |value: Option<f64>, digits: usize| {
+            value.map_or_else(|| "-".to_string(), |value| format!("{value:.digits$}"))
+        };
+        let measured = record.measured.as_ref();
+        let collapse = measured.map(|measured| &measured.collapse);
+        let nc_m = |multiplicity: usize| collapse?.nc_m.get(&multiplicity)?.uniform.value;
+        format!(
+            "{:>7} {:>7} {:>9} {:>8} {:>8} {:>8} {:>8} {:>8} {:>11} {:>8}",
+            format!("{}/{epochs}", record.epoch),
+            or_dash(record.loss, 4),
+            or_dash(record.images_per_second, 0),
+            or_dash(collapse.and_then(|c| c.nc1.get(&1)?.value), 4),
+            or_dash(collapse.and_then(|c| c.nc2.classifier), 4),
+            or_dash(collapse.and_then(|c| c.nc2.centred_means), 4),
+            or_dash(collapse.and_then(|c| c.nc3), 4),
+            or_dash(nc_m(self.multiplicity.get()), 4),
+            or_dash(measured.and_then(|m| m.validation.subset_accuracy), 4),
+            self.remaining.get().map_or_else(|| "-".to_string(), clock),
+        )
+    }
 }
 
-const HEADER: &str =
-    "  epoch    loss  images/s      NC1   NC2(W)   NC2(H)      NC3     NC_2  val. exact";
-
-/// One epoch as a row under [`HEADER`].
-fn epoch_line(record: &EpochRecord, epochs: usize) -> String {
-    let or_dash = |value: Option<f64>, digits: usize| {
-        value.map_or_else(|| "-".to_string(), |value| format!("{value:.digits$}"))
-    };
-    let measured = record.measured.as_ref();
-    let collapse = measured.map(|measured| &measured.collapse);
+fn header(multiplicity: usize) -> String {
     format!(
-        "{:>7} {:>7} {:>9} {:>8} {:>8} {:>8} {:>8} {:>8} {:>11}",
-        format!("{}/{epochs}", record.epoch),
-        or_dash(record.loss, 4),
-        or_dash(record.images_per_second, 0),
-        or_dash(collapse.and_then(|c| c.nc1.get(&1)?.value), 4),
-        or_dash(collapse.and_then(|c| c.nc2.classifier), 4),
-        or_dash(collapse.and_then(|c| c.nc2.centred_means), 4),
-        or_dash(collapse.and_then(|c| c.nc3), 4),
-        or_dash(collapse.and_then(|c| c.nc_m.get(&2)?.uniform.value), 4),
-        or_dash(measured.and_then(|m| m.validation.subset_accuracy), 4),
+        "  epoch    loss  images/s      NC1   NC2(W)   NC2(H)      NC3 {:>8}  val. exact      ETA",
+        format!("NC_{multiplicity}")
     )
 }
 

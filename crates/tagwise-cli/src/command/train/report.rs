@@ -25,12 +25,17 @@ pub fn write(finished: &Finished) -> anyhow::Result<()> {
 fn build(finished: &Finished) -> anyhow::Result<Report> {
     let summary = &finished.summary;
     let targets = finished.data.train.targets();
-    let class_names: Vec<String> = (0..targets.num_classes()).map(|k| k.to_string()).collect();
+    let source = finished.experiment.data.source;
+    let class_names: Vec<String> = source
+        .class_names()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     Ok(Report {
         kind: Kind::Training,
         title: format!("{}, seed {}", summary.data.title, summary.seed),
         subtitle: format!(
-            "{:?} network, {:?} classifier, d = {}, {} epochs, {} training images",
+            "{}, {} classifier, d = {}, {} epochs, {} training images",
             summary.network.architecture,
             summary.network.classifier,
             summary.network.feature_dim,
@@ -39,7 +44,7 @@ fn build(finished: &Finished) -> anyhow::Result<Report> {
         ),
         summary: sentence(finished),
         cards: cards(finished),
-        curves: epochs::curves(&finished.records),
+        curves: epochs::curves(&finished.records, &finished.experiment.loss),
         geometry: geometry(finished, &class_names),
         plane: plane(finished, &class_names),
         examples: Some(examples(finished)?),
@@ -150,9 +155,10 @@ fn examples(finished: &Finished) -> anyhow::Result<ContactSheet> {
     let (test, decoded) = (&finished.data.test, &finished.test_decoded);
     let chosen = spread_by_multiplicity(test.targets());
     let shape = test.shape();
-    let mut pixels = vec![0.0; chosen.len() * shape.len()];
-    test.compose_batch_into(&chosen, &mut pixels);
-    let pixels: Vec<u8> = pixels.iter().map(|&p| (p * 255.0).round() as u8).collect();
+    let mut pixels = vec![0; chosen.len() * shape.len()];
+    for (&index, pixels) in chosen.iter().zip(pixels.chunks_exact_mut(shape.len())) {
+        test.display_into(index, pixels);
+    }
     let sets = chosen
         .iter()
         .map(|&index| Example {
@@ -162,8 +168,9 @@ fn examples(finished: &Finished) -> anyhow::Result<ContactSheet> {
         .collect();
     let mut sheet = ContactSheet::new(&pixels, [shape.height, shape.width, shape.channels], sets)?;
     sheet.caption = format!(
-        "Test images, evenly spread over the label sets, decoded by one nearest neighbour: {} of \
-         these {} exactly right.",
+        "Test images, evenly spread over the label sets, decoded by {}: {} of these {} exactly \
+         right.",
+        finished.summary.test[0].decoder,
         sheet.num_right(),
         sheet.examples.len()
     );

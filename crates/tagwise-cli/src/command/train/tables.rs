@@ -89,8 +89,12 @@ fn row(
 pub fn test(summary: &Summary) -> Table {
     let mut table = Table::new(
         format!(
-            "Test set ({}, from digits that no other set has seen)",
-            images(summary.data.test.values().sum())
+            "Test set ({}, from source images that no other set has seen{})",
+            images(summary.data.test.values().sum()),
+            match summary.selected_epoch {
+                epoch if epoch == summary.epochs => String::new(),
+                epoch => format!("; weights of epoch {epoch}, the best on validation"),
+            }
         ),
         [
             Column::new("decoder"),
@@ -134,7 +138,10 @@ pub fn parameters(summary: &Summary) -> String {
         return format!("{trainable} trainable parameters (learned classifier)");
     }
     format!(
-        "{trainable} trainable parameters, {:.2} % {} than the {} with a learned classifier",
+        "{trainable} trainable parameters ({} classifier, d = {}), {:.2} % {} than the {} with a \
+         learned classifier and the network's own d",
+        summary.network.classifier,
+        summary.network.feature_dim,
         100.0 * count.saving.abs(),
         if count.saving >= 0.0 { "fewer" } else { "more" },
         format_count(count.learned_head as u64),

@@ -1,0 +1,158 @@
+//! From a trained network to what its folder holds at the end.
+
+use tagwise::Targets;
+use tagwise::snapshot::{FeatureValues, Snapshot};
+use tagwise::statistics::Statistics;
+use tagwise_data::ImageSet;
+
+use super::Run;
+use crate::decoders::Decoders;
+use crate::extract::{self, Extracted};
+use crate::folder::provenance;
+use crate::summary::{DataSummary, FirstAndLast, NetworkSummary, Summary};
+use crate::{DataSets, EpochRecord, Error, Experiment, Measured, Result, RunFolder, Select};
+
+/// Everything that a finished run knows, for tables and pictures.
+#[derive(Debug)]
+pub struct Finished {
+    /// The final tables.
+    pub summary: Summary,
+    /// The experiment.
+    pub experiment: Experiment,
+    /// The run folder.
+    pub folder: RunFolder,
+    /// The data sets.
+    pub data: DataSets,
+    /// The record of every epoch.
+    pub records: Vec<EpochRecord>,
+    /// Features of the training set, with the classifier.
+    pub train: Snapshot,
+    /// Statistics of these features.
+    pub statistics: Statistics,
+    /// The test set as the first decoder of [`Summary::test`] sees it.
+    pub test_decoded: Targets,
+}
+
+impl Run {
+    /// Measures the trained network on every data set and writes what a run leaves, except its
+    /// report: first the weights and features, which cost the most, then what is derived.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`] before the last epoch is trained and measured; otherwise for files
+    /// that cannot be written.
+    pub fn finish(mut self) -> Result<Finished> {
+        let (first, last) = self.first_and_last()?;
+        let selected_epoch = self.select()?;
+        tagwise_nn::write_safetensors(
+            &self.folder.file("weights.safetensors"),
+            &self.network.state(),
+        )?;
+        let batch_size = self.experiment.evaluation.batch_size;
+        let mut extract = |images| Extracted::new(&mut self.network, images, batch_size);
+        let train = extract(&self.data.train)?;
+        let validation = extract(&self.data.validation)?;
+        let test = extract(&self.data.test)?;
+        let statistics = train.statistics(self.network.feature_dim(), self.data.train.targets())?;
+        let train = self.write_features("features-train.safetensors", &train, &self.data.train)?;
+        self.write_features("features-test.safetensors", &test, &self.data.test)?;
+        let decoders = Decoders::new(&statistics, &validation, self.data.validation.targets())?;
+        let (test, test_decoded) = decoders.evaluate(&test, self.data.test.targets())?;
+        let summary = Summary {
+            name: self.experiment.name.clone(),
+            seed: self.experiment.seed,
+            folder: self.folder.path().to_path_buf(),
+            provenance: provenance()
+                .map(|(name, value)| (name.to_string(), value))
+                .into(),
+            seconds: self.records.iter().map(|record| record.seconds).sum(),
+            data: DataSummary::new(self.experiment.data.source.title(), &self.data),
+            network: NetworkSummary::new(&self.network)?,
+            epochs: self.experiment.training.epochs,
+            selected_epoch,
+            train_loss: last.train_loss,
+            collapse: FirstAndLast {
+                first: first.collapse,
+                last: last.collapse,
+            },
+            test,
+        };
+        self.folder.write_summary(&summary)?;
+        Ok(Finished {
+            summary,
+            experiment: self.experiment,
+            folder: self.folder,
+            data: self.data,
+            records: self.records,
+            train,
+            statistics,
+            test_decoded,
+        })
+    }
+
+    /// What was measured before the first and after the last epoch.
+    fn first_and_last(&self) -> Result<(Measured, Measured)> {
+        let epochs = self.experiment.training.epochs;
+        let measured = |epoch: usize| {
+            self.records
+                .get(epoch)
+                .and_then(|record| record.measured.clone())
+                .ok_or_else(|| Error::Checkpoint {
+                    path: self.folder.file("metrics.jsonl"),
+                    message: format!(
+                        "expected what was measured after epoch {epoch} of {epochs}, found \
+                         nothing; start the run anew"
+                    ),
+                })
+        };
+        Ok((measured(0)?, measured(epochs)?))
+    }
+
+    /// Puts the selected epoch's weights into the network and returns that epoch.
+    fn select(&mut self) -> Result<usize> {
+        let last = self.experiment.training.epochs;
+        if self.experiment.evaluation.select == Select::Last {
+            return Ok(last);
+        }
+        let Some(best) = best_epoch(&self.records) else {
+            return Ok(last);
+        };
+        if best != last {
+            self.folder.load_best(&mut self.network)?;
+        }
+        Ok(best)
+    }
+
+    fn write_features(
+        &self,
+        name: &str,
+        extracted: &Extracted,
+        images: &ImageSet,
+    ) -> Result<Snapshot> {
+        let classifier = extract::classifier(&self.network)?;
+        let snapshot = Snapshot::new(
+            FeatureValues::F32(extracted.features.clone()),
+            classifier.dim(),
+            images.targets().clone(),
+            Some(classifier),
+        )?;
+        snapshot.write(&self.folder.file(name))?;
+        Ok(snapshot)
+    }
+}
+
+/// The trained epoch with the most exact matches on the validation set; of equals the one with
+/// the smallest validation loss, then the first. `None` before one is measured.
+pub(super) fn best_epoch(records: &[EpochRecord]) -> Option<usize> {
+    let trained = records.iter().filter(|record| record.epoch > 0);
+    let candidates = trained.filter_map(|record| {
+        let validation = record.measured.as_ref()?.validation;
+        let exact = validation.subset_accuracy.unwrap_or(0.0);
+        Some((record.epoch, exact, validation.loss))
+    });
+    candidates
+        .reduce(|best, next| {
+            let is_better = next.1 > best.1 || (next.1 == best.1 && next.2 < best.2);
+            if is_better { next } else { best }
+        })
+        .map(|(epoch, _, _)| epoch)
+}
