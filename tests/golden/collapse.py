@@ -32,7 +32,8 @@ def set_table(features, targets):
     return {labels: features[rows] for labels, rows in table.items()}
 
 
-def nc1(table):
+def nc1(table, tags):
+    """tags: the rows whose differences span the directions of `tag_span`."""
     samples = np.concatenate(list(table.values()))
     centre = samples.mean(0)
     residuals = np.concatenate([rows - rows.mean(0) for rows in table.values()])
@@ -40,11 +41,17 @@ def nc1(table):
     between = np.mean([np.outer(rows.mean(0) - centre, rows.mean(0) - centre) for rows in table.values()], axis=0)
     count = len(table)
     if count < 2:
-        return {"value": None, "trace_quotient": None, "cdnv": None, "rank": 0}
+        return {"value": None, "tag_span": None, "trace_quotient": None, "cdnv": None, "rank": 0}
     # Σ_B = AᵀA and Σ_B† = A†A†ᵀ: the pseudo-inverse of the factor keeps twice the digits.
     factor = np.stack([rows.mean(0) - centre for rows in table.values()]) / np.sqrt(count)
     inverse = np.linalg.pinv(factor, rcond=np.sqrt(max(count, features_dim(table)) * np.finfo(float).eps))
     inverse = inverse @ inverse.T
+    # An orthonormal basis of the differences by QR, so that nothing is shared with the program's SVD.
+    differences = (tags[1:] - tags[0]).T
+    rank = np.linalg.matrix_rank(differences)
+    basis = np.linalg.qr(differences @ np.random.default_rng(0).normal(size=(differences.shape[1], rank)))[0]
+    inside = np.linalg.pinv(factor @ basis, rcond=np.sqrt(max(count, rank) * np.finfo(float).eps))
+    inside = basis @ (inside @ inside.T) @ basis.T
     spread = {s: ((rows - rows.mean(0)) ** 2).sum(1).mean() for s, rows in table.items()}
     cdnv = [
         (spread[s] + spread[t]) / (2 * ((table[s].mean(0) - table[t].mean(0)) ** 2).sum())
@@ -52,6 +59,7 @@ def nc1(table):
     ]
     return {
         "value": np.trace(within @ inverse) / count,
+        "tag_span": np.trace(within @ inside) / min(count, len(tags)),
         "trace_quotient": np.trace(within) / np.trace(between),
         "cdnv": np.mean(cdnv),
         "rank": int(np.linalg.matrix_rank(between, hermitian=True)),
@@ -173,8 +181,8 @@ def measure(case):
     singular = np.linalg.svd(centred, compute_uv=False)
     share = singular[singular > 0] / singular.sum()
     expected = {
-        "nc1": {str(m): nc1({s: r for s, r in table.items() if len(s) == m}) for m in sizes},
-        "nc1_pooled": nc1(table),
+        "nc1": {str(m): nc1({s: r for s, r in table.items() if len(s) == m}, raw) for m in sizes},
+        "nc1_pooled": nc1(table, raw),
         "nc2_centred_means": etf_gap(centred @ centred.T),
         "nc2_raw_means": etf_gap(raw @ raw.T),
         "frame_centred_means": frame(centred),

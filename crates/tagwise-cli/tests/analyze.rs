@@ -62,15 +62,15 @@ fn the_table_says_what_each_metric_means() {
         &[&golden("f32.safetensors")],
     );
     assert!(output.status.success(), "{}", text(&output.stderr));
-    assert_snapshot!(text(&output.stdout), @r#"
+    assert_snapshot!(text(&output.stdout), @r"
 f32.safetensors: 12 samples, 4 classes, 9 label sets of up to 2 labels, d = 3
 
 Neural collapse: 0 is exact
 metric         value                 what it means
 ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 NC1, m = 1   11.00    not collapsed  Features spread as widely as class means are apart.
-NC1, m = 2    0.2054  partly         Features spread less than class means are apart.
-NC1, all      0.0969  partly         Features spread less than class means are apart.
+NC1, m = 2    0.2568  partly         Features spread less than class means are apart.
+NC1, all      0.2181  partly         Features spread less than class means are apart.
 NC2 (W)       1.200   not collapsed  The classifier rows are far from a simplex ETF.
 NC2 (means)   0.6881  not collapsed  The class means are far from a simplex ETF.
 NC3           1.341   not collapsed  Classifier and class means are not aligned.
@@ -81,8 +81,12 @@ detail                                      value  when collapsed
 ────────────────────────────────────────────────────────────────────────────────────────────
 trace quotient, m = 1                      0.3556  0
 CDNV, m = 1                                0.1366  0
+NC1 in all directions, m = 2               0.2054  about the samples per label set
 trace quotient, m = 2                      0.1789  0
 CDNV, m = 2                                0.0783  0
+NC1 in all directions, all                 0.0969  about the samples per label set
+trace quotient, all                        0.2581  0
+CDNV, all                                  0.1497  0
 NC2, raw means                             0.6943  0, or that of orthogonal means after ReLU
 norms of W: deviation / mean               0.1193  0
 cosines of W: deviation                    0.3469  0
@@ -130,7 +134,7 @@ row  labels  distance / typical  nearest set mean  W says
  11  {1, 3}               1.732  {1, 3}            {0, 2}
 
 note: NC1 from the within-scatter, d × d per multiplicity, of one pass
-"#);
+");
 }
 
 #[test]

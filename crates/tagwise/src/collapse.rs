@@ -146,7 +146,7 @@ impl CollapseReport {
         }
         let tags = TagVectors::estimate(statistics)?;
         notes.extend(tags.notes());
-        let variability = variability::measure(statistics)?;
+        let variability = variability::measure(statistics, &tags)?;
         notes.extend(variability.notes());
         let geometry = geometry::measure(&tags, classifier, &mut notes);
         let centred = tags.centred(&tags.observed_classes());
@@ -219,6 +219,23 @@ impl<'a> Group<'a> {
 
     fn num_samples(&self) -> f64 {
         self.counts.iter().sum()
+    }
+
+    /// The share n_S/N of each set.
+    fn weights(&self) -> Vec<f64> {
+        let total = self.num_samples();
+        self.counts.iter().map(|count| count / total).collect()
+    }
+
+    /// The mean of the samples.
+    fn centre(&self) -> Vec<f64> {
+        let mut centre = vec![0.0; self.means.nrows()];
+        for (position, weight) in self.weights().into_iter().enumerate() {
+            for (centre, &mean) in centre.iter_mut().zip(self.mean(position)) {
+                *centre += weight * mean;
+            }
+        }
+        centre
     }
 
     /// The mean of one set, contiguous.

@@ -93,6 +93,9 @@ fn invariants(report: &CollapseReport) -> Vec<f64> {
         report.nc1[&1].value.unwrap(),
         report.nc1[&2].value.unwrap(),
         report.nc1_pooled.value.unwrap(),
+        report.nc1[&1].tag_span.unwrap(),
+        report.nc1[&2].tag_span.unwrap(),
+        report.nc1_pooled.tag_span.unwrap(),
         report.nc1[&1].trace_quotient.unwrap(),
         report.nc1[&2].cdnv.unwrap(),
         report.nc2.centred_means.unwrap(),
@@ -274,6 +277,43 @@ fn a_simplex_etf_with_tag_wise_averages_is_fully_collapsed() {
             .abs()
             < 0.005
     );
+}
+
+#[test]
+fn nc1_of_pairs_vanishes_with_the_spread_only_within_the_tag_span() {
+    let (means, targets) = collapsed(&simplex_etf(6, 9).unwrap(), 20);
+    let mut state = 7u64;
+    let noise: Vec<f64> = means
+        .iter()
+        .map(|_| {
+            state = state
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
+            (state >> 40) as f64 / (1u64 << 24) as f64 - 0.5
+        })
+        .collect();
+    let measure = |spread: f64| {
+        let features: Vec<f64> = means
+            .iter()
+            .zip(&noise)
+            .map(|(mean, noise)| mean + spread * noise)
+            .collect();
+        let mut statistics = Statistics::new(6, 9);
+        statistics.update(&features, &targets).unwrap();
+        CollapseReport::measure(&statistics, None).unwrap()
+    };
+    let (wide, narrow) = (measure(1e-2), measure(1e-4));
+    assert_eq!(wide.nc1[&1].tag_span, wide.nc1[&1].value);
+    for (wide, narrow) in [
+        (&wide.nc1[&2], &narrow.nc1[&2]),
+        (&wide.nc1_pooled, &narrow.nc1_pooled),
+    ] {
+        let fall = wide.tag_span.unwrap() / narrow.tag_span.unwrap();
+        assert!((fall / 1e4 - 1.0).abs() < 0.1, "{fall}");
+        assert!(narrow.tag_span.unwrap() < 1e-7);
+        // Sampling noise over sampling noise: of the order of the 20 samples per label set.
+        assert!((3.0..200.0).contains(&narrow.value.unwrap()), "{narrow:?}");
+    }
 }
 
 #[test]

@@ -57,7 +57,9 @@ pub fn curves(records: &[EpochRecord], trained_with: &Loss) -> Vec<Chart> {
     ];
 
     let mut variability = Chart::new("Variability within label sets", epoch(), Axis::log("NC1"));
-    variability.caption = "0 when every feature equals the mean of its label set.".into();
+    variability.caption = "0 when every feature equals the mean of its label set; measured in the \
+                           directions in which the class means differ."
+        .into();
     variability.series = multiplicities
         .iter()
         .map(|&m| {
@@ -67,7 +69,7 @@ pub fn curves(records: &[EpochRecord], trained_with: &Loss) -> Vec<Chart> {
                 format!("{m} labels")
             };
             series(name, records, move |measured| {
-                measured.collapse.nc1.get(&m)?.value
+                measured.collapse.nc1.get(&m)?.tag_span
             })
         })
         .collect();

@@ -28,15 +28,8 @@ impl Between {
     /// Σ_B of a group's label sets around the mean of its samples. The d×d matrix is formed only
     /// when there are more label sets than dimensions.
     pub(super) fn new(group: &Group<'_>) -> Result<Self> {
-        let total = group.num_samples();
-        let weights: Vec<f64> = group.counts.iter().map(|count| count / total).collect();
-        let mut centre = vec![0.0; group.means.nrows()];
-        for (position, &weight) in weights.iter().enumerate() {
-            for (centre, &mean) in centre.iter_mut().zip(group.mean(position)) {
-                *centre += weight * mean;
-            }
-        }
-        let centred = centred(group.means.as_ref(), &centre);
+        let weights = group.weights();
+        let centred = centred(group.means.as_ref(), &group.centre());
         let (dim, num_sets) = centred.shape();
         let fast = if dim.min(num_sets) <= LARGE {
             None
@@ -52,6 +45,17 @@ impl Between {
             }),
             None => Self::by_singular_values(centred.as_ref(), group.means.norm_max()),
         }
+    }
+
+    /// Σ_B restricted to orthonormal directions U `[d, r]`: P Pᵀ = U (Uᵀ Σ_B U)† Uᵀ.
+    pub(super) fn within(group: &Group<'_>, directions: MatRef<'_, f64>) -> Result<Self> {
+        let centred = centred(group.means.as_ref(), &group.centre());
+        let coordinates = directions.transpose() * &centred; // [r, L]
+        let inside = Self::by_singular_values(coordinates.as_ref(), group.means.norm_max())?;
+        Ok(Self {
+            whitening: directions * inside.whitening,
+            trace: inside.trace,
+        })
     }
 
     /// Σ_B of these means `[d, L]` around any centre.
@@ -100,6 +104,20 @@ impl Between {
             })
             .sum()
     }
+}
+
+/// An orthonormal basis `[d, rank]` of the directions in which K vectors differ, at most K − 1 of
+/// them, from the vectors `[K, d]` minus a weighted average; their largest entry before the
+/// subtraction bounds its rounding.
+pub(super) fn row_span(centred: MatRef<'_, f64>, largest_entry: f64) -> Result<Mat<f64>> {
+    let (num_rows, dim) = centred.shape();
+    let svd = ThinSvd::new(centred.transpose())?;
+    let largest = svd.values.first().copied().unwrap_or(0.0) * num_rows.max(dim) as f64;
+    let rounding = largest_entry * ((num_rows * dim) as f64).sqrt();
+    let tolerance = f64::EPSILON * largest.max(rounding);
+    let rank = svd.values.iter().take_while(|&&value| value > tolerance);
+    let rank = rank.count().min(num_rows.saturating_sub(1));
+    Ok(svd.left.get(.., ..rank).to_owned())
 }
 
 /// (h̄_S − centre)/√L, `[d, L]`: a factor of Σ_B.

@@ -10,13 +10,17 @@ use serde::{Deserialize, Serialize};
 
 use super::Group;
 use super::between::Between;
-use super::variability::Variability;
+use super::variability::{Ranges, Variability};
 use crate::LabelSet;
 use crate::snapshot::LinearClassifier;
 use crate::statistics::Statistics;
 
 /// Samples that one task projects at once.
 const TASK_ROWS: usize = 128;
+
+/// Whitenings that residuals are projected on: own, pooled, own within the tag span, pooled within
+/// it.
+const NUM_RANGES: usize = 4;
 
 /// Agreement of two classifiers on the single-label samples.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -62,14 +66,14 @@ pub(super) struct SecondLook<'a> {
 
 /// How the residuals of one multiplicity are projected.
 struct Plan {
-    /// Rows: whitening of the multiplicity, then of all label sets, then (multiplicity 1, with a
-    /// classifier) the classifier and the centred class means.
+    /// Rows: whitening of the multiplicity, of all label sets, both again within the tag span,
+    /// then (multiplicity 1, with a classifier) the classifier and the centred class means.
     projection: Mat<f64>, // [rows, d]
-    own: Range<usize>,
-    pooled: Range<usize>,
+    /// The rows of each whitening.
+    ranges: [Range<usize>; NUM_RANGES],
     agreement: Option<Agreement>,
-    own_sum: f64,
-    pooled_sum: f64,
+    /// Squares of what each whitening makes of the residuals.
+    sums: [f64; NUM_RANGES],
     /// Root mean square residual.
     typical: f64,
 }
@@ -95,8 +99,7 @@ struct Candidate {
 /// What one task found.
 struct Found {
     multiplicity: usize,
-    own_sum: f64,
-    pooled_sum: f64,
+    sums: [f64; NUM_RANGES],
     num_agreeing: u64,
     candidates: Vec<Candidate>,
 }
@@ -188,8 +191,9 @@ impl<'a> SecondLook<'a> {
             .plans
             .get_mut(&found.multiplicity)
             .expect("every multiplicity of the statistics has a plan");
-        plan.own_sum += found.own_sum;
-        plan.pooled_sum += found.pooled_sum;
+        for (sum, found) in plan.sums.iter_mut().zip(found.sums) {
+            *sum += found;
+        }
         self.num_agreeing += found.num_agreeing;
         self.worst.extend(found.candidates);
         keep_worst(&mut self.worst, self.num_worst);
@@ -252,8 +256,7 @@ impl<'a> SecondLook<'a> {
         }
         let mut found = Found {
             multiplicity,
-            own_sum: 0.0,
-            pooled_sum: 0.0,
+            sums: [0.0; NUM_RANGES],
             num_agreeing: 0,
             candidates,
         };
@@ -261,11 +264,9 @@ impl<'a> SecondLook<'a> {
             .iter()
             .zip(scratch.projected.chunks_exact(num_projections.max(1)))
         {
-            let squares = |range: &Range<usize>| {
-                super::dot(&projected[range.clone()], &projected[range.clone()])
-            };
-            found.own_sum += squares(&plan.own);
-            found.pooled_sum += squares(&plan.pooled);
+            for (sum, range) in found.sums.iter_mut().zip(&plan.ranges) {
+                *sum += super::dot(&projected[range.clone()], &projected[range.clone()]);
+            }
             if let Some(agreement) = &plan.agreement {
                 found.num_agreeing += u64::from(agreement.agrees(projected, set));
             }
@@ -280,20 +281,16 @@ impl<'a> SecondLook<'a> {
         variability: &mut Variability,
     ) -> (Option<Nc4>, Vec<WorstSample>) {
         if need == Nc1Need::Projection {
-            let mut pooled_sum = 0.0;
+            let mut pooled = [0.0; 2];
             for (multiplicity, plan) in &self.plans {
-                pooled_sum += plan.pooled_sum;
-                if let Some(nc1) = variability.per_multiplicity.get_mut(multiplicity)
-                    && nc1.rank > 0
-                {
-                    nc1.value = Some(plan.own_sum / (nc1.num_samples as f64 * nc1.num_sets as f64));
+                let [own, all, own_tags, all_tags] = plan.sums;
+                pooled[0] += all;
+                pooled[1] += all_tags;
+                if let Some(nc1) = variability.per_multiplicity.get_mut(multiplicity) {
+                    nc1.fill(&variability.between[multiplicity], [own, own_tags]);
                 }
             }
-            let pooled = &mut variability.pooled;
-            if pooled.rank > 0 {
-                let scale = pooled.num_samples as f64 * pooled.num_sets as f64;
-                pooled.value = Some(pooled_sum / scale);
-            }
+            variability.pooled.fill(&variability.pooled_between, pooled);
         }
         let compared = self
             .plans
@@ -370,16 +367,22 @@ impl Plan {
     fn new(
         group: &Group<'_>,
         multiplicity: usize,
-        own: &Between,
-        pooled: &Between,
+        own: &Ranges,
+        pooled: &Ranges,
         classifier: Option<&LinearClassifier>,
         need: Nc1Need,
     ) -> Self {
         let dim = group.means.nrows();
-        let (own_rows, pooled_rows) = match need {
-            Nc1Need::Projection => (own.rank(), pooled.rank()),
-            Nc1Need::Nothing => (0, 0),
+        let whitenings = match need {
+            Nc1Need::Projection => [&own.all, &pooled.all, &own.tags, &pooled.tags].map(Some),
+            Nc1Need::Nothing => [None; NUM_RANGES],
         };
+        let mut whitening_rows = 0;
+        let ranges = whitenings.map(|whitening| {
+            let first = whitening_rows;
+            whitening_rows += whitening.map_or(0, Between::rank);
+            first..whitening_rows
+        });
         let singles = group
             .sets
             .iter()
@@ -387,18 +390,16 @@ impl Plan {
             .count();
         let classifier = classifier.filter(|_| multiplicity == 1);
         let score_rows = classifier.map_or(0, |classifier| classifier.num_classes() + singles);
-        let mut projection = Mat::zeros(own_rows + pooled_rows + score_rows, dim);
-        let transposed = |between: &Between, rows: usize| {
-            between.whitening().get(.., ..rows).transpose().to_owned()
-        };
-        projection
-            .get_mut(..own_rows, ..)
-            .copy_from(transposed(own, own_rows));
-        projection
-            .get_mut(own_rows..own_rows + pooled_rows, ..)
-            .copy_from(transposed(pooled, pooled_rows));
+        let mut projection = Mat::zeros(whitening_rows + score_rows, dim);
+        for (range, whitening) in ranges.iter().zip(whitenings) {
+            if let Some(whitening) = whitening {
+                projection
+                    .get_mut(range.clone(), ..)
+                    .copy_from(whitening.whitening().transpose());
+            }
+        }
         let agreement = classifier.map(|classifier| {
-            let logits = own_rows + pooled_rows..own_rows + pooled_rows + classifier.num_classes();
+            let logits = whitening_rows..whitening_rows + classifier.num_classes();
             let nearness = logits.end..logits.end + singles;
             Agreement::new(group, classifier, logits, nearness, &mut projection)
         });
@@ -411,11 +412,9 @@ impl Plan {
         }
         Self {
             projection,
-            own: 0..own_rows,
-            pooled: own_rows..own_rows + pooled_rows,
+            ranges,
             agreement,
-            own_sum: 0.0,
-            pooled_sum: 0.0,
+            sums: [0.0; NUM_RANGES],
             typical: (squares / f64::max(count, 1.0)).sqrt(),
         }
     }

@@ -76,14 +76,14 @@ pub fn metrics(report: &CollapseReport) -> Vec<(CollapseMetric, String, Option<f
         metrics.push((
             CollapseMetric::Nc1,
             format!("NC1, m = {multiplicity}"),
-            nc1.value,
+            nc1.tag_span,
         ));
     }
     if report.nc1.len() > 1 {
         metrics.push((
             CollapseMetric::Nc1,
             "NC1, all".into(),
-            report.nc1_pooled.value,
+            report.nc1_pooled.tag_span,
         ));
     }
     for (metric, value) in [
@@ -126,13 +126,20 @@ fn details(report: &CollapseReport) -> Table {
         }
     };
     let classes = report.num_classes as f64;
-    for (multiplicity, nc1) in &report.nc1 {
+    let pooled = (report.nc1.len() > 1).then_some(("all".to_string(), &report.nc1_pooled));
+    let groups = report.nc1.iter().map(|(m, nc1)| (format!("m = {m}"), nc1));
+    for (of, nc1) in groups.chain(pooled) {
         add(
-            format!("trace quotient, m = {multiplicity}"),
+            format!("NC1 in all directions, {of}"),
+            nc1.value.filter(|_| nc1.num_sets > report.num_classes),
+            "about the samples per label set".into(),
+        );
+        add(
+            format!("trace quotient, {of}"),
             nc1.trace_quotient,
             "0".into(),
         );
-        add(format!("CDNV, m = {multiplicity}"), nc1.cdnv, "0".into());
+        add(format!("CDNV, {of}"), nc1.cdnv, "0".into());
     }
     add(
         "NC2, raw means".into(),

@@ -41,7 +41,7 @@ pub fn collapse(summary: &Summary) -> Table {
             m => format!("images with {m} labels"),
         };
         table.push(row("NC1", &of_what, first, last, |report| {
-            report.nc1.get(&multiplicity)?.value
+            report.nc1.get(&multiplicity)?.tag_span
         }));
         table.push(row("NC1 (traces)", &of_what, first, last, |report| {
             report.nc1.get(&multiplicity)?.trace_quotient
