@@ -15,11 +15,13 @@
 
 mod certificate;
 mod closed_form;
+mod dual;
 mod labels;
 mod objective;
 mod point;
 mod problem;
 mod product;
+mod reduced;
 mod report;
 mod solver;
 

@@ -305,6 +305,43 @@ fn a_fixed_classifier_is_certified_for_any_labels() {
 }
 
 #[test]
+fn a_fixed_etf_has_one_value_in_every_dimension_and_rotation() {
+    let problem = |dim| {
+        steep_problem(UfmSettings {
+            dim: Some(dim),
+            classifier: ClassifierKind::FixedEtf,
+            ..UfmSettings::default()
+        })
+    };
+    let expected = solved(&problem(5)).certificate.value;
+    for dim in [4, 5, 8] {
+        let solution = solved(&problem(dim));
+        assert_eq!(
+            solution.certificate.verdict,
+            Verdict::Certified,
+            "d = {dim}"
+        );
+        assert!((solution.certificate.value - expected).abs() < TWICE_THE_GAP * expected);
+        assert_eq!(solution.point.weight.shape(), (5, dim));
+        assert_eq!(solution.rank, 4);
+        // Reversing the dimensions rotates classifier and features together.
+        let mut start = solution.point;
+        let reversed = |matrix: &Mat<f64>| {
+            let (rows, columns) = matrix.shape();
+            Mat::from_fn(rows, columns, |i, j| matrix[(i, columns - 1 - j)])
+        };
+        start.weight = reversed(&start.weight);
+        start.set_features = reversed(&start.set_features.transpose().to_owned())
+            .transpose()
+            .to_owned();
+        let settings = SolverSettings::default();
+        let again = solve_from(&problem(dim), &start, &settings, carry_on).unwrap();
+        assert_eq!(again.certificate.verdict, Verdict::Certified, "d = {dim}");
+        assert!(again.iterations <= 1, "{}", again.iterations);
+    }
+}
+
+#[test]
 fn samples_are_certified_through_their_means() {
     let sets = [[0u32].as_slice(), &[0], &[1], &[0, 2], &[], &[0, 2], &[2]];
     let targets = Targets::new(3, sets.map(|s| LabelSet::new(s.iter().copied()))).unwrap();

@@ -4,56 +4,16 @@ use faer::{Mat, MatMut, MatRef};
 use rayon::prelude::*;
 
 use super::product::{tall, wide};
+use super::reduced::Reduced;
 use super::{Bias, ClassifierKind, UfmProblem};
-use crate::Result;
 use crate::minimize::Curvature;
-
-/// The label sets of a problem as flat arrays, one entry per non-empty set.
-pub(super) struct Reduced {
-    pub num_classes: usize,
-    pub num_sets: usize,
-    labels: Vec<u32>,
-    starts: Vec<usize>,
-    /// α_m n_S/N
-    pub weights: Vec<f64>,
-    pub multiplicities: Vec<f64>,
-    /// √n_S: the features are scaled by it so that each set has the same decay.
-    pub roots: Vec<f64>,
-}
-
-impl Reduced {
-    pub fn new(problem: &UfmProblem) -> Result<Self> {
-        let sets = problem.labels().sets()?;
-        let samples = problem.labels().num_samples();
-        let mut reduced = Self {
-            num_classes: problem.num_classes(),
-            num_sets: sets.len(),
-            labels: Vec::new(),
-            starts: vec![0],
-            weights: Vec::with_capacity(sets.len()),
-            multiplicities: Vec::with_capacity(sets.len()),
-            roots: Vec::with_capacity(sets.len()),
-        };
-        for (set, count) in &sets {
-            reduced.labels.extend_from_slice(set.labels());
-            reduced.starts.push(reduced.labels.len());
-            let weight = problem.sample_weight(set.multiplicity());
-            reduced.weights.push(weight * count / samples);
-            reduced.multiplicities.push(set.multiplicity() as f64);
-            reduced.roots.push(count.sqrt());
-        }
-        Ok(reduced)
-    }
-
-    pub fn labels(&self, set: usize) -> &[u32] {
-        &self.labels[self.starts[set]..self.starts[set + 1]]
-    }
-}
 
 /// The factor W of the logits.
 pub(super) enum Factor {
     Learned,
     Fixed(Mat<f64>),
+    /// The simplex ETF √(K/(K−1))·(I − 11ᵀ/K) on K axes, whose products cost K instead of K².
+    FixedAxes,
 }
 
 /// The reduced problem in the variables W (unless fixed), G = [√n_S h_S] and b:
@@ -98,9 +58,11 @@ impl<'a> Objective<'a> {
         };
         let (num_classes, num_sets) = (reduced.num_classes, reduced.num_sets);
         let logits = num_classes * num_sets;
+        let is_on_axes = matches!(factor, Factor::FixedAxes);
         let weight = match &factor {
             Factor::Learned => vec![0.0; num_classes * rank],
             Factor::Fixed(weight) => flat(weight),
+            Factor::FixedAxes => Vec::new(),
         };
         Self {
             reduced,
@@ -116,7 +78,10 @@ impl<'a> Objective<'a> {
             pull: vec![0.0; logits],
             work: vec![0.0; logits],
             losses: vec![0.0; num_sets],
-            squares: vec![0.0; rank * (num_classes + num_sets)],
+            squares: match is_on_axes {
+                true => Vec::new(),
+                false => vec![0.0; rank * (num_classes + num_sets)],
+            },
         }
     }
 
@@ -124,7 +89,7 @@ impl<'a> Objective<'a> {
     pub fn weight_range(&self) -> Range<usize> {
         match self.factor {
             Factor::Learned => 0..self.reduced.num_classes * self.rank,
-            Factor::Fixed(_) => 0..0,
+            Factor::Fixed(_) | Factor::FixedAxes => 0..0,
         }
     }
 
@@ -158,6 +123,10 @@ impl<'a> Objective<'a> {
 
     fn is_learned(&self) -> bool {
         matches!(self.factor, Factor::Learned)
+    }
+
+    fn is_on_axes(&self) -> bool {
+        matches!(self.factor, Factor::FixedAxes)
     }
 
     /// From scaled logits W G in `pull` to probabilities, Q and losses.
@@ -274,6 +243,18 @@ fn for_each_column(
     }
 }
 
+/// Every column of `out` ← √(K/(K−1))·(column of `columns` − its mean).
+fn project_axes(columns: &[f64], num_classes: usize, out: &mut [f64]) {
+    let classes = num_classes as f64;
+    let scale = (classes / (classes - 1.0)).sqrt();
+    for_each_column(out, columns, num_classes, |_, out, column| {
+        let mean = column.iter().sum::<f64>() / classes;
+        for (out, x) in out.iter_mut().zip(column) {
+            *out = scale * (x - mean);
+        }
+    });
+}
+
 pub(super) fn flat(matrix: &Mat<f64>) -> Vec<f64> {
     let mut values = Vec::with_capacity(matrix.nrows() * matrix.ncols());
     for column in 0..matrix.ncols() {
@@ -303,6 +284,8 @@ impl Curvature for Objective<'_> {
         self.features.copy_from_slice(&x[g.clone()]);
         if rank == 0 {
             self.pull.fill(0.0);
+        } else if self.is_on_axes() {
+            project_axes(&self.features, num_classes, &mut self.pull);
         } else {
             let (weight, features) = (view(&self.weight, num_classes), view(&self.features, rank));
             let logits = MatMut::from_column_major_slice_mut(
@@ -315,7 +298,10 @@ impl Curvature for Objective<'_> {
         self.softmax(&x[b.clone()]);
         let mut value: f64 = self.losses.iter().sum();
         let pull = view(&self.pull, num_classes);
-        if rank > 0 {
+        if self.is_on_axes() {
+            project_axes(&self.pull, num_classes, &mut gradient[g.clone()]);
+            value += decay(self.decay_h, &x[g.clone()], &mut gradient[g]);
+        } else if rank > 0 {
             let weight = view(&self.weight, num_classes);
             let (front, back) = gradient.split_at_mut(g.start);
             let to_features = view_mut(&mut back[..g.len()], rank);
@@ -340,6 +326,8 @@ impl Curvature for Objective<'_> {
         let (w, g, b) = (self.weight_range(), self.feature_range(), self.bias_range());
         if rank == 0 {
             self.work.fill(0.0);
+        } else if self.is_on_axes() {
+            project_axes(&vector[g.clone()], num_classes, &mut self.work);
         } else {
             let weight = view(&self.weight, num_classes);
             let feature_change = view(&vector[g.clone()], rank);
@@ -357,7 +345,10 @@ impl Curvature for Objective<'_> {
             }
         }
         self.pull_change(&vector[b.clone()]);
-        if rank > 0 {
+        if self.is_on_axes() {
+            project_axes(&self.work, num_classes, &mut product[g.clone()]);
+            decay(self.decay_h, &vector[g.clone()], &mut product[g]);
+        } else if rank > 0 {
             let weight = view(&self.weight, num_classes);
             let change = view(&self.work, num_classes);
             let pull = view(&self.pull, num_classes);
@@ -396,7 +387,17 @@ impl Curvature for Objective<'_> {
         let scale = |set: usize| {
             reduced.weights[set] * reduced.multiplicities[set] / reduced.roots[set].powi(2)
         };
-        if rank > 0 {
+        if self.is_on_axes() {
+            let square = num_classes as f64 / (num_classes as f64 - 1.0);
+            let decay = 2.0 * self.decay_h;
+            let variance = |set: usize, out: &mut [f64], p: &[f64]| {
+                for (d, p) in out.iter_mut().zip(p) {
+                    *d = square * scale(set) * p * (1.0 - p) + decay;
+                }
+            };
+            let out = &mut diagonal[g.clone()];
+            for_each_column(out, &self.probabilities, num_classes, variance);
+        } else if rank > 0 {
             let probabilities = view(&self.probabilities, num_classes);
             let (squares, means) = self.squares.split_at_mut(rank * num_classes);
             for (square, w) in squares.iter_mut().zip(&self.weight) {
@@ -465,120 +466,4 @@ fn decay(decay: f64, x: &[f64], gradient: &mut [f64]) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::{LabelCounts, UfmSettings};
-    use super::*;
-    use crate::LabelSet;
-
-    /// Central differences with step 1e-5 of functions with third derivatives near 1.
-    const DIFFERENCE: f64 = 1e-8;
-    const STEP: f64 = 1e-5;
-
-    fn problem(settings: UfmSettings) -> UfmProblem {
-        let set = |labels: &[u32]| LabelSet::new(labels.iter().copied());
-        let labels = LabelCounts::of_sets(
-            4,
-            [
-                (set(&[0]), 3.0),
-                (set(&[1, 2]), 2.0),
-                (set(&[0, 1, 2, 3]), 1.0),
-                (set(&[2, 3]), 4.0),
-                (set(&[]), 1.0),
-            ],
-        );
-        UfmProblem::new(labels.unwrap(), settings).unwrap()
-    }
-
-    fn wave(n: usize, phase: f64) -> Vec<f64> {
-        (0..n).map(|i| (phase + 1.7 * i as f64).sin()).collect()
-    }
-
-    fn cases() -> [(UfmProblem, bool); 4] {
-        let with = |bias, classifier| UfmSettings {
-            bias,
-            classifier,
-            lambda_w: 0.1,
-            lambda_h: Some(0.05),
-            ..UfmSettings::default()
-        };
-        use ClassifierKind::{FixedEtf, Learned};
-        [
-            (problem(with(Bias::Decayed(0.3), Learned)), true),
-            (problem(with(Bias::None, Learned)), true),
-            (problem(with(Bias::Free, FixedEtf)), false),
-            (problem(with(Bias::Decayed(0.3), FixedEtf)), false),
-        ]
-    }
-
-    fn factor(is_learned: bool) -> Factor {
-        if is_learned {
-            Factor::Learned
-        } else {
-            Factor::Fixed(crate::etf::simplex_etf(4, 3).unwrap())
-        }
-    }
-
-    #[test]
-    fn the_gradient_agrees_with_central_differences() {
-        for (problem, is_learned) in cases() {
-            let reduced = Reduced::new(&problem).unwrap();
-            let mut objective = Objective::new(&reduced, &problem, 3, factor(is_learned));
-            let n = objective.len();
-            let mut x = wave(n, 0.3);
-            let (mut gradient, mut ignored) = (vec![0.0; n], vec![0.0; n]);
-            objective.value_and_gradient(&x, &mut gradient);
-            for i in 0..n {
-                let middle = x[i];
-                x[i] = middle + STEP;
-                let above = objective.value_and_gradient(&x, &mut ignored);
-                x[i] = middle - STEP;
-                let below = objective.value_and_gradient(&x, &mut ignored);
-                x[i] = middle;
-                let difference = (above - below) / (2.0 * STEP);
-                assert!(
-                    (difference - gradient[i]).abs() < DIFFERENCE,
-                    "{i}: {difference} {}",
-                    gradient[i]
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn hessian_products_and_diagonal_agree_with_central_differences() {
-        for (problem, is_learned) in cases() {
-            let reduced = Reduced::new(&problem).unwrap();
-            let mut objective = Objective::new(&reduced, &problem, 3, factor(is_learned));
-            let n = objective.len();
-            let (x, direction) = (wave(n, 0.3), wave(n, 1.1));
-            let mut product = vec![0.0; n];
-            let mut diagonal = vec![0.0; n];
-            let mut gradients = [vec![0.0; n], vec![0.0; n]];
-            objective.value_and_gradient(&x, &mut gradients[0]);
-            objective.hessian_times(&direction, &mut product);
-            objective.diagonal(&mut diagonal);
-            let mut unit_product = vec![0.0; n];
-            for i in 0..n {
-                let unit: Vec<f64> = (0..n).map(|j| f64::from(u8::from(i == j))).collect();
-                objective.hessian_times(&unit, &mut unit_product);
-                assert!((unit_product[i] - diagonal[i]).abs() < 1e-12, "{i}");
-            }
-            for (sign, gradient) in [1.0, -1.0].into_iter().zip(&mut gradients) {
-                let moved: Vec<f64> = x
-                    .iter()
-                    .zip(&direction)
-                    .map(|(x, d)| x + sign * STEP * d)
-                    .collect();
-                objective.value_and_gradient(&moved, gradient);
-            }
-            for i in 0..n {
-                let difference = (gradients[0][i] - gradients[1][i]) / (2.0 * STEP);
-                assert!(
-                    (difference - product[i]).abs() < DIFFERENCE,
-                    "{i}: {difference} {}",
-                    product[i]
-                );
-            }
-        }
-    }
-}
+mod tests;

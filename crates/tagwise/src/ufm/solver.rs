@@ -1,16 +1,25 @@
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use faer::{Mat, Side};
+use faer::Mat;
 use serde::{Deserialize, Serialize};
 
-use super::certificate::DualPoint;
-use super::objective::{Factor, Objective, Reduced, flat, view};
-use super::product::{gram, on_one_thread, wide};
+use super::dual::DualPoint;
+use super::objective::{Factor, Objective, flat, view};
+use super::product::wide;
+use super::reduced::Reduced;
 use super::{Bias, Certificate, ClassifierKind, FeatureKind, UfmPoint, UfmProblem};
+use crate::Result;
 use crate::etf::simplex_etf;
 use crate::minimize::{Curvature, Minimum, Stop, TrustRegion};
-use crate::{Error, Result};
+
+mod escape;
+mod factors;
+mod start;
+
+use escape::{curvature, descent_directions};
+use factors::{Factors, is_on_axes};
+use start::{fixed_start, spread_start, tagwise_start};
 
 /// When to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -134,114 +143,11 @@ pub fn solve_from(
     Solver::new(problem, &reduced, settings, progress, begin).run(start)
 }
 
-/// W·ω, [√n_S h_S]/ω and b, with ω⁴ = λ_W/λ_H so that both factors decay with √(λ_W λ_H).
-#[derive(Clone)]
-struct Factors {
-    weight: Mat<f64>,
-    features: Mat<f64>,
-    bias: Vec<f64>,
-}
-
-/// ω, 1 for a fixed classifier.
-fn balance(problem: &UfmProblem) -> f64 {
-    match problem.classifier() {
-        ClassifierKind::Learned => (problem.lambda_w() / problem.lambda_h()).sqrt().sqrt(),
-        ClassifierKind::FixedEtf => 1.0,
-    }
-}
-
-impl Factors {
-    fn zero(num_classes: usize, num_sets: usize) -> Self {
-        Self {
-            weight: Mat::zeros(num_classes, 0),
-            features: Mat::zeros(0, num_sets),
-            bias: vec![0.0; num_classes],
-        }
-    }
-
-    fn of_point(problem: &UfmProblem, reduced: &Reduced, point: &UfmPoint) -> Self {
-        let omega = balance(problem);
-        let (dim, num_sets) = (problem.dim(), reduced.num_sets);
-        Self {
-            weight: &point.weight * faer::Scale(omega),
-            features: Mat::from_fn(dim, num_sets, |i, set| {
-                point.set_features[(i, set)] * reduced.roots[set] / omega
-            }),
-            bias: point.bias.clone(),
-        }
-    }
-
-    fn rank(&self) -> usize {
-        self.weight.ncols()
-    }
-
-    /// The point with d columns.
-    fn point(&self, problem: &UfmProblem, reduced: &Reduced) -> UfmPoint {
-        let omega = balance(problem);
-        let (dim, rank) = (problem.dim(), self.rank());
-        UfmPoint {
-            weight: Mat::from_fn(reduced.num_classes, dim, |k, j| {
-                if j < rank {
-                    self.weight[(k, j)] / omega
-                } else {
-                    0.0
-                }
-            }),
-            set_features: Mat::from_fn(dim, reduced.num_sets, |j, set| {
-                if j < rank {
-                    self.features[(j, set)] * omega / reduced.roots[set]
-                } else {
-                    0.0
-                }
-            }),
-            bias: self.bias.clone(),
-        }
-    }
-
-    /// The same product with balanced factors UΣ^½ and Σ^½Vᵀ, without columns that rounding made.
-    fn compressed(&self) -> Result<Self> {
-        if self.rank() == 0 {
-            return Ok(self.clone());
-        }
-        on_one_thread(|| self.balanced())
-    }
-
-    fn balanced(&self) -> Result<Self> {
-        let left = self.weight.qr();
-        let right = self.features.transpose().to_owned().qr();
-        let core = left.thin_R() * right.thin_R().transpose();
-        let svd = core.thin_svd().map_err(|_| {
-            Error::Undefined(
-                "the singular value decomposition of the logits did not converge".into(),
-            )
-        })?;
-        let sigma = svd.S().column_vector();
-        let largest = if sigma.nrows() == 0 { 0.0 } else { sigma[0] };
-        let kept = sigma
-            .iter()
-            .filter(|&&s| s > NEGLIGIBLE * largest && s > 0.0)
-            .count();
-        let left = left.compute_thin_Q() * svd.U().subcols(0, kept);
-        let right = right.compute_thin_Q() * svd.V().subcols(0, kept);
-        Ok(Self {
-            weight: Mat::from_fn(left.nrows(), kept, |i, j| left[(i, j)] * sigma[j].sqrt()),
-            features: Mat::from_fn(kept, right.nrows(), |j, i| right[(i, j)] * sigma[j].sqrt()),
-            bias: self.bias.clone(),
-        })
-    }
-}
-
-/// Singular values of the logits below this part of the largest are dropped; if one of them
-/// mattered, its direction comes back as a direction of descent.
-const NEGLIGIBLE: f64 = 1e-9;
 /// The gradient tolerance of the first round and what a round without new columns multiplies it
 /// by, as parts of 2√(λ_W λ_H) times the largest entry of the factors.
 const FIRST_TOLERANCE: f64 = 1e-2;
 const TIGHTEN: f64 = 1e-2;
 const LAST_TOLERANCE: f64 = 1e-15;
-/// A singular vector of Q is new when at least this part of its square lies outside the classifier's column space.
-const NEW_PART: f64 = 0.5;
-
 struct Solver<'a, P> {
     problem: &'a UfmProblem,
     reduced: &'a Reduced,
@@ -292,7 +198,7 @@ impl<'a, P: FnMut(&Progress) -> ControlFlow<()>> Solver<'a, P> {
                 }
             }
         }
-        let point = factors.point(self.problem, self.reduced);
+        let point = factors.point(self.problem, self.reduced)?;
         let mut certificate = Certificate::of(self.problem, &point)?;
         if self.problem.classifier() == ClassifierKind::Learned && !is_free && !self.is_interrupted
         {
@@ -303,7 +209,7 @@ impl<'a, P: FnMut(&Progress) -> ControlFlow<()>> Solver<'a, P> {
             certificate = certificate.with_dual_value(relaxed.certificate.dual_value);
         }
         Ok(UfmSolution {
-            rank: factors.compressed()?.rank(),
+            rank: factors.logit_rank(self.problem)?,
             point,
             certificate,
             iterations: self.iterations,
@@ -367,7 +273,7 @@ impl<'a, P: FnMut(&Progress) -> ControlFlow<()>> Solver<'a, P> {
         loop {
             let (found, stop) = self.minimise(factors, tolerance);
             factors = found;
-            let point = factors.point(self.problem, self.reduced);
+            let point = factors.point(self.problem, self.reduced)?;
             self.relative_gap = Certificate::of(self.problem, &point)?.relative_gap;
             let is_exhausted = stop == Stop::Precision || tolerance <= LAST_NON_NEGATIVE_TOLERANCE;
             if self.is_done() || is_exhausted && tolerance < 1e-6 {
@@ -380,6 +286,7 @@ impl<'a, P: FnMut(&Progress) -> ControlFlow<()>> Solver<'a, P> {
     fn objective(&self, rank: usize) -> Objective<'a> {
         let factor = match self.problem.classifier() {
             ClassifierKind::Learned => Factor::Learned,
+            ClassifierKind::FixedEtf if is_on_axes(self.problem) => Factor::FixedAxes,
             ClassifierKind::FixedEtf => {
                 let etf = simplex_etf(self.reduced.num_classes, self.problem.dim());
                 Factor::Fixed(etf.expect("the problem was checked to have room for an ETF"))
@@ -490,7 +397,8 @@ impl<'a, P: FnMut(&Progress) -> ControlFlow<()>> Solver<'a, P> {
         let sigma: Vec<f64> = along.row_iter().map(|row| row.norm_l2()).collect();
         let here = self.value(&factors);
         let excess: f64 = sigma.iter().map(|s| (s - threshold).powi(2)).sum();
-        let mut step = excess / self.curvature(objective, added, &along, &sigma, threshold);
+        let mut step =
+            excess / curvature(self.reduced, objective, added, &along, &sigma, threshold);
         loop {
             let amounts: Vec<f64> = sigma
                 .iter()
@@ -526,34 +434,6 @@ impl<'a, P: FnMut(&Progress) -> ControlFlow<()>> Solver<'a, P> {
         let mut gradient = vec![0.0; x.len()];
         objective.value_and_gradient(&x, &mut gradient)
     }
-
-    /// ⟨D, H D⟩ for the change of logits D = −Σ(σ_j − threshold) u_j v_jᵀ, H the Hessian of the loss.
-    fn curvature(
-        &self,
-        objective: &Objective<'_>,
-        added: &Mat<f64>,
-        along: &Mat<f64>,
-        sigma: &[f64],
-        threshold: f64,
-    ) -> f64 {
-        let scaled = Mat::from_fn(added.nrows(), added.ncols(), |k, j| {
-            added[(k, j)] * (sigma[j] - threshold) / sigma[j]
-        });
-        let mut change = Mat::zeros(added.nrows(), along.ncols()); // [K, L]
-        wide(change.as_mut(), &[(scaled.as_ref(), along.as_ref())]);
-        let probabilities = objective.probabilities();
-        let mut sum = 0.0;
-        for set in 0..self.reduced.num_sets {
-            let (mut mean, mut square) = (0.0, 0.0);
-            for (p, t) in probabilities.col(set).iter().zip(change.col(set).iter()) {
-                mean += p * t;
-                square += p * t * t;
-            }
-            let scale = self.reduced.weights[set] * self.reduced.multiplicities[set];
-            sum += scale / self.reduced.roots[set].powi(2) * (square - mean * mean);
-        }
-        sum.max(f64::MIN_POSITIVE)
-    }
 }
 
 /// Columns added at least in a round, if there are so many directions of descent.
@@ -562,122 +442,3 @@ const MIN_GROWTH: usize = 16;
 const MAX_PRODUCTS: usize = 300;
 /// Projection makes the gradient of bounded problems less smooth than this resolves.
 const LAST_NON_NEGATIVE_TOLERANCE: f64 = 1e-13;
-
-/// The left singular vectors of Q with σ above the threshold that the classifier does not span,
-/// the largest first, `[K, new]`.
-fn descent_directions(
-    objective: &Objective<'_>,
-    factors: &Factors,
-    threshold: f64,
-    at_most: usize,
-) -> Result<Mat<f64>> {
-    let gram = gram(objective.pull()) * faer::Scale(1.0 / (threshold * threshold));
-    on_one_thread(|| new_directions(&gram, factors, at_most))
-}
-
-/// The leading eigenvectors with eigenvalue above 1 that the classifier does not span.
-fn new_directions(gram: &Mat<f64>, factors: &Factors, at_most: usize) -> Result<Mat<f64>> {
-    let num_classes = gram.nrows();
-    let eigen = gram
-        .self_adjoint_eigen(Side::Lower)
-        .map_err(|_| Error::Undefined("the eigenvalues of the gradient did not converge".into()))?;
-    let (values, vectors) = (eigen.S().column_vector(), eigen.U());
-    let basis = if factors.rank() > 0 {
-        factors.weight.qr().compute_thin_Q()
-    } else {
-        Mat::zeros(num_classes, 0)
-    };
-    let mut new = Vec::new();
-    for j in (0..num_classes).rev() {
-        if new.len() == at_most || values[j] <= 1.0 + 4.0 * f64::EPSILON * num_classes as f64 {
-            break;
-        }
-        let inside = basis.transpose() * vectors.col(j);
-        if 1.0 - inside.squared_norm_l2() >= NEW_PART {
-            new.push(j);
-        }
-    }
-    Ok(Mat::from_fn(num_classes, new.len(), |k, j| {
-        vectors[(k, new[j])]
-    }))
-}
-
-/// Factors of the size of the best ones so far, with entries scattered over an interval around 0
-/// (over non-negative numbers for non-negative features), the same for the same restart.
-fn spread_start(best: &Factors, problem: &UfmProblem, restart: usize) -> Factors {
-    let size = best
-        .weight
-        .norm_max()
-        .max(best.features.norm_max())
-        .max(1e-3);
-    let spread = |i: usize, j: usize| {
-        let bits = scramble(scramble(scramble(restart as u64) ^ i as u64) ^ j as u64);
-        size * (2.0 * (bits >> 11) as f64 / (1u64 << 53) as f64 - 1.0)
-    };
-    let dim = problem.dim();
-    Factors {
-        weight: Mat::from_fn(best.weight.nrows(), dim, spread),
-        features: Mat::from_fn(dim, best.features.ncols(), |j, set| {
-            let value = spread(set + best.weight.nrows(), j);
-            match problem.features() {
-                FeatureKind::Free => value,
-                FeatureKind::NonNegative => value.abs(),
-            }
-        }),
-        bias: best.bias.clone(),
-    }
-}
-
-/// A bijection of 64-bit numbers that scatters neighbours (the output step of SplitMix64, Steele et
-/// al. 2014).
-fn scramble(number: u64) -> u64 {
-    let mut z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
-
-/// Margin of the tag-wise geometry that a search for non-negative features starts from.
-const START_MARGIN: f64 = 3.0;
-
-/// W = s(I − 11ᵀ/K) and features on one axis per class (on shared axes when d < K).
-fn tagwise_start(problem: &UfmProblem, reduced: &Reduced) -> Factors {
-    let (num_classes, dim) = (reduced.num_classes, problem.dim());
-    let labelled: f64 = (0..reduced.num_sets)
-        .map(|set| reduced.roots[set].powi(2) * reduced.multiplicities[set])
-        .sum();
-    let scale = (START_MARGIN * (labelled / (num_classes as f64 - 1.0)).sqrt()).sqrt();
-    let mean = 1.0 / num_classes as f64;
-    let axes = dim.min(num_classes);
-    // Classes that share an axis must not stay equal by symmetry.
-    let uneven = |k: usize| {
-        if dim < num_classes {
-            1.0 + 0.1 * (k as f64 * 0.618_033_988_749_895).fract()
-        } else {
-            1.0
-        }
-    };
-    let mut features = Mat::zeros(dim, reduced.num_sets);
-    for set in 0..reduced.num_sets {
-        for &k in reduced.labels(set) {
-            let k = k as usize;
-            features[(k % axes, set)] += START_MARGIN / scale * reduced.roots[set] * uneven(k);
-        }
-    }
-    Factors {
-        weight: Mat::from_fn(num_classes, dim, |k, j| {
-            let own = if j == k % axes { uneven(k) } else { 0.0 };
-            if j < axes { scale * (own - mean) } else { 0.0 }
-        }),
-        features,
-        bias: vec![0.0; num_classes],
-    }
-}
-
-fn fixed_start(problem: &UfmProblem, reduced: &Reduced) -> Result<Factors> {
-    Ok(Factors {
-        weight: simplex_etf(reduced.num_classes, problem.dim())?,
-        features: Mat::zeros(problem.dim(), reduced.num_sets),
-        bias: vec![0.0; reduced.num_classes],
-    })
-}

@@ -1,0 +1,79 @@
+//! The way out of a saddle: singular vectors of the gradient that the classifier does not span.
+
+use faer::{Mat, Side};
+
+use super::super::objective::Objective;
+use super::super::product::{gram, on_one_thread, wide};
+use super::super::reduced::Reduced;
+use super::Factors;
+use crate::{Error, Result};
+
+/// A singular vector of Q is new when at least this part of its square lies outside the classifier's column space.
+const NEW_PART: f64 = 0.5;
+
+/// The left singular vectors of Q with σ above the threshold that the classifier does not span,
+/// the largest first, `[K, new]`.
+pub(super) fn descent_directions(
+    objective: &Objective<'_>,
+    factors: &Factors,
+    threshold: f64,
+    at_most: usize,
+) -> Result<Mat<f64>> {
+    let gram = gram(objective.pull()) * faer::Scale(1.0 / (threshold * threshold));
+    on_one_thread(|| new_directions(&gram, factors, at_most))
+}
+
+/// The leading eigenvectors with eigenvalue above 1 that the classifier does not span.
+fn new_directions(gram: &Mat<f64>, factors: &Factors, at_most: usize) -> Result<Mat<f64>> {
+    let num_classes = gram.nrows();
+    let eigen = gram
+        .self_adjoint_eigen(Side::Lower)
+        .map_err(|_| Error::Undefined("the eigenvalues of the gradient did not converge".into()))?;
+    let (values, vectors) = (eigen.S().column_vector(), eigen.U());
+    let basis = if factors.rank() > 0 {
+        factors.weight.qr().compute_thin_Q()
+    } else {
+        Mat::zeros(num_classes, 0)
+    };
+    let mut new = Vec::new();
+    for j in (0..num_classes).rev() {
+        if new.len() == at_most || values[j] <= 1.0 + 4.0 * f64::EPSILON * num_classes as f64 {
+            break;
+        }
+        let inside = basis.transpose() * vectors.col(j);
+        if 1.0 - inside.squared_norm_l2() >= NEW_PART {
+            new.push(j);
+        }
+    }
+    Ok(Mat::from_fn(num_classes, new.len(), |k, j| {
+        vectors[(k, new[j])]
+    }))
+}
+
+/// ⟨D, H D⟩ for the change of logits D = −Σ(σ_j − threshold) u_j v_jᵀ, H the Hessian of the loss.
+pub(super) fn curvature(
+    reduced: &Reduced,
+    objective: &Objective<'_>,
+    added: &Mat<f64>,
+    along: &Mat<f64>,
+    sigma: &[f64],
+    threshold: f64,
+) -> f64 {
+    let scaled = Mat::from_fn(added.nrows(), added.ncols(), |k, j| {
+        added[(k, j)] * (sigma[j] - threshold) / sigma[j]
+    });
+    let mut change = Mat::zeros(added.nrows(), along.ncols()); // [K, L]
+    wide(change.as_mut(), &[(scaled.as_ref(), along.as_ref())]);
+    let probabilities = objective.probabilities();
+    let mut sum = 0.0;
+    for set in 0..reduced.num_sets {
+        let (mut mean, mut square) = (0.0, 0.0);
+        for (p, t) in probabilities.col(set).iter().zip(change.col(set).iter()) {
+            mean += p * t;
+            square += p * t * t;
+        }
+        let scale = reduced.weights[set] * reduced.multiplicities[set];
+        sum += scale / reduced.roots[set].powi(2) * (square - mean * mean);
+    }
+    sum.max(f64::MIN_POSITIVE)
+}
