@@ -133,3 +133,96 @@ pub(crate) fn maximum_gradient(
             }
         });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BATCH: usize = 2;
+    /// Both poolings are piecewise linear, so a difference is exact up to rounding.
+    const TOLERANCE: f32 = 1e-3;
+    const STEP: f32 = 1e-2;
+    /// An odd plane: maximum pooling drops its last row and column.
+    const PLANE: Plane = Plane {
+        height: 5,
+        width: 7,
+        pitch: 8,
+    };
+
+    /// Distinct numbers in no order, farther apart than two steps.
+    fn spread(len: usize) -> Vec<f32> {
+        (0..len).map(|i| ((i * 379) % 1009) as f32 * 0.05).collect()
+    }
+
+    /// Compares a gradient, without border, with differences of `value` along the real pixels.
+    fn expect_differences(gradient: &[f32], value: impl Fn(&[f32]) -> f32) {
+        let x = spread(BATCH * PLANE.bordered_len());
+        let row_len = PLANE.row_len();
+        for image in 0..BATCH {
+            for i in (0..PLANE.len()).step_by(3) {
+                let bordered = PLANE.bordered_row(i / row_len) + i % row_len;
+                let moved = |step: f32| {
+                    let mut x = x.clone();
+                    x[image * PLANE.bordered_len() + bordered] += step;
+                    value(&x)
+                };
+                let numeric = (moved(STEP) - moved(-STEP)) / (2.0 * STEP);
+                let analytic = gradient[image * PLANE.len() + i];
+                assert!(
+                    (numeric - analytic).abs() < TOLERANCE,
+                    "{image}, {i}: {analytic} but {numeric}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn gradients_of_the_maximum_are_differences() {
+        let out = halved(PLANE);
+        let pooled = |x: &[f32]| {
+            let mut y = vec![0.0; BATCH * out.bordered_len()];
+            maximum(PLANE, BATCH, x, &mut y);
+            y
+        };
+        let weights: Vec<f32> = (0..BATCH * out.len())
+            .map(|i| (i % 7) as f32 * 0.1 - 0.3)
+            .collect();
+        let x = spread(BATCH * PLANE.bordered_len());
+        let mut gradient = vec![f32::NAN; BATCH * PLANE.len()];
+        maximum_gradient(PLANE, BATCH, &x, &pooled(&x), &weights, &mut gradient);
+        let before = pooled(&x);
+        expect_differences(&gradient, |x| {
+            let y = pooled(x);
+            let mut change = 0.0; // against the unmoved image: a sum of all would round it away
+            for (image, weights) in weights.chunks_exact(out.len()).enumerate() {
+                for (i, weight) in weights.iter().enumerate() {
+                    let at = image * out.bordered_len()
+                        + out.bordered_row(i / out.row_len())
+                        + i % out.row_len();
+                    change += weight * (y[at] - before[at]);
+                }
+            }
+            change
+        });
+    }
+
+    #[test]
+    fn gradients_of_the_average_are_differences() {
+        let dim = 6; // the last two channels are surplus
+        let averaged = |x: &[f32]| {
+            let mut features = vec![0.0; BATCH * dim];
+            global_average(PLANE, dim, x, &mut features);
+            features
+        };
+        let weights: Vec<f32> = (0..BATCH * dim).map(|i| i as f32 - 4.0).collect();
+        let mut gradient = vec![f32::NAN; BATCH * PLANE.len()];
+        global_average_gradient(PLANE, dim, &weights, &mut gradient);
+        let before = averaged(&spread(BATCH * PLANE.bordered_len()));
+        expect_differences(&gradient, |x| {
+            let changes = averaged(x).into_iter().zip(&before).zip(&weights);
+            changes
+                .map(|((after, before), weight)| weight * (after - before))
+                .sum()
+        });
+    }
+}
