@@ -181,8 +181,12 @@ def run(case, input_seed):
     optimizer = torch.optim.SGD(
         [p for _, p in trained], lr=case["learning_rate"], momentum=MOMENTUM, weight_decay=WEIGHT_DECAY
     )
+    model.eval()
+    with torch.no_grad():
+        initial_logits = forward()[1].flatten().tolist()
+    kinks.nearest = np.inf
     model.train()
-    result = dict(case, input_seed=input_seed, losses=[])
+    result = dict(case, input_seed=input_seed, losses=[], initial_logits=initial_logits)
     for step in range(STEPS):
         optimizer.zero_grad()
         features, logits = forward()
