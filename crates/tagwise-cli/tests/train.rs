@@ -339,6 +339,78 @@ fn a_folder_with_mnists_files_is_trained_on() {
     assert_snapshot!(message.lines().last().unwrap(), @"tagwise: mnist is not in FOLDER/nowhere/mnist; run tagwise data fetch mnist, or name the folder with its files by --set data.folder=FOLDER");
 }
 
+/// Writes house numbers in SVHN's format: images of one colour each, with the table of boxes.
+fn write_svhn(folder: &Path, part: &str, numbers: &[&str]) {
+    let mut table = "name,img_width,img_height,label,left,top,width,height\n".to_string();
+    fs::create_dir_all(folder.join(part)).unwrap();
+    for (i, digits) in numbers.iter().enumerate() {
+        let name = format!("{}.png", i + 1);
+        let list = |value: fn(usize) -> usize| -> String {
+            let values: Vec<String> = (0..digits.len()).map(|d| value(d).to_string()).collect();
+            values.join(" ")
+        };
+        let labels: Vec<String> = digits.chars().map(String::from).collect();
+        let columns = [
+            labels.join(" "),
+            list(|d| 8 * d),
+            list(|_| 2),
+            list(|_| 8),
+            list(|_| 12),
+        ];
+        table.push_str(&format!("{name},40,20,{}\n", columns.join(",")));
+        let file = fs::File::create(folder.join(part).join(&name)).unwrap();
+        let mut encoder = png::Encoder::new(file, 40, 20);
+        encoder.set_color(png::ColorType::Rgb);
+        let shade = 25 * digits.bytes().map(|b| b - b'0').max().unwrap();
+        let pixels = vec![shade; 40 * 20 * 3];
+        encoder
+            .write_header()
+            .unwrap()
+            .write_image_data(&pixels)
+            .unwrap();
+    }
+    fs::write(folder.join(format!("boxes_{part}.csv")), table).unwrap();
+}
+
+#[test]
+fn house_numbers_are_trained_on_with_their_own_label_sets() {
+    let scratch = Scratch::new();
+    let (folder, out) = (scratch.path("svhn"), scratch.path("run"));
+    let numbers = [
+        "1", "2", "3", "4", "5", "6", "7", "8", "9", "12", "345", "10", "1234",
+    ];
+    write_svhn(&folder, "train", &numbers.repeat(4));
+    write_svhn(&folder, "test", &numbers);
+    let named = format!("data.folder={}", folder.display());
+    let output = success(
+        tagwise(&[
+            "train",
+            "--epochs",
+            "1",
+            "--json",
+            "--set",
+            "data.source=svhn",
+        ])
+        .args(["--set", &named, "--out"])
+        .arg(&out),
+    );
+    let summary = json(&output);
+    // Numbers with a 0 and those of four digits are left out; a quarter is kept for validation
+    // (a tenth of four images is none, but every label set gives one).
+    let data = &summary["data"];
+    assert_eq!(data["train"], serde_json::json!({"1": 27, "2": 3, "3": 3}));
+    assert_eq!(
+        data["validation"],
+        serde_json::json!({"1": 9, "2": 1, "3": 1})
+    );
+    assert_eq!(data["test"], serde_json::json!({"1": 9, "2": 1, "3": 1}));
+    assert_eq!(data["num_classes"], 9);
+    let refused = [named.as_str(), "data.source=svhn", "data.train.max_shift=1"];
+    let arguments: Vec<&str> = refused.iter().flat_map(|set| ["--set", *set]).collect();
+    let message = failure(tagwise(&["train"]).args(arguments), 2);
+    assert_snapshot!(message, @"tagwise: expected data.train to be left out, since svhn has label sets of its own, found a table");
+}
+
 #[test]
 fn a_run_that_cannot_fit_into_memory_says_so_at_once() {
     let scratch = Scratch::new();

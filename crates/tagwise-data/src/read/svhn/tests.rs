@@ -168,6 +168,28 @@ fn every_malformed_table_gets_one_sentence() {
     insta::assert_snapshot!(refusal(&line("../2.png,9,9,1,0,0,2,2")), @r#"boxes.csv: line 3: expected a file name, found "../2.png""#);
 }
 
+/// 543 images of each digit alone, and 16,329 pairs, from 165 to 954 of each.
+fn expect_the_papers_counts(annotations: &[Annotation], selection: &[usize]) {
+    let mut counts = std::collections::BTreeMap::new();
+    for &index in selection {
+        *counts.entry(label_set(&annotations[index])).or_insert(0) += 1;
+    }
+    let of = |multiplicity: usize| -> Vec<usize> {
+        let sets = counts.iter();
+        sets.filter(|(set, _)| set.multiplicity() == multiplicity)
+            .map(|(_, &count)| count)
+            .collect()
+    };
+    assert_eq!(of(1), [SINGLE_DIGIT_CAP; NUM_CLASSES]);
+    let pairs = of(2);
+    assert_eq!(pairs.len(), 36);
+    assert_eq!(pairs.iter().sum::<usize>(), 16_329);
+    assert_eq!(
+        (pairs.iter().min(), pairs.iter().max()),
+        (Some(&165), Some(&954))
+    );
+}
+
 #[test]
 fn genuine_tables_give_the_papers_rows_and_crops() {
     let Some((folder, _unpacked)) = genuine_data() else {
@@ -185,6 +207,9 @@ fn genuine_tables_give_the_papers_rows_and_crops() {
             .map(|line| line.parse().unwrap())
             .collect();
         assert_eq!(selection, published);
+        if name == "train" {
+            expect_the_papers_counts(&annotations, &selection);
+        }
         let text = std::fs::read_to_string(&table).unwrap();
         for (line, annotation) in text.lines().skip(1).zip(&annotations) {
             let numbers: Vec<f64> = line
