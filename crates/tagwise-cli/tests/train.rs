@@ -664,3 +664,12 @@ fn a_killed_run_resumes_to_the_same_bits() {
             == fs::read(parts.join("weights.safetensors")).unwrap()
     );
 }
+
+#[test]
+fn unknown_devices_and_kernels_are_refused() {
+    let said = failure(&mut tagwise(&["train", "--device", "tpu"]), 2);
+    assert!(said.contains("[possible values: cpu]"), "{said}");
+    let scratch = Scratch::new();
+    let mut foreign = train(&scratch.path("run"), &[]);
+    assert_snapshot!(failure(foreign.env("TAGWISE_KERNELS", "neon"), 2), @r#"tagwise: TAGWISE_KERNELS: expected one of avx512, avx2, portable, found "neon""#);
+}

@@ -1,5 +1,7 @@
 //! Where a network computes.
 
+use std::fmt;
+
 use crate::Result;
 use crate::kernel::Kernels;
 
@@ -22,8 +24,24 @@ impl Device {
         Ok(Device::Cpu(Kernels::from_environment()?))
     }
 
+    /// The name that users choose it by.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Device::Cpu(_) => "cpu",
+        }
+    }
+
     pub(crate) fn kernels(self) -> Kernels {
         let Device::Cpu(kernels) = self;
         kernels
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Device::Cpu(kernels) => write!(f, "cpu, {} kernels", kernels.set().name()),
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use tagwise::file::write_atomically;
-use tagwise_nn::{Network, read_safetensors, write_safetensors};
+use tagwise_nn::{Device, Network, read_safetensors, write_safetensors};
 
 use crate::{EpochRecord, Error, Experiment, Result, Summary};
 
@@ -135,9 +135,9 @@ impl RunFolder {
             .collect()
     }
 
-    pub(crate) fn write_experiment(&self, experiment: &Experiment) -> Result<()> {
+    pub(crate) fn write_experiment(&self, experiment: &Experiment, device: Device) -> Result<()> {
         let mut text = String::new();
-        for (name, value) in provenance() {
+        for (name, value) in provenance(device) {
             let _ = writeln!(text, "# {name}: {value}");
         }
         text.push_str(&experiment.to_toml());
@@ -209,11 +209,11 @@ fn json(value: &impl Serialize) -> Vec<u8> {
 }
 
 /// What a reader of a run needs to know besides its configuration: names and values.
-pub fn provenance() -> [(&'static str, String); 4] {
+pub fn provenance(device: Device) -> [(&'static str, String); 4] {
     [
         ("tagwise", env!("CARGO_PKG_VERSION").into()),
         ("git revision", env!("TAGWISE_GIT_REVISION").into()),
-        ("device", "cpu".into()),
+        ("device", device.to_string()),
         ("threads", rayon::current_num_threads().to_string()),
     ]
 }

@@ -21,7 +21,12 @@ impl RunMemory {
     ///
     /// # Errors
     /// [`Error::Engine`] when no such network exists.
-    pub fn new(experiment: &Experiment, data: &DataSets, spec: &NetworkSpec) -> Result<Self> {
+    pub fn new(
+        experiment: &Experiment,
+        data: &DataSets,
+        spec: &NetworkSpec,
+        device: Device,
+    ) -> Result<Self> {
         let batch = experiment
             .training
             .batch_size
@@ -35,7 +40,7 @@ impl RunMemory {
         let outputs = num_images * (dim + 2 * num_classes) * size_of::<f32>();
         let scatters = dim * dim * (max_multiplicity + 4) * size_of::<f64>();
         Ok(Self {
-            network: memory_estimate(spec, batch, Device::cpu()?)?,
+            network: memory_estimate(spec, batch, device)?,
             data: sets.iter().map(|set| set.num_bytes() as u64).sum(),
             measuring: (outputs + scatters) as u64,
         })

@@ -13,7 +13,7 @@ use rand_chacha::ChaCha8Rng;
 use tagwise::collapse::CollapseReport;
 use tagwise::evaluate::{SetMeasures, label_mass};
 use tagwise::statistics::Statistics;
-use tagwise_nn::{Network, Sgd};
+use tagwise_nn::{Device, Network, Sgd};
 
 use crate::checkpoint::Checkpoint;
 use crate::decoders::Decoders;
@@ -29,6 +29,7 @@ pub use finish::Finished;
 #[derive(Debug)]
 pub struct Run {
     experiment: Experiment,
+    device: Device,
     folder: RunFolder,
     data: DataSets,
     network: Network,
@@ -89,16 +90,17 @@ impl Run {
     /// weights that are not there; afterwards for files that cannot be written.
     pub fn start(
         experiment: Experiment,
+        device: Device,
         make_folder: impl FnOnce(&Experiment) -> Result<RunFolder>,
     ) -> Result<Self> {
         experiment.validate()?;
-        let mut parts = Parts::build(&experiment)?;
+        let mut parts = Parts::build(&experiment, device)?;
         parts.load_weights(&experiment)?;
         let begin = Instant::now();
         let measured = measure(&mut parts.network, &parts.data, &experiment)?;
         let folder = make_folder(&experiment)?;
-        folder.write_experiment(&experiment)?;
-        let mut run = Self::assemble(experiment, folder, parts);
+        folder.write_experiment(&experiment, device)?;
+        let mut run = Self::assemble(experiment, device, folder, parts);
         run.records.push(EpochRecord {
             epoch: 0,
             seconds: begin.elapsed().as_secs_f64(),
@@ -116,10 +118,10 @@ impl Run {
     /// # Errors
     /// [`Error::NoRun`], [`Error::Checkpoint`] or [`Error::Configuration`] for a folder whose
     /// files are not a run's.
-    pub fn resume(folder: RunFolder) -> Result<Self> {
+    pub fn resume(folder: RunFolder, device: Device) -> Result<Self> {
         let experiment = folder.experiment()?;
-        let parts = Parts::build(&experiment)?;
-        let mut run = Self::assemble(experiment, folder, parts);
+        let parts = Parts::build(&experiment, device)?;
+        let mut run = Self::assemble(experiment, device, folder, parts);
         let epoch = Checkpoint::load(
             &run.folder,
             &run.experiment,
@@ -140,9 +142,10 @@ impl Run {
         Ok(run)
     }
 
-    fn assemble(experiment: Experiment, folder: RunFolder, parts: Parts) -> Self {
+    fn assemble(experiment: Experiment, device: Device, folder: RunFolder, parts: Parts) -> Self {
         Self {
             experiment,
+            device,
             folder,
             data: parts.data,
             network: parts.network,

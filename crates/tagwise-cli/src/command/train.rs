@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
+use tagwise_nn::Device;
 use tagwise_train::{Ended, Error, Experiment, Run, RunFolder, Source};
 
 use crate::failure::{Interrupted, Usage, advise};
@@ -62,6 +63,10 @@ pub struct Arguments {
     ])]
     resume: Option<PathBuf>,
 
+    /// Where the network computes
+    #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
+    device: DeviceName,
+
     /// Print the final tables as one JSON object and nothing else on stdout
     #[arg(long)]
     json: bool,
@@ -77,12 +82,26 @@ enum Classifier {
     FixedEtf,
 }
 
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum DeviceName {
+    /// The processor; TAGWISE_KERNELS=portable, avx2 or avx512 chooses its instructions
+    Cpu,
+}
+
+impl DeviceName {
+    fn open(self) -> anyhow::Result<Device> {
+        match self {
+            Self::Cpu => Device::cpu().map_err(|error| Usage(error.to_string()).into()),
+        }
+    }
+}
+
 /// Trains, writes the run folder and prints the final tables.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let stop = interrupt::catch()?;
     let display = progress::Display::new(arguments.quiet);
     let mut run = match &arguments.resume {
-        Some(folder) => Run::resume(RunFolder::open(folder)?)?,
+        Some(folder) => Run::resume(RunFolder::open(folder)?, arguments.device.open()?)?,
         None => start(arguments, &display)?,
     };
     display.start(&mut run);
@@ -124,7 +143,7 @@ fn start(arguments: &Arguments, display: &progress::Display) -> anyhow::Result<R
         Some(path) => RunFolder::create(path),
         None => RunFolder::create_numbered(Path::new("runs"), &experiment.name),
     };
-    Run::start(experiment, make_folder).map_err(|error| match error {
+    Run::start(experiment, arguments.device.open()?, make_folder).map_err(|error| match error {
         Error::Configuration(message) => Usage(message).into(),
         other => other.into(),
     })

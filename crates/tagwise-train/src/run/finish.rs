@@ -61,7 +61,7 @@ impl Run {
             name: self.experiment.name.clone(),
             seed: self.experiment.seed,
             folder: self.folder.path().to_path_buf(),
-            provenance: provenance()
+            provenance: provenance(self.device)
                 .map(|(name, value)| (name.to_string(), value))
                 .into(),
             seconds: self.records.iter().map(|record| record.seconds).sum(),

@@ -22,7 +22,7 @@ impl Parts {
     /// # Errors
     /// [`Error::Configuration`] for data and networks that cannot be meant; [`Error::NoData`],
     /// [`Error::Data`] and [`Error::Memory`] for what this machine lacks.
-    pub(super) fn build(experiment: &Experiment) -> Result<Self> {
+    pub(super) fn build(experiment: &Experiment, device: Device) -> Result<Self> {
         let data =
             DataSets::new(&experiment.data, experiment.seed).map_err(|error| match error {
                 Error::Data(error) if error.is_about_settings() => {
@@ -33,10 +33,9 @@ impl Parts {
         let spec = experiment.network_spec(data.train.shape());
         let unbuildable = |error: tagwise_nn::Error| Error::Configuration(error.to_string());
         spec.num_trainable().map_err(unbuildable)?;
-        let memory = RunMemory::new(experiment, &data, &spec)?;
+        let memory = RunMemory::new(experiment, &data, &spec, device)?;
         memory.expect_room(experiment)?;
-        let mut network =
-            Network::new(&spec, experiment.seed, Device::cpu()?).map_err(unbuildable)?;
+        let mut network = Network::new(&spec, experiment.seed, device).map_err(unbuildable)?;
         let optimiser = Sgd::new(experiment.training.sgd(), &mut network);
         Ok(Self {
             data,
