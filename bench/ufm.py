@@ -93,10 +93,13 @@ def scipy_seconds(problem, goal, limit, seed):
         return value, gradient
 
     options = {"maxiter": 10**6, "maxfun": 10**6, "ftol": 0, "gtol": 0, "maxcor": 10}
+    x = problem.start(seed)
     try:
-        scipy.optimize.minimize(
-            objective, problem.start(seed), jac=True, method="L-BFGS-B", options=options
-        )
+        while True:  # a failed line search ends a run early: go on from there
+            result = scipy.optimize.minimize(
+                objective, x, jac=True, method="L-BFGS-B", options=options
+            )
+            x = result.x
     except Reached as reached:
         if reached.args[0] <= goal:
             return time.perf_counter() - begin

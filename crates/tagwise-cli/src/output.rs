@@ -9,9 +9,11 @@ use serde::Serialize;
 /// # Errors
 /// When stdout cannot be written; a closed pipe is recognised by the caller.
 pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
-    let mut stdout = io::stdout().lock();
+    // Standard output alone would pass on every line by itself.
+    let mut stdout = io::BufWriter::new(io::stdout().lock());
     serde_json::to_writer_pretty(&mut stdout, value).map_err(io::Error::from)?;
     writeln!(stdout)?;
+    stdout.flush()?;
     Ok(())
 }
 

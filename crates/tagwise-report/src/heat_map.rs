@@ -149,6 +149,8 @@ impl HeatMap {
             .fold(0.0, |largest: f64, value| largest.max(value.abs()));
         match largest {
             0.0 => 1.0,
+            // Cosines end at 1, up to rounding.
+            largest if largest <= 1.0 + 1e-9 => nice_step(largest * 1.05).min(1.0),
             largest => nice_step(largest * 1.05),
         }
     }
@@ -216,16 +218,16 @@ mod tests {
         <text x="269.1" y="13" text-anchor="middle">1</text>
         </g>
         <g shape-rendering="crispEdges">
-        <rect x="14.3" y="18" width="169.9" height="169.9" fill="#c45412" fill-opacity="0.50"/>
-        <rect x="184.1" y="18" width="169.9" height="169.9" fill="#1f6fb4" fill-opacity="0.50"/>
-        <rect x="14.3" y="187.9" width="169.9" height="169.9" fill="#1f6fb4" fill-opacity="0.50"/>
-        <rect x="184.1" y="187.9" width="169.9" height="169.9" fill="#c45412" fill-opacity="0.50"/>
+        <rect x="14.3" y="18" width="169.9" height="169.9" fill="#c45412" fill-opacity="1.00"/>
+        <rect x="184.1" y="18" width="169.9" height="169.9" fill="#1f6fb4" fill-opacity="1.00"/>
+        <rect x="14.3" y="187.9" width="169.9" height="169.9" fill="#1f6fb4" fill-opacity="1.00"/>
+        <rect x="184.1" y="187.9" width="169.9" height="169.9" fill="#c45412" fill-opacity="1.00"/>
         </g>
         <g text-anchor="middle" font-size="13" aria-hidden="true">
-        <text x="99.2" y="106.1">1</text>
-        <text x="269.1" y="106.1">−1</text>
-        <text x="99.2" y="276">−1</text>
-        <text x="269.1" y="276">1</text>
+        <text x="99.2" y="106.1" fill="#fff">1</text>
+        <text x="269.1" y="106.1" fill="#fff">−1</text>
+        <text x="99.2" y="276" fill="#fff">−1</text>
+        <text x="269.1" y="276" fill="#fff">1</text>
         </g>
         <rect class="axis" x="14.3" y="18" width="339.7" height="339.7" fill="none" stroke="#9aa1ae" stroke-width=".6"/>
         <rect x="14.3" y="383.7" width="13.7" height="7" fill="#1f6fb4" fill-opacity="1.00"/>
@@ -254,16 +256,16 @@ mod tests {
         <rect x="326.8" y="383.7" width="13.7" height="7" fill="#c45412" fill-opacity="0.92"/>
         <rect x="340.4" y="383.7" width="13.7" height="7" fill="#c45412" fill-opacity="1.00"/>
         <g class="soft" fill="#565d6b" text-anchor="middle">
-        <text x="14.3" y="403.7" text-anchor="start">≤ −2</text>
+        <text x="14.3" y="403.7" text-anchor="start">≤ −1</text>
         <text x="184.1" y="403.7">0</text>
-        <text x="354" y="403.7" text-anchor="end">≥ 2</text>
+        <text x="354" y="403.7" text-anchor="end">≥ 1</text>
         </g>
         <g class="ink" stroke="#1b1f27" stroke-width="1.5">
-        <path d="M99.2,378.7H99.2" stroke-linecap="round"/>
-        <circle cx="99.2" cy="378.7" r="2.6" stroke="none"/>
+        <path d="M14.3,378.7H14.3" stroke-linecap="round"/>
+        <circle cx="14.3" cy="378.7" r="2.6" stroke="none"/>
         </g>
-        <path class="ink" stroke="#1b1f27" stroke-width="1" d="M99.2,373.7v17"/>
-        <text x="99.2" y="370.7" text-anchor="middle">ideal −1.000</text>
+        <path class="ink" stroke="#1b1f27" stroke-width="1" d="M14.3,373.7v17"/>
+        <text x="14.3" y="370.7" text-anchor="middle">ideal −1.000</text>
         </svg>
         "##);
     }

@@ -118,7 +118,7 @@ pub struct Arguments {
 
 const EXAMPLES: &str = "Examples:
   tagwise ufm --classes 10 --counts 1:3100,2:200
-  tagwise ufm --classes 10000 --totals 1:30000,2:10000 --lambda-h 1e-5
+  tagwise ufm --classes 10000 --totals 1:30000,2:10000 --lambda-h 1e-9
   tagwise ufm --targets yeast.arff --labels yeast.xml --report yeast.html";
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

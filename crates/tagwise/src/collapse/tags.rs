@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use faer::{Mat, MatRef};
 use serde::{Deserialize, Serialize};
 
-use super::Group;
 use super::decompose::NormalEquations;
+use super::{Group, column, dot};
 use crate::Result;
 use crate::statistics::Statistics;
 
@@ -241,19 +241,20 @@ impl Estimation {
     /// c_m = ⟨Σ_S n_S 1_S h̄_Sᵀ, T⟩ / ⟨Σ_S n_S 1_S 1_Sᵀ T, T⟩; returns the largest relative change.
     fn solve_scales(&self, vectors: &Mat<f64>, scales: &mut BTreeMap<usize, f64>) -> f64 {
         let mut change: f64 = 0.0;
+        let gram = vectors * vectors.transpose(); // ⟨CT, T⟩ = ⟨C, TTᵀ⟩
         for (multiplicity, scale) in scales.iter_mut().skip(1) {
-            let synthesis = &self.cooccurrences[multiplicity] * vectors;
-            let (mut above, mut below) = (0.0, 0.0);
-            for column in 0..vectors.ncols() {
-                for row in 0..vectors.nrows() {
-                    above += self.moments[multiplicity][(row, column)] * vectors[(row, column)];
-                    below += synthesis[(row, column)] * vectors[(row, column)];
-                }
-            }
+            let above = inner(&self.moments[multiplicity], vectors);
+            let below = inner(&self.cooccurrences[multiplicity], &gram);
             let next = if below > 0.0 { above / below } else { 1.0 };
             change = change.max((next - *scale).abs() / next.abs().max(f64::MIN_POSITIVE));
             *scale = next;
         }
         change
     }
+}
+
+/// Σ aᵢⱼ bᵢⱼ
+fn inner(a: &Mat<f64>, b: &Mat<f64>) -> f64 {
+    let columns = (0..a.ncols()).map(|j| dot(column(a, j), column(b, j)));
+    columns.sum()
 }

@@ -20,6 +20,8 @@ use crate::failure::Usage;
 
 /// So many classes are drawn cell by cell; of more, the most frequent ones.
 const MOST_CLASSES: usize = 100;
+/// Of more classes than this, heat maps show the numbers and not the names.
+const MOST_NAMES: usize = 16;
 /// Label sets listed in the table.
 const MOST_SETS: usize = 40;
 
@@ -109,8 +111,8 @@ fn plane(
         plane.caption =
             "The optimal features of three classes and of their pairs, in the plane of \
                          the three class features. Balanced labels give three equal arms at 120° \
-                         with every pair on its ring; imbalance shortens the arms of frequent \
-                         classes or pulls pairs off their rings."
+                         with every pair in its ring; imbalance bends the arms and pulls pairs \
+                         out of their rings."
                 .into();
         plane
     }))
@@ -124,39 +126,29 @@ fn geometry(
 ) -> anyhow::Result<Geometry> {
     let sets = problem.labels().sets()?;
     let shown = most_frequent(problem.num_classes(), &sets);
-    let names: Vec<String> = shown.iter().map(|&k| class_names[k].clone()).collect();
+    let name = |k: usize| match shown.len() > MOST_NAMES {
+        true => k.to_string(),
+        false => class_names[k].clone(),
+    };
     let rows: Vec<Vec<f64>> = shown
         .iter()
         .map(|&k| point.weight.row(k).iter().copied().collect())
         .collect();
-    let mut own = vec![vec![0.0; problem.dim()]; shown.len()];
+    let (mut singles, mut features) = (Vec::new(), Vec::new());
     for (column, (set, _)) in sets.iter().enumerate() {
         if let &[class] = set.labels()
-            && let Some(at) = shown.iter().position(|&k| k == class as usize)
+            && shown.binary_search(&(class as usize)).is_ok()
         {
-            own[at] = point.set_features.col(column).iter().copied().collect();
+            singles.push(name(class as usize));
+            features.push(point.set_features.col(column).iter().copied().collect());
         }
     }
     let ideal = HeatMap::ideal_simplex_etf(class_names.to_vec()).ideal;
-    let mut maps = vec![HeatMap::cosines(
-        "Classifier rows",
-        names.clone(),
-        &rows,
-        &rows,
-    )?];
-    // An empty map says nothing: data sets without single labels have no such features.
-    if own
-        .iter()
-        .filter(|feature| feature.iter().any(|x| *x != 0.0))
-        .count()
-        > 1
-    {
-        maps.push(HeatMap::cosines(
-            "Features of single labels",
-            names,
-            &own,
-            &own,
-        )?);
+    let names = shown.iter().map(|&k| name(k)).collect();
+    let mut maps = vec![HeatMap::cosines("Classifier rows", names, &rows, &rows)?];
+    if singles.len() > 1 {
+        let map = HeatMap::cosines("Features of single labels", singles, &features, &features)?;
+        maps.push(map);
     }
     for map in &mut maps {
         map.ideal = ideal;

@@ -76,7 +76,12 @@ pub fn verdict(problem: &UfmProblem, answer: &Answer) -> String {
             certificate.relative_gap
         ),
     };
-    format!("{found}; value {:.12}, {proof}.", certificate.value).replace("0.0e0", "0")
+    let zero = match answer.rank {
+        0 => " W = 0 and every feature is 0: the decay is too strong for these labels.",
+        _ => "",
+    };
+    let value = certificate.value;
+    format!("{found}; value {value:.12}, {proof}.{zero}").replace("0.0e0", "0")
 }
 
 fn mean(spread: Option<Spread>) -> Cell {
