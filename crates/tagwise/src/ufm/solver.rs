@@ -95,7 +95,7 @@ pub struct UfmSolution {
 /// returning [`ControlFlow::Break`]; the solution then carries the gap that was reached.
 ///
 /// # Errors
-/// [`Error::Undefined`] when the label sets do not fit into memory.
+/// [`crate::Error::Undefined`] when the label sets do not fit into memory.
 ///
 /// ```
 /// use std::ops::ControlFlow;
