@@ -72,7 +72,7 @@ fn wrong_input_is_told_in_one_sentence() {
     insta::assert_snapshot!(failure("data compose mnist --out x"), @"1 tagwise: mnist is not in no-data-here/mnist; run tagwise data fetch mnist, or name its folder with --from");
     insta::assert_snapshot!(failure("data compose mnist --from . --out x"), @"1 tagwise: .: expected a folder with train-images-idx3-ubyte or train-images-idx3-ubyte.gz, found neither; fetch the data set or give another folder");
     insta::assert_snapshot!(failure("data compose svhn --per-multiplicity 1 --out x"), @"2 tagwise: svhn has label sets of its own and is not composed; leave out --spec, --per-multiplicity, --pair-tiers, --placement and --max-shift");
-    insta::assert_snapshot!(failure("data compose digits --spec spec.toml --out x"), @"2 tagwise: spec.toml: unknown field `per_multiplicty`, expected one of `per_multiplicity`, `pair_tiers`, `label_sets`, `placement`, `max_shift`");
+    insta::assert_snapshot!(failure("data compose digits --spec spec.toml --out x"), @"2 tagwise: spec.toml: unknown field `per_multiplicty`, expected one of `per_multiplicity`, `pair_tiers`, `label_sets`, `placement`, `max_shift`, `cells_per_side`");
     insta::assert_snapshot!(failure("data compose digits --spec none.toml --out x"), @"1 tagwise: none.toml: No such file or directory (os error 2)");
     let message = failure("data compose digits --out no/folder/x");
     assert!(message.starts_with("1 tagwise: no/folder/x: "), "{message}");
