@@ -1,13 +1,15 @@
 """The same small features in every file format that the readers take, written by the libraries
 that researchers use, for crates/tagwise/tests/formats.rs.
 
-Needs: pip install numpy safetensors torch. Run: python tests/golden/formats.py
+Needs: pip install numpy safetensors torch pyarrow. Run: python tests/golden/formats.py
 (writes tests/golden/formats/).
 """
 
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import safetensors.numpy
 import safetensors.torch
 import torch
@@ -27,8 +29,39 @@ labels = np.concatenate([np.flatnonzero(row) for row in targets]).astype(np.int6
 offsets = np.concatenate([[0], targets.sum(1).cumsum()]).astype(np.int64)
 
 
+def parquet():
+    """One file per kind of list and number, and a folder of two parts."""
+    sets = [np.flatnonzero(row).tolist() for row in targets]
+    kinds = {
+        "fixed_f32": (pa.list_(pa.float32(), D), pa.list_(pa.int64()), "snappy"),
+        "list_f64": (pa.list_(pa.float64()), pa.list_(pa.int32()), "zstd"),
+        "list_f16": (pa.list_(pa.float16()), pa.large_list(pa.uint8()), "lz4"),
+    }
+    metadata = {"num_classes": str(K)}
+    for name, (numbers, ids, compression) in kinds.items():
+        rows = features.astype(np.float16) if name == "list_f16" else features
+        columns = {"features": pa.array(list(rows), numbers), "labels": pa.array(sets, ids)}
+        table = pa.table(columns).replace_schema_metadata(metadata)
+        pq.write_table(table, FOLDER / f"{name}.parquet", compression=compression, row_group_size=5)
+    rows = {"features": pa.array(list(features), kinds["fixed_f32"][0]), "targets": pa.array(list(targets == 1), pa.list_(pa.bool_()))}
+    (FOLDER / "parts").mkdir(exist_ok=True)
+    for part, bounds in enumerate([(0, 7), (7, N)]):
+        table = pa.table(rows).slice(bounds[0], bounds[1] - bounds[0])
+        pq.write_table(table, FOLDER / "parts" / f"{part}.parquet")
+    for name, bad, ids in [
+        ("ragged_rows", [[1.0, 2.0], [3.0]], [[0], [1]]),
+        ("null_number", [[1.0, None], [3.0, 4.0]], [[0], [1]]),
+        ("null_labels", [[1.0, 2.0], [3.0, 4.0]], [[0], None]),
+        ("scalar_labels", [[1.0, 2.0], [3.0, 4.0]], [0, 1]),
+    ]:
+        pq.write_table(pa.table({"features": bad, "labels": ids}), FOLDER / f"{name}.parquet")
+    table = pa.table({"features": [[1.0, 2.0], [3.0, 4.0]], "labels": [[0], []], "path": ["a.png", "b.png"]})
+    pq.write_table(table, FOLDER / "path_column.parquet")
+
+
 def main():
     (FOLDER / "folder").mkdir(parents=True, exist_ok=True)
+    parquet()
     (FOLDER / "pickled").mkdir(exist_ok=True)
     both = {"weight": weight, "bias": bias}
     safetensors.numpy.save_file({"features": features, "targets": targets, **both}, FOLDER / "f32.safetensors")

@@ -4,6 +4,7 @@
 //! all single-label features, W the classifier. The metrics are those of Li, Li, Wang, Qu 2024
 //! (arXiv 2310.15903), measured per multiplicity as well as on single labels.
 
+mod agreement;
 mod analysis;
 mod between;
 mod breakdown;
@@ -17,10 +18,12 @@ mod variability;
 
 use std::collections::BTreeMap;
 
-use faer::Mat;
+use faer::linalg::matmul::matmul;
+use faer::{Accum, Mat, MatMut, MatRef, Par};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-pub use self::analysis::{AnalysisOptions, Compatibility, Nc1Path, statistics_of};
+pub use self::analysis::{AnalysisOptions, Compatibility, Directions, Nc1Path, statistics_of};
 pub use self::breakdown::{ClassRow, SetRow};
 pub use self::compatibility::NcMlab;
 pub use self::geometry::{Duality, Frame, Frames, Nc2, cosine_matrix};
@@ -29,10 +32,11 @@ pub use self::synthesis::{NcM, Synthesis};
 pub use self::tags::{TagSource, TagVectors};
 pub use self::variability::Nc1;
 
-use self::variability::Variability;
+use self::samples::Seen;
+use crate::kernel::{self, dot};
 use crate::snapshot::LinearClassifier;
 use crate::statistics::{ScatterKind, Statistics};
-use crate::{Error, Result};
+use crate::{Error, LabelSet, Result};
 
 /// Every collapse metric of one set of features.
 ///
@@ -117,67 +121,64 @@ impl CollapseReport {
     /// [`Error::SizeMismatch`] when the classifier does not fit; [`Error::Undefined`] without a
     /// labelled sample.
     pub fn measure(statistics: &Statistics, classifier: Option<&LinearClassifier>) -> Result<Self> {
-        let (report, _) = Self::from_statistics(statistics, classifier)?;
-        Ok(report)
+        check(statistics, classifier)?;
+        let labelled = Labelled::new(statistics);
+        let tags = TagVectors::estimate_from(statistics, &labelled)?;
+        Self::assemble(statistics, classifier, &labelled, &tags, Seen::default())
     }
 
-    fn from_statistics(
+    /// The report, with what a second look at the samples found.
+    fn assemble(
         statistics: &Statistics,
         classifier: Option<&LinearClassifier>,
-    ) -> Result<(Self, Variability)> {
-        let num_unlabelled = statistics
-            .label_sets()
-            .zip(statistics.set_counts())
-            .find(|(set, _)| set.is_empty())
-            .map_or(0, |(_, count)| count);
-        if statistics.num_samples() == num_unlabelled {
-            return Err(Error::Undefined(
-                "collapse is measured on labelled samples, and there is none".into(),
-            ));
-        }
-        if let Some(classifier) = classifier {
-            classifier.check(statistics.num_classes(), statistics.dim())?;
-        }
+        labelled: &Labelled<'_>,
+        tags: &TagVectors,
+        seen: Seen,
+    ) -> Result<Self> {
+        let num_unlabelled = num_unlabelled(statistics);
         let mut notes = Vec::new();
         if num_unlabelled > 0 {
             notes.push(format!(
                 "{num_unlabelled} samples carry no label and take part in no metric"
             ));
         }
-        let tags = TagVectors::estimate(statistics)?;
         notes.extend(tags.notes());
-        let variability = variability::measure(statistics, &tags)?;
+        let (variability, nc1_path) = match &seen.compressed {
+            Some(compressed) => (compressed.variability(labelled, tags)?, compressed.path()),
+            None => (
+                variability::of_statistics(statistics, labelled, tags)?,
+                match statistics.scatter_kind() {
+                    ScatterKind::Full => Nc1Path::Scatter,
+                    ScatterKind::Trace => Nc1Path::TraceOnly,
+                },
+            ),
+        };
         notes.extend(variability.notes());
-        let geometry = geometry::measure(&tags, classifier, &mut notes);
+        let geometry = geometry::measure(tags, classifier, &mut notes);
         let centred = tags.centred(&tags.observed_classes());
-        let nc_m = synthesis::measure(statistics, &tags, &mut notes)?;
-        let report = Self {
+        Ok(Self {
             num_samples: statistics.num_samples(),
             num_unlabelled,
             num_classes: statistics.num_classes(),
             dim: statistics.dim(),
             num_label_sets: statistics.label_sets().len(),
-            nc1: variability.per_multiplicity.clone(),
-            nc1_pooled: variability.pooled.clone(),
-            nc1_path: match statistics.scatter_kind() {
-                ScatterKind::Full => Nc1Path::Scatter,
-                ScatterKind::Trace => Nc1Path::TraceOnly,
-            },
+            nc1: variability.per_multiplicity,
+            nc1_pooled: variability.pooled,
+            nc1_path,
             nc2: geometry.nc2,
             nc3: geometry.nc3,
             frames: geometry.frames,
             duality: geometry.duality,
             effective_rank: geometry::effective_rank(centred.as_ref())?,
-            nc_m,
-            classes: breakdown::classes(statistics, &tags, classifier),
-            label_sets: breakdown::label_sets(statistics, &tags),
+            nc_m: synthesis::measure(labelled, tags, &mut notes)?,
+            classes: breakdown::classes(statistics, tags, classifier),
+            label_sets: breakdown::label_sets(labelled, tags),
             tag_sources: tags.sources().to_vec(),
-            nc4: None,
-            worst_samples: Vec::new(),
+            nc4: seen.nc4,
+            worst_samples: seen.worst,
             nc_mlab: None,
             notes,
-        };
-        Ok((report, variability))
+        })
     }
 
     /// The largest multiplicity M that was observed.
@@ -186,37 +187,149 @@ impl CollapseReport {
     }
 }
 
-/// The label sets of one multiplicity, or of all, with their statistics.
-struct Group<'a> {
-    sets: Vec<&'a crate::LabelSet>,
-    counts: Vec<f64>,
-    square_sums: Vec<f64>,
-    means: Mat<f64>, // [d, sets]
+fn num_unlabelled(statistics: &Statistics) -> u64 {
+    statistics
+        .label_sets()
+        .zip(statistics.set_counts())
+        .find(|(set, _)| set.is_empty())
+        .map_or(0, |(_, count)| count)
 }
 
-impl<'a> Group<'a> {
-    fn new(statistics: &'a Statistics, belongs: impl Fn(usize) -> bool) -> Self {
-        let mut group = Self {
-            sets: Vec::new(),
-            counts: Vec::new(),
-            square_sums: Vec::new(),
-            means: statistics.set_mean_columns(|set| belongs(set.multiplicity())),
-        };
-        let sets = statistics.label_sets();
+/// Whether there is anything to measure and the classifier fits.
+fn check(statistics: &Statistics, classifier: Option<&LinearClassifier>) -> Result<()> {
+    if statistics.num_samples() == num_unlabelled(statistics) {
+        return Err(Error::Undefined(
+            "collapse is measured on labelled samples, and there is none".into(),
+        ));
+    }
+    match classifier {
+        Some(classifier) => classifier.check(statistics.num_classes(), statistics.dim()),
+        None => Ok(()),
+    }
+}
+
+/// The label sets with at least one label, by multiplicity, and their statistics.
+struct Labelled<'a> {
+    dim: usize,
+    sets: Vec<&'a LabelSet>,
+    counts: Vec<f64>,
+    square_sums: Vec<f64>,
+    means: Vec<f64>, // [sets, d]
+    /// The largest entry of the means as measured, which bounds their rounding in any coordinates.
+    largest: f64,
+}
+
+impl<'a> Labelled<'a> {
+    fn new(statistics: &'a Statistics) -> Self {
         let numbers = statistics
             .set_counts()
             .into_iter()
             .zip(statistics.set_square_sums());
-        for (set, (count, square_sum)) in sets.zip(numbers) {
-            if belongs(set.multiplicity()) {
-                group.sets.push(set);
-                group.counts.push(count as f64);
-                group.square_sums.push(square_sum);
-            }
+        let labelled = statistics
+            .label_sets()
+            .zip(numbers)
+            .filter(|(set, _)| !set.is_empty());
+        let (sets, (counts, square_sums)): (_, (Vec<f64>, _)) = labelled
+            .map(|(set, (count, square_sum))| (set, (count as f64, square_sum)))
+            .unzip();
+        let means = statistics.set_mean_rows(|set| !set.is_empty());
+        let largest = means
+            .par_chunks(1 << 16)
+            .map(|means| {
+                means
+                    .iter()
+                    .fold(0.0f64, |largest, mean| largest.max(mean.abs()))
+            })
+            .reduce(|| 0.0, f64::max);
+        Self {
+            dim: statistics.dim(),
+            sets,
+            counts,
+            square_sums,
+            means,
+            largest,
         }
-        group
     }
 
+    fn all(&self) -> Group<'_> {
+        self.group(0..self.sets.len())
+    }
+
+    /// The label sets of each multiplicity.
+    fn groups(&self) -> BTreeMap<usize, Group<'_>> {
+        let mut groups = BTreeMap::new();
+        let mut first = 0;
+        for run in self
+            .sets
+            .chunk_by(|a, b| a.multiplicity() == b.multiplicity())
+        {
+            let range = first..first + run.len();
+            first = range.end;
+            groups.insert(run[0].multiplicity(), self.group(range));
+        }
+        groups
+    }
+
+    fn group(&self, range: std::ops::Range<usize>) -> Group<'_> {
+        Group {
+            sets: &self.sets[range.clone()],
+            counts: &self.counts[range.clone()],
+            square_sums: &self.square_sums[range.clone()],
+            means: MatRef::from_column_major_slice(
+                &self.means[range.start * self.dim..range.end * self.dim],
+                self.dim,
+                range.len(),
+            ),
+            largest: self.largest,
+        }
+    }
+
+    /// The same in the coordinates Vᵀ(h − origin) for orthonormal columns V `[d, r]`.
+    fn in_coordinates(&self, basis: MatRef<'_, f64>, origin: &[f64]) -> Self {
+        let rank = basis.ncols();
+        let mut means = vec![0.0; self.sets.len() * rank];
+        means
+            .par_chunks_mut((COORDINATE_SETS * rank).max(1))
+            .zip(self.means.par_chunks(COORDINATE_SETS * self.dim))
+            .for_each(|(out, means)| {
+                let count = means.len() / self.dim;
+                let centred = Mat::from_fn(self.dim, count, |row, set| {
+                    means[set * self.dim + row] - origin[row]
+                });
+                matmul(
+                    MatMut::from_column_major_slice_mut(out, rank, count),
+                    Accum::Replace,
+                    basis.transpose(),
+                    &centred,
+                    1.0,
+                    Par::Seq,
+                );
+            });
+        Self {
+            dim: rank,
+            sets: self.sets.clone(),
+            counts: self.counts.clone(),
+            square_sums: self.square_sums.clone(),
+            means,
+            largest: self.largest,
+        }
+    }
+}
+
+/// Label sets that one task turns into other coordinates.
+const COORDINATE_SETS: usize = 64;
+
+/// The label sets of one multiplicity, or of all, with their statistics.
+#[derive(Clone, Copy)]
+struct Group<'a> {
+    sets: &'a [&'a LabelSet],
+    counts: &'a [f64],
+    square_sums: &'a [f64],
+    means: MatRef<'a, f64>, // [d, sets]
+    largest: f64,
+}
+
+impl<'a> Group<'a> {
     fn num_samples(&self) -> f64 {
         self.counts.iter().sum()
     }
@@ -231,30 +344,24 @@ impl<'a> Group<'a> {
     fn centre(&self) -> Vec<f64> {
         let mut centre = vec![0.0; self.means.nrows()];
         for (position, weight) in self.weights().into_iter().enumerate() {
-            for (centre, &mean) in centre.iter_mut().zip(self.mean(position)) {
-                *centre += weight * mean;
-            }
+            kernel::add_scaled(&mut centre, weight, self.mean(position));
         }
         centre
     }
 
     /// The mean of one set, contiguous.
-    fn mean(&self, position: usize) -> &[f64] {
-        column(&self.means, position)
+    fn mean(&self, position: usize) -> &'a [f64] {
+        column(self.means, position)
     }
 }
 
 /// A column of a matrix as a slice; columns of an owned matrix are contiguous.
-fn column(matrix: &Mat<f64>, position: usize) -> &[f64] {
+fn column(matrix: MatRef<'_, f64>, position: usize) -> &[f64] {
     matrix
         .col(position)
         .try_as_col_major()
-        .expect("columns of an owned matrix are contiguous")
+        .expect("columns of a column-major matrix are contiguous")
         .as_slice()
-}
-
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 /// The angle between two vectors in degrees, accurate from 0 to 180 (Kahan's half-angle form);
@@ -264,11 +371,6 @@ fn angle_degrees(a: &[f64], b: &[f64]) -> Option<f64> {
     if norm_a == 0.0 || norm_b == 0.0 {
         return None;
     }
-    let (mut difference, mut sum) = (0.0, 0.0);
-    for (a, b) in a.iter().zip(b) {
-        let (a, b) = (a / norm_a, b / norm_b);
-        difference += (a - b) * (a - b);
-        sum += (a + b) * (a + b);
-    }
+    let (difference, sum) = kernel::half_angle(a, norm_a.recip(), b, norm_b.recip());
     Some(2.0 * difference.sqrt().atan2(sum.sqrt()).to_degrees())
 }

@@ -24,6 +24,7 @@ pub mod etf;
 pub mod evaluate;
 pub mod file;
 pub mod head;
+mod kernel;
 pub mod label;
 pub mod loss;
 pub mod minimize;

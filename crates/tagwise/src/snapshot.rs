@@ -4,6 +4,8 @@ mod array;
 mod file;
 mod mapped;
 mod npy;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod safetensors;
 
 use std::path::Path;

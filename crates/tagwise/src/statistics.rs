@@ -14,8 +14,9 @@ use self::scatter::TiledScatter;
 pub use self::state::StatisticsFile;
 use crate::{Error, LabelSet, Result, Targets};
 
-/// Numbers in one block of residuals: the working memory of an update beside the state itself.
-const BLOCK_NUMBERS: usize = 1 << 20;
+/// Numbers in one block of residuals: the working memory of an update beside the state itself,
+/// 16 MiB, small enough to stay in a third-level cache with the samples it comes from.
+const BLOCK_NUMBERS: usize = 1 << 21;
 
 /// What is kept of the spread of the samples around the mean of their label set.
 ///
@@ -116,6 +117,11 @@ impl Statistics {
         set_ids: &[u32],
     ) -> Result<()> {
         let dim = self.dim;
+        if self.ids.is_empty() {
+            self.panels
+                .par_iter_mut()
+                .for_each(|panel| panel.reserve(distinct.len()));
+        }
         // Only the sets that occur here are looked up: a list may be long and a block short.
         let mut ids = vec![usize::MAX; distinct.len()];
         for &id in set_ids {
@@ -124,15 +130,22 @@ impl Statistics {
             }
         }
         let multiplicities: Vec<usize> = distinct.iter().map(LabelSet::multiplicity).collect();
+        let mut order: Vec<usize> = (0..set_ids.len()).collect();
+        if self.kind == ScatterKind::Full {
+            // Long runs of one multiplicity make large products. The sort is stable.
+            order.sort_by_key(|&row| multiplicities[set_ids[row] as usize]);
+        }
         let block_rows = (BLOCK_NUMBERS / dim.max(1)).clamp(64, 4096);
-        for (block, set_ids) in set_ids.chunks(block_rows).enumerate() {
-            let first = block * block_rows;
-            let rows = &features[first * dim..(first + set_ids.len()) * dim]; // [n, d]
-            check_finite(rows, dim, first)?;
-            let plan = RowPlan::new(set_ids, &ids, &multiplicities, &mut self.counts, self.kind);
+        for block in order.chunks(block_rows) {
+            let counts = &mut self.counts;
+            let plan = RowPlan::new(block, set_ids, &ids, &multiplicities, counts, self.kind);
             self.panels
                 .par_iter_mut()
-                .for_each(|panel| panel.absorb(rows, dim, &plan));
+                .for_each(|panel| panel.absorb(features, dim, &plan));
+            if !self.panels.iter().all(Panel::is_finite) {
+                // Either a value is not finite, or finite ones are too large for their squares.
+                check_finite(features, dim)?;
+            }
             for (multiplicity, range) in plan.groups {
                 self.scatters
                     .entry(multiplicity)
@@ -239,17 +252,24 @@ impl Statistics {
         })
     }
 
-    /// The means of some label sets as columns, `[d, sets]`.
-    pub(crate) fn set_mean_columns(&self, belongs: impl Fn(&LabelSet) -> bool) -> Mat<f64> {
+    /// The means of some label sets one after the other, `[sets, d]` row-major.
+    pub(crate) fn set_mean_rows(&self, belongs: impl Fn(&LabelSet) -> bool) -> Vec<f64> {
         let ids: Vec<usize> = self
             .ids
             .iter()
             .filter(|(set, _)| belongs(set))
             .map(|(_, &id)| id)
             .collect();
-        Mat::from_fn(self.dim, ids.len(), |row, column| {
-            self.panels[row / PANEL_WIDTH].mean(ids[column], row % PANEL_WIDTH)
-        })
+        let mut means = vec![0.0; ids.len() * self.dim];
+        means
+            .par_chunks_exact_mut(self.dim.max(1))
+            .zip(&ids)
+            .for_each(|(row, &id)| {
+                for panel in &self.panels {
+                    panel.write_mean(id, row);
+                }
+            });
+        means
     }
 
     /// The mean of one label set, or `None` when it has no sample.
@@ -381,20 +401,17 @@ fn check_size(what: &'static str, expected: usize, found: usize) -> Result<()> {
     }
 }
 
-/// Refuses NaN and infinity; `first` is the number of the first row.
-fn check_finite<T: Copy + Into<f64> + Sync>(rows: &[T], dim: usize, first: usize) -> Result<()> {
-    let chunk = PANEL_WIDTH * 64;
+/// Refuses NaN and infinity.
+fn check_finite<T: Copy + Into<f64> + Sync>(rows: &[T], dim: usize) -> Result<()> {
     let bad = rows
-        .par_chunks(chunk)
-        .position_first(|values| !values.iter().map(|&v| v.into() * 0.0).sum::<f64>().eq(&0.0));
-    let Some(bad) = bad else { return Ok(()) };
-    let position = (bad * chunk..rows.len())
-        .find(|&position| !rows[position].into().is_finite())
-        .unwrap_or(bad * chunk);
-    Err(Error::NotFinite {
-        what: "the features",
-        row: first + position / dim,
-        column: position % dim,
-        value: rows[position].into(),
+        .par_iter()
+        .position_first(|&value| !value.into().is_finite());
+    bad.map_or(Ok(()), |bad| {
+        Err(Error::NotFinite {
+            what: "the features",
+            row: bad / dim,
+            column: bad % dim,
+            value: rows[bad].into(),
+        })
     })
 }

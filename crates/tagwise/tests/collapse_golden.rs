@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use tagwise::Targets;
-use tagwise::collapse::{AnalysisOptions, CollapseReport, Compatibility};
+use tagwise::collapse::{AnalysisOptions, CollapseReport, Compatibility, Directions, Nc1Path};
 use tagwise::snapshot::{FeatureValues, LinearClassifier, Snapshot};
 
 /// Relative agreement asked of two float64 implementations that sum in different orders.
@@ -87,6 +87,7 @@ fn every_metric_agrees_with_numpy() {
         let options = AnalysisOptions {
             num_worst: 3,
             compatibility,
+            ..AnalysisOptions::default()
         };
         let report = CollapseReport::analyze(&snapshot, snapshot.classifier(), options).unwrap();
         let name = entry["name"].as_str().unwrap();
@@ -104,6 +105,35 @@ fn the_one_pass_path_agrees_with_numpy() {
         for sample_metric in ["worst", "nc4", "nc_mlab"] {
             expected.as_object_mut().unwrap().remove(sample_metric);
         }
+        let name = entry["name"].as_str().unwrap();
+        assert_agree(name, &flatten(&report), &expected);
+    }
+}
+
+#[test]
+fn the_tag_span_alone_agrees_with_numpy() {
+    for entry in golden() {
+        let snapshot = snapshot(&entry["case"]);
+        let options = AnalysisOptions {
+            directions: Directions::TagSpan,
+            ..AnalysisOptions::default()
+        };
+        let report = CollapseReport::analyze(&snapshot, snapshot.classifier(), options).unwrap();
+        assert_eq!(report.nc1_path, Nc1Path::TagSpan);
+        assert_eq!(report.nc1_pooled.value, None);
+        let mut expected = entry["expected"].clone();
+        for left_out in ["worst", "nc_mlab"] {
+            expected.as_object_mut().unwrap().remove(left_out);
+        }
+        let pooled = expected["nc1_pooled"].clone();
+        expected["nc1"]["pooled"] = pooled;
+        let groups = expected["nc1"].as_object_mut().unwrap();
+        for nc1 in groups.values_mut() {
+            for left_out in ["value", "rank"] {
+                nc1.as_object_mut().unwrap().remove(left_out);
+            }
+        }
+        expected["nc1_pooled"] = groups.remove("pooled").unwrap();
         let name = entry["name"].as_str().unwrap();
         assert_agree(name, &flatten(&report), &expected);
     }

@@ -150,7 +150,7 @@ fn broken_files_are_refused_in_one_sentence() {
     insta::assert_snapshot!(refusal("a.safetensors", &whole[..300]), @"a.safetensors: expected a safetensors file, found something else or only a part of one (incomplete metadata, file not fully covered)");
     insta::assert_snapshot!(refusal("a.safetensors", b""), @"a.safetensors: expected a safetensors file, found something else or only a part of one (header too small)");
     insta::assert_snapshot!(refusal("a.npz", b"not a zip"), @"a.npz: expected a .npz archive, found something else or only a part of one (invalid Zip archive: Could not find EOCD)");
-    insta::assert_snapshot!(refusal("a.csv", b"1,2"), @"a.csv: expected a file that ends in .safetensors or .npz, or a folder of .npy files");
+    insta::assert_snapshot!(refusal("a.csv", b"1,2"), @"a.csv: expected a file that ends in .safetensors, .npz or .parquet, or a folder of .npy or .parquet files");
     insta::assert_snapshot!(refusal("a.npy", b"\x93NUMPY"), @"a.npy: a .npy file holds one array; name the folder that holds features.npy and targets.npy");
     insta::assert_snapshot!(refusal("features.npy", b"\x93NUMPX"), @"features.npy: `features` is not a whole .npy array: it does not begin as NumPy writes them");
     let features = floats(&[1.0, 2.0]);
@@ -273,4 +273,10 @@ fn saved_statistics_merge_and_measure_as_the_whole() {
         .unwrap_err()
         .to_string();
     assert!(other.ends_with("expected saved statistics (.ncs), found another safetensors file; to measure features, name it .safetensors"));
+}
+
+#[cfg(not(feature = "parquet"))]
+#[test]
+fn a_program_without_parquet_says_how_to_build_one() {
+    insta::assert_snapshot!(refusal("a.parquet", b"PAR1"), @"a.parquet: this program was built without Parquet; build it with `--features parquet`, or save the columns as safetensors or .npz");
 }

@@ -5,14 +5,16 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::ValueEnum;
 use serde::Serialize;
-use tagwise::collapse::{AnalysisOptions, CollapseReport, Compatibility};
+use tagwise::collapse::{AnalysisOptions, CollapseReport, Compatibility, Directions};
 use tagwise::snapshot::LinearClassifier;
 use tagwise::statistics::{Statistics, StatisticsFile};
+use tagwise_report::Scatter;
 
 use super::stats;
 use crate::output;
 
 mod page;
+mod plane;
 mod tables;
 
 /// Measure the collapse of last-layer features, or of their saved statistics
@@ -20,13 +22,19 @@ mod tables;
 /// Several files (epochs of one run, layers of one network) are compared side by side.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Features (.safetensors, .npz, a folder of .npy files) or statistics (.ncs)
+    /// Features (.safetensors, .npz, .parquet, a folder of .npy or .parquet files, a pattern such as
+    /// 'part-*.parquet' in quotes) or statistics (.ncs)
     #[arg(required = true)]
     files: Vec<PathBuf>,
 
     /// How many of the samples farthest from the mean of their label set to list
     #[arg(long, value_name = "N", default_value_t = 10)]
     worst: usize,
+
+    /// The directions in which NC1 is measured: `tag-span` is far cheaper for many label sets and
+    /// large d, and leaves out only NC1 in all directions
+    #[arg(long, value_enum, value_name = "WHICH", default_value_t = Range::All)]
+    directions: Range,
 
     /// Compute the numbers of a published program too
     #[arg(long, value_enum, value_name = "PROGRAM")]
@@ -45,6 +53,15 @@ pub struct Arguments {
     report: Option<PathBuf>,
 }
 
+/// What NC1 is measured in.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Range {
+    /// All directions in which label sets differ
+    All,
+    /// The K − 1 directions in which classes differ
+    TagSpan,
+}
+
 /// Programs whose numbers are reproduced.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Program {
@@ -58,6 +75,7 @@ struct Measured {
     report: CollapseReport,
     statistics: Statistics,
     classifier: Option<LinearClassifier>,
+    plane: Option<Scatter>,
 }
 
 #[derive(Serialize)]
@@ -105,6 +123,10 @@ fn measure(path: &Path, arguments: &Arguments) -> anyhow::Result<Measured> {
     let file = stats::open(path, arguments.skip_non_finite)?;
     let options = AnalysisOptions {
         num_worst: arguments.worst,
+        directions: match arguments.directions {
+            Range::All => Directions::All,
+            Range::TagSpan => Directions::TagSpan,
+        },
         compatibility: match arguments.compat {
             Some(Program::NcMlab) => Compatibility::NcMlab,
             None => Compatibility::None,
@@ -113,6 +135,11 @@ fn measure(path: &Path, arguments: &Arguments) -> anyhow::Result<Measured> {
     let (mut report, statistics) =
         CollapseReport::analyze_with_statistics(&file, file.classifier(), options)
             .with_context(|| path.display().to_string())?;
+    // The comparison of several files has no room for their planes.
+    let plane = match (&arguments.report, arguments.files.len()) {
+        (Some(_), 1) => plane::draw(&file, &class_names(report.num_classes))?,
+        _ => None,
+    };
     for worst in &mut report.worst_samples {
         worst.sample = file.row_of(worst.sample);
     }
@@ -121,6 +148,7 @@ fn measure(path: &Path, arguments: &Arguments) -> anyhow::Result<Measured> {
         report,
         statistics,
         classifier: file.classifier().cloned(),
+        plane,
     })
 }
 
@@ -138,5 +166,11 @@ fn measure_statistics(path: &Path, arguments: &Arguments) -> anyhow::Result<Meas
         report,
         statistics: state.statistics,
         classifier: state.classifier,
+        plane: None,
     })
+}
+
+/// Classes are named by their number.
+fn class_names(num_classes: usize) -> Vec<String> {
+    (0..num_classes).map(|class| class.to_string()).collect()
 }

@@ -3,15 +3,15 @@
 use serde::{Deserialize, Serialize};
 
 use super::compatibility::NcMlab;
-use super::samples::{Nc1Need, SecondLook};
-use super::{CollapseReport, LinearClassifier};
+use super::samples::{Compressed, SecondLook, Seen};
+use super::{CollapseReport, Labelled, LinearClassifier, TagVectors, check};
 use crate::Result;
 use crate::snapshot::{FeatureRows, SampleStream};
 use crate::statistics::{ScatterKind, Statistics};
 
-/// The cost of one column of the scatter, in columns of a projection: half the matrix is computed,
-/// in tiles.
-const SCATTER_COLUMN: f64 = 0.6;
+/// What a product of the second pass costs beside one of the first, which needs no second set of
+/// residuals.
+const SECOND_READ: f64 = 1.2;
 
 /// Where NC1 values come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +22,8 @@ pub enum Nc1Path {
     /// A second pass that projects residuals on the range of Σ_B: the same value, cheaper while
     /// label sets are fewer than dimensions.
     Projection,
+    /// A second pass that projects residuals on the tag span alone, as asked for.
+    TagSpan,
     /// Not known: only the trace of the scatter was kept and the samples were not seen again.
     TraceOnly,
 }
@@ -31,8 +33,22 @@ pub enum Nc1Path {
 pub struct AnalysisOptions {
     /// How many of the worst samples to list.
     pub num_worst: usize,
+    /// The directions in which NC1 is measured.
+    pub directions: Directions,
     /// Whether the numbers of the paper's public code are computed too.
     pub compatibility: Compatibility,
+}
+
+/// The directions in which NC1 is measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Directions {
+    /// All of the range of Σ_B: N·d² products or N·d·L, whichever is less.
+    #[default]
+    All,
+    /// Those in which the class vectors differ, at most K − 1: N·d·K products and no d×d matrix,
+    /// however many label sets there are. [`Nc1::value`](super::Nc1::value) is left out, everything
+    /// else is the same.
+    TagSpan,
 }
 
 /// A published program whose numbers are reproduced.
@@ -49,6 +65,7 @@ impl Default for AnalysisOptions {
     fn default() -> Self {
         Self {
             num_worst: 10,
+            directions: Directions::All,
             compatibility: Compatibility::None,
         }
     }
@@ -100,22 +117,22 @@ impl CollapseReport {
         classifier: Option<&LinearClassifier>,
         options: AnalysisOptions,
     ) -> Result<(Self, Statistics)> {
-        let kind = cheaper_scatter(stream);
+        let kind = match options.directions {
+            Directions::All => cheaper_scatter(stream),
+            Directions::TagSpan => ScatterKind::Trace,
+        };
         let statistics = statistics_of(stream, kind)?;
-        let (mut report, mut variability) = Self::from_statistics(&statistics, classifier)?;
-        let need = match kind {
-            ScatterKind::Trace => Nc1Need::Projection,
-            ScatterKind::Full => Nc1Need::Nothing,
+        check(&statistics, classifier)?;
+        let labelled = Labelled::new(&statistics);
+        let tags = TagVectors::estimate_from(&statistics, &labelled)?;
+        let compressed = match kind {
+            ScatterKind::Trace => Some(Compressed::new(&labelled, &tags, options.directions)?),
+            ScatterKind::Full => None,
         };
         let wants_samples = options.num_worst > 0 || classifier.is_some();
-        if need == Nc1Need::Projection || wants_samples {
-            let mut look = SecondLook::new(
-                &statistics,
-                &variability,
-                classifier,
-                need,
-                options.num_worst,
-            );
+        let seen = if compressed.is_some() || wants_samples {
+            let num_worst = options.num_worst;
+            let mut look = SecondLook::new(&labelled, classifier, compressed, num_worst);
             let targets = stream.targets();
             stream.for_each_block(&mut |first, rows| {
                 let count = num_rows(rows, stream.dim());
@@ -126,16 +143,15 @@ impl CollapseReport {
                 }
                 Ok(())
             })?;
-            (report.nc4, report.worst_samples) = look.finish(need, &mut variability);
-        }
-        if need == Nc1Need::Projection {
-            report.nc1 = variability.per_multiplicity;
-            report.nc1_pooled = variability.pooled;
-            report.nc1_path = Nc1Path::Projection;
-        }
+            look.finish(classifier)
+        } else {
+            Seen::default()
+        };
+        let mut report = Self::assemble(&statistics, classifier, &labelled, &tags, seen)?;
         if options.compatibility == Compatibility::NcMlab {
             report.nc_mlab = Some(NcMlab::measure(stream, &statistics, classifier)?);
         }
+        drop(labelled);
         Ok((report, statistics))
     }
 }
@@ -168,23 +184,17 @@ pub(super) fn num_rows(rows: FeatureRows<'_>, dim: usize) -> usize {
 
 /// Compares the work of the scatter with that of projections, from the label sets alone.
 fn cheaper_scatter(stream: &impl SampleStream) -> ScatterKind {
-    let (targets, dim) = (stream.targets(), stream.dim());
-    let mut groups: std::collections::BTreeMap<usize, (usize, usize)> = Default::default();
-    for (set, count) in targets.distinct().iter().zip(targets.counts()) {
-        if !set.is_empty() {
-            let (sets, samples) = groups.entry(set.multiplicity()).or_default();
-            *sets += 1;
-            *samples += count;
-        }
-    }
-    let rank = |sets: usize| sets.saturating_sub(1).min(dim);
-    let pooled = rank(groups.values().map(|(sets, _)| sets).sum());
-    let projection: f64 = groups
-        .values()
-        .map(|&(sets, samples)| (samples * (rank(sets) + pooled)) as f64)
-        .sum();
-    let samples: usize = groups.values().map(|(_, samples)| samples).sum();
-    if projection < SCATTER_COLUMN * (samples * dim) as f64 {
+    let labelled = stream
+        .targets()
+        .distinct()
+        .iter()
+        .filter(|set| !set.is_empty());
+    let rank = labelled.count().saturating_sub(1);
+    let dim = stream.dim();
+    // Per sample: d·r products for the projection and r² for its scatter, against d² for the
+    // whole scatter; both scatters are symmetric and need half.
+    let projection = (dim * rank + rank * rank / 2) as f64;
+    if SECOND_READ * projection < (dim * dim) as f64 / 2.0 {
         ScatterKind::Trace
     } else {
         ScatterKind::Full

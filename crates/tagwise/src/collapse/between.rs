@@ -1,170 +1,334 @@
 //! The range of Σ_B: what of Σ_W counts in NC1.
 
+use faer::linalg::matmul::matmul;
 use faer::linalg::triangular_solve::{
     solve_lower_triangular_in_place, solve_upper_triangular_in_place,
 };
-use faer::{Mat, MatRef, Par};
+use faer::{Accum, Mat, MatRef};
 
 use super::Group;
-use super::decompose::{ThinSvd, cholesky, lower_gram};
+use super::decompose::{
+    add_lower_gram, cholesky, inverse_of_cholesky, left_singular, parts, triangle_of_qr,
+};
 use crate::Result;
+use crate::kernel;
 
 /// Above this many label sets and dimensions a decomposition without singular values is tried
 /// first; it is several times faster.
 const LARGE: usize = 256;
 
-/// Squared ratio of the pivots below which the fast decomposition is not trusted.
+/// Squared ratio of the pivots below which a Cholesky decomposition of Σ_B is not trusted: its
+/// rounding is that of a condition number of this size.
 const WELL_CONDITIONED: f64 = 1e-6;
 
-/// Σ_B = (1/L) Σ_S (h̄_S − μ)(h̄_S − μ)ᵀ through a whitening P `[d, rank]` with P Pᵀ = Σ_B†, so
-/// that tr(Σ_W Σ_B†) = tr(Pᵀ Σ_W P).
-#[derive(Clone, Debug)]
+/// The same for a QR decomposition of a factor of Σ_B, whose condition number is the root; still
+/// clear of the tolerance below which eigenvalues count as zero.
+const WELL_CONDITIONED_FACTOR: f64 = 1e-10;
+
+/// Label sets whose centred means are held at once.
+const BLOCK_SETS: usize = 512;
+
+/// Σ_B = (1/L) Σ_S (h̄_S − μ)(h̄_S − μ)ᵀ, ready to be divided by.
+#[derive(Debug)]
 pub(super) struct Between {
-    whitening: Mat<f64>, // [d, rank]
+    inverse: Inverse,
+    pub(super) rank: usize,
     pub(super) trace: f64,
 }
 
+/// Σ_B†.
+#[derive(Debug)]
+enum Inverse {
+    /// P `[d, rank]` with P Pᵀ = Σ_B†, so that tr(Σ_W Σ_B†) = tr(Pᵀ Σ_W P).
+    Whitening(Mat<f64>),
+    /// The lower triangle of Σ_B⁻¹, when the rank is full.
+    Lower(Mat<f64>),
+    /// Nothing is divided by Σ_B.
+    Unneeded,
+}
+
+/// Whether there is a within-scatter to divide by Σ_B, or only its rank and trace are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    Quotient,
+    Rank,
+}
+
 impl Between {
-    /// Σ_B of a group's label sets around the mean of its samples. The d×d matrix is formed only
-    /// when there are more label sets than dimensions.
-    pub(super) fn new(group: &Group<'_>) -> Result<Self> {
-        let weights = group.weights();
-        let centred = centred(group.means.as_ref(), &group.centre());
-        let (dim, num_sets) = centred.shape();
-        let fast = if dim.min(num_sets) <= LARGE {
-            None
-        } else if num_sets > dim {
-            whiten_full(centred.as_ref())
-        } else {
-            whiten_range(centred.as_ref(), &weights)
-        };
-        match fast {
-            Some(whitening) => Ok(Self {
-                whitening,
-                trace: centred.squared_norm_l2(),
-            }),
-            None => Self::by_singular_values(centred.as_ref(), group.means.norm_max()),
+    /// Σ_B of a group's label sets around the mean of its samples.
+    pub(super) fn new(group: &Group<'_>, need: Need) -> Result<Self> {
+        let centre = group.centre();
+        if has_gram(group) {
+            let gram = gram(group, &centre);
+            return Self::of_gram(gram, group, &centre, need);
         }
+        let (dim, num_sets) = group.means.shape();
+        let centred = centred(group.means, &centre);
+        if dim.min(num_sets) > LARGE
+            && let Some(inverse) = whiten_range(centred.as_ref(), &group.weights(), need)
+        {
+            return Ok(Self {
+                rank: num_sets - 1,
+                inverse,
+                trace: centred.squared_norm_l2(),
+            });
+        }
+        Self::by_singular_values(centred.as_ref(), group.largest, num_sets)
     }
 
     /// Σ_B restricted to orthonormal directions U `[d, r]`: P Pᵀ = U (Uᵀ Σ_B U)† Uᵀ.
     pub(super) fn within(group: &Group<'_>, directions: MatRef<'_, f64>) -> Result<Self> {
-        let centred = centred(group.means.as_ref(), &group.centre());
-        let coordinates = directions.transpose() * &centred; // [r, L]
-        let inside = Self::by_singular_values(coordinates.as_ref(), group.means.norm_max())?;
+        let (rank, num_sets) = (directions.ncols(), group.means.ncols());
+        let mut coordinates = Mat::zeros(rank, num_sets); // [r, L]
+        let par = parts(num_sets);
+        let one = 1.0;
+        matmul(
+            coordinates.as_mut(),
+            Accum::Replace,
+            directions.transpose(),
+            group.means,
+            one,
+            par,
+        );
+        let mut origin = vec![0.0; rank];
+        let centre = group.centre();
+        for (j, origin) in origin.iter_mut().enumerate() {
+            *origin = (0..centre.len())
+                .map(|row| directions[(row, j)] * centre[row])
+                .sum();
+        }
+        let coordinates = centred(coordinates.as_ref(), &origin);
+        let inside = Self::by_singular_values(coordinates.as_ref(), group.largest, num_sets)?;
+        let inverse = match inside.inverse {
+            Inverse::Whitening(whitening) => Inverse::Whitening(directions * whitening),
+            lower => lower,
+        };
+        Ok(Self { inverse, ..inside })
+    }
+
+    /// Σ_B = A Aᵀ from a factor A that may stand for more label sets than it has columns.
+    fn by_singular_values(
+        factor: MatRef<'_, f64>,
+        largest_mean: f64,
+        num_sets: usize,
+    ) -> Result<Self> {
+        let whitening = whiten(factor, largest_mean, num_sets)?;
         Ok(Self {
-            whitening: directions * inside.whitening,
-            trace: inside.trace,
+            rank: whitening.ncols(),
+            inverse: Inverse::Whitening(whitening),
+            trace: factor.squared_norm_l2(),
         })
     }
 
-    /// Σ_B of these means `[d, L]` around any centre.
-    pub(super) fn around(means: MatRef<'_, f64>, centre: &[f64]) -> Result<Self> {
-        Self::by_singular_values(centred(means, centre).as_ref(), means.norm_max())
-    }
-
-    fn by_singular_values(centred: MatRef<'_, f64>, largest_mean: f64) -> Result<Self> {
-        let (dim, num_sets) = centred.shape();
-        let svd = ThinSvd::new(centred)?;
-        let eigenvalues: Vec<f64> = svd.values.iter().map(|value| value * value).collect();
-        // Means that differ by rounding only span nothing.
-        let rounding = (f64::EPSILON * largest_mean).powi(2) * dim as f64;
-        let largest = eigenvalues.first().copied().unwrap_or(0.0);
-        let tolerance = (num_sets.max(dim) as f64 * f64::EPSILON * largest).max(rounding);
-        let rank = eigenvalues
-            .iter()
-            .take_while(|&&eigenvalue| eigenvalue > tolerance)
-            .count();
-        Ok(Self {
-            whitening: Mat::from_fn(dim, rank, |row, column| {
-                svd.left[(row, column)] / eigenvalues[column].sqrt()
-            }),
-            trace: centred.squared_norm_l2(),
-        })
-    }
-
-    pub(super) fn rank(&self) -> usize {
-        self.whitening.ncols()
-    }
-
-    /// P, `[d, rank]`.
-    pub(super) fn whitening(&self) -> MatRef<'_, f64> {
-        self.whitening.as_ref()
+    /// From the lower triangle of L·Σ_B, see [`gram`]: Σ_B itself is inverted, or a triangular
+    /// factor of it when it is ill-conditioned.
+    pub(super) fn of_gram(
+        mut gram: Mat<f64>,
+        group: &Group<'_>,
+        centre: &[f64],
+        need: Need,
+    ) -> Result<Self> {
+        let (dim, num_sets) = group.means.shape();
+        gram *= faer::Scale((num_sets as f64).recip());
+        let trace = (0..dim).map(|j| gram[(j, j)]).sum();
+        let full = |inverse: Inverse| Self {
+            inverse,
+            rank: dim,
+            trace,
+        };
+        if let Some(factor) = trusted_cholesky(gram) {
+            return Ok(full(match need {
+                Need::Quotient => Inverse::Lower(inverse_of_cholesky(factor.as_ref())),
+                Need::Rank => Inverse::Unneeded,
+            }));
+        }
+        // Σ_B = RᵀR keeps the digits that forming Σ_B loses.
+        let triangle = triangle_of_qr(centred(group.means, centre).transpose().to_owned());
+        if pivot_ratio(triangle.as_ref()) > WELL_CONDITIONED_FACTOR {
+            let mut inverse = Mat::<f64>::identity(dim, dim);
+            solve_upper_triangular_in_place(triangle.as_ref(), inverse.as_mut(), parts(dim));
+            return Ok(full(Inverse::Whitening(inverse)));
+        }
+        Self::by_singular_values(triangle.transpose(), group.largest, num_sets)
     }
 
     /// tr(scatter·Σ_B†).
-    pub(super) fn quotient(&self, scatter: &Mat<f64>) -> f64 {
-        let product = scatter * &self.whitening; // [d, rank]
-        (0..self.rank())
-            .map(|j| {
-                super::dot(
-                    super::column(&product, j),
-                    super::column(&self.whitening, j),
-                )
-            })
-            .sum()
+    pub(super) fn quotient(&self, scatter: MatRef<'_, f64>) -> f64 {
+        let dim = scatter.nrows();
+        match &self.inverse {
+            Inverse::Whitening(whitening) => {
+                let mut product = Mat::zeros(dim, whitening.ncols());
+                let (par, replace) = (parts(dim), Accum::Replace);
+                matmul(product.as_mut(), replace, scatter, whitening, 1.0, par);
+                (0..whitening.ncols())
+                    .map(|j| {
+                        let column = super::column(whitening.as_ref(), j);
+                        kernel::dot(super::column(product.as_ref(), j), column)
+                    })
+                    .sum()
+            }
+            Inverse::Unneeded => 0.0,
+            Inverse::Lower(inverse) => (0..dim)
+                .map(|j| {
+                    let (scatter, inverse) = (
+                        super::column(scatter, j),
+                        super::column(inverse.as_ref(), j),
+                    );
+                    let below = kernel::dot(&scatter[j + 1..], &inverse[j + 1..]);
+                    scatter[j] * inverse[j] + 2.0 * below
+                })
+                .sum(),
+        }
     }
 }
 
-/// An orthonormal basis `[d, rank]` of the directions in which K vectors differ, at most K − 1 of
-/// them, from the vectors `[K, d]` minus a weighted average; their largest entry before the
-/// subtraction bounds its rounding.
-pub(super) fn row_span(centred: MatRef<'_, f64>, largest_entry: f64) -> Result<Mat<f64>> {
-    let (num_rows, dim) = centred.shape();
-    let svd = ThinSvd::new(centred.transpose())?;
-    let largest = svd.values.first().copied().unwrap_or(0.0) * num_rows.max(dim) as f64;
-    let rounding = largest_entry * ((num_rows * dim) as f64).sqrt();
+/// Whether Σ_B of a group is formed: more label sets than dimensions, both many.
+pub(super) fn has_gram(group: &Group<'_>) -> bool {
+    let (dim, num_sets) = group.means.shape();
+    num_sets > dim && dim > LARGE
+}
+
+/// The lower triangle of L·Σ_B = Σ_S (h̄_S − centre)(h̄_S − centre)ᵀ.
+pub(super) fn gram(group: &Group<'_>, centre: &[f64]) -> Mat<f64> {
+    let (dim, num_sets) = group.means.shape();
+    let mut gram = Mat::zeros(dim, dim);
+    for first in (0..num_sets).step_by(BLOCK_SETS) {
+        let count = BLOCK_SETS.min(num_sets - first);
+        let block = centred_by(group.means.subcols(first, count), centre, 1.0);
+        add_lower_gram(&mut gram, block.as_ref());
+    }
+    gram
+}
+
+/// Adds to `total` a group's [`gram`] around its own centre, moved to another:
+/// Σ(h̄ − μ)(h̄ − μ)ᵀ = G + sδᵀ + δsᵀ + L·δδᵀ with s = Σ(h̄ − c) and δ = c − μ.
+pub(super) fn add_moved_gram(
+    total: &mut Mat<f64>,
+    gram: &Mat<f64>,
+    group: &Group<'_>,
+    centre: &[f64],
+    moved_to: &[f64],
+) {
+    let num_sets = group.means.ncols() as f64;
+    let mut sum: Vec<f64> = centre.iter().map(|centre| -num_sets * centre).collect();
+    for position in 0..group.means.ncols() {
+        kernel::add_scaled(&mut sum, 1.0, group.mean(position));
+    }
+    let shift: Vec<f64> = centre.iter().zip(moved_to).map(|(c, m)| c - m).collect();
+    for j in 0..gram.ncols() {
+        for i in j..gram.nrows() {
+            total[(i, j)] += gram[(i, j)]
+                + sum[i] * shift[j]
+                + shift[i] * sum[j]
+                + num_sets * shift[i] * shift[j];
+        }
+    }
+}
+
+/// P `[d, rank]` with P Pᵀ = Σ_B† for Σ_B of these means `[d, L]` around any centre.
+pub(super) fn whitening_around(means: MatRef<'_, f64>, centre: &[f64]) -> Result<Mat<f64>> {
+    let factor = centred(means, centre);
+    whiten(factor.as_ref(), means.norm_max(), means.ncols())
+}
+
+fn whiten(factor: MatRef<'_, f64>, largest_mean: f64, num_sets: usize) -> Result<Mat<f64>> {
+    let dim = factor.nrows();
+    let (left, values) = left_singular(factor)?;
+    let eigenvalues: Vec<f64> = values.iter().map(|value| value * value).collect();
+    // Means that differ by rounding only span nothing.
+    let rounding = (f64::EPSILON * largest_mean).powi(2) * dim as f64;
+    let largest = eigenvalues.first().copied().unwrap_or(0.0);
+    let tolerance = (num_sets.max(dim) as f64 * f64::EPSILON * largest).max(rounding);
+    let rank = eigenvalues
+        .iter()
+        .take_while(|&&eigenvalue| eigenvalue > tolerance)
+        .count();
+    Ok(Mat::from_fn(dim, rank, |row, column| {
+        left[(row, column)] / eigenvalues[column].sqrt()
+    }))
+}
+
+/// An orthonormal basis `[d, rank]` of the span of columns that are differences of vectors whose
+/// largest entry bounds their rounding.
+pub(super) fn range(columns: MatRef<'_, f64>, largest_entry: f64) -> Result<Mat<f64>> {
+    let (dim, count) = columns.shape();
+    let (left, values) = left_singular(columns)?;
+    let largest = values.first().copied().unwrap_or(0.0) * dim.max(count) as f64;
+    let rounding = largest_entry * ((dim * count) as f64).sqrt();
     let tolerance = f64::EPSILON * largest.max(rounding);
-    let rank = svd.values.iter().take_while(|&&value| value > tolerance);
-    let rank = rank.count().min(num_rows.saturating_sub(1));
-    Ok(svd.left.get(.., ..rank).to_owned())
+    let rank = values
+        .iter()
+        .take_while(|&&value| value > tolerance)
+        .count();
+    Ok(left.get(.., ..rank).to_owned())
+}
+
+/// The same for K vectors minus a weighted average, `[K, d]`: at most K − 1 directions.
+pub(super) fn row_span(centred: MatRef<'_, f64>, largest_entry: f64) -> Result<Mat<f64>> {
+    let basis = range(centred.transpose(), largest_entry)?;
+    let rank = basis.ncols().min(centred.nrows().saturating_sub(1));
+    Ok(basis.get(.., ..rank).to_owned())
 }
 
 /// (h̄_S − centre)/√L, `[d, L]`: a factor of Σ_B.
 fn centred(means: MatRef<'_, f64>, centre: &[f64]) -> Mat<f64> {
-    let scale = (means.ncols() as f64).sqrt().recip();
+    centred_by(means, centre, (means.ncols() as f64).sqrt().recip())
+}
+
+fn centred_by(means: MatRef<'_, f64>, centre: &[f64], scale: f64) -> Mat<f64> {
     Mat::from_fn(means.nrows(), means.ncols(), |row, column| {
         scale * (means[(row, column)] - centre[row])
     })
 }
 
-/// More label sets than dimensions: P = L⁻ᵀ with Σ_B = L Lᵀ, or `None` when Σ_B is not clearly of
-/// full rank.
-fn whiten_full(centred: MatRef<'_, f64>) -> Option<Mat<f64>> {
-    let factor = trusted_cholesky(lower_gram(centred))?;
-    let mut inverse = Mat::<f64>::identity(factor.nrows(), factor.nrows());
-    solve_upper_triangular_in_place(factor.transpose(), inverse.as_mut(), Par::Seq);
-    Some(inverse)
-}
-
 /// Fewer label sets than dimensions. The centred means b_S have Σ_S w_S b_S = 0, so the L − 1
 /// differences D = [b_S − b_L] span them: b_S = D(e_S − w), b_L = −D w, and with G = DᵀD and
 /// M = I − w1ᵀ − 1wᵀ + L wwᵀ (the product of those coefficients) Σ_B† = D G⁻¹ M⁻¹ G⁻¹ Dᵀ.
-fn whiten_range(centred: MatRef<'_, f64>, weights: &[f64]) -> Option<Mat<f64>> {
-    let last = centred.ncols() - 1;
-    let differences = Mat::from_fn(centred.nrows(), last, |row, column| {
+fn whiten_range(centred: MatRef<'_, f64>, weights: &[f64], need: Need) -> Option<Inverse> {
+    let (dim, last) = (centred.nrows(), centred.ncols() - 1);
+    let par = parts(last);
+    let differences = Mat::from_fn(dim, last, |row, column| {
         centred[(row, column)] - centred[(row, last)]
     });
-    let gram = trusted_cholesky(lower_gram(differences.transpose()))?;
+    let mut gram = Mat::zeros(last, last);
+    add_lower_gram(&mut gram, differences.transpose());
+    let gram = trusted_cholesky(gram)?;
+    if need == Need::Rank {
+        return Some(Inverse::Unneeded);
+    }
     let coefficients = Mat::from_fn(last, last, |i, j| {
         f64::from(u8::from(i == j)) - weights[i] - weights[j]
             + (last + 1) as f64 * weights[i] * weights[j]
     });
     let coefficients = trusted_cholesky(coefficients)?;
     let mut right = Mat::<f64>::identity(last, last);
-    solve_upper_triangular_in_place(coefficients.transpose(), right.as_mut(), Par::Seq);
-    solve_lower_triangular_in_place(gram.as_ref(), right.as_mut(), Par::Seq);
-    solve_upper_triangular_in_place(gram.transpose(), right.as_mut(), Par::Seq);
-    Some(differences * right)
+    solve_upper_triangular_in_place(coefficients.transpose(), right.as_mut(), par);
+    solve_lower_triangular_in_place(gram.as_ref(), right.as_mut(), par);
+    solve_upper_triangular_in_place(gram.transpose(), right.as_mut(), par);
+    let mut whitening = Mat::zeros(dim, last);
+    matmul(
+        whitening.as_mut(),
+        Accum::Replace,
+        &differences,
+        &right,
+        1.0,
+        par,
+    );
+    Some(Inverse::Whitening(whitening))
 }
 
 /// The Cholesky factor of a matrix that is clearly positive definite.
 fn trusted_cholesky(matrix: Mat<f64>) -> Option<Mat<f64>> {
     let factor = cholesky(matrix)?;
+    (pivot_ratio(factor.as_ref()) > WELL_CONDITIONED).then_some(factor)
+}
+
+/// Square of the smallest over the largest entry of the diagonal.
+fn pivot_ratio(factor: MatRef<'_, f64>) -> f64 {
     let (mut smallest, mut largest) = (f64::INFINITY, 0.0f64);
-    for j in 0..factor.nrows() {
-        smallest = smallest.min(factor[(j, j)]);
-        largest = largest.max(factor[(j, j)]);
+    for j in 0..factor.nrows().min(factor.ncols()) {
+        smallest = smallest.min(factor[(j, j)].abs());
+        largest = largest.max(factor[(j, j)].abs());
     }
-    ((smallest / largest).powi(2) > WELL_CONDITIONED).then_some(factor)
+    (smallest / largest).powi(2)
 }

@@ -1,9 +1,11 @@
 //! Which classes and label sets the averages hide.
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{Group, TagSource, TagVectors, angle_degrees, column, dot};
+use super::{Labelled, TagSource, TagVectors, angle_degrees, column};
 use crate::LabelSet;
+use crate::kernel::{self, dot};
 use crate::snapshot::LinearClassifier;
 use crate::statistics::Statistics;
 
@@ -68,7 +70,7 @@ pub(super) fn classes(
     }
     all.into_iter()
         .map(|class| {
-            let vector = column(&centred, class);
+            let vector = column(centred.as_ref(), class);
             let observed = tags.sources()[class] != TagSource::Unobserved;
             ClassRow {
                 class,
@@ -84,37 +86,33 @@ pub(super) fn classes(
                 duality_degrees: weight
                     .as_ref()
                     .filter(|_| observed)
-                    .and_then(|weight| angle_degrees(column(weight, class), vector)),
+                    .and_then(|weight| angle_degrees(column(weight.as_ref(), class), vector)),
             }
         })
         .collect()
 }
 
-pub(super) fn label_sets(statistics: &Statistics, tags: &TagVectors) -> Vec<SetRow> {
-    let group = Group::new(statistics, |multiplicity| multiplicity > 0);
+pub(super) fn label_sets(labelled: &Labelled<'_>, tags: &TagVectors) -> Vec<SetRow> {
+    let group = labelled.all();
     let vectors = tags.vectors().transpose().to_owned(); // [d, K]
-    let mut sum = vec![0.0; vectors.nrows()];
-    group
-        .sets
-        .iter()
-        .enumerate()
-        .map(|(position, set)| {
-            let mean = group.mean(position);
+    let no_sum = || vec![0.0; vectors.nrows()];
+    (0..group.sets.len())
+        .into_par_iter()
+        .map_init(no_sum, |sum, position| {
+            let (set, mean) = (group.sets[position], group.mean(position));
             sum.fill(0.0);
             for class in set.indices() {
-                for (sum, value) in sum.iter_mut().zip(column(&vectors, class)) {
-                    *sum += value;
-                }
+                kernel::add_scaled(sum, 1.0, column(vectors.as_ref(), class));
             }
-            let squared = dot(&sum, &sum);
+            let squared = dot(sum, sum);
             let several = set.multiplicity() > 1;
             SetRow {
-                label_set: (*set).clone(),
+                label_set: set.clone(),
                 num_samples: group.counts[position] as u64,
                 norm: dot(mean, mean).sqrt(),
                 spread: (group.square_sums[position] / group.counts[position]).sqrt(),
-                angle_degrees: angle_degrees(mean, &sum).filter(|_| several),
-                scale: (several && squared > 0.0).then(|| dot(mean, &sum) / squared),
+                angle_degrees: angle_degrees(mean, sum).filter(|_| several),
+                scale: (several && squared > 0.0).then(|| dot(mean, sum) / squared),
             }
         })
         .collect()

@@ -3,12 +3,12 @@
 use faer::Mat;
 use serde::{Deserialize, Serialize};
 
-use super::between::Between;
-use super::{LinearClassifier, angle_degrees, dot};
+use super::between::whitening_around;
+use super::{LinearClassifier, angle_degrees};
 use crate::etf::{simplex_etf_error, simplex_gram_error};
 use crate::snapshot::{FeatureRows, SampleStream};
 use crate::statistics::Statistics;
-use crate::{Error, LabelSet, Result};
+use crate::{Error, LabelSet, Result, kernel};
 
 /// What the code published with the paper (NC_MLab) reports for these features, in f64.
 ///
@@ -56,8 +56,8 @@ impl NcMlab {
                     .sum()
             })
             .collect();
-        let between = Between::around(means.as_ref(), &centre)?;
-        let look = look_again(stream, &means, &between)?;
+        let whitening = whitening_around(means.as_ref(), &centre)?;
+        let look = look_again(stream, &means, &whitening)?;
         let single: f64 = counts.iter().sum();
         let altered = Mat::from_fn(dim, num_classes, |row, k| {
             means[(row, k)] + (means[(row, k)] - look.firsts[k][row]) / counts[k]
@@ -87,15 +87,15 @@ struct Look {
     projected: f64,
 }
 
-fn look_again(stream: &impl SampleStream, means: &Mat<f64>, between: &Between) -> Result<Look> {
+fn look_again(stream: &impl SampleStream, means: &Mat<f64>, whitening: &Mat<f64>) -> Result<Look> {
     let mut look = Look {
         firsts: vec![Vec::new(); means.ncols()],
         projected: 0.0,
     };
     stream.for_each_block(&mut |first, rows| {
         match rows {
-            FeatureRows::F32(rows) => look.block(rows, first, stream, means, between),
-            FeatureRows::F64(rows) => look.block(rows, first, stream, means, between),
+            FeatureRows::F32(rows) => look.block(rows, first, stream, means, whitening),
+            FeatureRows::F64(rows) => look.block(rows, first, stream, means, whitening),
         }
         Ok(())
     })?;
@@ -109,9 +109,8 @@ impl Look {
         first: usize,
         stream: &impl SampleStream,
         means: &Mat<f64>,
-        between: &Between,
+        whitening: &Mat<f64>,
     ) {
-        let whitening = between.whitening();
         let mut residual = vec![0.0; means.nrows()];
         for (row, values) in rows.chunks_exact(means.nrows().max(1)).enumerate() {
             let set = stream.targets().set(first + row);
@@ -121,14 +120,11 @@ impl Look {
                 self.firsts[class] = values.iter().map(|&value| value.into()).collect();
                 continue;
             }
-            let mean = super::column(means, class);
-            for ((residual, &value), mean) in residual.iter_mut().zip(values).zip(mean) {
-                *residual = value.into() - mean;
-            }
+            let mean = super::column(means.as_ref(), class);
+            kernel::subtract(values, mean, &mut residual);
             for j in 0..whitening.ncols() {
-                let direction = whitening.col(j).try_as_col_major();
-                let direction = direction.expect("columns of an owned matrix are contiguous");
-                self.projected += dot(direction.as_slice(), &residual).powi(2);
+                let direction = super::column(whitening.as_ref(), j);
+                self.projected += kernel::dot(direction, &residual).powi(2);
             }
         }
     }
@@ -143,7 +139,10 @@ fn angle_metric(statistics: &Statistics, class_means: &Mat<f64>) -> Option<f64> 
         .filter_map(|set| Some((set, statistics.set_mean(set)?)))
         .collect();
     let sum = |i: usize, j: usize| -> Vec<f64> {
-        let (a, b) = (super::column(class_means, i), super::column(class_means, j));
+        let (a, b) = (
+            super::column(class_means.as_ref(), i),
+            super::column(class_means.as_ref(), j),
+        );
         a.iter().zip(b).map(|(a, b)| a + b).collect()
     };
     let mut own = 0.0;

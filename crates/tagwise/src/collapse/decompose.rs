@@ -4,7 +4,11 @@
 use faer::diag::Diag;
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::cholesky::llt::factor::{cholesky_in_place, cholesky_in_place_scratch};
+use faer::linalg::cholesky::llt::inverse::{inverse as inverse_lower, inverse_scratch};
 use faer::linalg::matmul::triangular::{self, BlockStructure};
+use faer::linalg::qr::no_pivoting::factor::{
+    qr_in_place, qr_in_place_scratch, recommended_block_size,
+};
 use faer::linalg::svd::{ComputeSvdVectors, svd, svd_scratch};
 use faer::linalg::triangular_solve::{
     solve_lower_triangular_in_place, solve_upper_triangular_in_place,
@@ -12,6 +16,22 @@ use faer::linalg::triangular_solve::{
 use faer::{Accum, Mat, MatRef, Par};
 
 use crate::{Error, Result};
+
+/// Into how many parts a parallel decomposition is cut, whatever the number of threads.
+const PARTS: usize = 8;
+
+/// Decompositions smaller than this are not worth cutting.
+const SMALL: usize = 256;
+
+/// How a decomposition of this size is cut: by its size alone, so that the bits are the same on
+/// every number of threads.
+pub(super) fn parts(size: usize) -> Par {
+    if size < SMALL {
+        Par::Seq
+    } else {
+        Par::rayon(PARTS)
+    }
+}
 
 /// A = U diag(s) Vᵀ with min(m, n) columns, largest singular value first.
 pub(super) struct ThinSvd {
@@ -24,16 +44,17 @@ impl ThinSvd {
     pub(super) fn new(matrix: MatRef<'_, f64>) -> Result<Self> {
         let (rows, columns) = matrix.shape();
         let size = rows.min(columns);
+        let par = parts(size);
         let (mut left, mut right) = (Mat::zeros(rows, size), Mat::zeros(columns, size));
         let mut values = Diag::zeros(size);
         let thin = ComputeSvdVectors::Thin;
-        let scratch = svd_scratch::<f64>(rows, columns, thin, thin, Par::Seq, Default::default());
+        let scratch = svd_scratch::<f64>(rows, columns, thin, thin, par, Default::default());
         svd(
             matrix,
             values.as_mut(),
             Some(left.as_mut()),
             Some(right.as_mut()),
-            Par::Seq,
+            par,
             MemStack::new(&mut MemBuffer::new(scratch)),
             Default::default(),
         )
@@ -50,14 +71,27 @@ impl ThinSvd {
     }
 }
 
+/// The left singular vectors and the singular values of a matrix, largest first.
+pub(super) fn left_singular(matrix: MatRef<'_, f64>) -> Result<(Mat<f64>, Vec<f64>)> {
+    let (rows, columns) = matrix.shape();
+    if columns > 2 * rows {
+        // A = Rᵀ Qᵀ has the left singular vectors of Rᵀ.
+        let triangle = triangle_of_qr(matrix.transpose().to_owned());
+        return left_singular(triangle.transpose());
+    }
+    let svd = ThinSvd::new(matrix)?;
+    Ok((svd.left, svd.values))
+}
+
 /// The lower Cholesky factor of a symmetric matrix given by its lower triangle; `None` when it is
 /// not positive definite.
 pub(super) fn cholesky(mut matrix: Mat<f64>) -> Option<Mat<f64>> {
-    let scratch = cholesky_in_place_scratch::<f64>(matrix.nrows(), Par::Seq, Default::default());
+    let par = parts(matrix.nrows());
+    let scratch = cholesky_in_place_scratch::<f64>(matrix.nrows(), par, Default::default());
     cholesky_in_place(
         matrix.as_mut(),
         Default::default(),
-        Par::Seq,
+        par,
         MemStack::new(&mut MemBuffer::new(scratch)),
         Default::default(),
     )
@@ -65,21 +99,56 @@ pub(super) fn cholesky(mut matrix: Mat<f64>) -> Option<Mat<f64>> {
     Some(matrix)
 }
 
-/// The lower triangle of A Aᵀ.
-pub(super) fn lower_gram(matrix: MatRef<'_, f64>) -> Mat<f64> {
-    let mut gram = Mat::zeros(matrix.nrows(), matrix.nrows());
+/// The lower triangle of (L Lᵀ)⁻¹ for a lower Cholesky factor L.
+pub(super) fn inverse_of_cholesky(factor: MatRef<'_, f64>) -> Mat<f64> {
+    let par = parts(factor.nrows());
+    let mut inverse = Mat::zeros(factor.nrows(), factor.nrows());
+    let scratch = inverse_scratch::<f64>(factor.nrows(), par);
+    inverse_lower(
+        inverse.as_mut(),
+        factor,
+        par,
+        MemStack::new(&mut MemBuffer::new(scratch)),
+    );
+    inverse
+}
+
+/// Adds the lower triangle of A Aᵀ.
+pub(super) fn add_lower_gram(gram: &mut Mat<f64>, matrix: MatRef<'_, f64>) {
     triangular::matmul(
         gram.as_mut(),
         BlockStructure::TriangularLower,
-        Accum::Replace,
+        Accum::Add,
         matrix,
         BlockStructure::Rectangular,
         matrix.transpose(),
         BlockStructure::Rectangular,
         1.0,
-        faer::get_global_parallelism(),
+        parts(matrix.nrows()),
     );
-    gram
+}
+
+/// R with A = Q R for a tall A.
+pub(super) fn triangle_of_qr(mut matrix: Mat<f64>) -> Mat<f64> {
+    let (rows, columns) = matrix.shape();
+    let par = parts(columns);
+    let block = recommended_block_size::<f64>(rows, columns);
+    let mut coefficients = Mat::zeros(block, columns.min(rows));
+    let scratch = qr_in_place_scratch::<f64>(rows, columns, block, par, Default::default());
+    qr_in_place(
+        matrix.as_mut(),
+        coefficients.as_mut(),
+        par,
+        MemStack::new(&mut MemBuffer::new(scratch)),
+        Default::default(),
+    );
+    Mat::from_fn(columns.min(rows), columns, |row, column| {
+        if row <= column {
+            matrix[(row, column)]
+        } else {
+            0.0
+        }
+    })
 }
 
 /// The solution of smallest norm of min ‖A X − B‖, by the singular values of A above

@@ -182,7 +182,12 @@ fn duality(weight: MatRef<'_, f64>, centred: MatRef<'_, f64>) -> Option<Duality>
         centred.transpose().to_owned(),
     );
     let angles = (0..num_classes)
-        .map(|k| angle_degrees(super::column(&weight, k), super::column(&centred, k)))
+        .map(|k| {
+            angle_degrees(
+                super::column(weight.as_ref(), k),
+                super::column(centred.as_ref(), k),
+            )
+        })
         .collect::<Option<Vec<f64>>>()?;
     let (weight_norm, centred_norm) = (weight.norm_l2(), centred.norm_l2());
     let difference =

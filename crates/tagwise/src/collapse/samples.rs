@@ -1,26 +1,26 @@
 //! What needs a second look at the samples: NC1 by projection, NC4 and the worst residuals.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
-use faer::linalg::matmul::matmul;
+use faer::linalg::matmul::{matmul, triangular};
 use faer::{Accum, Mat, MatMut, MatRef, Par};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::Group;
-use super::between::Between;
-use super::variability::{Ranges, Variability};
-use crate::LabelSet;
+use super::agreement::Agreement;
+use super::analysis::{Directions, Nc1Path};
+use super::between::range;
+use super::variability::{self, TagSpan, Variability};
+use super::{Group, Labelled, TagVectors};
 use crate::snapshot::LinearClassifier;
-use crate::statistics::Statistics;
+use crate::{LabelSet, Result, kernel};
 
 /// Samples that one task projects at once.
 const TASK_ROWS: usize = 128;
 
-/// Whitenings that residuals are projected on: own, pooled, own within the tag span, pooled within
-/// it.
-const NUM_RANGES: usize = 4;
+/// Tasks whose results are held at once, and numbers in their scatters together.
+const MAX_TASKS: usize = 64;
+const TASK_NUMBERS: usize = 1 << 23;
 
 /// Agreement of two classifiers on the single-label samples.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,11 +51,82 @@ pub struct WorstSample {
     pub classifier_set: Option<LabelSet>,
 }
 
+/// What a second look found.
+#[derive(Default)]
+pub(super) struct Seen {
+    pub(super) compressed: Option<Compressed>,
+    pub(super) nc4: Option<Nc4>,
+    pub(super) worst: Vec<WorstSample>,
+}
+
+/// The range of all centred label-set means, and the within-scatter of each multiplicity in it.
+pub(super) struct Compressed {
+    basis: Mat<f64>, // [d, r]
+    origin: Vec<f64>,
+    scatters: BTreeMap<usize, Mat<f64>>, // [r, r]
+    directions: Directions,
+}
+
+impl Compressed {
+    /// A basis of everything that the tag span needs and, for all directions, Σ_B.
+    pub(super) fn new(
+        labelled: &Labelled<'_>,
+        tags: &TagVectors,
+        directions: Directions,
+    ) -> Result<Self> {
+        let origin = labelled.all().centre();
+        let tag_rows = tags.centred(&tags.observed_classes());
+        let num_sets = match directions {
+            Directions::All => labelled.sets.len(),
+            Directions::TagSpan => 0,
+        };
+        let span = Mat::from_fn(labelled.dim, num_sets + tag_rows.nrows(), |row, column| {
+            if column < num_sets {
+                labelled.means[column * labelled.dim + row] - origin[row]
+            } else {
+                tag_rows[(column - num_sets, row)]
+            }
+        });
+        Ok(Self {
+            basis: range(span.as_ref(), labelled.largest)?,
+            origin,
+            scatters: BTreeMap::new(),
+            directions,
+        })
+    }
+
+    /// Where the values of NC1 come from then.
+    pub(super) fn path(&self) -> Nc1Path {
+        match self.directions {
+            Directions::All => Nc1Path::Projection,
+            Directions::TagSpan => Nc1Path::TagSpan,
+        }
+    }
+
+    /// NC1, which no rotation changes, in the coordinates of the basis.
+    pub(super) fn variability(
+        &self,
+        labelled: &Labelled<'_>,
+        tags: &TagVectors,
+    ) -> Result<Variability> {
+        let coordinates = labelled.in_coordinates(self.basis.as_ref(), &self.origin);
+        let centred = tags.centred(&tags.observed_classes()) * &self.basis; // [classes, r]
+        let span = TagSpan::new(centred.as_ref(), tags.vectors().norm_max())?;
+        let mut found = variability::measure(&coordinates, &span, |multiplicity| {
+            self.scatters.get(&multiplicity).cloned()
+        })?;
+        if self.directions == Directions::TagSpan {
+            found.keep_tag_span(labelled);
+        }
+        Ok(found)
+    }
+}
+
 /// A second pass over the same samples, with the statistics of the first.
 pub(super) struct SecondLook<'a> {
-    classifier: Option<&'a LinearClassifier>,
     group: Group<'a>,
     position: BTreeMap<&'a LabelSet, usize>,
+    compressed: Option<Compressed>,
     plans: BTreeMap<usize, Plan>,
     num_worst: usize,
     worst: Vec<Candidate>,
@@ -64,76 +135,62 @@ pub(super) struct SecondLook<'a> {
     num_seen: usize,
 }
 
-/// How the residuals of one multiplicity are projected.
+/// What the residuals of one multiplicity are projected on.
 struct Plan {
-    /// Rows: whitening of the multiplicity, of all label sets, both again within the tag span,
-    /// then (multiplicity 1, with a classifier) the classifier and the centred class means.
+    /// Rows: the basis of the compressed scatter, then (multiplicity 1, with a classifier) what
+    /// the agreement needs.
     projection: Mat<f64>, // [rows, d]
-    /// The rows of each whitening.
-    ranges: [Range<usize>; NUM_RANGES],
+    rank: usize,
     agreement: Option<Agreement>,
-    /// Squares of what each whitening makes of the residuals.
-    sums: [f64; NUM_RANGES],
+    scatter: Mat<f64>, // [rank, rank], lower triangle
     /// Root mean square residual.
     typical: f64,
 }
 
-/// Offsets that turn projected residuals into scores, `[K, K]`: row k for samples of class k.
-struct Agreement {
-    logits: Range<usize>,
-    nearness: Range<usize>,
-    logit_offsets: Vec<Vec<f64>>,
-    nearness_offsets: Vec<Vec<f64>>,
-    /// The class of each single-label set: classes without such samples are missing.
-    classes: Vec<usize>,
-}
-
 struct Candidate {
+    /// Row in the block at hand until its feature is kept, then in the whole stream.
     sample: usize,
     set: usize,
     residual: f64,
     relative: f64,
-    feature: Vec<f64>,
+    feature: Option<Vec<f64>>,
+}
+
+/// Working memory of a thread.
+#[derive(Default)]
+struct Scratch {
+    residuals: Vec<f64>, // [rows, d]
+    projected: Vec<f64>, // [rows, projections]
 }
 
 /// What one task found.
-struct Found {
-    multiplicity: usize,
-    sums: [f64; NUM_RANGES],
+struct Task {
+    scatter: Mat<f64>, // [rank, rank], lower triangle
     num_agreeing: u64,
     candidates: Vec<Candidate>,
 }
 
-/// Whether NC1 comes from the projections of this pass or is known already.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Nc1Need {
-    Projection,
-    Nothing,
-}
-
 impl<'a> SecondLook<'a> {
     pub(super) fn new(
-        statistics: &'a Statistics,
-        variability: &Variability,
-        classifier: Option<&'a LinearClassifier>,
-        need: Nc1Need,
+        labelled: &'a Labelled<'a>,
+        classifier: Option<&LinearClassifier>,
+        compressed: Option<Compressed>,
         num_worst: usize,
     ) -> Self {
-        let group = Group::new(statistics, |multiplicity| multiplicity > 0);
-        let plans = variability
-            .between
-            .iter()
-            .map(|(&multiplicity, own)| {
-                let pooled = &variability.pooled_between;
-                let plan = Plan::new(&group, multiplicity, own, pooled, classifier, need);
-                (multiplicity, plan)
+        let basis = compressed.as_ref().map(|compressed| &compressed.basis);
+        let plans = labelled
+            .groups()
+            .into_iter()
+            .map(|(multiplicity, group)| {
+                let classifier = classifier.filter(|_| multiplicity == 1);
+                (multiplicity, Plan::new(&group, basis, classifier))
             })
             .collect();
-        let position = group.sets.iter().copied().zip(0..).collect();
+        let group = labelled.all();
         Self {
-            classifier,
+            position: group.sets.iter().copied().zip(0..).collect(),
             group,
-            position,
+            compressed,
             plans,
             num_worst,
             worst: Vec::new(),
@@ -164,134 +221,121 @@ impl<'a> SecondLook<'a> {
                     .push((row, position));
             }
         }
-        let tasks: Vec<(usize, &[(usize, usize)])> = by_multiplicity
-            .iter()
-            .flat_map(|(&multiplicity, rows)| {
-                rows.chunks(TASK_ROWS).map(move |rows| (multiplicity, rows))
-            })
-            .collect();
-        // Bounded batches, so that the candidates of a whole file are never held at once.
-        for batch in tasks.chunks(64) {
-            let found: Vec<Found> = batch
-                .par_iter()
-                .map_init(Scratch::default, |scratch, &(multiplicity, task)| {
-                    self.task(rows, multiplicity, task, scratch)
-                })
-                .collect();
-            for found in found {
-                self.absorb(found);
-            }
+        for (&multiplicity, samples) in &by_multiplicity {
+            self.update_multiplicity(rows, multiplicity, samples);
         }
+        self.keep_features(rows);
         self.num_single += by_multiplicity.get(&1).map_or(0, |rows| rows.len() as u64);
         self.num_seen += set_ids.len();
     }
 
-    fn absorb(&mut self, found: Found) {
+    /// Samples of one multiplicity as (row, position of the label set).
+    fn update_multiplicity<T: Copy + Into<f64> + Sync>(
+        &mut self,
+        rows: &[T],
+        multiplicity: usize,
+        samples: &[(usize, usize)],
+    ) {
+        let rank = self.plans[&multiplicity].rank;
+        // A number of tasks that no thread count changes: each sums its own scatter.
+        let num_tasks = (TASK_NUMBERS / (rank * rank).max(1)).clamp(4, MAX_TASKS);
+        let mut tasks: Vec<Task> = (0..num_tasks.min(samples.len().div_ceil(TASK_ROWS)))
+            .map(|_| Task::new(rank))
+            .collect();
+        for batch in samples.chunks(TASK_ROWS * num_tasks) {
+            tasks
+                .par_iter_mut()
+                .zip(batch.par_chunks(TASK_ROWS))
+                .for_each_init(Scratch::default, |scratch, (task, samples)| {
+                    self.look(rows, multiplicity, samples, scratch, task);
+                });
+            for task in &mut tasks {
+                self.worst.append(&mut task.candidates);
+            }
+            keep_worst(&mut self.worst, self.num_worst, self.num_seen);
+        }
         let plan = self
             .plans
-            .get_mut(&found.multiplicity)
+            .get_mut(&multiplicity)
             .expect("every multiplicity of the statistics has a plan");
-        for (sum, found) in plan.sums.iter_mut().zip(found.sums) {
-            *sum += found;
+        for task in tasks {
+            plan.scatter += task.scatter;
+            self.num_agreeing += task.num_agreeing;
         }
-        self.num_agreeing += found.num_agreeing;
-        self.worst.extend(found.candidates);
-        keep_worst(&mut self.worst, self.num_worst);
     }
 
-    fn task<T: Copy + Into<f64>>(
+    fn look<T: Copy + Into<f64>>(
         &self,
         rows: &[T],
         multiplicity: usize,
-        task: &[(usize, usize)],
+        samples: &[(usize, usize)],
         scratch: &mut Scratch,
-    ) -> Found {
+        task: &mut Task,
+    ) {
         let plan = &self.plans[&multiplicity];
         let dim = self.group.means.nrows();
-        scratch.residuals.resize(task.len() * dim, 0.0);
-        let mut candidates = Vec::new();
+        scratch.residuals.resize(samples.len() * dim, 0.0);
         // A bar that only rises: candidates below it cannot be among the worst.
         let bar = match self.worst.len() {
             len if len < self.num_worst => 0.0,
             len => self.worst[len - 1].relative,
         };
-        for (&(row, set), out) in task
-            .iter()
-            .zip(scratch.residuals.chunks_exact_mut(dim.max(1)))
-        {
+        let residuals = scratch.residuals.chunks_exact_mut(dim.max(1));
+        for (&(row, set), out) in samples.iter().zip(residuals) {
             let values = &rows[row * dim..(row + 1) * dim];
-            for ((out, &value), mean) in out.iter_mut().zip(values).zip(self.group.mean(set)) {
-                *out = value.into() - mean;
-            }
-            let residual = super::dot(out, out).sqrt();
+            let residual = kernel::subtract(values, self.group.mean(set), out).sqrt();
             let relative = residual / plan.typical;
             if self.num_worst > 0 && relative > bar {
-                candidates.push(Candidate {
-                    sample: self.num_seen + row,
+                task.candidates.push(Candidate {
+                    sample: row,
                     set,
                     residual,
                     relative,
-                    feature: values.iter().map(|&value| value.into()).collect(),
+                    feature: None,
                 });
             }
         }
-        keep_worst(&mut candidates, self.num_worst);
         let num_projections = plan.projection.nrows();
-        scratch.projected.resize(num_projections * task.len(), 0.0);
-        if num_projections > 0 {
-            let residuals = MatRef::from_column_major_slice(&scratch.residuals, dim, task.len());
-            let projected = MatMut::from_column_major_slice_mut(
-                &mut scratch.projected,
-                num_projections,
-                task.len(),
-            );
-            matmul(
-                projected,
-                Accum::Replace,
-                &plan.projection,
-                residuals,
-                1.0,
-                Par::Seq,
-            );
+        if num_projections == 0 {
+            return;
         }
-        let mut found = Found {
-            multiplicity,
-            sums: [0.0; NUM_RANGES],
-            num_agreeing: 0,
-            candidates,
-        };
-        for (&(_, set), projected) in task
-            .iter()
-            .zip(scratch.projected.chunks_exact(num_projections.max(1)))
-        {
-            for (sum, range) in found.sums.iter_mut().zip(&plan.ranges) {
-                *sum += super::dot(&projected[range.clone()], &projected[range.clone()]);
-            }
-            if let Some(agreement) = &plan.agreement {
-                found.num_agreeing += u64::from(agreement.agrees(projected, set));
+        scratch
+            .projected
+            .resize(num_projections * samples.len(), 0.0);
+        let (projected, count) = (&mut scratch.projected, samples.len());
+        matmul(
+            MatMut::from_column_major_slice_mut(projected, num_projections, count),
+            Accum::Replace,
+            &plan.projection,
+            MatRef::from_column_major_slice(&scratch.residuals, dim, count),
+            1.0,
+            Par::Seq,
+        );
+        let projected = MatRef::from_column_major_slice(&*projected, num_projections, count);
+        add_gram(&mut task.scatter, projected.get(..plan.rank, ..));
+        if let Some(agreement) = &plan.agreement {
+            for (position, &(_, set)) in samples.iter().enumerate() {
+                let scores = &super::column(projected, position)[plan.rank..];
+                task.num_agreeing += u64::from(agreement.agrees(scores, set));
             }
         }
-        found
     }
 
-    /// Writes what this pass found: NC1 values, NC4 and the worst samples.
-    pub(super) fn finish(
-        self,
-        need: Nc1Need,
-        variability: &mut Variability,
-    ) -> (Option<Nc4>, Vec<WorstSample>) {
-        if need == Nc1Need::Projection {
-            let mut pooled = [0.0; 2];
-            for (multiplicity, plan) in &self.plans {
-                let [own, all, own_tags, all_tags] = plan.sums;
-                pooled[0] += all;
-                pooled[1] += all_tags;
-                if let Some(nc1) = variability.per_multiplicity.get_mut(multiplicity) {
-                    nc1.fill(&variability.between[multiplicity], [own, own_tags]);
-                }
+    /// Copies the features of the candidates found in this block, and counts their rows from the
+    /// beginning of the stream.
+    fn keep_features<T: Copy + Into<f64>>(&mut self, rows: &[T]) {
+        let dim = self.group.means.nrows();
+        for candidate in &mut self.worst {
+            if candidate.feature.is_none() {
+                let values = &rows[candidate.sample * dim..(candidate.sample + 1) * dim];
+                candidate.feature = Some(values.iter().map(|&value| value.into()).collect());
+                candidate.sample += self.num_seen;
             }
-            variability.pooled.fill(&variability.pooled_between, pooled);
         }
+    }
+
+    /// What this pass found.
+    pub(super) fn finish(self, classifier: Option<&LinearClassifier>) -> Seen {
         let compared = self
             .plans
             .get(&1)
@@ -300,50 +344,143 @@ impl<'a> SecondLook<'a> {
             num_samples: self.num_single,
             agreement: self.num_agreeing as f64 / self.num_single as f64,
         });
+        let features: Vec<&[f64]> = self
+            .worst
+            .iter()
+            .map(|candidate| candidate.feature.as_deref().unwrap_or_default())
+            .collect();
         let worst = self
             .worst
             .iter()
-            .map(|candidate| self.describe(candidate))
+            .zip(nearest_sets(&self.group, &features))
+            .zip(&features)
+            .map(|((candidate, nearest), feature)| {
+                let set = self.group.sets[candidate.set];
+                WorstSample {
+                    sample: candidate.sample,
+                    label_set: set.clone(),
+                    residual: candidate.residual,
+                    relative: candidate.relative,
+                    nearest_set: self.group.sets[nearest].clone(),
+                    classifier_set: classifier
+                        .map(|classifier| top_labels(classifier, feature, set.multiplicity())),
+                }
+            })
             .collect();
-        (nc4, worst)
-    }
-
-    fn describe(&self, candidate: &Candidate) -> WorstSample {
-        let set = self.group.sets[candidate.set];
-        let distance = |position: &usize| -> f64 {
-            let mean = self.group.mean(*position).iter();
-            mean.zip(&candidate.feature)
-                .map(|(a, b)| (a - b) * (a - b))
-                .sum()
-        };
-        let nearest = (0..self.group.sets.len())
-            .min_by(|a, b| distance(a).total_cmp(&distance(b)))
-            .unwrap_or(candidate.set);
-        WorstSample {
-            sample: candidate.sample,
-            label_set: set.clone(),
-            residual: candidate.residual,
-            relative: candidate.relative,
-            nearest_set: self.group.sets[nearest].clone(),
-            classifier_set: self
-                .classifier
-                .map(|classifier| top_labels(classifier, &candidate.feature, set.multiplicity())),
+        let compressed = self.compressed.map(|compressed| Compressed {
+            scatters: self
+                .plans
+                .into_iter()
+                .map(|(multiplicity, plan)| (multiplicity, symmetric(&plan.scatter)))
+                .collect(),
+            ..compressed
+        });
+        Seen {
+            compressed,
+            nc4,
+            worst,
         }
     }
 }
 
-#[derive(Default)]
-struct Scratch {
-    residuals: Vec<f64>, // [rows, d]
-    projected: Vec<f64>, // [rows, projections]
+impl Plan {
+    fn new(
+        group: &Group<'_>,
+        basis: Option<&Mat<f64>>,
+        classifier: Option<&LinearClassifier>,
+    ) -> Self {
+        let rank = basis.map_or(0, Mat::ncols);
+        let agreement = classifier.map(|classifier| Agreement::new(group, classifier));
+        let scores = agreement.as_ref().map(|(_, scores)| scores.as_ref());
+        let num_scores = scores.map_or(0, |scores| scores.nrows());
+        let mut projection = Mat::zeros(rank + num_scores, group.means.nrows());
+        if let Some(basis) = basis {
+            projection.get_mut(..rank, ..).copy_from(basis.transpose());
+        }
+        if let Some(scores) = scores {
+            projection.get_mut(rank.., ..).copy_from(scores);
+        }
+        let squares: f64 = group.square_sums.iter().sum();
+        Self {
+            projection,
+            rank,
+            agreement: agreement.map(|(agreement, _)| agreement),
+            scatter: Mat::zeros(rank, rank),
+            typical: (squares / group.num_samples().max(1.0)).sqrt(),
+        }
+    }
 }
 
-/// Sorts by relative residual, worst first, ties by row, and keeps the first few.
-fn keep_worst(candidates: &mut Vec<Candidate>, count: usize) {
+impl Task {
+    fn new(rank: usize) -> Self {
+        Self {
+            scatter: Mat::zeros(rank, rank),
+            num_agreeing: 0,
+            candidates: Vec::new(),
+        }
+    }
+}
+
+/// Adds the lower triangle of A Aᵀ, on one thread.
+fn add_gram(gram: &mut Mat<f64>, matrix: MatRef<'_, f64>) {
+    use triangular::BlockStructure::{Rectangular, TriangularLower};
+    triangular::matmul(
+        gram.as_mut(),
+        TriangularLower,
+        Accum::Add,
+        matrix,
+        Rectangular,
+        matrix.transpose(),
+        Rectangular,
+        1.0,
+        Par::Seq,
+    );
+}
+
+fn symmetric(lower: &Mat<f64>) -> Mat<f64> {
+    Mat::from_fn(lower.nrows(), lower.ncols(), |row, column| {
+        lower[(row.max(column), row.min(column))]
+    })
+}
+
+/// For each feature the position of the label set whose mean is nearest; the means are read once.
+fn nearest_sets(group: &Group<'_>, features: &[&[f64]]) -> Vec<usize> {
+    let farthest = || vec![(f64::INFINITY, 0); features.len()];
+    let nearest = (0..group.sets.len())
+        .into_par_iter()
+        .fold(farthest, |mut nearest, position| {
+            for (nearest, feature) in nearest.iter_mut().zip(features) {
+                let distance = kernel::squared_distance(group.mean(position), feature);
+                *nearest = nearer(*nearest, (distance, position));
+            }
+            nearest
+        })
+        .reduce(farthest, |a, b| {
+            a.into_iter().zip(b).map(|(a, b)| nearer(a, b)).collect()
+        });
+    nearest.into_iter().map(|(_, position)| position).collect()
+}
+
+/// The smaller distance; the earlier position among equal ones.
+fn nearer(a: (f64, usize), b: (f64, usize)) -> (f64, usize) {
+    if a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)).is_le() {
+        a
+    } else {
+        b
+    }
+}
+
+/// Sorts by relative residual, worst first, ties by sample, and keeps the first few. Rows of the
+/// block at hand, whose features are not kept yet, come after `num_seen` earlier samples.
+fn keep_worst(candidates: &mut Vec<Candidate>, count: usize, num_seen: usize) {
+    let sample = |candidate: &Candidate| match candidate.feature {
+        Some(_) => candidate.sample,
+        None => candidate.sample + num_seen,
+    };
     candidates.sort_by(|a, b| {
         b.relative
             .total_cmp(&a.relative)
-            .then(a.sample.cmp(&b.sample))
+            .then(sample(a).cmp(&sample(b)))
     });
     candidates.truncate(count);
 }
@@ -361,134 +498,4 @@ fn top_labels(classifier: &LinearClassifier, feature: &[f64], count: usize) -> L
         .collect();
     scores.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
     scores.iter().take(count).map(|&(_, class)| class).collect()
-}
-
-impl Plan {
-    fn new(
-        group: &Group<'_>,
-        multiplicity: usize,
-        own: &Ranges,
-        pooled: &Ranges,
-        classifier: Option<&LinearClassifier>,
-        need: Nc1Need,
-    ) -> Self {
-        let dim = group.means.nrows();
-        let whitenings = match need {
-            Nc1Need::Projection => [&own.all, &pooled.all, &own.tags, &pooled.tags].map(Some),
-            Nc1Need::Nothing => [None; NUM_RANGES],
-        };
-        let mut whitening_rows = 0;
-        let ranges = whitenings.map(|whitening| {
-            let first = whitening_rows;
-            whitening_rows += whitening.map_or(0, Between::rank);
-            first..whitening_rows
-        });
-        let singles = group
-            .sets
-            .iter()
-            .take_while(|set| set.multiplicity() == 1)
-            .count();
-        let classifier = classifier.filter(|_| multiplicity == 1);
-        let score_rows = classifier.map_or(0, |classifier| classifier.num_classes() + singles);
-        let mut projection = Mat::zeros(whitening_rows + score_rows, dim);
-        for (range, whitening) in ranges.iter().zip(whitenings) {
-            if let Some(whitening) = whitening {
-                projection
-                    .get_mut(range.clone(), ..)
-                    .copy_from(whitening.whitening().transpose());
-            }
-        }
-        let agreement = classifier.map(|classifier| {
-            let logits = whitening_rows..whitening_rows + classifier.num_classes();
-            let nearness = logits.end..logits.end + singles;
-            Agreement::new(group, classifier, logits, nearness, &mut projection)
-        });
-        let (mut squares, mut count) = (0.0, 0.0);
-        for (position, set) in group.sets.iter().enumerate() {
-            if set.multiplicity() == multiplicity {
-                squares += group.square_sums[position];
-                count += group.counts[position];
-            }
-        }
-        Self {
-            projection,
-            ranges,
-            agreement,
-            sums: [0.0; NUM_RANGES],
-            typical: (squares / f64::max(count, 1.0)).sqrt(),
-        }
-    }
-}
-
-impl Agreement {
-    /// With h = h̄_k + r: logits W r + (W h̄_k + b), and −½‖h − h̄_j‖² up to a constant as
-    /// ⟨r, c_j⟩ + ⟨c_k, c_j⟩ − ½‖c_j‖² with c_j = h̄_j − μ_G.
-    fn new(
-        group: &Group<'_>,
-        classifier: &LinearClassifier,
-        logits: Range<usize>,
-        nearness: Range<usize>,
-        projection: &mut Mat<f64>,
-    ) -> Self {
-        let singles = nearness.len();
-        let means = group.means.get(.., ..singles); // [d, singles]
-        let total: f64 = group.counts[..singles].iter().sum();
-        let centre: Vec<f64> = (0..means.nrows())
-            .map(|row| {
-                (0..singles)
-                    .map(|j| group.counts[j] / total * means[(row, j)])
-                    .sum()
-            })
-            .collect();
-        let centred = Mat::from_fn(singles, means.nrows(), |j, row| {
-            means[(row, j)] - centre[row]
-        });
-        projection
-            .get_mut(logits.clone(), ..)
-            .copy_from(&classifier.weight);
-        projection.get_mut(nearness.clone(), ..).copy_from(&centred);
-        let mean_logits = &classifier.weight * means; // [K, singles]
-        let gram = &centred * centred.transpose();
-        Self {
-            classes: group.sets[..singles]
-                .iter()
-                .flat_map(|set| set.indices())
-                .collect(),
-            logits,
-            nearness,
-            logit_offsets: (0..singles)
-                .map(|k| {
-                    (0..classifier.num_classes())
-                        .map(|j| mean_logits[(j, k)] + classifier.bias[j])
-                        .collect()
-                })
-                .collect(),
-            nearness_offsets: (0..singles)
-                .map(|k| {
-                    (0..singles)
-                        .map(|j| gram[(k, j)] - 0.5 * gram[(j, j)])
-                        .collect()
-                })
-                .collect(),
-        }
-    }
-
-    /// Whether the largest logit and the nearest class mean name the same class.
-    fn agrees(&self, projected: &[f64], set: usize) -> bool {
-        let largest = |scores: &[f64], offsets: &[f64]| {
-            let mut best = (0, f64::NEG_INFINITY);
-            for (class, (score, offset)) in scores.iter().zip(offsets).enumerate() {
-                if score + offset > best.1 {
-                    best = (class, score + offset);
-                }
-            }
-            best.0
-        };
-        let by_logit = largest(&projected[self.logits.clone()], &self.logit_offsets[set]);
-        let by_mean = largest(
-            &projected[self.nearness.clone()],
-            &self.nearness_offsets[set],
-        );
-        by_logit == self.classes[by_mean]
-    }
 }

@@ -6,8 +6,9 @@ use faer::{Mat, MatRef};
 use serde::{Deserialize, Serialize};
 
 use super::decompose::NormalEquations;
-use super::{Group, column, dot};
+use super::{Group, Labelled, column};
 use crate::Result;
+use crate::kernel::dot;
 use crate::statistics::Statistics;
 
 /// Rounds of the alternating least squares; it stops earlier once the scales stand still.
@@ -47,6 +48,10 @@ impl TagVectors {
     /// # Errors
     /// [`crate::Error::Undefined`] when the least-squares problem cannot be decomposed.
     pub fn estimate(statistics: &Statistics) -> Result<Self> {
+        Self::estimate_from(statistics, &Labelled::new(statistics))
+    }
+
+    pub(super) fn estimate_from(statistics: &Statistics, labelled: &Labelled<'_>) -> Result<Self> {
         let (num_classes, dim) = (statistics.num_classes(), statistics.dim());
         let mut vectors = Mat::zeros(num_classes, dim);
         let mut sources = vec![TagSource::Unobserved; num_classes];
@@ -64,7 +69,7 @@ impl TagVectors {
             }
         }
         if sources.contains(&TagSource::Estimated) {
-            Estimation::new(statistics, &sources).run(&mut vectors)?;
+            Estimation::new(labelled.all(), &sources, num_classes).run(&mut vectors)?;
         }
         let centre = if sources.iter().all(|&source| source == TagSource::Measured) {
             statistics.global_mean().unwrap_or_else(|| vec![0.0; dim])
@@ -153,11 +158,10 @@ struct Estimation {
 }
 
 impl Estimation {
-    fn new(statistics: &Statistics, sources: &[TagSource]) -> Self {
-        let (num_classes, dim) = (statistics.num_classes(), statistics.dim());
+    fn new(group: Group<'_>, sources: &[TagSource], num_classes: usize) -> Self {
+        let dim = group.means.nrows();
         let mut cooccurrences = BTreeMap::new();
         let mut moments = BTreeMap::new();
-        let group = Group::new(statistics, |multiplicity| multiplicity > 0);
         for (position, set) in group.sets.iter().enumerate() {
             let weight = group.counts[position];
             let cooccurrence: &mut Mat<f64> = cooccurrences
@@ -255,6 +259,6 @@ impl Estimation {
 
 /// Σ aᵢⱼ bᵢⱼ
 fn inner(a: &Mat<f64>, b: &Mat<f64>) -> f64 {
-    let columns = (0..a.ncols()).map(|j| dot(column(a, j), column(b, j)));
+    let columns = (0..a.ncols()).map(|j| dot(column(a.as_ref(), j), column(b.as_ref(), j)));
     columns.sum()
 }

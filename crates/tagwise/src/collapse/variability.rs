@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use faer::Mat;
+use faer::{Mat, MatRef};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::between::{Between, row_span};
-use super::{Group, TagVectors};
+use super::between::{self, Between, Need, add_moved_gram, has_gram, row_span};
+use super::{Group, Labelled, TagVectors};
 use crate::statistics::Statistics;
-use crate::{LabelSet, Result};
+use crate::{Result, kernel};
 
 /// CDNV compares all pairs of label sets; beyond this many it is left out.
 const MAX_CDNV_SETS: usize = 512;
@@ -25,10 +25,11 @@ pub struct Nc1 {
     pub num_samples: u64,
     /// Number of label sets L.
     pub num_sets: usize,
-    /// Numerical rank of Σ_B: eigenvalues above max(L, d)·ε times the largest.
+    /// Numerical rank of Σ_B, or of the part of it in the directions that were asked for:
+    /// eigenvalues above max(L, d)·ε times the largest.
     pub rank: usize,
-    /// NC1 = tr(Σ_W Σ_B†)/L; `None` with fewer than two distinct means, or when only the trace of
-    /// the scatter was kept.
+    /// NC1 = tr(Σ_W Σ_B†)/L; `None` with fewer than two distinct means, when only the trace of the
+    /// scatter was kept, or when only the tag span was asked for.
     ///
     /// Σ_B† weighs every direction in which the set means differ, noise included. For more label
     /// sets than classes this does not vanish under collapse: tag-wise averages lie in K − 1
@@ -54,78 +55,164 @@ pub struct Nc1 {
 pub(super) struct Variability {
     pub(super) per_multiplicity: BTreeMap<usize, Nc1>,
     pub(super) pooled: Nc1,
-    /// What Σ_W is measured against, for a second look at the samples.
-    pub(super) between: BTreeMap<usize, Ranges>,
-    pub(super) pooled_between: Ranges,
-}
-
-/// Σ_B† of one group of label sets, on its own range and within the tag span.
-#[derive(Clone, Debug)]
-pub(super) struct Ranges {
-    pub(super) all: Between,
-    pub(super) tags: Between,
-    /// What the trace within the tag span is divided by, min(L, K).
-    num_directions: f64,
-}
-
-impl Ranges {
-    fn new(group: &Group<'_>, tags: &TagSpan) -> Result<Self> {
-        Ok(Self {
-            all: Between::new(group)?,
-            tags: Between::within(group, tags.directions.as_ref())?,
-            num_directions: group.sets.len().min(tags.num_tags) as f64,
-        })
-    }
 }
 
 /// The directions in which the class vectors differ.
-struct TagSpan {
+pub(super) struct TagSpan {
     directions: Mat<f64>, // [d, ≤ K − 1]
     num_tags: usize,
 }
 
-pub(super) fn measure(statistics: &Statistics, tags: &TagVectors) -> Result<Variability> {
-    let multiplicities: std::collections::BTreeSet<usize> = statistics
-        .label_sets()
-        .map(LabelSet::multiplicity)
-        .filter(|&multiplicity| multiplicity > 0)
-        .collect();
-    let observed = tags.observed_classes();
-    let span = TagSpan {
-        directions: row_span(tags.centred(&observed).as_ref(), tags.vectors().norm_max())?,
-        num_tags: observed.len(),
-    };
-    let mut pooled_scatter: Option<Mat<f64>> = None;
-    let (mut per_multiplicity, mut between) = (BTreeMap::new(), BTreeMap::new());
-    for &multiplicity in &multiplicities {
-        let group = Group::new(statistics, |m| m == multiplicity);
-        let scatter = statistics.within_scatter(multiplicity);
-        let ranges = Ranges::new(&group, &span)?;
-        per_multiplicity.insert(multiplicity, nc1(&group, &ranges, scatter.as_ref()));
-        between.insert(multiplicity, ranges);
-        pooled_scatter = match (pooled_scatter, scatter) {
-            (Some(sum), Some(scatter)) => Some(sum + scatter),
-            (sum, scatter) => sum.or(scatter),
-        };
+impl TagSpan {
+    /// From the vectors of the observed classes minus their centre, `[classes, d]`, and the largest
+    /// entry of the vectors.
+    pub(super) fn new(centred: MatRef<'_, f64>, largest_entry: f64) -> Result<Self> {
+        Ok(Self {
+            directions: row_span(centred, largest_entry)?,
+            num_tags: centred.nrows(),
+        })
     }
-    let only = multiplicities.first().filter(|_| multiplicities.len() == 1);
-    let (pooled, pooled_between) = match only {
-        Some(only) => (per_multiplicity[only].clone(), between[only].clone()),
-        None => {
-            let group = Group::new(statistics, |m| m > 0);
-            let ranges = Ranges::new(&group, &span)?;
-            (nc1(&group, &ranges, pooled_scatter.as_ref()), ranges)
+}
+
+/// NC1 from the scatters that the statistics hold.
+pub(super) fn of_statistics(
+    statistics: &Statistics,
+    labelled: &Labelled<'_>,
+    tags: &TagVectors,
+) -> Result<Variability> {
+    let centred = tags.centred(&tags.observed_classes());
+    let span = TagSpan::new(centred.as_ref(), tags.vectors().norm_max())?;
+    measure(labelled, &span, |multiplicity| {
+        statistics.within_scatter(multiplicity)
+    })
+}
+
+/// NC1 from means, the tag span and the scatter of each multiplicity in the same coordinates.
+pub(super) fn measure(
+    labelled: &Labelled<'_>,
+    span: &TagSpan,
+    scatter_of: impl Fn(usize) -> Option<Mat<f64>>,
+) -> Result<Variability> {
+    let groups = labelled.groups();
+    let all = labelled.all();
+    let centre = all.centre();
+    // The sum over all label sets is made of the sums over those of each multiplicity.
+    let mut pooled_gram =
+        (groups.len() > 1 && has_gram(&all)).then(|| Mat::zeros(labelled.dim, labelled.dim));
+    let mut pooled_scatter: Option<Mat<f64>> = None;
+    let mut per_multiplicity = BTreeMap::new();
+    for (&multiplicity, group) in &groups {
+        let scatter = scatter_of(multiplicity);
+        let need = Spread::need(group, scatter.as_ref());
+        let between = match &mut pooled_gram {
+            Some(total) if has_gram(group) => {
+                let own = group.centre();
+                let gram = between::gram(group, &own);
+                add_moved_gram(total, &gram, group, &own, &centre);
+                Between::of_gram(gram, group, &own, need)?
+            }
+            Some(total) => {
+                *total += between::gram(group, &centre);
+                Between::new(group, need)?
+            }
+            None => Between::new(group, need)?,
+        };
+        let spread = Spread {
+            group,
+            scatter: scatter.as_ref(),
+            between,
+        };
+        per_multiplicity.insert(multiplicity, spread.nc1(span)?);
+        match (&mut pooled_scatter, scatter) {
+            (Some(sum), Some(scatter)) => *sum += scatter,
+            (sum, scatter) => *sum = sum.take().or(scatter),
+        }
+    }
+    let pooled = match per_multiplicity.first_key_value() {
+        Some((_, only)) if per_multiplicity.len() == 1 => only.clone(),
+        _ => {
+            let need = Spread::need(&all, pooled_scatter.as_ref());
+            let between = match pooled_gram {
+                Some(gram) => Between::of_gram(gram, &all, &centre, need)?,
+                None => Between::new(&all, need)?,
+            };
+            let scatter = pooled_scatter.as_ref();
+            let spread = Spread {
+                group: &all,
+                scatter,
+                between,
+            };
+            spread.nc1(span)?
         }
     };
     Ok(Variability {
         per_multiplicity,
         pooled,
-        between,
-        pooled_between,
     })
 }
 
+/// What NC1 of one group of label sets is made of.
+struct Spread<'a> {
+    group: &'a Group<'a>,
+    scatter: Option<&'a Mat<f64>>,
+    between: Between,
+}
+
+impl Spread<'_> {
+    /// Samples that all equal their means have nothing to divide.
+    fn need(group: &Group<'_>, scatter: Option<&Mat<f64>>) -> Need {
+        let spread = group.square_sums.iter().any(|&squares| squares > 0.0);
+        if scatter.is_some() && spread {
+            Need::Quotient
+        } else {
+            Need::Rank
+        }
+    }
+
+    fn nc1(&self, span: &TagSpan) -> Result<Nc1> {
+        let group = self.group;
+        let (num_sets, num_samples) = (group.sets.len(), group.num_samples());
+        let within_trace = group.square_sums.iter().sum::<f64>() / num_samples;
+        let tags = Between::within(group, span.directions.as_ref())?;
+        let num_directions = num_sets.min(span.num_tags) as f64;
+        let quotient = |between: &Between, divisor: f64| {
+            let scatter = self.scatter.filter(|_| between.rank > 0)?;
+            Some(between.quotient(scatter.as_ref()) / (num_samples * divisor))
+        };
+        let rank = self.between.rank;
+        Ok(Nc1 {
+            num_samples: num_samples as u64,
+            num_sets,
+            rank,
+            value: quotient(&self.between, num_sets as f64),
+            tag_span: quotient(&tags, num_directions),
+            trace_quotient: (rank > 0).then(|| within_trace / self.between.trace),
+            cdnv: cdnv(group),
+        })
+    }
+}
+
 impl Variability {
+    /// Takes back what coordinates of the tag span alone cannot tell, and measures the traces and
+    /// distances from the whole means.
+    pub(super) fn keep_tag_span(&mut self, labelled: &Labelled<'_>) {
+        let groups = labelled.groups();
+        let all = labelled.all();
+        let measured = self.per_multiplicity.iter_mut();
+        let measured = measured.map(|(multiplicity, nc1)| (&groups[multiplicity], nc1));
+        for (group, nc1) in measured.chain([(&all, &mut self.pooled)]) {
+            nc1.value = None;
+            let within = group.square_sums.iter().sum::<f64>() / group.num_samples();
+            let centre = group.centre();
+            let between: f64 = (0..group.sets.len())
+                .map(|position| kernel::squared_distance(group.mean(position), &centre))
+                .sum();
+            let quotient = within / (between / group.sets.len() as f64);
+            nc1.trace_quotient = (nc1.rank > 0).then_some(quotient);
+            nc1.cdnv = cdnv(group);
+        }
+    }
+
     pub(super) fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         for (multiplicity, nc1) in &self.per_multiplicity {
@@ -147,36 +234,6 @@ impl Variability {
     }
 }
 
-fn nc1(group: &Group<'_>, between: &Ranges, scatter: Option<&Mat<f64>>) -> Nc1 {
-    let (num_sets, num_samples) = (group.sets.len(), group.num_samples());
-    let within_trace = group.square_sums.iter().sum::<f64>() / num_samples;
-    let known = between.all.rank() > 0;
-    let mut nc1 = Nc1 {
-        num_samples: num_samples as u64,
-        num_sets,
-        rank: between.all.rank(),
-        value: None,
-        tag_span: None,
-        trace_quotient: known.then(|| within_trace / between.all.trace),
-        cdnv: cdnv(group),
-    };
-    if let Some(scatter) = scatter {
-        let sums = [&between.all, &between.tags].map(|range| range.quotient(scatter));
-        nc1.fill(between, sums);
-    }
-    nc1
-}
-
-impl Nc1 {
-    /// Writes the values from tr(scatter·Σ_B†) on the whole range and within the tag span.
-    pub(super) fn fill(&mut self, between: &Ranges, [all, tags]: [f64; 2]) {
-        let num_samples = self.num_samples as f64;
-        self.value = (self.rank > 0).then(|| all / (num_samples * self.num_sets as f64));
-        self.tag_span =
-            (between.tags.rank() > 0).then(|| tags / (num_samples * between.num_directions));
-    }
-}
-
 fn cdnv(group: &Group<'_>) -> Option<f64> {
     let num_sets = group.sets.len();
     if !(2..=MAX_CDNV_SETS).contains(&num_sets) {
@@ -188,12 +245,7 @@ fn cdnv(group: &Group<'_>) -> Option<f64> {
         .map(|s| {
             (0..s)
                 .map(|t| {
-                    let distance: f64 = group
-                        .mean(s)
-                        .iter()
-                        .zip(group.mean(t))
-                        .map(|(a, b)| (a - b) * (a - b))
-                        .sum();
+                    let distance = kernel::squared_distance(group.mean(s), group.mean(t));
                     (variance(s) + variance(t)) / (2.0 * distance)
                 })
                 .sum()

@@ -7,6 +7,8 @@ use rayon::prelude::*;
 
 use super::array::{Array, Element, Stored, gather_rows, ragged_targets};
 use super::mapped::{Bytes, Part};
+#[cfg(feature = "parquet")]
+use super::parquet;
 use super::{FeatureRows, FeatureValues, LinearClassifier, SampleStream, Snapshot};
 use super::{npy, safetensors};
 use crate::{Error, Result, Targets};
@@ -43,7 +45,9 @@ pub struct SnapshotFile {
 
 impl SnapshotFile {
     /// Opens `NAME.safetensors`, `NAME.npz`, a folder of .npy files, or the file `features.npy` of
-    /// such a folder.
+    /// such a folder; with the feature `parquet` also `NAME.parquet`, a folder of .parquet files,
+    /// or a pattern such as `part-*.parquet`, whose files are read into memory one after the other
+    /// in the order of their names.
     ///
     /// Arrays: `features` `[N, d]` of f16, bf16, f32 or f64; either `targets` `[N, K]` of 0 and 1, or
     /// `labels` (class indices, sample after sample) with `offsets` `[N + 1]` and, optionally,
@@ -374,12 +378,18 @@ fn load(path: &Path) -> Result<Vec<Stored>> {
         message,
     };
     if path.is_dir() {
-        return load_folder(path);
+        let tables = parquet_files_in(path)?;
+        return if tables.is_empty() {
+            load_folder(path)
+        } else {
+            load_tables(path, &tables)
+        };
     }
     let extension = path.extension().and_then(|extension| extension.to_str());
     match extension {
         Some("safetensors") => safetensors::tensors(&Bytes::map(path)?).map_err(with_path),
         Some("npz") => npy::archive(&Bytes::map(path)?).map_err(with_path),
+        Some("parquet") => load_tables(path, &[]),
         Some("npy") => match path.file_name().and_then(|name| name.to_str()) {
             Some("features.npy") => {
                 let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -393,9 +403,49 @@ fn load(path: &Path) -> Result<Vec<Stored>> {
             "this is a pickle, which can run any code when it is read; save the arrays as safetensors or .npz".into(),
         )),
         _ => Err(with_path(
-            "expected a file that ends in .safetensors or .npz, or a folder of .npy files".into(),
+            "expected a file that ends in .safetensors, .npz or .parquet, or a folder of .npy or .parquet files".into(),
         )),
     }
+}
+
+/// The Parquet files of a folder, sorted by name.
+fn parquet_files_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let with_path = |source| Error::Io {
+        path: folder.to_path_buf(),
+        source,
+    };
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(with_path)? {
+        let path = entry.map_err(with_path)?.path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "parquet")
+        {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// These Parquet files, or else the one file at `path` or those that `path` is a pattern of.
+#[cfg(feature = "parquet")]
+fn load_tables(path: &Path, tables: &[PathBuf]) -> Result<Vec<Stored>> {
+    if !tables.is_empty() {
+        parquet::load(tables)
+    } else if path.exists() {
+        parquet::load(&[path.to_path_buf()])
+    } else {
+        parquet::load(&parquet::files_like(path)?)
+    }
+}
+
+#[cfg(not(feature = "parquet"))]
+fn load_tables(path: &Path, _: &[PathBuf]) -> Result<Vec<Stored>> {
+    Err(Error::Format {
+        path: path.to_path_buf(),
+        message: "this program was built without Parquet; build it with `--features parquet`, or save the columns as safetensors or .npz".into(),
+    })
 }
 
 /// Every .npy file of a folder, named by its file name.

@@ -6,13 +6,11 @@
 use std::ops::Range;
 
 use super::ScatterKind;
+use crate::kernel;
 
 /// Columns of a stripe; a multiple of every vector width, small enough that the stripe's residual
 /// block stays in the second-level cache during the products.
 pub(super) const PANEL_WIDTH: usize = 128;
-
-/// Independent partial sums, so that a sum of squares can use vector registers.
-const LANES: usize = 8;
 
 /// How each row of a block is absorbed, the same for all panels.
 pub(super) struct RowPlan {
@@ -34,22 +32,21 @@ struct Step {
 }
 
 impl RowPlan {
-    /// Plans a block and counts its samples. Residual rows of equal multiplicity become
-    /// neighbours; the first sample of a set has no residual.
+    /// Plans the samples in these rows and counts them. Rows are ordered by multiplicity when the
+    /// full scatter is kept; the first sample of a set has no residual.
     pub(super) fn new(
+        rows: &[usize],
         set_ids: &[u32],
         ids: &[usize],
         multiplicities: &[usize],
         counts: &mut [u64],
         kind: ScatterKind,
     ) -> Self {
-        let mut order: Vec<usize> = (0..set_ids.len()).collect();
-        order.sort_by_key(|&row| (multiplicities[set_ids[row] as usize], row));
         let mut groups: Vec<(usize, Range<usize>)> = Vec::new();
         let mut num_residuals = 0;
-        let steps = order
-            .into_iter()
-            .map(|row| {
+        let steps = rows
+            .iter()
+            .map(|&row| {
                 let distinct = set_ids[row] as usize;
                 let (set, multiplicity) = (ids[distinct], multiplicities[distinct]);
                 let before = counts[set] as f64;
@@ -157,6 +154,8 @@ pub(super) struct Panel {
     low: Vec<f64>,         // [L, width]
     square_sums: Vec<f64>, // [L]
     residuals: Vec<f64>,   // [rows, width]
+    /// Whether everything absorbed so far is finite.
+    finite: bool,
 }
 
 impl Panel {
@@ -168,7 +167,18 @@ impl Panel {
             low: Vec::new(),
             square_sums: Vec::new(),
             residuals: Vec::new(),
+            finite: true,
         }
+    }
+
+    /// Makes room for the means of this many more label sets.
+    pub(super) fn reserve(&mut self, num_sets: usize) {
+        self.high.reserve(num_sets * self.width);
+        self.low.reserve(num_sets * self.width);
+    }
+
+    pub(super) fn is_finite(&self) -> bool {
+        self.finite
     }
 
     pub(super) fn add_set(&mut self) {
@@ -184,6 +194,15 @@ impl Panel {
     pub(super) fn mean(&self, set: usize, column: usize) -> f64 {
         let position = set * self.width + column;
         self.high[position] + self.low[position]
+    }
+
+    /// Writes this panel's columns of a mean to their place in the whole row.
+    pub(super) fn write_mean(&self, set: usize, row: &mut [f64]) {
+        let place = set * self.width..(set + 1) * self.width;
+        let parts = self.high[place.clone()].iter().zip(&self.low[place]);
+        for (out, (high, low)) in row[self.first..].iter_mut().zip(parts) {
+            *out = high + low;
+        }
     }
 
     /// Both parts of a mean.
@@ -216,8 +235,17 @@ impl Panel {
     /// Welford's rule for a block of rows `[n, d]`: mean += r/(n+1) with r = x − mean, and the
     /// scatter gains n/(n+1)·r rᵀ, here as the residual row √(n/(n+1))·r.
     pub(super) fn absorb<T: Copy + Into<f64>>(&mut self, rows: &[T], dim: usize, plan: &RowPlan) {
+        kernel::vectorized(
+            #[inline(always)]
+            || self.absorb_inline(rows, dim, plan),
+        );
+    }
+
+    #[inline(always)]
+    fn absorb_inline<T: Copy + Into<f64>>(&mut self, rows: &[T], dim: usize, plan: &RowPlan) {
         let width = self.width;
-        self.residuals.resize(plan.num_residuals * width, 0.0);
+        // One more row takes the residuals that nobody asked for.
+        self.residuals.resize((plan.num_residuals + 1) * width, 0.0);
         for step in &plan.steps {
             let start = step.row * dim + self.first;
             let values = &rows[start..start + width];
@@ -227,23 +255,14 @@ impl Panel {
                 for (high, &value) in high.iter_mut().zip(values) {
                     *high = value.into();
                 }
+                self.finite &= kernel::all_finite(values);
                 continue;
             }
-            let root = step.weight.sqrt();
-            let squares = match step.residual {
-                Some(residual) => {
-                    let out = &mut self.residuals[residual * width..(residual + 1) * width];
-                    for (((out, low), &high), &value) in
-                        out.iter_mut().zip(&mut *low).zip(&*high).zip(values)
-                    {
-                        let residual = (value.into() - high) - *low;
-                        *low += step.mean_step * residual;
-                        *out = root * residual;
-                    }
-                    sum_of_squares(out)
-                }
-                None => step.weight * residual_squares(values, high, low, step.mean_step),
-            };
+            let residual = step.residual.unwrap_or(plan.num_residuals);
+            let out = &mut self.residuals[residual * width..(residual + 1) * width];
+            let (mean_step, root) = (step.mean_step, step.weight.sqrt());
+            let squares = kernel::absorb(values, [high, low], out, mean_step, root);
+            self.finite &= squares.is_finite();
             self.square_sums[step.set] += squares;
         }
         for &set in &plan.touched {
@@ -286,49 +305,8 @@ impl Panel {
     }
 }
 
-/// Moves the mean by `mean_step` of the residual and returns the residual's sum of squares.
-fn residual_squares<T: Copy + Into<f64>>(
-    values: &[T],
-    high: &[f64],
-    low: &mut [f64],
-    mean_step: f64,
-) -> f64 {
-    let mut sums = [0.0; LANES];
-    let absorb = |value: T, high: f64, low: &mut f64, sum: &mut f64| {
-        let residual = (value.into() - high) - *low;
-        *low += mean_step * residual;
-        *sum += residual * residual;
-    };
-    let whole = values.len() / LANES * LANES;
-    let (low_whole, low_rest) = low.split_at_mut(whole);
-    for ((values, high), low) in values[..whole]
-        .chunks_exact(LANES)
-        .zip(high[..whole].chunks_exact(LANES))
-        .zip(low_whole.chunks_exact_mut(LANES))
-    {
-        for lane in 0..LANES {
-            absorb(values[lane], high[lane], &mut low[lane], &mut sums[lane]);
-        }
-    }
-    for ((&value, &high), low) in values[whole..].iter().zip(&high[whole..]).zip(low_rest) {
-        absorb(value, high, low, &mut sums[0]);
-    }
-    sums.iter().sum()
-}
-
-fn sum_of_squares(values: &[f64]) -> f64 {
-    let mut sums = [0.0; LANES];
-    let chunks = values.chunks_exact(LANES);
-    let rest: f64 = chunks.remainder().iter().map(|v| v * v).sum();
-    for chunk in chunks {
-        for lane in 0..LANES {
-            sums[lane] += chunk[lane] * chunk[lane];
-        }
-    }
-    sums.iter().sum::<f64>() + rest
-}
-
 /// Makes `high` the rounded sum of the two and `low` exactly what is lost (Knuth's two-sum).
+#[inline(always)]
 fn renormalize(high: &mut [f64], low: &mut [f64]) {
     for (high, low) in high.iter_mut().zip(low) {
         let sum = *high + *low;

@@ -1,5 +1,7 @@
 //! A symmetric d×d sum of residual outer products, as tiles of its upper triangle.
 
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use faer::linalg::matmul::{matmul, triangular};
@@ -118,20 +120,32 @@ impl TiledScatter {
     /// The whole symmetric matrix `[d, d]`.
     pub(super) fn to_mat(&self) -> Mat<f64> {
         let mut matrix = Mat::zeros(self.dim, self.dim);
-        for tile in &self.tiles {
-            let (row0, column0) = (tile.left * PANEL_WIDTH, tile.right * PANEL_WIDTH);
-            let left_width = PANEL_WIDTH.min(self.dim - row0);
-            for (position, &value) in tile.values.iter().enumerate() {
-                let (row, column) = (
-                    row0 + position % left_width,
-                    column0 + position / left_width,
-                );
-                if tile.left != tile.right || row >= column {
-                    matrix[(row, column)] = value;
-                    matrix[(column, row)] = value;
+        let places: BTreeMap<(usize, usize), &Tile> = self
+            .tiles
+            .iter()
+            .map(|tile| ((tile.left, tile.right), tile))
+            .collect();
+        let num_panels = self.dim.div_ceil(PANEL_WIDTH);
+        matrix.par_col_iter_mut().enumerate().for_each(|(j, out)| {
+            let out = out.try_as_col_major_mut();
+            let out = out
+                .expect("columns of an owned matrix are contiguous")
+                .as_slice_mut();
+            let (panel, column) = (j / PANEL_WIDTH, j % PANEL_WIDTH);
+            for (other, out) in (0..num_panels).zip(out.chunks_mut(PANEL_WIDTH)) {
+                let tile = places[&(panel.min(other), panel.max(other))];
+                let width = PANEL_WIDTH.min(self.dim - tile.left * PANEL_WIDTH);
+                for (row, out) in out.iter_mut().enumerate() {
+                    // The lower triangle of tiles on the diagonal, whole tiles above it.
+                    let (row, column) = match other.cmp(&panel) {
+                        Ordering::Less => (row, column),
+                        Ordering::Equal => (row.max(column), row.min(column)),
+                        Ordering::Greater => (column, row),
+                    };
+                    *out = tile.values[row + column * width];
                 }
             }
-        }
+        });
         matrix
     }
 }

@@ -23,9 +23,7 @@ pub fn write(measured: &[Measured], path: &Path) -> anyhow::Result<()> {
 
 fn of_one(measured: &Measured) -> anyhow::Result<Report> {
     let report = &measured.report;
-    let class_names: Vec<String> = (0..report.num_classes)
-        .map(|class| class.to_string())
-        .collect();
+    let class_names = super::class_names(report.num_classes);
     let mut all_tables = tables::of(measured);
     let odd = tables::odd_sets(report);
     if !odd.rows.is_empty() {
@@ -48,6 +46,7 @@ fn of_one(measured: &Measured) -> anyhow::Result<Report> {
         summary: format!("{}.", summary.join(". ")),
         cards,
         geometry: geometry(measured, &class_names)?,
+        plane: measured.plane.clone(),
         tables: all_tables,
         class_names,
         provenance: provenance(),

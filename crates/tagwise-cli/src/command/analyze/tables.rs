@@ -389,6 +389,9 @@ pub fn path_sentence(report: &CollapseReport) -> &'static str {
         Nc1Path::Projection => {
             "NC1 from a second pass that projects residuals on the span of the class means (exact, and cheaper here than the d × d scatter)"
         }
+        Nc1Path::TagSpan => {
+            "NC1 only in the directions in which class means differ, from a second pass that projects residuals on them, as asked for"
+        }
         Nc1Path::TraceOnly => {
             "only the trace of the scatter was kept: NC1 is not known, its trace quotient is"
         }

@@ -1,0 +1,321 @@
+//! Loops over contiguous numbers, compiled once for every instruction set and chosen at run time.
+//!
+//! The default target of x86-64 knows two f64 per register; the machines that run this have four
+//! or eight. Sums run in [`LANES`] independent parts, so their order is fixed by the code and not
+//! by the instruction set.
+
+/// Independent partial sums: four registers of four f64.
+const LANES: usize = 16;
+
+/// Runs `work` compiled for the best instruction set of this machine; everything inlined into it
+/// is compiled along.
+#[inline]
+pub(crate) fn vectorized<R>(work: impl FnOnce() -> R) -> R {
+    pulp::Arch::new().dispatch(work)
+}
+
+/// Σ aᵢbᵢ.
+pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
+    vectorized(
+        #[inline(always)]
+        || dot_inline(a, b),
+    )
+}
+
+/// As [`dot`], for use within [`vectorized`].
+#[inline(always)]
+pub(crate) fn dot_inline(a: &[f64], b: &[f64]) -> f64 {
+    let (a, a_rest) = a.as_chunks::<LANES>();
+    let (b, b_rest) = b.as_chunks::<LANES>();
+    let mut sums = [0.0; LANES];
+    for (a, b) in a.iter().zip(b) {
+        for lane in 0..LANES {
+            sums[lane] += a[lane] * b[lane];
+        }
+    }
+    let rest: f64 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
+    total(&sums) + rest
+}
+
+/// Σ (aᵢ − bᵢ)².
+pub(crate) fn squared_distance(a: &[f64], b: &[f64]) -> f64 {
+    vectorized(
+        #[inline(always)]
+        || {
+            let (a, a_rest) = a.as_chunks::<LANES>();
+            let (b, b_rest) = b.as_chunks::<LANES>();
+            let mut sums = [0.0; LANES];
+            for (a, b) in a.iter().zip(b) {
+                for lane in 0..LANES {
+                    let difference = a[lane] - b[lane];
+                    sums[lane] += difference * difference;
+                }
+            }
+            let rest: f64 = a_rest
+                .iter()
+                .zip(b_rest)
+                .map(|(a, b)| (a - b) * (a - b))
+                .sum();
+            total(&sums) + rest
+        },
+    )
+}
+
+/// Σ (s·aᵢ − t·bᵢ)² and Σ (s·aᵢ + t·bᵢ)².
+pub(crate) fn half_angle(a: &[f64], s: f64, b: &[f64], t: f64) -> (f64, f64) {
+    vectorized(
+        #[inline(always)]
+        || {
+            let (a, a_rest) = a.as_chunks::<LANES>();
+            let (b, b_rest) = b.as_chunks::<LANES>();
+            let (mut differences, mut sums) = ([0.0; LANES], [0.0; LANES]);
+            let one = |a: f64, b: f64, difference: &mut f64, sum: &mut f64| {
+                let (a, b) = (s * a, t * b);
+                *difference += (a - b) * (a - b);
+                *sum += (a + b) * (a + b);
+            };
+            for (a, b) in a.iter().zip(b) {
+                for lane in 0..LANES {
+                    one(a[lane], b[lane], &mut differences[lane], &mut sums[lane]);
+                }
+            }
+            for (&a, &b) in a_rest.iter().zip(b_rest) {
+                one(a, b, &mut differences[0], &mut sums[0]);
+            }
+            (total(&differences), total(&sums))
+        },
+    )
+}
+
+/// out += factor·values.
+pub(crate) fn add_scaled(out: &mut [f64], factor: f64, values: &[f64]) {
+    vectorized(
+        #[inline(always)]
+        || {
+            for (out, value) in out.iter_mut().zip(values) {
+                *out += factor * value;
+            }
+        },
+    );
+}
+
+/// Writes values − mean to `out` and returns its sum of squares.
+pub(crate) fn subtract<T: Copy + Into<f64>>(values: &[T], mean: &[f64], out: &mut [f64]) -> f64 {
+    vectorized(
+        #[inline(always)]
+        || {
+            let mut sums = [0.0; LANES];
+            let (values, values_rest) = values.as_chunks::<LANES>();
+            let (mean, mean_rest) = mean.as_chunks::<LANES>();
+            let (out, out_rest) = out.as_chunks_mut::<LANES>();
+            for ((values, mean), out) in values.iter().zip(mean).zip(out) {
+                for lane in 0..LANES {
+                    let residual = values[lane].into() - mean[lane];
+                    out[lane] = residual;
+                    sums[lane] += residual * residual;
+                }
+            }
+            let mut rest = 0.0;
+            for ((&value, mean), out) in values_rest.iter().zip(mean_rest).zip(out_rest) {
+                *out = value.into() - mean;
+                rest += *out * *out;
+            }
+            total(&sums) + rest
+        },
+    )
+}
+
+/// One step of Welford's rule, for use within [`vectorized`]: with the mean `high + low` and the
+/// residual r = values − mean, low += step·r and out = root·r; returns Σ out².
+#[inline(always)]
+pub(crate) fn absorb<T: Copy + Into<f64>>(
+    values: &[T],
+    [high, low]: [&mut [f64]; 2],
+    out: &mut [f64],
+    step: f64,
+    root: f64,
+) -> f64 {
+    let mut sums = [0.0; LANES];
+    let one = |value: T, high: f64, low: &mut f64, out: &mut f64, sum: &mut f64| {
+        let residual = (value.into() - high) - *low;
+        *low += step * residual;
+        *out = root * residual;
+        *sum += *out * *out;
+    };
+    let (values, values_rest) = values.as_chunks::<LANES>();
+    let (high, high_rest) = high.as_chunks::<LANES>();
+    let (low, low_rest) = low.as_chunks_mut::<LANES>();
+    let (out, out_rest) = out.as_chunks_mut::<LANES>();
+    for (((values, high), low), out) in values.iter().zip(high).zip(low).zip(out) {
+        for lane in 0..LANES {
+            one(
+                values[lane],
+                high[lane],
+                &mut low[lane],
+                &mut out[lane],
+                &mut sums[lane],
+            );
+        }
+    }
+    let rest = values_rest
+        .iter()
+        .zip(high_rest)
+        .zip(low_rest)
+        .zip(out_rest);
+    for (((&value, &high), low), out) in rest {
+        one(value, high, low, out, &mut sums[0]);
+    }
+    total(&sums)
+}
+
+/// Whether every value is finite, for use within [`vectorized`].
+#[inline(always)]
+pub(crate) fn all_finite<T: Copy + Into<f64>>(values: &[T]) -> bool {
+    // 0·x is 0 for finite x and NaN otherwise; NaN survives every sum.
+    let (values, rest) = values.as_chunks::<LANES>();
+    let mut sums = [0.0; LANES];
+    for values in values {
+        for lane in 0..LANES {
+            sums[lane] += values[lane].into() * 0.0;
+        }
+    }
+    let rest: f64 = rest.iter().map(|&value| value.into() * 0.0).sum();
+    total(&sums) + rest == 0.0
+}
+
+/// (asin √z / √z − 1)/z on [0, ¼]: interpolation at 13 Chebyshev nodes, relative error 5e-16.
+const ARCSINE: [f64; 13] = [
+    0.166_666_666_666_666_69,
+    0.074_999_999_999_984_33,
+    0.044_642_857_146_355_43,
+    0.030_381_944_138_531_247,
+    0.022_372_172_942_149_89,
+    0.017_352_392_720_869_973,
+    0.013_971_212_973_552_933,
+    0.011_479_177_415_184_906,
+    0.010_322_814_350_185_78,
+    0.005_457_506_718_640_358,
+    0.017_400_879_442_694_02,
+    -0.014_851_887_071_247_204,
+    0.028_757_851_367_421_566,
+];
+
+/// The arc cosine, without branches so that it can run on whole registers; absolute error 1e-15.
+#[inline(always)]
+fn arc_cosine(cosine: f64) -> f64 {
+    let size = cosine.abs().min(1.0);
+    let small = size < 0.5;
+    let square = if small {
+        size * size
+    } else {
+        (1.0 - size) * 0.5
+    };
+    let sine = if small { size } else { square.sqrt() };
+    let mut series = 0.0;
+    for coefficient in ARCSINE.iter().rev() {
+        series = series * square + coefficient;
+    }
+    let arc_sine = sine + sine * square * series;
+    let angle = if small {
+        std::f64::consts::FRAC_PI_2 - arc_sine
+    } else {
+        2.0 * arc_sine
+    };
+    if cosine < 0.0 {
+        std::f64::consts::PI - angle
+    } else {
+        angle
+    }
+}
+
+/// Σ arccos(productsᵢ·scalesᵢ).
+pub(crate) fn sum_of_angles(products: &[f64], scales: &[f64]) -> f64 {
+    vectorized(
+        #[inline(always)]
+        || {
+            let (products, products_rest) = products.as_chunks::<LANES>();
+            let (scales, scales_rest) = scales.as_chunks::<LANES>();
+            let mut sums = [0.0; LANES];
+            for (products, scales) in products.iter().zip(scales) {
+                for lane in 0..LANES {
+                    sums[lane] += arc_cosine(products[lane] * scales[lane]);
+                }
+            }
+            let rest = products_rest.iter().zip(scales_rest);
+            total(&sums)
+                + rest
+                    .map(|(product, scale)| arc_cosine(product * scale))
+                    .sum::<f64>()
+        },
+    )
+}
+
+#[inline(always)]
+fn total(sums: &[f64; LANES]) -> f64 {
+    let mut sums = *sums;
+    let mut width = LANES / 2;
+    while width > 0 {
+        for lane in 0..width {
+            sums[lane] += sums[lane + width];
+        }
+        width /= 2;
+    }
+    sums[0]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rounding of sums of a few dozen numbers of size 1.
+    const ROUNDING: f64 = 1e-14;
+
+    fn numbers(count: usize) -> Vec<f64> {
+        (0..count)
+            .map(|i| ((i * 37 + 11) % 64) as f64 / 32.0 - 1.0)
+            .collect()
+    }
+
+    #[test]
+    fn sums_of_every_length_are_those_of_plain_loops() {
+        for count in 0..50 {
+            let (a, b) = (numbers(count + 3)[3..].to_vec(), numbers(count));
+            let plain: f64 = a.iter().zip(&b).map(|(a, b)| a * b).sum();
+            assert!((dot(&a, &b) - plain).abs() < ROUNDING);
+            let plain: f64 = a.iter().zip(&b).map(|(a, b)| (a - b).powi(2)).sum();
+            assert!((squared_distance(&a, &b) - plain).abs() < ROUNDING);
+            let single: Vec<f32> = a.iter().map(|&a| a as f32).collect();
+            let mut out = vec![0.0; count];
+            assert!((subtract(&single, &b, &mut out) - plain).abs() < ROUNDING);
+            for i in 0..count {
+                assert_eq!(out[i], a[i] - b[i]);
+            }
+        }
+    }
+
+    #[test]
+    fn angles_are_those_of_the_standard_library() {
+        for i in -1000..=1000 {
+            let cosine = f64::from(i) / 1000.0;
+            let found = sum_of_angles(&[cosine * 2.0], &[0.5]);
+            assert!((found - cosine.acos()).abs() < ROUNDING, "{cosine}");
+        }
+        let cosines = numbers(40);
+        let plain: f64 = cosines.iter().map(|c| c.acos()).sum();
+        assert!((sum_of_angles(&cosines, &[1.0; 40]) - plain).abs() < 10.0 * ROUNDING);
+        // Rounding may push a cosine beyond 1.
+        assert_eq!(sum_of_angles(&[1.0 + 1e-15], &[1.0]), 0.0);
+    }
+
+    #[test]
+    fn one_value_that_is_not_finite_is_noticed_anywhere() {
+        for place in 0..40 {
+            for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                let mut values = vec![1.0f32; 40];
+                assert!(all_finite(&values));
+                values[place] = bad;
+                assert!(!all_finite(&values));
+            }
+        }
+    }
+}
