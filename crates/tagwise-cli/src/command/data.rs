@@ -9,6 +9,7 @@ use tagwise_data::read::{Part, svhn};
 use tagwise_data::{
     ComposeSpec, ComposedImages, ImageSet, ImageSource, Placement, data_folder, export, preview,
 };
+use tagwise_train::Source;
 
 use crate::failure::Usage;
 use crate::output;
@@ -189,15 +190,15 @@ impl What {
     fn load(&self) -> anyhow::Result<Loaded> {
         let mut facts = BTreeMap::from([
             ("tagwise".to_string(), env!("CARGO_PKG_VERSION").to_string()),
-            ("source".to_string(), self.name.name().to_string()),
+            ("source".to_string(), self.name.source().name().to_string()),
             ("part".to_string(), self.part.name().to_string()),
         ]);
-        let Some(source) = self.name.source() else {
+        let Some(source) = self.name.source().images() else {
             self.refuse_composing()?;
             let images = svhn::read(&self.folder()?, self.part.into())?.into();
             return Ok(Loaded {
                 images,
-                class_names: &svhn::CLASS_NAMES,
+                class_names: self.name.source().class_names(),
                 facts,
             });
         };
@@ -226,14 +227,14 @@ impl What {
         if let Some(folder) = &self.from {
             return Ok(folder.clone());
         }
-        let folder = data_folder(self.name.name())?;
+        let folder = data_folder(self.name.source().name())?;
         if folder.is_dir() {
             return Ok(folder);
         }
         anyhow::bail!(
             "{name} is not in {}; run tagwise data fetch {name}, or name its folder with --from",
             folder.display(),
-            name = self.name.name()
+            name = self.name.source().name()
         )
     }
 
@@ -295,17 +296,13 @@ fn read_spec(path: &Path) -> anyhow::Result<ComposeSpec> {
 }
 
 impl Name {
-    fn name(self) -> &'static str {
-        self.source().map_or("svhn", ImageSource::name)
-    }
-
-    fn source(self) -> Option<ImageSource> {
+    fn source(self) -> Source {
         match self {
-            Self::Digits => Some(ImageSource::Digits),
-            Self::Mnist => Some(ImageSource::Mnist),
-            Self::FashionMnist => Some(ImageSource::FashionMnist),
-            Self::Cifar10 => Some(ImageSource::Cifar10),
-            Self::Svhn => None,
+            Self::Digits => Source::Digits,
+            Self::Mnist => Source::Mnist,
+            Self::FashionMnist => Source::FashionMnist,
+            Self::Cifar10 => Source::Cifar10,
+            Self::Svhn => Source::Svhn,
         }
     }
 }

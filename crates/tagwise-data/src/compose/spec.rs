@@ -90,6 +90,16 @@ pub enum Placement {
     Paper,
 }
 
+impl Placement {
+    /// The fewest cells in a row of a square canvas that holds so many labels, at least 2.
+    fn fewest_cells_per_side(self, max_multiplicity: usize) -> usize {
+        match self {
+            Self::Paper => 2,
+            Self::Balanced => (2..).find(|n| n * n >= max_multiplicity).unwrap_or(2),
+        }
+    }
+}
+
 /// More samples than this are a slip of the pen: positions are kept as 32-bit numbers.
 const MAX_SAMPLES: usize = 100_000_000;
 
@@ -107,10 +117,9 @@ impl ComposeSpec {
     pub fn num_cells_per_side(&self, num_classes: usize) -> Result<usize> {
         let counts = self.counts(num_classes)?;
         let max_multiplicity = counts.keys().map(LabelSet::multiplicity).max().unwrap_or(0);
-        Ok(self.cells_per_side.unwrap_or(match self.placement {
-            Placement::Paper => 2,
-            Placement::Balanced => cells_for(max_multiplicity),
-        }))
+        Ok(self
+            .cells_per_side
+            .unwrap_or(self.placement.fewest_cells_per_side(max_multiplicity)))
     }
 
     /// The number of samples of each label set, those with 0 samples left out.
@@ -218,10 +227,7 @@ impl ComposeSpec {
         counts: &BTreeMap<LabelSet, usize>,
     ) -> Result<Layout> {
         let max_multiplicity = counts.keys().map(LabelSet::multiplicity).max().unwrap_or(0);
-        let fewest = match self.placement {
-            Placement::Paper => 2,
-            Placement::Balanced => cells_for(max_multiplicity),
-        };
+        let fewest = self.placement.fewest_cells_per_side(max_multiplicity);
         let cells_per_side = self.cells_per_side.unwrap_or(fewest);
         if max_multiplicity <= MAX_LABELS
             && !(fewest..=MAX_CELLS_PER_SIDE).contains(&cells_per_side)
@@ -264,11 +270,6 @@ impl ComposeSpec {
         }
         Layout::new(self.placement, source, cells_per_side, max_shift)
     }
-}
-
-/// The fewest cells in a row of a square that holds so many labels, at least 2.
-fn cells_for(max_multiplicity: usize) -> usize {
-    (2..).find(|n| n * n >= max_multiplicity).unwrap_or(2)
 }
 
 /// Every pair of classes once, in rounds in which each class plays at most once (the circle

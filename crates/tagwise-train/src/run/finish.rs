@@ -53,8 +53,13 @@ impl Run {
         let validation = extract(&self.data.validation)?;
         let test = extract(&self.data.test)?;
         let statistics = train.statistics(self.network.feature_dim(), self.data.train.targets())?;
-        let train = self.write_features("features-train.safetensors", &train, &self.data.train)?;
-        self.write_features("features-test.safetensors", &test, &self.data.test)?;
+        let train = self.write_features(
+            "features-train.safetensors",
+            train.features,
+            &self.data.train,
+        )?;
+        let test_features = test.features.clone();
+        self.write_features("features-test.safetensors", test_features, &self.data.test)?;
         let decoders = Decoders::new(&statistics, &validation, self.data.validation.targets())?;
         let (test, test_decoded) = decoders.evaluate(&test, self.data.test.targets())?;
         let summary = Summary {
@@ -125,12 +130,12 @@ impl Run {
     fn write_features(
         &self,
         name: &str,
-        extracted: &Extracted,
+        features: Vec<f32>,
         images: &ImageSet,
     ) -> Result<Snapshot> {
         let classifier = extract::classifier(&self.network)?;
         let snapshot = Snapshot::new(
-            FeatureValues::F32(extracted.features.clone()),
+            FeatureValues::F32(features),
             classifier.dim(),
             images.targets().clone(),
             Some(classifier),
