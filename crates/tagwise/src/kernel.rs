@@ -25,16 +25,12 @@ pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
 /// As [`dot`], for use within [`vectorized`].
 #[inline(always)]
 pub(crate) fn dot_inline(a: &[f64], b: &[f64]) -> f64 {
-    let (a, a_rest) = a.as_chunks::<LANES>();
-    let (b, b_rest) = b.as_chunks::<LANES>();
-    let mut sums = [0.0; LANES];
-    for (a, b) in a.iter().zip(b) {
-        for lane in 0..LANES {
-            sums[lane] += a[lane] * b[lane];
-        }
-    }
-    let rest: f64 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
-    total(&sums) + rest
+    sum_over_pairs(
+        a,
+        b,
+        #[inline(always)]
+        |a, b| a * b,
+    )
 }
 
 /// Σ (aᵢ − bᵢ)².
@@ -42,23 +38,44 @@ pub(crate) fn squared_distance(a: &[f64], b: &[f64]) -> f64 {
     vectorized(
         #[inline(always)]
         || {
-            let (a, a_rest) = a.as_chunks::<LANES>();
-            let (b, b_rest) = b.as_chunks::<LANES>();
-            let mut sums = [0.0; LANES];
-            for (a, b) in a.iter().zip(b) {
-                for lane in 0..LANES {
-                    let difference = a[lane] - b[lane];
-                    sums[lane] += difference * difference;
-                }
-            }
-            let rest: f64 = a_rest
-                .iter()
-                .zip(b_rest)
-                .map(|(a, b)| (a - b) * (a - b))
-                .sum();
-            total(&sums) + rest
+            sum_over_pairs(
+                a,
+                b,
+                #[inline(always)]
+                |a, b| (a - b) * (a - b),
+            )
         },
     )
+}
+
+/// Σ weightᵢ·aᵢ².
+pub(crate) fn weighted_square(a: &[f64], weights: &[f64]) -> f64 {
+    vectorized(
+        #[inline(always)]
+        || {
+            sum_over_pairs(
+                a,
+                weights,
+                #[inline(always)]
+                |a, weight| weight * a * a,
+            )
+        },
+    )
+}
+
+/// Σ term(aᵢ, bᵢ), for use within [`vectorized`].
+#[inline(always)]
+fn sum_over_pairs(a: &[f64], b: &[f64], term: impl Fn(f64, f64) -> f64) -> f64 {
+    let (a, a_rest) = a.as_chunks::<LANES>();
+    let (b, b_rest) = b.as_chunks::<LANES>();
+    let mut sums = [0.0; LANES];
+    for (a, b) in a.iter().zip(b) {
+        for lane in 0..LANES {
+            sums[lane] += term(a[lane], b[lane]);
+        }
+    }
+    let rest: f64 = a_rest.iter().zip(b_rest).map(|(&a, &b)| term(a, b)).sum();
+    total(&sums) + rest
 }
 
 /// Σ (s·aᵢ − t·bᵢ)² and Σ (s·aᵢ + t·bᵢ)².
@@ -94,6 +111,18 @@ pub(crate) fn add_scaled(out: &mut [f64], factor: f64, values: &[f64]) {
         || {
             for (out, value) in out.iter_mut().zip(values) {
                 *out += factor * value;
+            }
+        },
+    );
+}
+
+/// out ← factor·out − weights·values, element by element.
+pub(crate) fn scale_and_subtract(out: &mut [f64], factor: f64, weights: &[f64], values: &[f64]) {
+    vectorized(
+        #[inline(always)]
+        || {
+            for ((out, weight), value) in out.iter_mut().zip(weights).zip(values) {
+                *out = factor * *out - weight * value;
             }
         },
     );
@@ -233,19 +262,12 @@ pub(crate) fn sum_of_angles(products: &[f64], scales: &[f64]) -> f64 {
     vectorized(
         #[inline(always)]
         || {
-            let (products, products_rest) = products.as_chunks::<LANES>();
-            let (scales, scales_rest) = scales.as_chunks::<LANES>();
-            let mut sums = [0.0; LANES];
-            for (products, scales) in products.iter().zip(scales) {
-                for lane in 0..LANES {
-                    sums[lane] += arc_cosine(products[lane] * scales[lane]);
-                }
-            }
-            let rest = products_rest.iter().zip(scales_rest);
-            total(&sums)
-                + rest
-                    .map(|(product, scale)| arc_cosine(product * scale))
-                    .sum::<f64>()
+            sum_over_pairs(
+                products,
+                scales,
+                #[inline(always)]
+                |product, scale| arc_cosine(product * scale),
+            )
         },
     )
 }

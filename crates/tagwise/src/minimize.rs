@@ -47,27 +47,6 @@ pub struct Minimum {
     pub stop: Stop,
 }
 
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    const LANES: usize = 8;
-    let mut sums = [0.0; LANES];
-    let (a_body, a_tail) = a.as_chunks::<LANES>();
-    let (b_body, b_tail) = b.as_chunks::<LANES>();
-    for (a, b) in a_body.iter().zip(b_body) {
-        for lane in 0..LANES {
-            sums[lane] += a[lane] * b[lane];
-        }
-    }
-    let tail: f64 = a_tail.iter().zip(b_tail).map(|(a, b)| a * b).sum();
-    sums.iter().sum::<f64>() + tail
-}
-
-/// y ← y + scale·x
-fn add_scaled(y: &mut [f64], scale: f64, x: &[f64]) {
-    for (y, x) in y.iter_mut().zip(x) {
-        *y += scale * x;
-    }
-}
-
 fn max_abs(values: &[f64]) -> f64 {
     values.iter().fold(0.0, |largest: f64, value| {
         if value.is_nan() {

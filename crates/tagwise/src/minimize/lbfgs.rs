@@ -1,4 +1,5 @@
-use super::{Minimum, Stop, add_scaled, dot, max_abs};
+use super::{Minimum, Stop, max_abs};
+use crate::kernel::{add_scaled, dot};
 
 /// Limited-memory BFGS with a line search for the strong Wolfe conditions.
 ///

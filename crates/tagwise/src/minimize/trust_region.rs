@@ -1,6 +1,7 @@
 use std::ops::{ControlFlow, Range};
 
-use super::{Minimum, Stop, dot, max_abs};
+use super::{Minimum, Stop, max_abs};
+use crate::kernel::dot;
 
 mod step;
 
@@ -99,7 +100,7 @@ impl TrustRegion {
         let first_norm = minimum.gradient_norm;
         let mut radius: Option<f64> = None;
         let mut is_polishing = false;
-        objective.diagonal(&mut work.scale);
+        work.take_scale(objective);
         loop {
             if minimum.gradient_norm <= self.gradient_tolerance {
                 minimum.stop = Stop::Converged;
@@ -152,7 +153,7 @@ impl TrustRegion {
                 x.copy_from_slice(&work.trial);
                 minimum.value = trial_value;
                 minimum.gradient_norm = trial_norm;
-                objective.diagonal(&mut work.scale);
+                work.take_scale(objective);
                 if ratio > WIDEN && step.at_border {
                     radius = Some(2.0 * radius_now);
                 }
@@ -220,7 +221,7 @@ impl TrustRegion {
         }
         work.free.fill(true);
         for i in self.non_negative.clone() {
-            let reach = x[i] - work.gradient[i] / work.scale[i];
+            let reach = work.diagonal_newton(x, i);
             work.free[i] =
                 !(work.gradient[i] > 0.0 && (x[i] == 0.0 || reach <= 0.0 && x[i] < NEAR_BOUND));
         }

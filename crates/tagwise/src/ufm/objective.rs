@@ -6,6 +6,7 @@ use rayon::prelude::*;
 use super::product::{tall, wide};
 use super::reduced::Reduced;
 use super::{Bias, ClassifierKind, UfmProblem};
+use crate::kernel::{add_scaled, dot, dot_inline, vectorized};
 use crate::minimize::Curvature;
 
 /// The factor W of the logits.
@@ -185,30 +186,26 @@ impl<'a> Objective<'a> {
     /// From changes of the scaled logits in `work` to changes of Q, given a change of the bias.
     fn pull_change(&mut self, bias_change: &[f64]) {
         let reduced = self.reduced;
-        let one = |set: usize, work: &mut [f64], p: &[f64]| {
-            let inverse_root = 1.0 / reduced.roots[set];
-            let slope = reduced.weights[set] * reduced.multiplicities[set] * inverse_root;
-            let mut mean = 0.0;
-            if bias_change.is_empty() {
-                for (t, p) in work.iter_mut().zip(p) {
-                    *t *= inverse_root;
-                    mean += p * *t;
-                }
-            } else {
-                for ((t, p), b) in work.iter_mut().zip(p).zip(bias_change) {
-                    *t = *t * inverse_root + b;
-                    mean += p * *t;
-                }
-            }
-            for (t, p) in work.iter_mut().zip(p) {
-                *t = slope * p * (*t - mean);
-            }
-        };
         for_each_column(
             &mut self.work,
             &self.probabilities,
             reduced.num_classes,
-            one,
+            #[inline(always)]
+            |set, work, p| {
+                let inverse_root = 1.0 / reduced.roots[set];
+                let slope = reduced.weights[set] * reduced.multiplicities[set] * inverse_root;
+                if bias_change.is_empty() {
+                    work.iter_mut().for_each(|t| *t *= inverse_root);
+                } else {
+                    for (t, b) in work.iter_mut().zip(bias_change) {
+                        *t = *t * inverse_root + b;
+                    }
+                }
+                let mean = dot_inline(p, work);
+                for (t, p) in work.iter_mut().zip(p) {
+                    *t = slope * p * (*t - mean);
+                }
+            },
         );
     }
 
@@ -221,6 +218,7 @@ impl<'a> Objective<'a> {
     }
 }
 
+/// Runs `one`, which should be inlined always, on every column, compiled for this machine.
 fn for_each_column(
     columns: &mut [f64],
     probabilities: &[f64],
@@ -228,18 +226,28 @@ fn for_each_column(
     one: impl Fn(usize, &mut [f64], &[f64]) + Sync,
 ) {
     if columns.len() < PARALLEL_LOGITS {
-        let pairs = columns
-            .chunks_exact_mut(num_classes)
-            .zip(probabilities.chunks_exact(num_classes));
-        for (set, (column, p)) in pairs.enumerate() {
-            one(set, column, p);
-        }
+        vectorized(
+            #[inline(always)]
+            || {
+                let pairs = columns
+                    .chunks_exact_mut(num_classes)
+                    .zip(probabilities.chunks_exact(num_classes));
+                for (set, (column, p)) in pairs.enumerate() {
+                    one(set, column, p);
+                }
+            },
+        );
     } else {
         columns
             .par_chunks_exact_mut(num_classes)
             .zip(probabilities.par_chunks_exact(num_classes))
             .enumerate()
-            .for_each(|(set, (column, p))| one(set, column, p));
+            .for_each(|(set, (column, p))| {
+                vectorized(
+                    #[inline(always)]
+                    || one(set, column, p),
+                );
+            });
     }
 }
 
@@ -247,12 +255,18 @@ fn for_each_column(
 fn project_axes(columns: &[f64], num_classes: usize, out: &mut [f64]) {
     let classes = num_classes as f64;
     let scale = (classes / (classes - 1.0)).sqrt();
-    for_each_column(out, columns, num_classes, |_, out, column| {
-        let mean = column.iter().sum::<f64>() / classes;
-        for (out, x) in out.iter_mut().zip(column) {
-            *out = scale * (x - mean);
-        }
-    });
+    for_each_column(
+        out,
+        columns,
+        num_classes,
+        #[inline(always)]
+        |_, out, column| {
+            let mean = column.iter().sum::<f64>() / classes;
+            for (out, x) in out.iter_mut().zip(column) {
+                *out = scale * (x - mean);
+            }
+        },
+    );
 }
 
 pub(super) fn flat(matrix: &Mat<f64>) -> Vec<f64> {
@@ -347,7 +361,7 @@ impl Curvature for Objective<'_> {
         self.pull_change(&vector[b.clone()]);
         if self.is_on_axes() {
             project_axes(&self.work, num_classes, &mut product[g.clone()]);
-            decay(self.decay_h, &vector[g.clone()], &mut product[g]);
+            add_scaled(&mut product[g.clone()], 2.0 * self.decay_h, &vector[g]);
         } else if rank > 0 {
             let weight = view(&self.weight, num_classes);
             let change = view(&self.work, num_classes);
@@ -367,13 +381,13 @@ impl Curvature for Objective<'_> {
                 let features = view(&self.features, rank);
                 let to_weight = view_mut(front, num_classes);
                 tall(to_weight, &[(change, features), (pull, feature_change)]);
-                decay(self.decay_w, &vector[w.clone()], &mut product[w]);
+                add_scaled(&mut product[w.clone()], 2.0 * self.decay_w, &vector[w]);
             }
-            decay(self.decay_h, &vector[g.clone()], &mut product[g]);
+            add_scaled(&mut product[g.clone()], 2.0 * self.decay_h, &vector[g]);
         }
         if self.has_bias {
             Self::sum_over_samples(self.reduced, &self.work, &mut product[b.clone()]);
-            decay(self.decay_b, &vector[b.clone()], &mut product[b]);
+            add_scaled(&mut product[b.clone()], 2.0 * self.decay_b, &vector[b]);
         }
     }
 
@@ -390,13 +404,18 @@ impl Curvature for Objective<'_> {
         if self.is_on_axes() {
             let square = num_classes as f64 / (num_classes as f64 - 1.0);
             let decay = 2.0 * self.decay_h;
-            let variance = |set: usize, out: &mut [f64], p: &[f64]| {
-                for (d, p) in out.iter_mut().zip(p) {
-                    *d = square * scale(set) * p * (1.0 - p) + decay;
-                }
-            };
             let out = &mut diagonal[g.clone()];
-            for_each_column(out, &self.probabilities, num_classes, variance);
+            for_each_column(
+                out,
+                &self.probabilities,
+                num_classes,
+                #[inline(always)]
+                |set, out, p| {
+                    for (d, p) in out.iter_mut().zip(p) {
+                        *d = square * scale(set) * p * (1.0 - p) + decay;
+                    }
+                },
+            );
         } else if rank > 0 {
             let probabilities = view(&self.probabilities, num_classes);
             let (squares, means) = self.squares.split_at_mut(rank * num_classes);
@@ -422,12 +441,17 @@ impl Curvature for Objective<'_> {
                 }
             }
         }
-        let variance = |set: usize, work: &mut [f64], p: &[f64]| {
-            for (t, p) in work.iter_mut().zip(p) {
-                *t = scale(set) * p * (1.0 - p);
-            }
-        };
-        for_each_column(&mut self.work, &self.probabilities, num_classes, variance);
+        for_each_column(
+            &mut self.work,
+            &self.probabilities,
+            num_classes,
+            #[inline(always)]
+            |set, work, p| {
+                for (t, p) in work.iter_mut().zip(p) {
+                    *t = scale(set) * p * (1.0 - p);
+                }
+            },
+        );
         if self.is_learned() && rank > 0 {
             let squares = &mut self.squares[..rank * num_sets];
             for (square, g) in squares.iter_mut().zip(&self.features) {
@@ -457,12 +481,8 @@ impl Curvature for Objective<'_> {
 
 /// Adds the gradient 2·decay·x and returns decay·‖x‖².
 fn decay(decay: f64, x: &[f64], gradient: &mut [f64]) -> f64 {
-    let mut squares = 0.0;
-    for (g, x) in gradient.iter_mut().zip(x) {
-        *g += 2.0 * decay * x;
-        squares += x * x;
-    }
-    decay * squares
+    add_scaled(gradient, 2.0 * decay, x);
+    decay * dot(x, x)
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use std::ops::ControlFlow;
 
-use super::super::{add_scaled, dot};
 use super::Curvature;
+use crate::kernel::{add_scaled, dot, scale_and_subtract, weighted_square};
 
 /// Curvatures below this part of the diagonal's are rounding of 0, as along a symmetry.
 const FLAT: f64 = 1e-13;
@@ -32,7 +32,9 @@ pub(super) struct Workspace {
     pub trial: Vec<f64>,
     pub trial_gradient: Vec<f64>,
     /// The diagonal that preconditions and measures lengths.
-    pub scale: Vec<f64>,
+    scale: Vec<f64>,
+    /// 1/scale
+    inverse_scale: Vec<f64>,
     pub step: Vec<f64>,
     residual: Vec<f64>,
     direction: Vec<f64>,
@@ -49,6 +51,7 @@ impl Workspace {
             trial: zeros(),
             trial_gradient: zeros(),
             scale: vec![1.0; n],
+            inverse_scale: vec![1.0; n],
             step: zeros(),
             residual: zeros(),
             direction: zeros(),
@@ -58,20 +61,27 @@ impl Workspace {
         }
     }
 
+    /// Takes the diagonal at the point that the objective was evaluated at last.
+    pub fn take_scale<F: Curvature>(&mut self, objective: &mut F) {
+        objective.diagonal(&mut self.scale);
+        for (inverse, scale) in self.inverse_scale.iter_mut().zip(&self.scale) {
+            *inverse = scale.recip();
+        }
+    }
+
     /// √(Σ scaleᵢ xᵢ²)
     pub fn scaled_norm(&self, x: &[f64]) -> f64 {
-        let squares: f64 = x.iter().zip(&self.scale).map(|(x, s)| s * x * x).sum();
-        squares.sqrt()
+        weighted_square(x, &self.scale).sqrt()
+    }
+
+    /// Where variable i would go by the diagonal alone.
+    pub fn diagonal_newton(&self, x: &[f64], i: usize) -> f64 {
+        x[i] - self.gradient[i] * self.inverse_scale[i]
     }
 
     /// The length of the point or of the diagonal Newton step, whichever is larger.
     pub fn first_radius(&self, x: &[f64]) -> f64 {
-        let newton: f64 = self
-            .gradient
-            .iter()
-            .zip(&self.scale)
-            .map(|(g, s)| g * g / s)
-            .sum();
+        let newton = weighted_square(&self.gradient, &self.inverse_scale);
         self.scaled_norm(x).max(newton.sqrt())
     }
 
@@ -87,8 +97,13 @@ impl Workspace {
 
     /// residualᵀ·scale⁻¹·residual
     fn preconditioned_square(&self) -> f64 {
-        let terms = self.residual.iter().zip(&self.scale);
-        terms.map(|(r, s)| r * r / s).sum()
+        weighted_square(&self.residual, &self.inverse_scale)
+    }
+
+    /// direction ← conjugate·direction − scale⁻¹·residual
+    fn turn(&mut self, conjugate: f64) {
+        let (direction, residual) = (&mut self.direction, &self.residual);
+        scale_and_subtract(direction, conjugate, &self.inverse_scale, residual);
     }
 
     /// Conjugate gradients on H·step = −gradient inside the region, from step = 0.
@@ -102,14 +117,8 @@ impl Workspace {
         self.step.fill(0.0);
         self.residual.copy_from_slice(&self.gradient);
         Self::hold(&self.free, self.is_bounded, &mut self.residual);
-        for ((d, r), s) in self
-            .direction
-            .iter_mut()
-            .zip(&self.residual)
-            .zip(&self.scale)
-        {
-            *d = -r / s;
-        }
+        self.direction.fill(0.0);
+        self.turn(0.0);
         let mut residual_square = self.preconditioned_square();
         let goal = limits.forcing * limits.forcing * residual_square;
         // Squared length of the step, its product with the direction, squared length of that.
@@ -146,14 +155,7 @@ impl Workspace {
             let conjugate = residual_square / before;
             along = conjugate * (along + factor * direction2);
             direction2 = residual_square + conjugate * conjugate * direction2;
-            for ((d, r), s) in self
-                .direction
-                .iter_mut()
-                .zip(&self.residual)
-                .zip(&self.scale)
-            {
-                *d = conjugate * *d - r / s;
-            }
+            self.turn(conjugate);
         }
         // The residual is gradient + H·step on the free variables.
         let predicted = -0.5 * (dot(&self.step, &self.gradient) + dot(&self.step, &self.residual));
