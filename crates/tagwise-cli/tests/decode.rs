@@ -68,7 +68,7 @@ fn a_head_is_fitted_and_every_decoder_finds_the_label_sets() {
     let fitted: Value =
         serde_json::from_str(&success(&["fit", &train, "--out", &head, "--json"])).unwrap();
     assert_eq!(fitted["converged"], true);
-    assert_eq!(fitted["held_out"].as_array().unwrap().len(), 8);
+    assert_eq!(fitted["weight_decays"].as_array().unwrap().len(), 8);
 
     for decoder in [
         "onn",
@@ -109,7 +109,146 @@ fn a_head_is_fitted_and_every_decoder_finds_the_label_sets() {
     assert!(table.starts_with("num_samples") || table.contains("subset_accuracy"));
     let answers = success(&["decode", "--features", &test, "--prototypes", &train]);
     assert_eq!(answers.lines().count(), 101);
-    assert!(answers.starts_with("sample,labels,score,margin,proven\n0,0,0."));
+    assert!(answers.starts_with("sample,label_ids,score,margin,proven\n0,0,0."));
+}
+
+/// The same samples as [`write_samples`] in every text format that names or numbers its labels,
+/// as arguments of the commands. Features are sparse: small entries are left out.
+fn write_tables(folder: &Path, part: &str, num_samples: u32) -> Vec<Vec<String>> {
+    let source = folder.join(format!("{part}-source.safetensors"));
+    write_samples(&source, num_samples, 5);
+    let snapshot = Snapshot::read(&source).unwrap();
+    let FeatureValues::F32(values) = snapshot.features() else {
+        panic!("the samples are in single precision");
+    };
+    let names = ["sea", "sky", "semi;colon", "it\\'s"];
+    let mut attributes = String::new();
+    (0..5).for_each(|j| attributes.push_str(&format!("@attribute x{j} numeric\n")));
+    let labels: String = names
+        .map(|n| format!("@attribute '{n}' {{0,1}}\n"))
+        .concat();
+    let mut mulan = format!("@relation r\n{attributes}{labels}@data\n");
+    let mut meka = format!("@relation 'r: -C -4'\n{attributes}{labels}@data\n");
+    let mut xmc = format!("{num_samples} 5 4\n");
+    let mut libsvm = String::new();
+    for (row, set) in values.chunks(5).zip(snapshot.targets().iter()) {
+        let kept: Vec<(usize, f32)> = row
+            .iter()
+            .copied()
+            .enumerate()
+            .filter(|(_, x)| x.abs() >= 0.05)
+            .collect();
+        let mut cells: Vec<String> = kept.iter().map(|(j, x)| format!("{j} {x}")).collect();
+        cells.extend(set.labels().iter().map(|k| format!("{} 1", 5 + k)));
+        mulan.push_str(&format!("{{{}}}\n", cells.join(",")));
+        meka.push_str(&format!("{{{}}}\n", cells.join(",")));
+        let labels: Vec<String> = set.labels().iter().map(ToString::to_string).collect();
+        let sparse = |first: usize| -> String {
+            kept.iter()
+                .map(|(j, x)| format!(" {}:{x}", j + first))
+                .collect()
+        };
+        xmc.push_str(&format!("{}{}\n", labels.join(","), sparse(0)));
+        libsvm.push_str(&format!("{}{}\n", labels.join(","), sparse(1)));
+    }
+    let xml: String = names.map(|n| format!("<label name=\"{n}\"/>")).concat();
+    let write = |name: &str, text: &str| {
+        let path = folder.join(format!("{part}{name}"));
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let xml = write(".xml", &format!("<labels>{xml}</labels>"));
+    vec![
+        vec![write("-mulan.arff", &mulan), "--labels".into(), xml],
+        vec![write("-meka.arff", &meka)],
+        vec![write(".txt", &xmc)],
+        vec![write(".svm", &libsvm)],
+    ]
+}
+
+#[test]
+fn every_table_is_read_and_names_reach_the_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (train, test) = (
+        write_tables(folder.path(), "train", 240),
+        write_tables(folder.path(), "test", 60),
+    );
+    let (head, csv) = (path("head.safetensors"), path("answers.csv"));
+    let mut shown = Vec::new();
+    let mut measured = Vec::new();
+    for (train, test) in train.iter().zip(&test) {
+        let more: Vec<&str> = train[1..].iter().map(String::as_str).collect();
+        let command = |arguments: &[&str]| success(&[arguments, &more].concat());
+        let fitted: Value =
+            serde_json::from_str(&command(&["fit", &train[0], "-o", &head, "--json"])).unwrap();
+        assert_eq!(
+            (&fitted["num_classes"], &fitted["dim"]),
+            (&4.into(), &5.into())
+        );
+        assert_eq!(fitted["label_names"].is_array(), train[0].ends_with("arff"));
+        for space in ["features", "logits"] {
+            let common = ["decode", "--features", &test[0], "--prototypes", &train[0]];
+            let own = ["--head", &head, "--space", space, "--out", &csv];
+            command(&[common.as_slice(), own.as_slice()].concat());
+            let truth = [
+                "evaluate", &csv, "--truth", &test[0], "--head", &head, "--json",
+            ];
+            let measures: Value = serde_json::from_str(&command(&truth)).unwrap();
+            measured.push(measures["subset_accuracy"].as_f64().unwrap());
+        }
+        let answers = std::fs::read_to_string(&csv).unwrap();
+        let some: String = answers
+            .lines()
+            .take(6)
+            .map(|line| {
+                let cells: Vec<&str> = line.split(',').collect();
+                format!("{},{}\n", cells[0], cells[1])
+            })
+            .collect();
+        shown.push(some);
+    }
+    assert_snapshot!(shown[0], @r#"
+sample,labels
+0,sea
+1,sea;semi\;colon
+2,sky
+3,sky;semi\;colon
+4,semi\;colon
+"#);
+    assert_snapshot!(shown[3], @r"
+sample,label_ids
+0,0
+1,0;2
+2,1
+3,1;2
+4,2
+");
+    assert_eq!((&shown[0], &shown[2]), (&shown[1], &shown[3]));
+    assert!(
+        measured.iter().all(|&accuracy| accuracy > 0.95),
+        "{measured:?}"
+    );
+    // The four files hold the same numbers, so every command found the same.
+    assert!(
+        measured.chunks(2).all(|pair| pair == &measured[..2]),
+        "{measured:?}"
+    );
+}
+
+#[test]
+fn answers_are_written_as_json_under_that_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let train = &write_tables(folder.path(), "train", 40)[0];
+    let answers = path("answers.json");
+    let more = ["--labels", &train[2], "--out", &answers];
+    let common = ["decode", "--features", &train[0], "--prototypes", &train[0]];
+    let said = success(&[common.as_slice(), more.as_slice()].concat());
+    assert_snapshot!(said, @"ONN, cosine, tag averages");
+    let answers: Value = serde_json::from_slice(&std::fs::read(&answers).unwrap()).unwrap();
+    assert_eq!(answers["label_sets"][0], serde_json::json!(["sea"]));
+    assert_eq!(answers["margins"].as_array().unwrap().len(), 40);
 }
 
 #[test]
@@ -123,28 +262,67 @@ fn wrong_input_is_told_in_one_sentence() {
     );
     write_samples(train.as_ref(), 20, 5);
     write_samples(narrow.as_ref(), 20, 4);
+    let tables = write_tables(folder.path(), "table", 40);
+    let (arff, xml) = (tables[0][0].as_str(), tables[0][2].as_str());
+    let head = path("head.safetensors");
     let with_dots = |message: String| message.replace(&folder.path().display().to_string(), "…");
-    let message = failure(
-        &["decode", "--features", &narrow, "--prototypes", &train],
-        1,
-    );
-    assert_snapshot!(with_dots(message), @"tagwise: expected features of 5 dimensions like those of the prototypes, found 4 in …/narrow.safetensors");
-    let message = failure(
-        &[
-            "decode",
-            "--features",
-            &train,
-            "--prototypes",
-            &train,
-            "--decoder",
-            "threshold",
-        ],
-        1,
-    );
-    assert_snapshot!(with_dots(message), @"tagwise: this decoder needs a classifier: give --head, or training samples with a weight");
-    std::fs::write(&csv, "sample,labels\n0,1 2\n1,x\n").unwrap();
-    let message = failure(&["evaluate", &csv, "--truth", &train], 1);
-    assert_snapshot!(with_dots(message), @"tagwise: …/a.csv, line 3: expected labels as numbers separated by spaces: invalid digit found in string");
-    let message = failure(&["fit", &train, "--held-out", "1.5"], 2);
-    assert_snapshot!(with_dots(message), @"tagwise: expected --held-out between 0 and 1, found 1.5");
+    success(&[
+        "fit",
+        arff,
+        "--labels",
+        xml,
+        "--out",
+        &head,
+        "--weight-decay",
+        "0.1",
+    ]);
+    let refused = |arguments: &[&str], code: i32| with_dots(failure(arguments, code));
+
+    // Sizes and names that do not fit.
+    assert_snapshot!(refused(&["decode", "--features", &narrow, "--prototypes", &train], 1), @"tagwise: expected 5 features like the training samples in …/train.safetensors, found 4 in …/narrow.safetensors");
+    assert_snapshot!(refused(&["decode", "--features", arff, "--labels", xml, "--prototypes", &narrow, "--head", &head], 1), @"tagwise: expected 5 features like the classifier in …/head.safetensors, found 4 in …/narrow.safetensors");
+    let other = path("other.svm");
+    std::fs::write(&other, "0 1:1\n2 1:0.5 3:1\n").unwrap();
+    assert_snapshot!(refused(&["decode", "--features", &other, "--prototypes", &train, "-k", "3"], 1), @"tagwise: expected 4 classes like the training samples in …/train.safetensors, found 3 in …/other.svm");
+    assert_snapshot!(refused(&["evaluate", &csv, "--truth", &train, "--head", &path("no.safetensors")], 1), @"tagwise: …/no.safetensors: No such file or directory (os error 2)");
+    let renamed = path("renamed.arff");
+    let text = std::fs::read_to_string(&tables[1][0]).unwrap();
+    std::fs::write(&renamed, text.replace("'sky'", "'Sky'")).unwrap();
+    assert_snapshot!(refused(&["decode", "--features", &renamed, "--prototypes", &tables[1][0]], 1), @r#"tagwise: expected label 1 to be "sky" like the training samples in …/table-meka.arff, found "Sky" in …/renamed.arff"#);
+
+    // Predictions that cannot be read.
+    std::fs::write(&csv, "sample,labels\n0,sea;see\n").unwrap();
+    assert_snapshot!(refused(&["evaluate", &csv, "--truth", arff, "--labels", xml], 1), @r#"tagwise: …/a.csv, line 2: expected one of the 4 label names (sea, sky, semi;colon, it's), found "see""#);
+    assert_snapshot!(refused(&["evaluate", &csv, "--truth", &train], 1), @"tagwise: …/a.csv: expected a truth or --head that knows what its labels are called, as the labels are names here; give the table and its --labels, or a head fitted to it");
+    std::fs::write(&csv, "sample,label_ids\n0,1;2\n1,x\n").unwrap();
+    assert_snapshot!(refused(&["evaluate", &csv, "--truth", &train], 1), @r#"tagwise: …/a.csv, line 3: expected the number of a label, found "x""#);
+    std::fs::write(&csv, "sample,label_ids\n0,4\n").unwrap();
+    assert_snapshot!(refused(&["evaluate", &csv, "--truth", &train], 1), @"tagwise: …/a.csv: expected labels 0 to 3, found 4 in sample 0; check the number of classes");
+    std::fs::write(&csv, "sample,label_ids\n0,3\n").unwrap();
+    assert_snapshot!(refused(&["evaluate", &csv, "--truth", &train], 1), @"tagwise: expected 20 samples like …/train.safetensors, found 1 in …/a.csv");
+    std::fs::write(&csv, "id,tags\n0,3\n").unwrap();
+    assert_snapshot!(refused(&["evaluate", &csv, "--truth", &train], 1), @r#"tagwise: …/a.csv: expected a header that starts with sample,labels or sample,label_ids, as tagwise decode writes, found "id,tags""#);
+
+    // Files that cannot be read.
+    assert_snapshot!(refused(&["fit", arff], 1), @r#"tagwise: …/table-mulan.arff: expected the relation's name to say -C and a number of labels below 9, found "r"; or give Mulan's XML list of the labels"#);
+    assert_snapshot!(refused(&["fit", "samples.csv"], 1), @"tagwise: samples.csv: expected a file that ends in .safetensors, .npz, .parquet, .arff, .txt, .svm or .libsvm, or a folder of .npy files");
+    let nan = path("nan.svm");
+    std::fs::write(&nan, "0 1:1\n1 1:nan\n").unwrap();
+    assert_snapshot!(refused(&["fit", &nan], 1), @r#"tagwise: …/nan.svm: line 2: expected a finite number, found "nan""#);
+    let nan = path("nan.safetensors");
+    let targets = Targets::new(1, [LabelSet::new([0]), LabelSet::default()]).unwrap();
+    let values = FeatureValues::F32(vec![1.0, f32::NAN]);
+    Snapshot::new(values, 1, targets, None)
+        .unwrap()
+        .write(nan.as_ref())
+        .unwrap();
+    assert_snapshot!(refused(&["fit", &nan], 1), @"tagwise: …/nan.safetensors: expected finite numbers, found NaN in features at row 1, column 0");
+
+    // What is missing or cannot be meant.
+    let decode = ["decode", "--features", &train, "--prototypes", &train];
+    let refused_with = |more: &[&str]| refused(&[decode.as_slice(), more].concat(), 2);
+    assert_snapshot!(refused_with(&["--decoder", "threshold"]), @"tagwise: this needs a classifier: give --head, or training samples with a weight");
+    assert_snapshot!(refused_with(&["--space", "logits"]), @"tagwise: this needs a classifier: give --head, or training samples with a weight");
+    assert_snapshot!(refused(&["decode", "--features", &train], 2), @"tagwise: expected samples with known labels: --prototypes, or --validation for a decoder of logits");
+    assert_snapshot!(refused(&["fit", &train, "--held-out", "1.5"], 2), @"tagwise: expected --held-out between 0 and 1, found 1.5");
 }

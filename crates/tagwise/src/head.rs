@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 pub use features::{DenseRows, Features, SparseRows};
-pub use file::{read_classifier, write_classifier};
+pub use file::HeadFile;
 
 use self::features::BLOCK_LEN;
 use self::objective::Objective;

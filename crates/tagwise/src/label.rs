@@ -211,8 +211,19 @@ impl Targets {
         }
     }
 
-    /// The samples at these rows.
-    pub(crate) fn select(&self, rows: impl IntoIterator<Item = usize>) -> Self {
+    /// The samples at these rows, in this order.
+    ///
+    /// # Panics
+    /// When a row is not below N.
+    ///
+    /// ```
+    /// use tagwise::{LabelSet, Targets};
+    ///
+    /// let targets = Targets::new(2, [vec![0], vec![], vec![1]].map(LabelSet::new))?;
+    /// assert_eq!(targets.select([2, 0]).set(0).labels(), [1]);
+    /// # Ok::<(), tagwise::Error>(())
+    /// ```
+    pub fn select(&self, rows: impl IntoIterator<Item = usize>) -> Self {
         let set_ids: Vec<u32> = rows.into_iter().map(|row| self.set_ids[row]).collect();
         let mut used = vec![false; self.distinct.len()];
         for &id in &set_ids {

@@ -4,55 +4,125 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use tagwise::evaluate::Evaluation;
-use tagwise::head::{Features, logits, read_classifier};
+use serde::Serialize;
+use tagwise::evaluate::{Evaluation, label_counts};
 use tagwise::{LabelSet, Targets};
+use tagwise_report::{Cell, Column, Table};
 
-use super::samples::Samples;
+use super::head::StoredHead;
+use super::names::{LabelNames, csv_cells};
+use super::samples::{Expected, TableArguments};
 use crate::output;
 
 /// Compare decoded label sets with the true ones, by scikit-learn's definitions
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Label sets as `tagwise decode` writes them: CSV with the columns sample and labels
+    /// Label sets as `tagwise decode` writes them: CSV with the columns sample and labels (names),
+    /// or sample and label_ids (numbers)
     #[arg(value_name = "CSV")]
     predictions: PathBuf,
 
-    /// Samples with the true targets: .safetensors, .npz or a folder of .npy files
+    /// Samples with the true targets: .safetensors, .npz, a folder of .npy files, .arff, .txt of
+    /// the Extreme Classification Repository, .svm or .libsvm
     #[arg(long, value_name = "SAMPLES")]
     truth: PathBuf,
+
+    #[command(flatten)]
+    tables: TableArguments,
 
     /// A classifier for the measures of ranking; the one stored with the samples when absent
     #[arg(long, value_name = "FILE")]
     head: Option<PathBuf>,
 
-    /// Print one JSON object
+    /// Also list precision, recall and F1 of each label
+    #[arg(long)]
+    per_label: bool,
+
+    /// Print one JSON object, which always has the measures of each label
     #[arg(long)]
     json: bool,
 }
 
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+struct Answer {
+    #[serde(flatten)]
+    evaluation: Evaluation,
+    labels: Vec<LabelMeasures>,
+}
+
+/// How well one label was found.
+#[derive(Debug, Serialize)]
+struct LabelMeasures {
+    label: String,
+    positives: usize,
+    predicted: usize,
+    precision: f64,
+    recall: f64,
+    f1: f64,
+}
+
 /// Evaluates and prints the measures.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let samples = Samples::read(&arguments.truth)?;
+    let stored = arguments
+        .head
+        .as_deref()
+        .map(StoredHead::read)
+        .transpose()?;
+    let expected = stored
+        .as_ref()
+        .map_or(Expected::default(), StoredHead::size);
+    let samples = arguments.tables.read(&arguments.truth, expected)?;
+    let head = stored.or_else(|| StoredHead::of_samples(&samples, &arguments.truth));
+    if let Some(head) = &head {
+        head.check(&samples, &arguments.truth)?;
+    }
+    let own_names = head.as_ref().and_then(|head| head.label_names.clone());
+    let names = LabelNames::new(samples.label_names.clone().or(own_names));
     let truth = &samples.targets;
-    let predicted = read_predictions(&arguments.predictions, truth.num_classes())?;
-    let classifier = match &arguments.head {
-        Some(path) => Some(read_classifier(path)?),
-        None => samples.classifier.clone(),
-    };
-    let evaluation = match classifier {
-        Some(classifier) => {
-            let features = Features::from_dense(samples.features, samples.dim)?;
-            let logits = logits(&classifier, &features)?;
-            Evaluation::with_logits(&predicted, &logits, truth)?
-        }
+    let predicted = read_predictions(&arguments.predictions, &names, truth.num_classes())?;
+    anyhow::ensure!(
+        predicted.len() == truth.len(),
+        "expected {} samples like {}, found {} in {}",
+        truth.len(),
+        arguments.truth.display(),
+        predicted.len(),
+        arguments.predictions.display()
+    );
+    let evaluation = match &head {
+        Some(head) => Evaluation::with_logits(&predicted, &head.logits(&samples.features)?, truth)?,
         None => Evaluation::new(&predicted, truth)?,
     };
+    let answer = Answer {
+        evaluation,
+        labels: of_labels(&predicted, truth, &names)?,
+    };
     if arguments.json {
-        output::json(&evaluation)
-    } else {
-        output::text(&table(&evaluation)?)
+        return output::json(&answer);
     }
+    let mut text = table(&answer.evaluation)?;
+    if arguments.per_label {
+        text.push('\n');
+        text.push_str(&label_table(&answer.labels));
+    }
+    output::text(&text)
+}
+
+fn of_labels(
+    predicted: &Targets,
+    truth: &Targets,
+    names: &LabelNames,
+) -> anyhow::Result<Vec<LabelMeasures>> {
+    let counts = label_counts(predicted, truth)?;
+    let measures = (0..).zip(&counts).map(|(label, counts)| LabelMeasures {
+        label: names.name(label),
+        positives: counts.positives,
+        predicted: counts.predicted,
+        precision: counts.precision(),
+        recall: counts.recall(),
+        f1: counts.f1(),
+    });
+    Ok(measures.collect())
 }
 
 /// One line for each measure.
@@ -74,33 +144,59 @@ fn table(evaluation: &Evaluation) -> anyhow::Result<String> {
     Ok(lines)
 }
 
-/// Reads the columns `sample` and `labels`, samples in order from 0.
-fn read_predictions(path: &Path, num_classes: usize) -> anyhow::Result<Targets> {
+/// One line for each label.
+fn label_table(labels: &[LabelMeasures]) -> String {
+    const WIDTH: usize = 100;
+    let names = ["label", "samples", "predicted", "precision", "recall", "F1"];
+    let mut table = Table::new("Labels", names.map(Column::new));
+    for label in labels {
+        table.push([
+            label.label.as_str().into(),
+            Cell::Count(label.positives as u64),
+            Cell::Count(label.predicted as u64),
+            label.precision.into(),
+            label.recall.into(),
+            label.f1.into(),
+        ]);
+    }
+    table.to_text(WIDTH)
+}
+
+/// Reads the columns `sample`, in order from 0, and `labels` or `label_ids`.
+fn read_predictions(
+    path: &Path,
+    names: &LabelNames,
+    num_classes: usize,
+) -> anyhow::Result<Targets> {
     let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
     let mut lines = text.lines();
-    let header = lines.next().unwrap_or_default();
-    if !header.starts_with("sample,labels") {
-        anyhow::bail!(
-            "{}: expected a header that starts with sample,labels, found {header:?}",
+    let header = csv_cells(lines.next().unwrap_or_default());
+    let columns = [0, 1].map(|column| header.get(column).map_or("", String::as_str));
+    let numbers = LabelNames::default();
+    let names = match columns {
+        ["sample", "labels"] if names.is_known() => names,
+        ["sample", "label_ids"] => &numbers,
+        ["sample", "labels"] => anyhow::bail!(
+            "{}: expected a truth or --head that knows what its labels are called, as the labels \
+             are names here; give the table and its --labels, or a head fitted to it",
             path.display()
-        );
-    }
+        ),
+        _ => anyhow::bail!(
+            "{}: expected a header that starts with sample,labels or sample,label_ids, as tagwise \
+             decode writes, found {:?}",
+            path.display(),
+            text.lines().next().unwrap_or_default()
+        ),
+    };
     let sets = lines.enumerate().map(|(row, line)| {
         let place = || format!("{}, line {}", path.display(), row + 2);
-        let mut cells = line.split(',');
-        let sample = cells.next().unwrap_or_default();
-        if sample != row.to_string() {
-            anyhow::bail!("{}: expected sample {row}, found {sample:?}", place());
+        let cells = csv_cells(line);
+        let cell = |column: usize| cells.get(column).map_or("", String::as_str);
+        if cell(0) != row.to_string() {
+            anyhow::bail!("{}: expected sample {row}, found {:?}", place(), cell(0));
         }
-        let labels = cells.next().unwrap_or_default().split_whitespace();
-        let labels: Result<Vec<u32>, _> = labels.map(str::parse).collect();
-        let labels = labels.with_context(|| {
-            format!(
-                "{}: expected labels as numbers separated by spaces",
-                place()
-            )
-        })?;
-        Ok(LabelSet::new(labels))
+        let set = names.set(cell(1));
+        set.map_err(|message| anyhow::anyhow!("{}: {message}", place()))
     });
     let sets: Vec<LabelSet> = sets.collect::<anyhow::Result<_>>()?;
     Targets::new(num_classes, sets).with_context(|| path.display().to_string())

@@ -2,15 +2,16 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::ValueEnum;
 use serde::Serialize;
 use tagwise::Targets;
-use tagwise::head::{Features, Head, HeadKind, HeadSettings, write_classifier};
+use tagwise::head::{Features, Head, HeadFile, HeadKind, HeadSettings};
 use tagwise::loss::{Loss, PickAllLabels, Weighting};
 use tagwise::minimize::Stop;
-use tagwise::split::stratified_folds;
 
-use super::samples::Samples;
+use super::head::HeldOut;
+use super::samples::{Expected, TableArguments};
 use crate::failure::Usage;
 use crate::output;
 
@@ -23,9 +24,13 @@ const WEIGHT_DECAYS: [f64; 8] = [3e-1, 1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4]
 /// label keeps its share, unless it is given. The head is then fitted to all samples.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Features and targets: .safetensors, .npz or a folder of .npy files
+    /// Features and targets: .safetensors, .npz, a folder of .npy files, .arff, .txt of the Extreme
+    /// Classification Repository, .svm or .libsvm
     #[arg(value_name = "SAMPLES")]
     samples: PathBuf,
+
+    #[command(flatten)]
+    tables: TableArguments,
 
     /// Where to write the head, a safetensors file with weight [K, d] and bias [K]
     #[arg(long, short, value_name = "FILE", default_value = "head.safetensors")]
@@ -104,85 +109,129 @@ struct Fitted {
     num_classes: usize,
     dim: usize,
     settings: HeadSettings,
-    /// Held-out loss of each weight decay tried.
-    held_out: Vec<HeldOut>,
+    /// The weight decays tried, with their loss on the samples held out.
+    weight_decays: Vec<Tried>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held_out: Option<HeldOut>,
     objective: f64,
     gradient_norm: f64,
     iterations: usize,
     converged: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label_names: Option<Vec<String>>,
 }
 
 #[derive(Debug, Serialize)]
-struct HeldOut {
+struct Tried {
     weight_decay: f64,
     loss: f64,
 }
 
+/// The best of several weight decays.
+struct Comparison {
+    tried: Vec<Tried>,
+    best: Head,
+    weight_decay: f64,
+    held_out: HeldOut,
+}
+
 /// Fits and saves the head.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let samples = Samples::read(&arguments.samples)?;
-    let features = Features::from_dense(samples.features, samples.dim)?;
-    let targets = &samples.targets;
-    let mut settings = HeadSettings {
-        loss: arguments.loss.loss(),
-        kind: match arguments.kind {
-            Kind::Linear => HeadKind::Linear,
-            Kind::FixedEtf => HeadKind::FixedEtf,
-        },
-        balance: arguments.balance,
-        ..HeadSettings::default()
+    let samples = arguments
+        .tables
+        .read(&arguments.samples, Expected::default())?;
+    let (features, targets) = (&samples.features, &samples.targets);
+    let mut settings = arguments.settings();
+    let comparison = match arguments.weight_decay {
+        Some(_) => None,
+        None => Some(compare(arguments, features, targets, settings)?),
     };
-    let mut held_out = Vec::new();
-    settings.weight_decay = match arguments.weight_decay {
-        Some(weight_decay) => weight_decay,
-        None => {
-            held_out = compare(arguments, &features, targets, settings)?;
-            let best = held_out.iter().min_by(|a, b| a.loss.total_cmp(&b.loss));
-            best.map_or(settings.weight_decay, |best| best.weight_decay)
-        }
-    };
-    let head = Head::fit(&features, targets, &settings, None)?;
-    let fitted = Fitted {
+    if let Some(comparison) = &comparison {
+        settings.weight_decay = comparison.weight_decay;
+    }
+    let start = comparison.as_ref().map(|comparison| &comparison.best);
+    let head = Head::fit(features, targets, &settings, start)?;
+    let mut fitted = Fitted {
         num_samples: targets.len(),
         num_classes: targets.num_classes(),
         dim: features.dim(),
         settings,
-        held_out,
+        weight_decays: Vec::new(),
+        held_out: None,
         objective: head.objective,
         gradient_norm: head.gradient_norm,
         iterations: head.iterations,
         converged: head.stop == Stop::Converged,
+        label_names: samples.label_names,
     };
-    let description = serde_json::to_string(&fitted)?;
-    write_classifier(&head.classifier, &description, &arguments.out)?;
+    let mut held_out = None;
+    if let Some(comparison) = comparison {
+        fitted.weight_decays = comparison.tried;
+        fitted.held_out = Some(comparison.held_out);
+        held_out = Some(comparison.best.classifier);
+    }
+    let file = HeadFile {
+        classifier: head.classifier,
+        held_out,
+        description: serde_json::to_string(&fitted)?,
+    };
+    file.write(&arguments.out)?;
     if arguments.json {
         return output::json(&fitted);
     }
     output::text(&format!(
-        "{} samples, {} features, {} classes\nweight decay {}, objective {:.6}, largest gradient {:.1e} after {} steps{}\nwritten to {}",
-        fitted.num_samples,
-        fitted.dim,
-        fitted.num_classes,
-        settings.weight_decay,
-        fitted.objective,
-        fitted.gradient_norm,
-        fitted.iterations,
-        if fitted.converged {
-            ""
-        } else {
-            " (not converged)"
-        },
-        arguments.out.display(),
+        "{}\nwritten to {}",
+        fitted.text(),
+        arguments.out.display()
     ))
 }
 
-/// The held-out loss of each weight decay.
+impl Arguments {
+    fn settings(&self) -> HeadSettings {
+        let settings = HeadSettings {
+            loss: self.loss.loss(),
+            kind: match self.kind {
+                Kind::Linear => HeadKind::Linear,
+                Kind::FixedEtf => HeadKind::FixedEtf,
+            },
+            balance: self.balance,
+            ..HeadSettings::default()
+        };
+        HeadSettings {
+            weight_decay: self.weight_decay.unwrap_or(settings.weight_decay),
+            ..settings
+        }
+    }
+}
+
+impl Fitted {
+    fn text(&self) -> String {
+        format!(
+            "{} samples, {} features, {} classes\nweight decay {}, objective {:.6}, largest gradient {:.1e} after {} steps{}",
+            self.num_samples,
+            self.dim,
+            self.num_classes,
+            self.settings.weight_decay,
+            self.objective,
+            self.gradient_norm,
+            self.iterations,
+            if self.converged {
+                ""
+            } else {
+                " (not converged)"
+            },
+        )
+    }
+}
+
+/// Fits with each weight decay, each from the head before, and keeps the one of least loss on the
+/// samples held out.
 fn compare(
     arguments: &Arguments,
     features: &Features,
     targets: &Targets,
     settings: HeadSettings,
-) -> anyhow::Result<Vec<HeldOut>> {
+) -> anyhow::Result<Comparison> {
     let share = arguments.held_out;
     if !(share > 0.0 && share < 1.0) {
         return Err(Usage(format!(
@@ -190,33 +239,42 @@ fn compare(
         ))
         .into());
     }
-    let folds = stratified_folds(targets, &[1.0 - share, share], arguments.seed)?;
-    let part = |fold: usize| -> anyhow::Result<(Features, Targets)> {
-        let rows: Vec<usize> = (0..folds.len()).filter(|&row| folds[row] == fold).collect();
-        let sets = rows.iter().map(|&row| targets.set(row).clone());
-        let sets = Targets::new(targets.num_classes(), sets)?;
-        Ok((features.select(&rows), sets))
-    };
-    let ((fit_features, fit_targets), (features, targets)) = (part(0)?, part(1)?);
-    let mut head = None;
-    let mut compared = Vec::new();
-    let mut gradient = vec![0.0; targets.num_classes()];
+    let held_out = HeldOut::new(share, arguments.seed, targets);
+    let (fitting, testing) = held_out.split(targets)?.unwrap_or_default();
+    let part = |rows: &[usize]| (features.select(rows), targets.select(rows.iter().copied()));
+    let (fit_features, fit_targets) = part(&fitting);
+    let (test_features, test_targets) = part(&testing);
+    let mut tried = Vec::new();
+    let mut last: Option<Head> = None;
+    let mut best: Option<(f64, f64, Head)> = None;
     for weight_decay in WEIGHT_DECAYS {
         let settings = HeadSettings {
             weight_decay,
             ..settings
         };
-        let next = Head::fit(&fit_features, &fit_targets, &settings, head.as_ref())?;
-        let logits = next.logits(&features)?;
-        let rows = logits.chunks(targets.num_classes()).zip(targets.iter());
-        let total: f64 = rows
-            .map(|(row, set)| settings.loss.value_and_gradient(row, set, &mut gradient))
-            .sum();
-        compared.push(HeldOut {
-            weight_decay,
-            loss: total / targets.len().max(1) as f64,
-        });
-        head = Some(next);
+        let head = Head::fit(&fit_features, &fit_targets, &settings, last.as_ref())?;
+        let logits = head.logits(&test_features)?;
+        let loss = mean_loss(settings.loss, &logits, &test_targets);
+        tried.push(Tried { weight_decay, loss });
+        if best.as_ref().is_none_or(|(least, ..)| loss < *least) {
+            best = Some((loss, weight_decay, head.clone()));
+        }
+        last = Some(head);
     }
-    Ok(compared)
+    let (_, weight_decay, best) = best.context("no weight decay was tried")?;
+    Ok(Comparison {
+        tried,
+        best,
+        weight_decay,
+        held_out,
+    })
+}
+
+fn mean_loss(loss: Loss, logits: &[f64], targets: &Targets) -> f64 {
+    let mut gradient = vec![0.0; targets.num_classes()];
+    let rows = logits.chunks(targets.num_classes()).zip(targets.iter());
+    let total: f64 = rows
+        .map(|(row, set)| loss.value_and_gradient(row, set, &mut gradient))
+        .sum();
+    total / targets.len().max(1) as f64
 }

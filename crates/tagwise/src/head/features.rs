@@ -1,5 +1,7 @@
 //! Features of samples, dense or sparse.
 
+use std::ops::Range;
+
 use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
@@ -235,12 +237,25 @@ impl Features {
 
     /// The row-major values `[N, d]`, zeros included.
     pub fn to_dense(&self) -> Vec<f64> {
+        self.rows_to_dense(0..self.num_samples())
+    }
+
+    /// The row-major values of some samples, zeros included.
+    ///
+    /// # Shapes
+    /// `[rows, d]`.
+    ///
+    /// # Panics
+    /// When the range does not lie within the N samples.
+    pub fn rows_to_dense(&self, samples: Range<usize>) -> Vec<f64> {
         match self {
-            Self::Dense(dense) => dense.values.clone(),
+            Self::Dense(dense) => {
+                dense.values[samples.start * dense.dim..samples.end * dense.dim].to_vec()
+            }
             Self::Sparse(sparse) => {
                 let dim = self.dim();
-                let mut values = vec![0.0; self.num_samples() * dim];
-                for (row, values) in values.chunks_exact_mut(dim).enumerate() {
+                let mut values = vec![0.0; samples.len() * dim];
+                for (row, values) in samples.zip(values.chunks_exact_mut(dim.max(1))) {
                     for (column, value) in sparse.rows.list(row) {
                         values[column] += value;
                     }

@@ -135,8 +135,8 @@ fn every_malformed_file_gets_one_sentence() {
     insta::assert_snapshot!(refusal(""), @"t.arff: line 1: expected a line @data before the end of the file, found none");
     insta::assert_snapshot!(refusal("a,b,c\n1,2,3\n"), @r#"t.arff: line 1: expected @relation, @attribute or @data, found "a,b,c""#);
     insta::assert_snapshot!(refusal("@relation x\n@data\n1\n"), @"t.arff: line 2: expected attributes before the data, found none");
-    insta::assert_snapshot!(refusal("@relation x\n@attribute a numeric\n@attribute b numeric\n@data\n"), @r#"t.arff: expected the relation's name to say -C and a number of labels below 2, found "x""#);
-    insta::assert_snapshot!(refusal("@relation 'x: -C 7'\n@attribute a numeric\n@data\n"), @r#"t.arff: expected the relation's name to say -C and a number of labels below 1, found "x: -C 7""#);
+    insta::assert_snapshot!(refusal("@relation x\n@attribute a numeric\n@attribute b numeric\n@data\n"), @r#"t.arff: expected the relation's name to say -C and a number of labels below 2, found "x"; or give Mulan's XML list of the labels"#);
+    insta::assert_snapshot!(refusal("@relation 'x: -C 7'\n@attribute a numeric\n@data\n"), @r#"t.arff: expected the relation's name to say -C and a number of labels below 1, found "x: -C 7"; or give Mulan's XML list of the labels"#);
     insta::assert_snapshot!(refusal(&with("@attribute a", "0,1")), @r#"t.arff: line 3: expected the type of attribute "a", found nothing"#);
     insta::assert_snapshot!(refusal(&with("@attribute 'a numeric", "0,1")), @"t.arff: line 3: expected the quotes of a name to close, found an open one");
     insta::assert_snapshot!(refusal(&with("@attribute a {x,y", "0,1")), @r#"t.arff: line 3: expected the values of "a" to end with a brace"#);
