@@ -1,7 +1,7 @@
 //! Files that are either complete or absent.
 
 use std::fs;
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
@@ -24,7 +24,7 @@ use crate::{Error, Result};
 /// ```
 pub fn write_atomically(
     path: &Path,
-    write: impl FnOnce(&mut BufWriter<&mut fs::File>) -> std::io::Result<()>,
+    write: impl FnOnce(&mut BufWriter<&mut fs::File>) -> io::Result<()>,
 ) -> Result<()> {
     let with_path = |source| Error::Io {
         path: path.to_path_buf(),
@@ -34,6 +34,10 @@ pub fn write_atomically(
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
+    if !folder.is_dir() {
+        let missing = format!("there is no folder {}; make it first", folder.display());
+        return Err(with_path(io::Error::new(io::ErrorKind::NotFound, missing)));
+    }
     let mut builder = tempfile::Builder::new();
     builder.prefix(".partial-");
     #[cfg(unix)]
@@ -42,7 +46,8 @@ pub fn write_atomically(
         use std::os::unix::fs::PermissionsExt;
         builder.permissions(fs::Permissions::from_mode(0o666));
     }
-    let mut temporary = builder.tempfile_in(folder).map_err(with_path)?;
+    let temporary = builder.tempfile_in(folder);
+    let mut temporary = temporary.map_err(|error| with_path(without_path(error)))?;
     let mut buffered = BufWriter::new(temporary.as_file_mut());
     write(&mut buffered).map_err(with_path)?;
     buffered.flush().map_err(with_path)?;
@@ -52,6 +57,14 @@ pub fn write_atomically(
         .persist(path)
         .map_err(|error| with_path(error.error))?;
     Ok(())
+}
+
+/// An error of `tempfile` without the temporary name that it adds, which means nothing to a reader.
+fn without_path(error: io::Error) -> io::Error {
+    let inner = error.get_ref().and_then(|with_path| with_path.source());
+    inner
+        .and_then(|inner| inner.downcast_ref::<io::Error>()?.raw_os_error())
+        .map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
 }
 
 /// Reads a whole file.
@@ -86,6 +99,17 @@ mod tests {
     #[test]
     fn a_missing_folder_is_named() {
         let error = write_atomically(Path::new("no/such/folder/file"), |_| Ok(())).unwrap_err();
-        assert!(error.to_string().starts_with("no/such/folder/file: "));
+        let expected = "no/such/folder/file: there is no folder no/such/folder; make it first";
+        assert_eq!(error.to_string(), expected);
+    }
+
+    #[test]
+    fn an_error_of_the_temporary_file_does_not_show_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        let error = tempfile::Builder::new().tempfile_in(&file).unwrap_err();
+        assert!(error.to_string().contains("file/"));
+        assert!(!without_path(error).to_string().contains("file/"));
     }
 }

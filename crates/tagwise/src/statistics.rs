@@ -15,8 +15,8 @@ pub use self::state::StatisticsFile;
 use crate::{Error, LabelSet, Result, Targets};
 
 /// Numbers in one block of residuals: the working memory of an update beside the state itself,
-/// 16 MiB, small enough to stay in a third-level cache with the samples it comes from.
-const BLOCK_NUMBERS: usize = 1 << 21;
+/// 32 MiB, enough rows of one multiplicity for products near the full rate.
+const BLOCK_NUMBERS: usize = 1 << 22;
 
 /// What is kept of the spread of the samples around the mean of their label set.
 ///

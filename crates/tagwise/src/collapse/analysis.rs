@@ -76,8 +76,9 @@ impl CollapseReport {
     ///
     /// NC1 takes the cheaper of two exact paths, reported in
     /// [`nc1_path`](CollapseReport::nc1_path): the scatter in the first pass, or projections in
-    /// the second. Memory is that of [`Statistics`], one block of samples and 4 bytes per sample
-    /// for the label sets.
+    /// the second. With M multiplicities and L label sets, memory is 24·L·d bytes for means,
+    /// 4·(M + 6)·d² for scatters (none with projections), 32 MiB of residuals, one block of samples
+    /// where they are not mapped, and 4 bytes per sample for the label sets.
     ///
     /// # Shapes
     /// The classifier's weight is `[K, d]`.
