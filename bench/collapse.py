@@ -211,6 +211,8 @@ def needed_products(report, n, d):
     sets = report["num_label_sets"]
     if report["nc1_path"] == "projection":
         return 2 * n * d * (sets - 1) / 1e9
+    if report["nc1_path"] == "tag_span":
+        return 2 * n * d * (report["num_classes"] - 1) / 1e9
     return ((n - sets) + sets) * d * d / 1e9  # residuals, and set means for Σ_B
 
 
