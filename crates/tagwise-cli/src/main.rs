@@ -4,6 +4,7 @@ mod command;
 mod failure;
 mod interrupt;
 mod output;
+mod progress;
 
 use std::process::ExitCode;
 

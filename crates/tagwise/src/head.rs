@@ -4,6 +4,10 @@
 mod features;
 mod file;
 mod objective;
+mod stochastic;
+mod weights;
+
+use std::ops::ControlFlow;
 
 use faer::Mat;
 use rayon::prelude::*;
@@ -11,13 +15,14 @@ use serde::{Deserialize, Serialize};
 
 pub use features::{DenseRows, Features, SparseRows};
 pub use file::HeadFile;
+pub use weights::ClassWeights;
 
 use self::features::BLOCK_LEN;
 use self::objective::Objective;
 use crate::loss::Loss;
-use crate::minimize::{Lbfgs, Stop};
+use crate::minimize::{Lbfgs, Minimum, Stop};
 use crate::snapshot::LinearClassifier;
-use crate::{Error, Result, Targets};
+use crate::{Error, LabelSet, Result, Targets};
 
 /// Which matrices a head may have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,11 +52,61 @@ pub enum Scaling {
     None,
 }
 
+/// How a head is fitted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Optimizer {
+    /// L-BFGS, preconditioned by the curvature at the start; the fastest where all samples fit
+    /// into memory.
+    #[default]
+    Lbfgs,
+    /// Stochastic gradient descent on mini-batches.
+    Stochastic(Stochastic),
+}
+
+/// Stochastic gradient descent with variance reduction (SAGA): the last slope of every sample is
+/// kept, so that a constant step, derived from the curvature of the loss, converges to the minimum
+/// and the gradient tolerance can be met. The result depends on the seed, not on the number of
+/// threads.
+///
+/// Source: Defazio, Bach and Lacoste-Julien 2014 (arXiv 1407.0202).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Stochastic {
+    /// Samples of a step.
+    pub batch_size: usize,
+    /// Seed of the order of the samples.
+    pub seed: u64,
+}
+
+impl Default for Stochastic {
+    fn default() -> Self {
+        Self {
+            batch_size: 64,
+            seed: 0,
+        }
+    }
+}
+
+/// The state of a fit after a step, or after a pass over the samples.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Progress {
+    /// Steps of L-BFGS, or passes over the samples.
+    pub iterations: usize,
+    /// The objective.
+    pub objective: f64,
+    /// The largest entry of its gradient.
+    pub gradient_norm: f64,
+}
+
 /// What a head minimises and how far.
 ///
-/// The objective is (1/Σw_i)·Σ_i w_i·L(W x_i + b, S_i) + weight_decay·‖W‖², with ‖P‖² in place of
-/// ‖W‖² for a fixed ETF; the bias is free.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+/// The objective is (1/Σw_i)·Σ_i w_i·L_c(W x_i + b, S_i) + weight_decay·‖W‖², with ‖P‖² in place of
+/// ‖W‖² for a fixed ETF; the bias is free. L_c is the loss with the class weights c.
+///
+/// For a convex loss (all but focal and asymmetric) the gradient g at the end bounds what is left:
+/// the objective, minimised over the bias, lies within ‖g_W‖²/(4·weight_decay) of its minimum.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub struct HeadSettings {
     /// The loss L of a sample.
@@ -63,11 +118,19 @@ pub struct HeadSettings {
     /// Samples weigh w_i = n_S^(−balance) with n_S the number of samples of their label set: 0
     /// treats all samples alike, 1 all label sets.
     pub balance: f64,
+    /// Factors of the weights of single label sets; 1 for the sets that are not listed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub set_weights: Vec<(LabelSet, f64)>,
+    /// How much labels count where they are in a set.
+    pub class_weights: ClassWeights,
     /// How features are scaled.
     pub scaling: Scaling,
-    /// Largest number of L-BFGS steps.
+    /// How the minimum is found.
+    pub optimizer: Optimizer,
+    /// Largest number of L-BFGS steps, or of passes over the samples.
     pub max_iterations: usize,
-    /// Largest entry of the gradient at which the fit has converged.
+    /// Largest entry of the gradient at which the fit has converged; 1e-4 unless told otherwise, as
+    /// for scikit-learn's `LogisticRegression`.
     pub gradient_tolerance: f64,
 }
 
@@ -78,9 +141,12 @@ impl Default for HeadSettings {
             kind: HeadKind::default(),
             weight_decay: 1e-4,
             balance: 0.0,
+            set_weights: Vec::new(),
+            class_weights: ClassWeights::default(),
             scaling: Scaling::default(),
+            optimizer: Optimizer::default(),
             max_iterations: 500,
-            gradient_tolerance: 1e-5,
+            gradient_tolerance: 1e-4,
         }
     }
 }
@@ -94,7 +160,7 @@ pub struct Head {
     pub objective: f64,
     /// The largest entry of its gradient.
     pub gradient_norm: f64,
-    /// L-BFGS steps taken.
+    /// L-BFGS steps taken, or passes over the samples.
     pub iterations: usize,
     /// Why the fit ended.
     pub stop: Stop,
@@ -103,11 +169,11 @@ pub struct Head {
 }
 
 impl Head {
-    /// Fits a head by L-BFGS, from zero or from another head on the same features.
+    /// Fits a head, from W = 0 or from another head on the same features.
     ///
-    /// Memory beside the features: 31 times the parameters, N·K numbers, and one scaled copy of
-    /// the features unless [`Scaling::None`] is chosen. The result does not depend on the number
-    /// of threads.
+    /// Memory beside the features: 32 times the parameters for L-BFGS, 6 times for stochastic
+    /// descent, N·K numbers, and one scaled copy of the features unless [`Scaling::None`] is
+    /// chosen. The result does not depend on the number of threads.
     ///
     /// # Errors
     /// [`Error::SizeMismatch`] when sizes differ, [`Error::Undefined`] without a sample or when
@@ -130,11 +196,28 @@ impl Head {
         settings: &HeadSettings,
         start: Option<&Head>,
     ) -> Result<Self> {
+        let go_on = |_: &Progress| ControlFlow::Continue(());
+        Self::fit_with(features, targets, settings, start, go_on)
+    }
+
+    /// As [`fit`](Self::fit); `progress` sees every step and ends the fit by returning
+    /// [`ControlFlow::Break`], which the head's [`stop`](Self::stop) then says.
+    ///
+    /// # Errors
+    /// As [`fit`](Self::fit).
+    pub fn fit_with(
+        features: &Features,
+        targets: &Targets,
+        settings: &HeadSettings,
+        start: Option<&Head>,
+        progress: impl FnMut(&Progress) -> ControlFlow<()>,
+    ) -> Result<Self> {
         settings.check()?;
         check_sizes(features, targets)?;
         let scale = Scale::new(features, settings.scaling);
         let rescaled = scale.as_ref().map(|scale| scale.apply(features));
         let objective = Objective::new(rescaled.as_ref().unwrap_or(features), targets, settings)?;
+        let (own_start, inverse_curvatures) = objective.start();
         let mut parameters = match start {
             Some(head) if head.parameters.len() == objective.num_parameters() => {
                 head.parameters.clone()
@@ -146,17 +229,15 @@ impl Head {
                     found: head.parameters.len(),
                 });
             }
-            None => vec![0.0; objective.num_parameters()],
+            None => own_start,
         };
-        let minimiser = Lbfgs {
-            max_iterations: settings.max_iterations,
-            gradient_tolerance: settings.gradient_tolerance,
-            ..Lbfgs::default()
-        };
-        let mut residuals = objective.residuals();
-        let minimum = minimiser.minimize(&mut parameters, |parameters, gradient| {
-            objective.value_and_gradient(parameters, gradient, &mut residuals)
-        });
+        let minimum = minimize(
+            &objective,
+            settings,
+            &inverse_curvatures,
+            &mut parameters,
+            progress,
+        );
         let (mut weights, mut bias) = objective.weights_and_bias(&parameters);
         if let Some(scale) = &scale {
             scale.fold_into(&mut weights, &mut bias);
@@ -187,6 +268,45 @@ impl Head {
     pub fn logits(&self, features: &Features) -> Result<Vec<f64>> {
         logits(&self.classifier, features)
     }
+}
+
+fn minimize(
+    objective: &Objective<'_>,
+    settings: &HeadSettings,
+    inverse_curvatures: &[f64],
+    parameters: &mut [f64],
+    mut progress: impl FnMut(&Progress) -> ControlFlow<()>,
+) -> Minimum {
+    let minimiser = match settings.optimizer {
+        Optimizer::Lbfgs => Lbfgs {
+            max_iterations: settings.max_iterations,
+            gradient_tolerance: settings.gradient_tolerance,
+            ..Lbfgs::default()
+        },
+        Optimizer::Stochastic(stochastic) => {
+            return stochastic::minimize(
+                objective,
+                &stochastic,
+                parameters,
+                settings.max_iterations,
+                settings.gradient_tolerance,
+                progress,
+            );
+        }
+    };
+    let mut residuals = objective.residuals();
+    minimiser.minimize_with(
+        parameters,
+        Some(inverse_curvatures),
+        |parameters, gradient| objective.value_and_gradient(parameters, gradient, &mut residuals),
+        |minimum| {
+            progress(&Progress {
+                iterations: minimum.iterations,
+                objective: minimum.value,
+                gradient_norm: minimum.gradient_norm,
+            })
+        },
+    )
 }
 
 /// The logits W x + b that a linear classifier gives each sample.
@@ -398,7 +518,7 @@ mod tests {
         let etf = HeadSettings {
             kind: HeadKind::FixedEtf,
             weight_decay: 1e-2 * k / (k - 1.0),
-            ..linear
+            ..linear.clone()
         };
         let linear = Head::fit(&features, &targets, &linear, None).unwrap();
         let etf = Head::fit(&features, &targets, &etf, None).unwrap();
@@ -418,7 +538,7 @@ mod tests {
             };
             let scaled = HeadSettings {
                 scaling: Scaling::Standardise,
-                ..plain
+                ..plain.clone()
             };
             // Without weight decay both minimise the same function, in other coordinates.
             let loss = |settings: &HeadSettings| {
@@ -496,10 +616,10 @@ mod tests {
             Head::fit(features, targets, &settings, None).unwrap_err()
         };
         let settings = HeadSettings::default();
-        insta::assert_snapshot!(fit(&features(vec![0.0; 4]), &targets, settings), @"expected 1 rows of features, found 2");
+        insta::assert_snapshot!(fit(&features(vec![0.0; 4]), &targets, settings.clone()), @"expected 1 rows of features, found 2");
         let negative = HeadSettings {
             weight_decay: -1.0,
-            ..settings
+            ..settings.clone()
         };
         insta::assert_snapshot!(fit(&features(vec![0.0; 2]), &targets, negative), @"expected the weight decay of at least 0 and finite, found -1");
         let unlabelled = Targets::new(2, [LabelSet::default()]).unwrap();
@@ -513,5 +633,99 @@ mod tests {
             .sample_weight(0)
                 == 0.0
         );
+    }
+
+    /// A gradient of 1e-4 over the smallest curvature 2λ = 2e-2.
+    const STOCHASTIC_OPTIMUM: f64 = 1e-2;
+
+    #[test]
+    fn stochastic_descent_meets_the_tolerance_at_the_minimum_of_lbfgs() {
+        let (_, features, targets) = golden();
+        for features in [features.clone(), sparse(&features)] {
+            for kind in [HeadKind::Linear, HeadKind::FixedEtf] {
+                for loss in [Loss::default(), Loss::BinaryCrossEntropy {}] {
+                    let exact = HeadSettings {
+                        kind,
+                        scaling: Scaling::Standardise,
+                        class_weights: ClassWeights::Balanced,
+                        ..precise(loss, 1e-2)
+                    };
+                    let stochastic = HeadSettings {
+                        optimizer: Optimizer::Stochastic(Stochastic {
+                            batch_size: 8,
+                            seed: 3,
+                        }),
+                        gradient_tolerance: 1e-4,
+                        ..exact.clone()
+                    };
+                    let fit = |settings| Head::fit(&features, &targets, settings, None).unwrap();
+                    let (exact, found) = (fit(&exact), fit(&stochastic));
+                    assert_eq!(found.stop, Stop::Converged, "{loss:?} {kind:?}");
+                    assert!(found.gradient_norm <= 1e-4);
+                    assert!(found.objective >= exact.objective - 1e-12);
+                    assert!(found.objective - exact.objective < 1e-6);
+                    let difference = &exact.classifier.weight - &found.classifier.weight;
+                    assert!(difference.norm_max() < STOCHASTIC_OPTIMUM);
+                    assert_eq!(found.classifier, fit(&stochastic).classifier);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn stochastic_descent_gives_the_same_bits_on_any_number_of_threads() {
+        let (_, features, targets) = golden();
+        let settings = HeadSettings {
+            optimizer: Optimizer::Stochastic(Stochastic::default()),
+            max_iterations: 5,
+            ..HeadSettings::default()
+        };
+        let on = |num_threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(num_threads);
+            let fit = || Head::fit(&features, &targets, &settings, None).unwrap();
+            pool.build().unwrap().install(fit).classifier
+        };
+        assert_eq!(on(1), on(3));
+    }
+
+    #[test]
+    fn a_weight_of_two_is_a_sample_given_twice() {
+        let (_, features, targets) = golden();
+        let set = targets.distinct().last().unwrap().clone();
+        let rows: Vec<usize> = (0..targets.len())
+            .flat_map(|row| vec![row; 1 + usize::from(*targets.set(row) == set)])
+            .collect();
+        let settings = precise(Loss::default(), 1e-2);
+        let weighted = HeadSettings {
+            set_weights: vec![(set, 2.0)],
+            ..settings.clone()
+        };
+        let weighted = Head::fit(&features, &targets, &weighted, None).unwrap();
+        let (features, targets) = (features.select(&rows), targets.select(rows));
+        let repeated = Head::fit(&features, &targets, &settings, None).unwrap();
+        let difference = &weighted.classifier.weight - &repeated.classifier.weight;
+        assert!(difference.norm_max() < OPTIMUM);
+    }
+
+    #[test]
+    fn a_fit_can_be_interrupted() {
+        let (_, features, targets) = golden();
+        for optimizer in [
+            Optimizer::Lbfgs,
+            Optimizer::Stochastic(Stochastic::default()),
+        ] {
+            let settings = HeadSettings {
+                optimizer,
+                ..precise(Loss::default(), 1e-3)
+            };
+            let head = Head::fit_with(&features, &targets, &settings, None, |progress| {
+                match progress.iterations < 2 {
+                    true => ControlFlow::Continue(()),
+                    false => ControlFlow::Break(()),
+                }
+            });
+            let head = head.unwrap();
+            assert_eq!((head.stop, head.iterations), (Stop::Interrupted, 2));
+        }
     }
 }

@@ -3,6 +3,8 @@
 //! Every loss is a sum over the labels of one sample, computed from logits through log-softmax or
 //! log-sigmoid, with its exact gradient. Logits that are NaN give NaN; finite logits never do.
 
+mod weighted;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, LabelSet, Result};

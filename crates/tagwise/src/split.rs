@@ -120,7 +120,7 @@ impl Dealer {
 }
 
 /// The numbers below n in an order that depends on the seed alone.
-fn shuffled(n: usize, seed: u64) -> Vec<usize> {
+pub(crate) fn shuffled(n: usize, seed: u64) -> Vec<usize> {
     let mut keyed: Vec<(u64, usize)> = (0..n).map(|i| (mix(seed, i as u64), i)).collect();
     keyed.sort_unstable();
     keyed.into_iter().map(|(_, i)| i).collect()

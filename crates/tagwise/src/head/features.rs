@@ -5,13 +5,14 @@ use std::ops::Range;
 use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
+use crate::kernel::vectorized;
 use crate::{Error, Result};
 
 /// Rows of samples handled by one task.
 pub(super) const BLOCK_LEN: usize = 256;
 
 /// Columns of features handled by one task.
-const COLUMN_BLOCK_LEN: usize = 64;
+const COLUMN_BLOCK_LEN: usize = 128;
 
 /// Features `[N, d]`, dense or sparse.
 #[derive(Clone, Debug, PartialEq)]
@@ -81,6 +82,53 @@ impl Compressed {
         indices
             .map(|&i| i as usize)
             .zip(self.values[range].iter().copied())
+    }
+
+    /// Adds Σ value·row(index) over each of some lists to a row of `out` `[lists, width]`, for
+    /// `rows` of the same width.
+    ///
+    /// Goes tile by tile of columns: the sums of a tile stay in registers while a list is read, and
+    /// the tile of `rows` in the cache while all lists are.
+    #[inline(always)]
+    fn combine(&self, lists: Range<usize>, rows: &[f64], width: usize, out: &mut [f64]) {
+        let mut column = 0;
+        while column < width {
+            column += match width - column {
+                32.. => self.combine_tile::<32>(lists.clone(), rows, width, column, out),
+                16.. => self.combine_tile::<16>(lists.clone(), rows, width, column, out),
+                8.. => self.combine_tile::<8>(lists.clone(), rows, width, column, out),
+                4.. => self.combine_tile::<4>(lists.clone(), rows, width, column, out),
+                _ => self.combine_tile::<1>(lists.clone(), rows, width, column, out),
+            };
+        }
+    }
+
+    /// The columns from `column` on, `TILE` of them.
+    #[inline(always)]
+    fn combine_tile<const TILE: usize>(
+        &self,
+        lists: Range<usize>,
+        rows: &[f64],
+        width: usize,
+        column: usize,
+        out: &mut [f64],
+    ) -> usize {
+        for (list, out) in lists.zip(out.chunks_exact_mut(width)) {
+            let range = self.starts[list]..self.starts[list + 1];
+            let (indices, values) = (&self.indices[range.clone()], &self.values[range]);
+            let out = &mut out[column..column + TILE];
+            let mut sums = [0.0; TILE];
+            for (&index, &value) in indices.iter().zip(values) {
+                let row = &rows[index as usize * width + column..][..TILE];
+                for lane in 0..TILE {
+                    sums[lane] += value * row[lane];
+                }
+            }
+            for lane in 0..TILE {
+                out[lane] += sums[lane];
+            }
+        }
+        TILE
     }
 
     fn transposed(&self, num_lists: usize) -> Self {
@@ -293,6 +341,20 @@ impl Features {
             .collect()
     }
 
+    /// ‖x_i‖² of each sample.
+    pub(super) fn row_squares(&self) -> Vec<f64> {
+        let square = |values: &[f64]| values.iter().map(|x| x * x).sum();
+        match self {
+            Self::Dense(dense) => dense.values.chunks_exact(dense.dim).map(square).collect(),
+            Self::Sparse(sparse) => {
+                let starts = sparse.rows.starts.windows(2);
+                starts
+                    .map(|pair| square(&sparse.rows.values[pair[0]..pair[1]]))
+                    .collect()
+            }
+        }
+    }
+
     /// The same features with column j turned into (x_j − shift_j)·factor_j; sparse features have
     /// no shift.
     pub(super) fn rescaled(&self, shifts: &[f64], factors: &[f64]) -> Self {
@@ -343,17 +405,13 @@ impl Features {
                 1.0,
                 Par::Seq,
             ),
-            Self::Sparse(sparse) => {
-                for (row, logits) in logits.chunks_exact_mut(num_classes).enumerate() {
-                    for (column, value) in sparse.rows.list(first + row) {
-                        add_scaled(
-                            logits,
-                            value,
-                            &weights[column * num_classes..][..num_classes],
-                        );
-                    }
-                }
-            }
+            Self::Sparse(sparse) => vectorized(
+                #[inline(always)]
+                || {
+                    let lists = first..first + num_rows;
+                    sparse.rows.combine(lists, weights, num_classes, logits);
+                },
+            ),
         }
     }
 
@@ -385,20 +443,17 @@ impl Features {
                     ),
                     Self::Sparse(sparse) => {
                         gradient.fill(0.0);
-                        for (column, slopes) in gradient.chunks_exact_mut(num_classes).enumerate() {
-                            for (row, value) in sparse.columns.list(first + column) {
-                                let residual = &residuals[row * num_classes..][..num_classes];
-                                add_scaled(slopes, value, residual);
-                            }
-                        }
+                        let lists = first..first + num_columns;
+                        vectorized(
+                            #[inline(always)]
+                            || {
+                                sparse
+                                    .columns
+                                    .combine(lists, residuals, num_classes, gradient)
+                            },
+                        );
                     }
                 }
             });
-    }
-}
-
-fn add_scaled(y: &mut [f64], scale: f64, x: &[f64]) {
-    for (y, x) in y.iter_mut().zip(x) {
-        *y += scale * x;
     }
 }

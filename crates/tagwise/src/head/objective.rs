@@ -4,21 +4,26 @@ use faer::{Accum, Mat, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
 use super::features::{BLOCK_LEN, Features};
-use super::{HeadKind, HeadSettings};
+use super::{HeadKind, HeadSettings, weights};
 use crate::etf::simplex_etf;
 use crate::loss::Loss;
-use crate::{Error, Result, Targets};
+use crate::{Result, Targets};
+
+/// Keeps the inverse curvature of a column of zeros finite.
+const TINY: f64 = 1e-12;
 
 /// (1/Σw)·Σ_i w_i·L(Wᵀx_i + b, S_i) + λ‖W‖², as a function of W `[d, K]` (or, for a fixed ETF, of
 /// P `[d, K−1]` with W = P·Eᵀ) followed by b `[K]`.
 pub(super) struct Objective<'a> {
-    features: &'a Features,
-    targets: &'a Targets,
+    pub(super) features: &'a Features,
+    pub(super) targets: &'a Targets,
+    pub(super) weight_decay: f64,
     loss: Loss,
-    weight_decay: f64,
     /// The weight of each label set's samples, summing to 1 over all samples.
     set_weights: Vec<f64>,
-    frame: Option<Mat<f64>>, // [K, K−1]
+    /// Unless all classes weigh alike.
+    class_weights: Option<Vec<f64>>,
+    pub(super) frame: Option<Mat<f64>>, // [K, K−1]
 }
 
 /// Buffers of an evaluation.
@@ -35,37 +40,14 @@ impl<'a> Objective<'a> {
         targets: &'a Targets,
         settings: &HeadSettings,
     ) -> Result<Self> {
-        let is_ignored = |multiplicity: usize| {
-            matches!(settings.loss, Loss::PickAllLabels(_)) && multiplicity == 0
-        };
-        let counts = targets.counts();
-        let mut set_weights: Vec<f64> = targets
-            .distinct()
-            .iter()
-            .zip(&counts)
-            .map(|(set, &count)| match set.multiplicity() {
-                m if is_ignored(m) => 0.0,
-                _ => (count as f64).powf(-settings.balance),
-            })
-            .collect();
-        let total: f64 = set_weights
-            .iter()
-            .zip(&counts)
-            .map(|(w, &n)| w * n as f64)
-            .sum();
-        if total == 0.0 {
-            return Err(Error::Undefined(
-                "the pick-all-labels loss needs samples with labels, found none".into(),
-            ));
-        }
-        set_weights.iter_mut().for_each(|weight| *weight /= total);
         let num_classes = targets.num_classes();
         Ok(Self {
             features,
             targets,
             loss: settings.loss,
             weight_decay: settings.weight_decay,
-            set_weights,
+            set_weights: weights::of_sets(targets, settings)?,
+            class_weights: weights::of_classes(targets, settings)?,
             frame: match settings.kind {
                 HeadKind::Linear => None,
                 HeadKind::FixedEtf => Some(simplex_etf(num_classes, num_classes.max(1) - 1)?),
@@ -73,7 +55,65 @@ impl<'a> Objective<'a> {
         })
     }
 
-    fn num_classes(&self) -> usize {
+    /// How often each label occurs, by the weights of the samples: 1 when all have it.
+    fn label_shares(&self) -> Vec<f64> {
+        let mut shares = vec![0.0; self.num_classes()];
+        let counts = self.targets.counts();
+        for ((set, count), weight) in self
+            .targets
+            .distinct()
+            .iter()
+            .zip(counts)
+            .zip(&self.set_weights)
+        {
+            for label in set.indices() {
+                shares[label] += weight * count as f64;
+            }
+        }
+        shares
+    }
+
+    /// W = 0 with, for binary cross-entropy, the bias that fits the shares of the labels; and a
+    /// rough inverse of the curvature of each parameter: the square root of that at the shares of
+    /// the labels, as the curvature of a class falls while its samples are fitted.
+    pub(super) fn start(&self) -> (Vec<f64>, Vec<f64>) {
+        /// Shares are kept this far from 0 and 1, where logits are infinite.
+        const SMALLEST_SHARE: f64 = 1e-6;
+        let shares = self.label_shares();
+        let total: f64 = shares.iter().sum();
+        let of_softmax = matches!(self.loss, Loss::PickAllLabels(_));
+        let probabilities: Vec<f64> = shares
+            .iter()
+            .map(|share| {
+                let probability = if of_softmax { share / total } else { *share };
+                probability.clamp(SMALLEST_SHARE, 1.0 - SMALLEST_SHARE)
+            })
+            .collect();
+        let curvatures: Vec<f64> = probabilities.iter().map(|p| p * (1.0 - p)).collect();
+        let width = self.width();
+        let mut parameters = vec![0.0; self.num_parameters()];
+        let mut inverse = Vec::with_capacity(self.num_parameters());
+        let mean_curvature = curvatures.iter().sum::<f64>() / curvatures.len() as f64;
+        for (_, square) in self.features.column_moments() {
+            let of_class = |class: usize| match self.frame {
+                None => curvatures[class],
+                Some(_) => mean_curvature,
+            };
+            let curvature = |c| of_class(c) * square + 2.0 * self.weight_decay + TINY;
+            inverse.extend((0..width).map(|c| 1.0 / curvature(c).sqrt()));
+        }
+        inverse.extend(curvatures.iter().map(|curvature| 1.0 / curvature.sqrt()));
+        let bias = &mut parameters[self.features.dim() * width..];
+        for (bias, &p) in bias.iter_mut().zip(&probabilities) {
+            *bias = match self.loss {
+                Loss::BinaryCrossEntropy {} => (p / (1.0 - p)).ln(),
+                _ => 0.0,
+            };
+        }
+        (parameters, inverse)
+    }
+
+    pub(super) fn num_classes(&self) -> usize {
         self.targets.num_classes()
     }
 
@@ -169,7 +209,7 @@ impl<'a> Objective<'a> {
     }
 
     /// The weighted loss; its slopes in the logits go to `slopes` `[N, K]`.
-    fn loss_and_slopes(&self, weights: &[f64], bias: &[f64], slopes: &mut [f64]) -> f64 {
+    pub(super) fn loss_and_slopes(&self, weights: &[f64], bias: &[f64], slopes: &mut [f64]) -> f64 {
         let num_classes = self.num_classes();
         let losses: Vec<f64> = slopes
             .par_chunks_mut(BLOCK_LEN * num_classes)
@@ -184,15 +224,121 @@ impl<'a> Objective<'a> {
                 let mut total = 0.0;
                 for (offset, (logits, slopes)) in rows.enumerate() {
                     let set_id = self.targets.set_ids()[first + offset] as usize;
-                    let weight = self.set_weights[set_id];
-                    let set = &self.targets.distinct()[set_id];
-                    total += weight * self.loss.value_and_gradient(logits, set, slopes);
-                    slopes.iter_mut().for_each(|slope| *slope *= weight);
+                    total += self.loss_and_slopes_of(set_id, logits, slopes);
                 }
                 total
             })
             .collect();
         losses.iter().sum()
+    }
+}
+
+impl Objective<'_> {
+    /// The weighted loss of one sample with this label set; its slopes go to `slopes` `[K]`.
+    pub(super) fn loss_and_slopes_of(
+        &self,
+        set_id: usize,
+        logits: &[f64],
+        slopes: &mut [f64],
+    ) -> f64 {
+        let weight = self.set_weights[set_id];
+        let set = &self.targets.distinct()[set_id];
+        let loss = match &self.class_weights {
+            None => self.loss.value_and_gradient(logits, set, slopes),
+            Some(weights) => self
+                .loss
+                .weighted_value_and_gradient(logits, set, weights, slopes),
+        };
+        slopes.iter_mut().for_each(|slope| *slope *= weight);
+        weight * loss
+    }
+}
+
+impl Objective<'_> {
+    /// P and b from W = P·Eᵀ and b; W and b themselves for a linear head. With unit rows
+    /// EᵀE = K/(K−1)·I, so P = (K−1)/K·W·E.
+    pub(super) fn own_parameters(&self, weights_and_bias: &[f64]) -> Vec<f64> {
+        let Some(frame) = &self.frame else {
+            return weights_and_bias.to_vec();
+        };
+        let (dim, num_classes) = (self.features.dim(), self.num_classes());
+        let (weights, bias) = weights_and_bias.split_at(dim * num_classes);
+        let mut parameters = vec![0.0; self.num_parameters()];
+        let (matrix, own_bias) = parameters.split_at_mut(dim * self.width());
+        own_bias.copy_from_slice(bias);
+        faer::linalg::matmul::matmul(
+            MatMut::from_row_major_slice_mut(matrix, dim, self.width()),
+            Accum::Replace,
+            MatRef::from_row_major_slice(weights, dim, num_classes),
+            frame.as_ref(),
+            (num_classes as f64 - 1.0) / num_classes as f64,
+            Par::Seq,
+        );
+        parameters
+    }
+
+    /// Bounds of the curvature of the loss in W and b: of the mean over all samples, by power
+    /// iteration, and of the sample where it is largest.
+    pub(super) fn curvatures(&self) -> (f64, f64) {
+        const POWER_STEPS: usize = 20;
+        let num_samples = self.targets.len();
+        let of_sets: Vec<f64> = (0..self.targets.distinct().len())
+            .map(|set_id| self.curvature_of(set_id) * num_samples as f64)
+            .collect();
+        let of_samples = self
+            .targets
+            .set_ids()
+            .iter()
+            .map(|&id| of_sets[id as usize]);
+        let squares = self.features.row_squares();
+        let largest = of_samples
+            .clone()
+            .zip(&squares)
+            .map(|(curvature, square)| curvature * (square + 1.0))
+            .fold(0.0, f64::max);
+        let mut vector = vec![1.0; self.features.dim()];
+        let mut last = 1.0;
+        let mut norm = 0.0;
+        for _ in 0..POWER_STEPS {
+            let mut products = vec![0.0; num_samples];
+            self.features.logits(0, &vector, &[last], &mut products);
+            for (product, curvature) in products.iter_mut().zip(of_samples.clone()) {
+                *product *= curvature / num_samples as f64;
+            }
+            self.features.transpose_times(&products, 1, &mut vector);
+            last = products.iter().sum();
+            norm = (vector.iter().map(|x| x * x).sum::<f64>() + last * last).sqrt();
+            if norm == 0.0 {
+                break;
+            }
+            vector.iter_mut().for_each(|x| *x /= norm);
+            last /= norm;
+        }
+        (norm, largest)
+    }
+
+    /// A bound of the curvature of a sample's weighted loss in its logits.
+    fn curvature_of(&self, set_id: usize) -> f64 {
+        let set = &self.targets.distinct()[set_id];
+        let of_class = |label: usize| self.class_weights.as_ref().map_or(1.0, |w| w[label]);
+        let largest = set.indices().map(of_class).fold(1.0, f64::max);
+        let bound = match self.loss {
+            // ½ bounds the Hessian of a log-sum-exp, ¼ that of log(1 + e^z).
+            Loss::PickAllLabels(loss) => {
+                let total: f64 = set.indices().map(of_class).sum();
+                0.5 * loss.sample_weight(set.multiplicity()) * total
+            }
+            Loss::Zlpr {} => 0.5,
+            Loss::BinaryCrossEntropy {} => 0.25 * largest,
+            // Focusing steepens the slope by at most its exponent.
+            Loss::Focal { gamma } => 0.25 * (1.0 + 2.0 * gamma) * largest,
+            Loss::Asymmetric {
+                gamma_positive,
+                gamma_negative,
+                ..
+            } => 0.25 * (1.0 + 2.0 * gamma_positive.max(gamma_negative)) * largest,
+        };
+        self.set_weights[set_id] * bound
     }
 }
 

@@ -1,3 +1,5 @@
+use std::ops::ControlFlow;
+
 use super::{Minimum, Stop, max_abs};
 use crate::kernel::{add_scaled, dot};
 
@@ -54,7 +56,26 @@ impl Lbfgs {
     pub fn minimize(
         &self,
         x: &mut [f64],
+        objective: impl FnMut(&[f64], &mut [f64]) -> f64,
+    ) -> Minimum {
+        self.minimize_with(x, None, objective, |_| ControlFlow::Continue(()))
+    }
+
+    /// As [`minimize`](Self::minimize), with the diagonal of a rough inverse Hessian to start from
+    /// and a look at every step.
+    ///
+    /// With 1/curvature of each variable the first direction is a Newton step on the diagonal, and
+    /// variables of very different curvature converge together. `progress` sees the state after
+    /// every step and ends the run by returning [`ControlFlow::Break`]; `x` is then the last point.
+    ///
+    /// # Shapes
+    /// `inverse_curvatures` has the length of `x`, and is positive.
+    pub fn minimize_with(
+        &self,
+        x: &mut [f64],
+        inverse_curvatures: Option<&[f64]>,
         mut objective: impl FnMut(&[f64], &mut [f64]) -> f64,
+        mut progress: impl FnMut(&Minimum) -> ControlFlow<()>,
     ) -> Minimum {
         let n = x.len();
         let mut gradient = vec![0.0; n];
@@ -88,14 +109,14 @@ impl Lbfgs {
                 minimum.stop = Stop::IterationLimit;
                 break;
             }
-            pairs.descent_direction(&gradient, &mut direction);
+            pairs.descent_direction(&gradient, inverse_curvatures, &mut direction);
             let mut slope = dot(&direction, &gradient);
             if slope >= 0.0 || !slope.is_finite() {
                 pairs.clear();
-                pairs.descent_direction(&gradient, &mut direction);
+                pairs.descent_direction(&gradient, inverse_curvatures, &mut direction);
                 slope = dot(&direction, &gradient);
             }
-            let first_step = if pairs.is_empty() {
+            let first_step = if pairs.is_empty() && inverse_curvatures.is_none() {
                 1.0 / (-slope).sqrt().max(1.0)
             } else {
                 1.0
@@ -120,6 +141,11 @@ impl Lbfgs {
             gradient.copy_from_slice(&search.trial_gradient);
             minimum.value = found.value;
             minimum.iterations += 1;
+            minimum.gradient_norm = max_abs(&gradient);
+            if progress(&minimum).is_break() {
+                minimum.stop = Stop::Interrupted;
+                break;
+            }
         }
         minimum
     }
@@ -175,7 +201,12 @@ impl Pairs {
     }
 
     /// direction ← −H·gradient by the two-loop recursion, H the current inverse Hessian.
-    fn descent_direction(&mut self, gradient: &[f64], direction: &mut [f64]) {
+    fn descent_direction(
+        &mut self,
+        gradient: &[f64],
+        inverse_curvatures: Option<&[f64]>,
+        direction: &mut [f64],
+    ) {
         for (d, g) in direction.iter_mut().zip(gradient) {
             *d = -g;
         }
@@ -186,9 +217,23 @@ impl Pairs {
             self.weights[slot] = weight;
             add_scaled(direction, -weight, &self.changes[slot]);
         }
+        if let Some(inverse) = inverse_curvatures {
+            let pairs = direction.iter_mut().zip(inverse);
+            pairs.for_each(|(d, inverse)| *d *= inverse);
+        }
         if !self.is_empty() {
             let newest = &self.changes[self.newest];
-            let scale = 1.0 / (self.inverse_curvatures[self.newest] * dot(newest, newest));
+            let norm = match inverse_curvatures {
+                None => dot(newest, newest),
+                Some(inverse) => {
+                    let squares = newest
+                        .iter()
+                        .zip(inverse)
+                        .map(|(y, inverse)| y * y * inverse);
+                    squares.sum()
+                }
+            };
+            let scale = 1.0 / (self.inverse_curvatures[self.newest] * norm);
             direction.iter_mut().for_each(|d| *d *= scale);
         }
         for slot in slots.rev() {
