@@ -1,6 +1,8 @@
 //! Time of whole training steps and evaluation passes, as one JSON line per network.
 //!
-//! `cargo bench -p tagwise-nn --bench training_step -- resnet18:56x56x1:32 [NAME:HxWxC:BATCH ...]`
+//! `cargo bench -p tagwise-nn --bench training_step -- [--steps N] resnet18:56x56x1:32 [NAME:HxWxC:BATCH ...]`
+//!
+//! `bench/train.py` runs it beside PyTorch.
 
 use std::time::Instant;
 
@@ -9,13 +11,25 @@ use tagwise_nn::{
 };
 
 const WARM_UP: usize = 2;
-const ROUNDS: usize = 7;
+const STEPS: usize = 7;
 
 fn main() {
-    let wanted: Vec<String> = std::env::args()
-        .skip(1)
-        .filter(|a| !a.starts_with("--"))
-        .collect();
+    let mut wanted = Vec::new();
+    let mut steps = STEPS;
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--steps" => match arguments.next().map(|count| count.parse()) {
+                Some(Ok(count)) if count > 0 => steps = count,
+                _ => {
+                    eprintln!("--steps: expected a number from 1");
+                    std::process::exit(2);
+                }
+            },
+            "--bench" => {} // which `cargo bench` adds
+            _ => wanted.push(argument),
+        }
+    }
     let default = [
         "small:16x16x1:128",
         "resnet18:56x56x1:32",
@@ -27,7 +41,7 @@ fn main() {
         wanted
     };
     for name in wanted {
-        match measure(&name) {
+        match measure(&name, steps) {
             Ok(line) => println!("{line}"),
             Err(problem) => {
                 eprintln!("{name}: {problem}; expected NAME:HxWxC:BATCH, as resnet18:56x56x1:32");
@@ -37,8 +51,8 @@ fn main() {
     }
 }
 
-/// Medians of a few rounds, in milliseconds.
-fn measure(name: &str) -> Result<String, Box<dyn std::error::Error>> {
+/// Medians of a few steps, in milliseconds.
+fn measure(name: &str, steps: usize) -> Result<String, Box<dyn std::error::Error>> {
     let mut parts = name.split(':');
     let mut next = || parts.next().ok_or("a part is missing");
     let architecture: Architecture =
@@ -75,8 +89,8 @@ fn measure(name: &str) -> Result<String, Box<dyn std::error::Error>> {
         network.backward(&gradient, None)?;
         sgd.step(&mut network, 1e-3)
     };
-    let train_ms = median(&mut train)?;
-    let eval_ms = median(&mut || network.forward_eval(&images, batch))?;
+    let train_ms = median(steps, &mut train)?;
+    let eval_ms = median(steps, &mut || network.forward_eval(&images, batch))?;
     let Device::Cpu(kernels) = device else {
         return Err("this bench is for the processor".into());
     };
@@ -88,16 +102,16 @@ fn measure(name: &str) -> Result<String, Box<dyn std::error::Error>> {
     ))
 }
 
-fn median(run: &mut dyn FnMut() -> tagwise_nn::Result<()>) -> tagwise_nn::Result<f64> {
+fn median(steps: usize, run: &mut dyn FnMut() -> tagwise_nn::Result<()>) -> tagwise_nn::Result<f64> {
     for _ in 0..WARM_UP {
         run()?;
     }
     let mut times = Vec::new();
-    for _ in 0..ROUNDS {
+    for _ in 0..steps {
         let start = Instant::now();
         run()?;
         times.push(start.elapsed().as_secs_f64() * 1e3);
     }
     times.sort_by(f64::total_cmp);
-    Ok(times[ROUNDS / 2])
+    Ok(times[steps / 2])
 }
