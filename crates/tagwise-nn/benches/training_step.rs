@@ -6,9 +6,10 @@
 
 use std::time::Instant;
 
-use tagwise_nn::{
-    Architecture, ClassifierKind, Device, ImageShape, Network, NetworkSpec, Sgd, SgdConfig,
-};
+use tagwise_nn::{Device, Network, Sgd, SgdConfig};
+
+mod case;
+use case::Case;
 
 const WARM_UP: usize = 2;
 const STEPS: usize = 7;
@@ -44,7 +45,7 @@ fn main() {
         match measure(&name, steps) {
             Ok(line) => println!("{line}"),
             Err(problem) => {
-                eprintln!("{name}: {problem}; expected NAME:HxWxC:BATCH, as resnet18:56x56x1:32");
+                eprintln!("{name}: {problem}; {}", case::EXPECTED);
                 std::process::exit(2);
             }
         }
@@ -53,34 +54,11 @@ fn main() {
 
 /// Medians of a few steps, in milliseconds.
 fn measure(name: &str, steps: usize) -> Result<String, Box<dyn std::error::Error>> {
-    let mut parts = name.split(':');
-    let mut next = || parts.next().ok_or("a part is missing");
-    let architecture: Architecture =
-        serde_json::from_value(serde_json::Value::String(next()?.to_owned()))?;
-    let size = next()?
-        .split('x')
-        .map(str::parse)
-        .collect::<Result<Vec<usize>, _>>()?;
-    let batch: usize = next()?.parse()?;
-    let [height, width, channels] = size[..] else {
-        return Err("the size needs three numbers".into());
-    };
-    let input = ImageShape {
-        height,
-        width,
-        channels,
-    };
-    let spec = NetworkSpec {
-        architecture,
-        input,
-        num_classes: 10,
-        feature_dim: None,
-        classifier: ClassifierKind::Learned,
-    };
+    let Case { spec, batch } = Case::parse(name)?;
     let device = Device::cpu()?;
     let mut network = Network::new(&spec, 0, device)?;
     let mut sgd = Sgd::new(SgdConfig::default(), &mut network);
-    let images: Vec<f32> = (0..batch * input.num_elements())
+    let images: Vec<f32> = (0..batch * spec.input.num_elements())
         .map(|i| ((i * 7919) % 997) as f32 / 997.0)
         .collect();
     let mut train = || -> tagwise_nn::Result<()> {
@@ -102,7 +80,10 @@ fn measure(name: &str, steps: usize) -> Result<String, Box<dyn std::error::Error
     ))
 }
 
-fn median(steps: usize, run: &mut dyn FnMut() -> tagwise_nn::Result<()>) -> tagwise_nn::Result<f64> {
+fn median(
+    steps: usize,
+    run: &mut dyn FnMut() -> tagwise_nn::Result<()>,
+) -> tagwise_nn::Result<f64> {
     for _ in 0..WARM_UP {
         run()?;
     }

@@ -40,7 +40,8 @@ pub use device::Device;
 pub use error::{Error, Result};
 pub use kernel::{KernelSet, Kernels};
 pub use network::{
-    Architecture, ImageShape, MemoryEstimate, Network, NetworkSpec, memory_estimate,
+    Architecture, ImageShape, LayerRate, MemoryEstimate, Network, NetworkSpec, layer_rates,
+    memory_estimate, peak_rate,
 };
 pub use optimizer::{Sgd, SgdConfig};
 pub use weights::{NamedTensor, read_safetensors, write_safetensors};

@@ -7,6 +7,7 @@
 pub(crate) mod convolution;
 pub(crate) mod dense;
 pub(crate) mod norm;
+pub(crate) mod peak;
 pub(crate) mod pool;
 pub(crate) mod sgd;
 pub(crate) mod simd;

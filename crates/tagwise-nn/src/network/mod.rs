@@ -1,6 +1,7 @@
 //! Whole networks: forward, backward, and their tensors by name.
 
 mod memory;
+mod rates;
 mod resnet;
 mod small;
 mod spec;
@@ -10,6 +11,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 pub use memory::{MemoryEstimate, memory_estimate};
+pub use rates::{LayerRate, layer_rates, peak_rate};
 use spec::BlockSpec;
 pub use spec::{Architecture, ImageShape, NetworkSpec};
 

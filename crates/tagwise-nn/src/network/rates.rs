@@ -1,0 +1,157 @@
+//! How fast each convolution of a network runs, for benchmarks.
+
+use std::time::Instant;
+
+use super::BlockSpec;
+use super::spec::NetworkSpec;
+use crate::Result;
+use crate::block::ConvNormSpec;
+use crate::device::Device;
+use crate::kernel::convolution::{ConvShape, Plan, Write, transpose_weights};
+use crate::kernel::weight_gradient::WeightGradient;
+use crate::kernel::{padded_channels, peak};
+
+/// Speed of the three kernels of one shape of convolution.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct LayerRate {
+    /// The first layer of this shape, for example `layer1.0.conv1`.
+    pub name: String,
+    /// Layers of this shape.
+    pub count: usize,
+    /// Input `[height, width, channels]`.
+    pub input: [usize; 3],
+    /// Output channels, side of the kernel and stride.
+    pub output: [usize; 3],
+    /// Operations of one of the three kernels for the batch, in 1e9; a multiplication and an
+    /// addition are two.
+    pub gflop: f64,
+    /// z = x ∗ w, in 1e9 operations per second.
+    pub forward: f64,
+    /// dx, with the transposition of the weights; `None` for the first layer, which has none.
+    pub data_gradient: Option<f64>,
+    /// dw.
+    pub weight_gradient: f64,
+}
+
+/// Times every shape of convolution in a network on its own, on the current thread pool, the best
+/// of `steps` runs.
+///
+/// # Errors
+/// [`crate::Error::InvalidSpec`] when no such network exists.
+///
+/// ```
+/// use tagwise_nn::{
+///     Architecture, ClassifierKind, Device, ImageShape, NetworkSpec, layer_rates,
+/// };
+///
+/// let spec = NetworkSpec {
+///     architecture: Architecture::Small,
+///     input: ImageShape { height: 8, width: 8, channels: 1 },
+///     num_classes: 10,
+///     feature_dim: None,
+///     classifier: ClassifierKind::Learned,
+/// };
+/// let rates = layer_rates(&spec, 2, 1, Device::cpu()?)?;
+/// assert_eq!(rates[0].name, "conv1");
+/// assert_eq!(rates[0].gflop, 2.0 * (2 * 8 * 8 * 9 * 32) as f64 / 1e9);
+/// assert!(rates[0].forward > 0.0 && rates[0].data_gradient.is_none());
+/// # Ok::<(), tagwise_nn::Error>(())
+/// ```
+pub fn layer_rates(
+    spec: &NetworkSpec,
+    batch: usize,
+    steps: usize,
+    device: Device,
+) -> Result<Vec<LayerRate>> {
+    let blueprint = spec.blueprint()?;
+    let mut rates: Vec<(ConvShape, LayerRate)> = Vec::new();
+    for conv in blueprint.blocks.iter().flat_map(convolutions) {
+        match rates.iter_mut().find(|(shape, _)| *shape == conv.shape) {
+            Some((_, rate)) => rate.count += 1,
+            None => rates.push((
+                conv.shape,
+                measure(conv, rates.is_empty(), batch, steps, device),
+            )),
+        }
+    }
+    Ok(rates.into_iter().map(|(_, rate)| rate).collect())
+}
+
+/// The f32 operations per second, in 1e9, of multiply-adds that stay in registers, on the current
+/// thread pool: what no kernel exceeds.
+#[must_use]
+pub fn peak_rate(device: Device) -> f64 {
+    peak::multiply_add_rate(device.kernels()) / 1e9
+}
+
+fn convolutions(block: &BlockSpec) -> Vec<&ConvNormSpec> {
+    match block {
+        BlockSpec::ConvNormAct(conv) => vec![conv],
+        BlockSpec::Residual { body, projection } => body.iter().chain(projection).collect(),
+        BlockSpec::MaxPool(_) => Vec::new(),
+    }
+}
+
+fn measure(
+    conv: &ConvNormSpec,
+    is_first: bool,
+    batch: usize,
+    steps: usize,
+    device: Device,
+) -> LayerRate {
+    let (shape, kernels) = (&conv.shape, device.kernels());
+    let pixels = shape.out_height() * shape.out_width();
+    let products = batch * pixels * shape.taps() * shape.in_channels * shape.out_channels;
+    let gflop = 2.0 * products as f64 / 1e9;
+    let input = noise(batch * shape.in_image_len());
+    let dz = noise(batch * shape.out_bordered_len());
+    let weights = noise(shape.packed_len());
+    let mut z = vec![0.0; batch * shape.out_image_len()];
+    let plan = Plan::forward(shape, kernels);
+    let forward = best(steps, || {
+        plan.run(kernels, batch, &input, &weights, &mut z, Write::Replace);
+    });
+    let data_gradient = (!is_first).then(|| {
+        let plan = Plan::data_gradient(shape, kernels);
+        let mut transposed = vec![0.0; shape.transposed_len()];
+        let in_pitch = padded_channels(shape.in_channels);
+        let mut dx = vec![0.0; batch * shape.in_height * shape.in_width * in_pitch];
+        best(steps, || {
+            transpose_weights(shape, kernels, &weights, &mut transposed);
+            plan.run(kernels, batch, &dz, &transposed, &mut dx, Write::Replace);
+        })
+    });
+    let plan = WeightGradient::new(shape, kernels);
+    let mut scratch = vec![0.0; plan.scratch_len()];
+    let mut gradient = vec![0.0; shape.packed_len()];
+    let weight_gradient = best(steps, || {
+        plan.run(kernels, batch, &input, &dz, &mut scratch, &mut gradient);
+    });
+    LayerRate {
+        name: conv.conv_name.clone(),
+        count: 1,
+        input: [shape.in_height, shape.in_width, shape.in_channels],
+        output: [shape.out_channels, shape.kernel, shape.stride],
+        gflop,
+        forward: gflop / forward,
+        data_gradient: data_gradient.map(|seconds| gflop / seconds),
+        weight_gradient: gflop / weight_gradient,
+    }
+}
+
+/// Numbers in [−1, 1) without denormals, whose arithmetic is slow.
+fn noise(len: usize) -> Vec<f32> {
+    let one = |i: usize| ((i * 7919 + 13) % 1024) as f32 / 512.0 - 1.0;
+    (0..len).map(one).collect()
+}
+
+/// Seconds of the fastest run after one to warm up.
+fn best(steps: usize, mut run: impl FnMut()) -> f64 {
+    run();
+    let times = (0..steps.max(1)).map(|_| {
+        let start = Instant::now();
+        run();
+        start.elapsed().as_secs_f64()
+    });
+    times.fold(f64::INFINITY, f64::min)
+}
