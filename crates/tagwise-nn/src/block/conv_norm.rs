@@ -6,9 +6,9 @@ use super::{Layout, Mode, Parameter, Pass, Statistic, Workspace};
 use crate::buffer::Buffer;
 use crate::device::Device;
 use crate::initial;
-use crate::kernel::convolution::{ConvShape, Plan, Write, transpose_weights};
+use crate::kernel::convolution::{ConvShape, Write};
+use crate::kernel::layer::{ConvLayer, ConvScratch};
 use crate::kernel::norm::{self, Mask, Plane};
-use crate::kernel::weight_gradient::WeightGradient;
 
 /// PyTorch's defaults of `BatchNorm2d`.
 const EPSILON: f64 = 1e-5;
@@ -76,10 +76,7 @@ pub(crate) struct ConvNorm {
     pub norm_bias: Parameter,
     pub running_mean: Statistic,
     pub running_variance: Statistic,
-    shape: ConvShape,
-    forward: Plan,
-    data_gradient: Plan,
-    weight_gradient: WeightGradient,
+    layer: ConvLayer,
     /// Convolution output `[B, h, w, pitch]`.
     pub z: Buffer,
     /// y = z·scale + shift, `[pitch]` each.
@@ -128,10 +125,7 @@ impl ConvNorm {
             norm_bias: Parameter::zeros(format!("{norm}.bias"), vector),
             running_mean: Statistic::from_plain(format!("{norm}.running_mean"), vector, &zeros),
             running_variance: Statistic::from_plain(format!("{norm}.running_var"), vector, &ones),
-            shape,
-            forward: Plan::forward(&shape, kernels),
-            data_gradient: Plan::data_gradient(&shape, kernels),
-            weight_gradient: WeightGradient::new(&shape, kernels),
+            layer: ConvLayer::new(&shape, kernels),
             z: Buffer::empty(),
             scale: vec![0.0; plane.pitch],
             shift: vec![0.0; plane.pitch],
@@ -155,16 +149,15 @@ impl ConvNorm {
         let len = pass.batch * self.plane.len();
         self.z.reserve(len);
         if pass.mode == Mode::Evaluate {
+            workspace.conv.reserve(self.layer.forward_scratch());
             return;
         }
+        let scratch = self.layer.training_scratch(pass.batch);
+        workspace.conv.reserve(scratch);
         let partial = pass.batch * 2 * self.plane.pitch;
         if workspace.partial.len() < partial {
             workspace.partial.resize(partial, 0.0);
         }
-        workspace.transposed.reserve(self.shape.transposed_len());
-        workspace
-            .weight_parts
-            .reserve(self.weight_gradient.scratch_len());
         let gradients = len.max(pass.batch * self.input_gradient_len());
         workspace.gradient.reserve(gradients);
         workspace.other_gradient.reserve(gradients);
@@ -174,8 +167,8 @@ impl ConvNorm {
 
     /// Numbers of the input's gradient for one image.
     fn input_gradient_len(&self) -> usize {
-        let pitch = crate::kernel::padded_channels(self.shape.in_channels);
-        self.shape.in_height * self.shape.in_width * pitch
+        let shape = self.layer.shape();
+        shape.in_height * shape.in_width * crate::kernel::padded_channels(shape.in_channels)
     }
 
     /// z = x ∗ w, and the scale and shift that normalise it.
@@ -186,8 +179,8 @@ impl ConvNorm {
         let kernels = pass.device.kernels();
         let weight = self.weight.value.as_slice();
         let z = self.z.as_mut_slice();
-        self.forward
-            .run(kernels, pass.batch, x, weight, z, Write::Replace);
+        self.layer
+            .forward(pass.batch, x, weight, &mut workspace.conv, z);
         match pass.mode {
             Mode::Train => {
                 norm::moments(
@@ -226,7 +219,7 @@ impl ConvNorm {
             self.running_variance.value.as_mut_slice(),
         );
         let bias = self.bias.as_ref().map(|bias| bias.value.as_slice());
-        for c in 0..self.shape.out_channels {
+        for c in 0..self.layer.shape().out_channels {
             let mean = self.mean[c] + bias.map_or(0.0, |bias| f64::from(bias[c]));
             let variance = self.variance[c] * unbiased;
             means[c] = ((1.0 - MOMENTUM) * f64::from(means[c]) + MOMENTUM * mean) as f32;
@@ -240,7 +233,7 @@ impl ConvNorm {
         let bias = self.bias.as_ref().map(|bias| bias.value.as_slice());
         let means = self.running_mean.value.as_slice();
         let variances = self.running_variance.value.as_slice();
-        for c in 0..self.shape.out_channels {
+        for c in 0..self.layer.shape().out_channels {
             self.mean[c] = f64::from(means[c]) - bias.map_or(0.0, |bias| f64::from(bias[c]));
             self.variance[c] = f64::from(variances[c]);
         }
@@ -305,16 +298,12 @@ impl ConvNorm {
         pass: Pass,
         x: &[f32],
         bordered: &[(Plane, Buffer)],
-        weight_parts: &mut Buffer,
+        conv: &mut ConvScratch,
     ) {
-        self.weight_gradient.run(
-            pass.device.kernels(),
-            pass.batch,
-            x,
-            bordered[self.dz_index].1.as_slice(),
-            weight_parts.as_mut_slice(),
-            self.weight.gradient.as_mut_slice(),
-        );
+        let dz = bordered[self.dz_index].1.as_slice();
+        let gradient = self.weight.gradient.as_mut_slice();
+        self.layer
+            .weight_gradient(pass.batch, x, dz, conv, gradient);
     }
 
     /// dx from the bordered dz, replacing or added to what `dx` holds.
@@ -322,16 +311,14 @@ impl ConvNorm {
         &self,
         pass: Pass,
         bordered: &[(Plane, Buffer)],
-        transposed: &mut Buffer,
+        conv: &mut ConvScratch,
         dx: &mut [f32],
         write: Write,
     ) {
-        let kernels = pass.device.kernels();
-        let weights = &mut transposed.as_mut_slice()[..self.shape.transposed_len()];
-        transpose_weights(&self.shape, kernels, self.weight.value.as_slice(), weights);
         let dz = bordered[self.dz_index].1.as_slice();
-        self.data_gradient
-            .run(kernels, pass.batch, dz, weights, dx, write);
+        let weights = self.weight.value.as_slice();
+        self.layer
+            .data_gradient(pass.batch, dz, weights, conv, (dx, write));
     }
 
     pub(crate) fn visit_parameters(&mut self, visit: &mut dyn FnMut(&mut Parameter)) {

@@ -15,6 +15,7 @@ pub(crate) use stage::{Block, ConvNormAct, InputGradient, MaxPool};
 
 use crate::buffer::Buffer;
 use crate::device::Device;
+use crate::kernel::layer::ConvScratch;
 use crate::kernel::norm::Plane;
 
 /// What a forward pass is for.
@@ -37,10 +38,7 @@ pub(crate) struct Workspace {
     pub bordered: Vec<(Plane, Buffer)>,
     /// Sums over single images, `[B, 2, pitch]`.
     pub partial: Vec<f64>,
-    /// Transposed weights of the convolution in hand.
-    pub transposed: Buffer,
-    /// Parts of the weight gradient in hand.
-    pub weight_parts: Buffer,
+    pub conv: ConvScratch,
 }
 
 impl Workspace {
@@ -50,8 +48,7 @@ impl Workspace {
             other_gradient: Buffer::empty(),
             bordered: Vec::new(),
             partial: Vec::new(),
-            transposed: Buffer::empty(),
-            weight_parts: Buffer::empty(),
+            conv: ConvScratch::new(),
         }
     }
 

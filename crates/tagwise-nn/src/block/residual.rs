@@ -70,8 +70,7 @@ impl ResidualBlock {
             other_gradient,
             bordered,
             partial,
-            transposed,
-            weight_parts,
+            conv,
         } = workspace;
         let last = self.body.len() - 1;
         for (i, unit) in self.body.iter_mut().enumerate().rev() {
@@ -84,7 +83,7 @@ impl ResidualBlock {
             let mask = Mask::Relu(output.as_slice());
             unit.backward_norm(pass, mask, g, partial, bordered);
             let input = if i == 0 { x } else { &self.hidden[i - 1] };
-            unit.backward_weight(pass, input.as_slice(), bordered, weight_parts);
+            unit.backward_weight(pass, input.as_slice(), bordered, conv);
             // `gradient` now holds the masked gradient of the sum, which an identity shortcut
             // passes on unchanged: the body's part is added to it.
             let (dx, write) = if i == 0 && self.projection.is_none() {
@@ -92,14 +91,14 @@ impl ResidualBlock {
             } else {
                 (other_gradient.as_mut_slice(), Write::Replace)
             };
-            unit.backward_input(pass, bordered, transposed, dx, write);
+            unit.backward_input(pass, bordered, conv, dx, write);
         }
         if let Some(unit) = &mut self.projection {
             let g = gradient.as_mut_slice();
             unit.backward_norm(pass, Mask::Done, g, partial, bordered);
-            unit.backward_weight(pass, x.as_slice(), bordered, weight_parts);
+            unit.backward_weight(pass, x.as_slice(), bordered, conv);
             let dx = other_gradient.as_mut_slice();
-            unit.backward_input(pass, bordered, transposed, dx, Write::Add);
+            unit.backward_input(pass, bordered, conv, dx, Write::Add);
             std::mem::swap(gradient, other_gradient);
         }
     }

@@ -125,17 +125,16 @@ impl ConvNormAct {
             gradient,
             bordered,
             partial,
-            transposed,
-            weight_parts,
+            conv,
             ..
         } = workspace;
         let mask = Mask::Relu(self.y.as_slice());
         let unit = &mut self.unit;
         unit.backward_norm(pass, mask, gradient.as_mut_slice(), partial, bordered);
-        unit.backward_weight(pass, x.as_slice(), bordered, weight_parts);
+        unit.backward_weight(pass, x.as_slice(), bordered, conv);
         if input_gradient == InputGradient::Needed {
             let dx = gradient.as_mut_slice();
-            unit.backward_input(pass, bordered, transposed, dx, Write::Replace);
+            unit.backward_input(pass, bordered, conv, dx, Write::Replace);
         }
     }
 }

@@ -85,16 +85,24 @@ impl ConvShape {
 
 /// Where one output pixel reads and writes, relative to its image.
 #[derive(Clone, Copy, Debug)]
-struct Pixel {
-    input: u32,
-    output: u32,
+pub(super) struct Pixel {
+    pub input: u32,
+    pub output: u32,
 }
 
 /// One summand of the convolution: a shift of the input and its weight matrix.
 #[derive(Clone, Copy, Debug)]
-struct Tap {
+pub(super) struct Tap {
     input: u32,
     weights: u32,
+}
+
+impl Tap {
+    /// No shift and the first matrix: a plain matrix product.
+    pub(super) const HERE: Self = Self {
+        input: 0,
+        weights: 0,
+    };
 }
 
 /// The pixels and taps of one pass of the loops over an image.
@@ -345,21 +353,21 @@ fn offset(value: usize) -> u32 {
 }
 
 /// A block of pixels × one block of output channels × a slab of input channels.
-struct Job<'a> {
-    pixels: &'a [Pixel],
-    taps: &'a [Tap],
-    channels: usize,
-    input: *const f32,
-    weights: *const f32,
-    output: *mut f32,
-    write: Write,
+pub(super) struct Job<'a> {
+    pub pixels: &'a [Pixel],
+    pub taps: &'a [Tap],
+    pub channels: usize,
+    pub input: *const f32,
+    pub weights: *const f32,
+    pub output: *mut f32,
+    pub write: Write,
 }
 
 impl Job<'_> {
     /// # Safety
     /// All offsets stay inside the allocations that the pointers come from; `S` is available.
     #[inline(always)]
-    unsafe fn run<S: Simd>(&self, vectors: usize) {
+    pub(super) unsafe fn run<S: Simd>(&self, vectors: usize) {
         // SAFETY: passed on from the caller. Registers: pixels × vectors of sums, `vectors` of
         // weights and a broadcast must fit into 16 (AVX2, portable) or 32 (AVX-512).
         unsafe {

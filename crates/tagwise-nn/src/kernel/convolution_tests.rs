@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::convolution::{ConvShape, Plan, Write, packed_index, transpose_weights};
-use super::weight_gradient::WeightGradient;
+use super::convolution::{ConvShape, Write, packed_index};
+use super::layer::{ConvLayer, ConvScratch};
 use super::{KernelSet, Kernels, padded_channels};
 
 /// Rounding of f32 sums of at most a few thousand products of numbers of size one, relative to
@@ -110,8 +110,10 @@ impl Layer {
         );
 
         let mut found = vec![7.0; self.batch * s.out_image_len()];
-        let plan = Plan::forward(s, kernels);
-        plan.run(kernels, self.batch, &x, &packed, &mut found, Write::Replace);
+        let layer = ConvLayer::new(s, kernels);
+        let mut scratch = ConvScratch::new();
+        scratch.reserve(layer.training_scratch(self.batch));
+        layer.forward(self.batch, &x, &packed, &mut scratch, &mut found);
         let terms = s.in_channels * s.taps();
         compare(
             "forward",
@@ -124,14 +126,12 @@ impl Layer {
             terms,
         );
 
-        let mut transposed = vec![7.0; s.transposed_len()];
-        transpose_weights(s, kernels, &packed, &mut transposed);
         let in_pitch = padded_channels(s.in_channels);
-        let plan = Plan::data_gradient(s, kernels);
         let terms = s.out_channels * s.taps();
         for (write, offset) in [(Write::Replace, 0.0), (Write::Add, 0.5)] {
             let mut found = vec![0.5; self.batch * s.in_height * s.in_width * in_pitch];
-            plan.run(kernels, self.batch, &dz, &transposed, &mut found, write);
+            let output = (&mut found[..], write);
+            layer.data_gradient(self.batch, &dz, &packed, &mut scratch, output);
             compare(
                 "data gradient",
                 s,
@@ -144,10 +144,8 @@ impl Layer {
             );
         }
 
-        let gradient = WeightGradient::new(s, kernels);
-        let mut scratch = vec![7.0; gradient.scratch_len()];
         let mut found = vec![7.0; s.packed_len()];
-        gradient.run(kernels, self.batch, &x, &dz, &mut scratch, &mut found);
+        layer.weight_gradient(self.batch, &x, &dz, &mut scratch, &mut found);
         let mut plain = vec![0.0; self.weights.len()];
         self.for_each_weight(|position, out, input, tap| {
             plain[position] = found[packed_index(s, block, out, input, tap)];

@@ -6,12 +6,14 @@
 
 pub(crate) mod convolution;
 pub(crate) mod dense;
+pub(crate) mod layer;
 pub(crate) mod norm;
 pub(crate) mod peak;
 pub(crate) mod pool;
 pub(crate) mod sgd;
 pub(crate) mod simd;
 pub(crate) mod weight_gradient;
+mod winograd;
 
 use serde::{Deserialize, Serialize};
 

@@ -28,11 +28,13 @@ pub(crate) struct WeightGradient {
     parts: usize,
 }
 
-/// One row of output pixels: where its inputs and its gradients start, from the batch's start.
-#[derive(Clone, Copy, Debug)]
-struct Row {
-    input: usize,
-    gradient: usize,
+/// A stretch of a row of output pixels: where its inputs and its gradients start, from the batch's
+/// start.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Stretch {
+    pub input: usize,
+    pub gradient: usize,
+    pub pixels: usize,
 }
 
 impl WeightGradient {
@@ -170,35 +172,41 @@ impl WeightGradient {
         let x_first =
             (tap / shape.kernel + base) * x_row + (tap % shape.kernel + base) * shape.in_pitch;
         let dz_first = dz_row + shape.out_pitch() + block * self.block;
-        let rows_per_run = PIXELS_PER_RUN.div_ceil(width);
-        let (mut row, last) = (images.start * height, images.end * height);
-        let mut run = [Row {
-            input: 0,
-            gradient: 0,
-        }; PIXELS_PER_RUN];
-        while row < last {
-            let rows = rows_per_run.min(last - row);
-            for (r, entry) in run[..rows].iter_mut().enumerate() {
-                let (image, y) = ((row + r) / height, (row + r) % height);
-                *entry = Row {
-                    input: image * shape.in_image_len() + x_first + y * shape.stride * x_row,
-                    gradient: image * shape.out_bordered_len() + dz_first + y * dz_row,
+        let (x_step, dz_step) = (shape.stride * shape.in_pitch, shape.out_pitch());
+        let job = Job {
+            x_step,
+            dz_step,
+            channels: shape.in_channels,
+            x: x.as_ptr(),
+            dz: dz.as_ptr(),
+            sums: sums.as_mut_ptr(),
+        };
+        let vectors = self.block / S::LANES;
+        let mut run = [Stretch::default(); PIXELS_PER_RUN];
+        let (mut stretches, mut pixels) = (0, 0);
+        for row in images.start * height..images.end * height {
+            let (image, y) = (row / height, row % height);
+            let x_start = image * shape.in_image_len() + x_first + y * shape.stride * x_row;
+            let dz_start = image * shape.out_bordered_len() + dz_first + y * dz_row;
+            let mut column = 0;
+            while column < width {
+                let len = (width - column).min(PIXELS_PER_RUN - pixels);
+                run[stretches] = Stretch {
+                    input: x_start + column * x_step,
+                    gradient: dz_start + column * dz_step,
+                    pixels: len,
                 };
+                (stretches, pixels, column) = (stretches + 1, pixels + len, column + len);
+                if pixels == PIXELS_PER_RUN {
+                    // SAFETY: the stretches address pixels inside the images that the caller
+                    // vouches for.
+                    unsafe { job.add::<S>(vectors, &run[..stretches]) }
+                    (stretches, pixels) = (0, 0);
+                }
             }
-            let job = Job {
-                rows: &run[..rows],
-                width,
-                x_step: shape.stride * shape.in_pitch,
-                dz_step: shape.out_pitch(),
-                channels: shape.in_channels,
-                x: x.as_ptr(),
-                dz: dz.as_ptr(),
-                sums: sums.as_mut_ptr(),
-            };
-            // SAFETY: the rows address pixels inside the images that the caller vouches for.
-            unsafe { job.run::<S>(self.block / S::LANES) }
-            row += rows;
         }
+        // SAFETY: as above.
+        unsafe { job.add::<S>(vectors, &run[..stretches]) }
     }
 }
 
@@ -220,69 +228,71 @@ fn add_parts(parts: &[f32], gradient: &mut [f32]) {
         });
 }
 
-/// All input channels × one block of output channels over a run of rows.
-struct Job<'a> {
-    rows: &'a [Row],
-    width: usize,
-    x_step: usize,
-    dz_step: usize,
-    channels: usize,
-    x: *const f32,
-    dz: *const f32,
-    sums: *mut f32,
+/// All input channels × one block of output channels over a run of pixels.
+pub(super) struct Job {
+    pub x_step: usize,
+    pub dz_step: usize,
+    pub channels: usize,
+    pub x: *const f32,
+    pub dz: *const f32,
+    pub sums: *mut f32,
 }
 
-impl Job<'_> {
+impl Job {
     /// # Safety
-    /// All rows stay inside the allocations that the pointers come from; `S` is available.
+    /// All stretches stay inside the allocations that the pointers come from; `S` is available.
     #[inline(always)]
-    unsafe fn run<S: Simd>(&self, vectors: usize) {
+    pub(super) unsafe fn add<S: Simd>(&self, vectors: usize, run: &[Stretch]) {
         // SAFETY: passed on from the caller.
         unsafe {
             if S::LANES == 16 {
                 match vectors {
-                    4 => self.tiles::<S, 6, 4>(),
-                    3 => self.tiles::<S, 8, 3>(),
-                    2 => self.tiles::<S, 8, 2>(),
-                    _ => self.tiles::<S, 8, 1>(),
+                    4 => self.tiles::<S, 6, 4>(run),
+                    3 => self.tiles::<S, 8, 3>(run),
+                    2 => self.tiles::<S, 8, 2>(run),
+                    _ => self.tiles::<S, 8, 1>(run),
                 }
             } else {
                 match vectors {
-                    2 => self.tiles::<S, 6, 2>(),
-                    _ => self.tiles::<S, 8, 1>(),
+                    2 => self.tiles::<S, 6, 2>(run),
+                    _ => self.tiles::<S, 8, 1>(run),
                 }
             }
         }
     }
 
     /// # Safety
-    /// As [`Job::run`].
+    /// As [`Job::add`].
     #[inline(always)]
-    unsafe fn tiles<S: Simd, const INPUTS: usize, const VECTORS: usize>(&self) {
+    unsafe fn tiles<S: Simd, const INPUTS: usize, const VECTORS: usize>(&self, run: &[Stretch]) {
         let mut first = 0;
         // SAFETY: passed on from the caller; each arm covers channels that exist.
         unsafe {
             while first + INPUTS <= self.channels {
-                self.tile::<S, INPUTS, VECTORS>(first);
+                self.tile::<S, INPUTS, VECTORS>(first, run);
                 first += INPUTS;
             }
             match self.channels - first {
-                7 => self.tile::<S, 7, VECTORS>(first),
-                6 => self.tile::<S, 6, VECTORS>(first),
-                5 => self.tile::<S, 5, VECTORS>(first),
-                4 => self.tile::<S, 4, VECTORS>(first),
-                3 => self.tile::<S, 3, VECTORS>(first),
-                2 => self.tile::<S, 2, VECTORS>(first),
-                1 => self.tile::<S, 1, VECTORS>(first),
+                7 => self.tile::<S, 7, VECTORS>(first, run),
+                6 => self.tile::<S, 6, VECTORS>(first, run),
+                5 => self.tile::<S, 5, VECTORS>(first, run),
+                4 => self.tile::<S, 4, VECTORS>(first, run),
+                3 => self.tile::<S, 3, VECTORS>(first, run),
+                2 => self.tile::<S, 2, VECTORS>(first, run),
+                1 => self.tile::<S, 1, VECTORS>(first, run),
                 _ => {}
             }
         }
     }
 
     /// # Safety
-    /// As [`Job::run`]; channels `first..first + INPUTS` exist.
+    /// As [`Job::add`]; channels `first..first + INPUTS` exist.
     #[inline(always)]
-    unsafe fn tile<S: Simd, const INPUTS: usize, const VECTORS: usize>(&self, first: usize) {
+    unsafe fn tile<S: Simd, const INPUTS: usize, const VECTORS: usize>(
+        &self,
+        first: usize,
+        run: &[Stretch],
+    ) {
         // SAFETY: every pointer is inside the caller's slices.
         unsafe {
             let target = self.sums.add(first * VECTORS * S::LANES);
@@ -292,10 +302,10 @@ impl Job<'_> {
                     sums[i][v] = S::load(target.add((i * VECTORS + v) * S::LANES));
                 }
             }
-            for row in self.rows {
-                let mut x = self.x.add(row.input + first);
-                let mut dz = self.dz.add(row.gradient);
-                for _ in 0..self.width {
+            for stretch in run {
+                let mut x = self.x.add(stretch.input + first);
+                let mut dz = self.dz.add(stretch.gradient);
+                for _ in 0..stretch.pixels {
                     let mut gradient = [S::zero(); VECTORS];
                     for v in 0..VECTORS {
                         gradient[v] = S::load(dz.add(v * S::LANES));

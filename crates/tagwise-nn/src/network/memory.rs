@@ -4,8 +4,8 @@ use super::BlockSpec;
 use super::spec::{Blueprint, NetworkSpec};
 use crate::block::ConvNormSpec;
 use crate::device::Device;
+use crate::kernel::layer::{ConvLayer, ScratchLen};
 use crate::kernel::norm::Plane;
-use crate::kernel::weight_gradient::WeightGradient;
 use crate::kernel::{padded_channels, pool};
 use crate::{ClassifierKind, Result};
 
@@ -72,8 +72,7 @@ struct Sum {
     activations: usize,
     images: usize,
     gradient: usize,
-    transposed: usize,
-    weight_parts: usize,
+    conv: ScratchLen,
     partial: usize,
     bordered: Vec<Plane>,
 }
@@ -88,8 +87,7 @@ impl Sum {
             activations: 0,
             images: 0,
             gradient: 0,
-            transposed: 0,
-            weight_parts: 0,
+            conv: ScratchLen::default(),
             partial: 0,
             bordered: Vec::new(),
         }
@@ -122,9 +120,8 @@ impl Sum {
         self.activations += self.batch * plane.len();
         let inputs = shape.in_height * shape.in_width * padded_channels(shape.in_channels);
         self.gradient = self.gradient.max(self.batch * plane.len().max(inputs));
-        self.transposed = self.transposed.max(shape.transposed_len());
-        let parts = WeightGradient::new(shape, self.device.kernels()).scratch_len();
-        self.weight_parts = self.weight_parts.max(parts);
+        let layer = ConvLayer::new(shape, self.device.kernels());
+        self.conv = self.conv.max(layer.training_scratch(self.batch));
         self.partial = self.partial.max(self.batch * 2 * plane.pitch);
         if !self.bordered.contains(&plane) {
             self.bordered.push(plane);
@@ -150,11 +147,8 @@ impl Sum {
         let bytes = |numbers: usize| (numbers * size_of::<f32>()) as u64;
         let bordered: usize = self.bordered.iter().map(|plane| plane.bordered_len()).sum();
         // Two gradients; sums over images are f64.
-        let workspace = 2 * self.gradient
-            + self.transposed
-            + self.weight_parts
-            + 2 * self.partial
-            + self.batch * bordered;
+        let workspace =
+            2 * self.gradient + self.conv.total() + 2 * self.partial + self.batch * bordered;
         MemoryEstimate {
             weights: bytes(self.parameters + self.statistics),
             training_state: bytes(2 * self.parameters),

@@ -7,8 +7,8 @@ use super::spec::NetworkSpec;
 use crate::Result;
 use crate::block::ConvNormSpec;
 use crate::device::Device;
-use crate::kernel::convolution::{ConvShape, Plan, Write, transpose_weights};
-use crate::kernel::weight_gradient::WeightGradient;
+use crate::kernel::convolution::{ConvShape, Write};
+use crate::kernel::layer::{ConvLayer, ConvScratch};
 use crate::kernel::{padded_channels, peak};
 
 /// Speed of the three kernels of one shape of convolution.
@@ -22,9 +22,12 @@ pub struct LayerRate {
     pub input: [usize; 3],
     /// Output channels, side of the kernel and stride.
     pub output: [usize; 3],
-    /// Operations of one of the three kernels for the batch, in 1e9; a multiplication and an
-    /// addition are two.
+    /// Operations of one of the three kernels for the batch when every product of the sum is
+    /// taken, in 1e9; a multiplication and an addition are two.
     pub gflop: f64,
+    /// Whether every product is taken; otherwise a tile's sums take a quarter of them
+    /// (Winograd's F(4×4, 3×3)), and the rates below can exceed the peak.
+    pub direct: bool,
     /// z = x ∗ w, in 1e9 operations per second.
     pub forward: f64,
     /// dx, with the transposition of the weights; `None` for the first layer, which has none.
@@ -107,25 +110,23 @@ fn measure(
     let dz = noise(batch * shape.out_bordered_len());
     let weights = noise(shape.packed_len());
     let mut z = vec![0.0; batch * shape.out_image_len()];
-    let plan = Plan::forward(shape, kernels);
+    let layer = ConvLayer::new(shape, kernels);
+    let mut scratch = ConvScratch::new();
+    scratch.reserve(layer.training_scratch(batch));
     let forward = best(steps, || {
-        plan.run(kernels, batch, &input, &weights, &mut z, Write::Replace);
+        layer.forward(batch, &input, &weights, &mut scratch, &mut z);
     });
     let data_gradient = (!is_first).then(|| {
-        let plan = Plan::data_gradient(shape, kernels);
-        let mut transposed = vec![0.0; shape.transposed_len()];
         let in_pitch = padded_channels(shape.in_channels);
         let mut dx = vec![0.0; batch * shape.in_height * shape.in_width * in_pitch];
         best(steps, || {
-            transpose_weights(shape, kernels, &weights, &mut transposed);
-            plan.run(kernels, batch, &dz, &transposed, &mut dx, Write::Replace);
+            let output = (&mut dx[..], Write::Replace);
+            layer.data_gradient(batch, &dz, &weights, &mut scratch, output);
         })
     });
-    let plan = WeightGradient::new(shape, kernels);
-    let mut scratch = vec![0.0; plan.scratch_len()];
     let mut gradient = vec![0.0; shape.packed_len()];
     let weight_gradient = best(steps, || {
-        plan.run(kernels, batch, &input, &dz, &mut scratch, &mut gradient);
+        layer.weight_gradient(batch, &input, &dz, &mut scratch, &mut gradient);
     });
     LayerRate {
         name: conv.conv_name.clone(),
@@ -133,6 +134,7 @@ fn measure(
         input: [shape.in_height, shape.in_width, shape.in_channels],
         output: [shape.out_channels, shape.kernel, shape.stride],
         gflop,
+        direct: layer.is_direct(),
         forward: gflop / forward,
         data_gradient: data_gradient.map(|seconds| gflop / seconds),
         weight_gradient: gflop / weight_gradient,

@@ -1,0 +1,235 @@
+//! The three convolutions of a layer, each by the method that suits its shape.
+
+use super::Kernels;
+use super::convolution::{ConvShape, Plan, Write, transpose_weights};
+use super::weight_gradient::WeightGradient;
+use super::winograd::{self, Direction, Winograd, WinogradGradient};
+use crate::buffer::{Buffer, ThreadBuffers};
+
+/// Forward, data gradient and weight gradient of one convolution, ready to run.
+#[derive(Debug)]
+pub(crate) struct ConvLayer {
+    shape: ConvShape,
+    kernels: Kernels,
+    method: Method,
+}
+
+#[derive(Debug)]
+enum Method {
+    Direct {
+        forward: Plan,
+        data_gradient: Plan,
+        weight_gradient: WeightGradient,
+    },
+    Winograd {
+        forward: Winograd,
+        data_gradient: Winograd,
+        weight_gradient: WinogradGradient,
+    },
+}
+
+/// Numbers of scratch memory, by purpose.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ScratchLen {
+    transposed: usize,
+    transformed: usize,
+    weight_parts: usize,
+    per_thread: usize,
+}
+
+impl ScratchLen {
+    /// What serves both.
+    pub(crate) fn max(self, other: Self) -> Self {
+        Self {
+            transposed: self.transposed.max(other.transposed),
+            transformed: self.transformed.max(other.transformed),
+            weight_parts: self.weight_parts.max(other.weight_parts),
+            per_thread: self.per_thread.max(other.per_thread),
+        }
+    }
+
+    /// Numbers of all memory on the current thread pool.
+    pub(crate) fn total(self) -> usize {
+        let threads = rayon::current_num_threads() * self.per_thread;
+        self.transposed + self.transformed + self.weight_parts + threads
+    }
+}
+
+/// Memory that the convolutions of all layers share.
+#[derive(Debug)]
+pub(crate) struct ConvScratch {
+    /// Transposed weights of the convolution in hand.
+    transposed: Buffer,
+    /// Its weights as Winograd's products take them.
+    transformed: Buffer,
+    /// Parts of the weight gradient in hand.
+    weight_parts: Buffer,
+    threads: ThreadBuffers,
+}
+
+impl ConvScratch {
+    pub(crate) fn new() -> Self {
+        Self {
+            transposed: Buffer::empty(),
+            transformed: Buffer::empty(),
+            weight_parts: Buffer::empty(),
+            threads: ThreadBuffers::empty(),
+        }
+    }
+
+    pub(crate) fn reserve(&mut self, len: ScratchLen) {
+        self.transposed.reserve(len.transposed);
+        self.transformed.reserve(len.transformed);
+        self.weight_parts.reserve(len.weight_parts);
+        self.threads.reserve(len.per_thread);
+    }
+}
+
+impl ConvLayer {
+    pub(crate) fn new(shape: &ConvShape, kernels: Kernels) -> Self {
+        let method = if winograd::serves(shape) {
+            Method::Winograd {
+                forward: Winograd::new(shape, kernels, Direction::Forward),
+                data_gradient: Winograd::new(shape, kernels, Direction::DataGradient),
+                weight_gradient: WinogradGradient::new(shape, kernels),
+            }
+        } else {
+            Method::Direct {
+                forward: Plan::forward(shape, kernels),
+                data_gradient: Plan::data_gradient(shape, kernels),
+                weight_gradient: WeightGradient::new(shape, kernels),
+            }
+        };
+        Self {
+            shape: *shape,
+            kernels,
+            method,
+        }
+    }
+
+    pub(crate) fn shape(&self) -> &ConvShape {
+        &self.shape
+    }
+
+    /// Whether the sums are taken directly, a product for each tap.
+    pub(crate) fn is_direct(&self) -> bool {
+        matches!(self.method, Method::Direct { .. })
+    }
+
+    /// The scratch memory of a forward pass alone.
+    pub(crate) fn forward_scratch(&self) -> ScratchLen {
+        match &self.method {
+            Method::Direct { .. } => ScratchLen::default(),
+            Method::Winograd { forward, .. } => ScratchLen {
+                transformed: forward.weights_len(),
+                per_thread: forward.thread_len(),
+                ..ScratchLen::default()
+            },
+        }
+    }
+
+    /// The scratch memory of all three convolutions for a batch.
+    pub(crate) fn training_scratch(&self, batch: usize) -> ScratchLen {
+        let gradients = match &self.method {
+            Method::Direct {
+                weight_gradient, ..
+            } => ScratchLen {
+                weight_parts: weight_gradient.scratch_len(),
+                ..ScratchLen::default()
+            },
+            Method::Winograd {
+                data_gradient,
+                weight_gradient,
+                ..
+            } => ScratchLen {
+                transformed: data_gradient.weights_len(),
+                per_thread: data_gradient.thread_len(),
+                weight_parts: weight_gradient.scratch_len(batch),
+                ..ScratchLen::default()
+            },
+        };
+        let transposed = ScratchLen {
+            transposed: self.shape.transposed_len(),
+            ..ScratchLen::default()
+        };
+        self.forward_scratch().max(gradients).max(transposed)
+    }
+
+    /// z = x ∗ w.
+    ///
+    /// # Shapes
+    /// `x` is bordered, `[B, h+2, w+2, in_pitch]`; `z` is `[B, h', w', out_pitch]`.
+    pub(crate) fn forward(
+        &self,
+        batch: usize,
+        x: &[f32],
+        weights: &[f32],
+        scratch: &mut ConvScratch,
+        z: &mut [f32],
+    ) {
+        let kernels = self.kernels;
+        match &self.method {
+            Method::Direct { forward, .. } => {
+                forward.run(kernels, batch, x, weights, z, Write::Replace);
+            }
+            Method::Winograd { forward, .. } => {
+                let transformed = scratch.transformed.as_mut_slice();
+                forward.transform_weights(kernels, Direction::Forward, weights, transformed);
+                let output = (z, Write::Replace);
+                forward.run(kernels, batch, x, transformed, &scratch.threads, output);
+            }
+        }
+    }
+
+    /// dx from the bordered dz, replacing or added to what `dx` holds.
+    ///
+    /// # Shapes
+    /// `dz` is bordered, `[B, h'+2, w'+2, out_pitch]`; `dx` is `[B, h, w, pitch of the input]`.
+    pub(crate) fn data_gradient(
+        &self,
+        batch: usize,
+        dz: &[f32],
+        weights: &[f32],
+        scratch: &mut ConvScratch,
+        (dx, write): (&mut [f32], Write),
+    ) {
+        let kernels = self.kernels;
+        let transposed = &mut scratch.transposed.as_mut_slice()[..self.shape.transposed_len()];
+        transpose_weights(&self.shape, kernels, weights, transposed);
+        match &self.method {
+            Method::Direct { data_gradient, .. } => {
+                data_gradient.run(kernels, batch, dz, transposed, dx, write);
+            }
+            Method::Winograd { data_gradient, .. } => {
+                let transformed = scratch.transformed.as_mut_slice();
+                let direction = Direction::DataGradient;
+                data_gradient.transform_weights(kernels, direction, transposed, transformed);
+                let output = (dx, write);
+                data_gradient.run(kernels, batch, dz, transformed, &scratch.threads, output);
+            }
+        }
+    }
+
+    /// Replaces `gradient` by dw of a batch.
+    ///
+    /// # Shapes
+    /// `x` and `dz` are bordered; `gradient` has the layout of the packed weights.
+    pub(crate) fn weight_gradient(
+        &self,
+        batch: usize,
+        x: &[f32],
+        dz: &[f32],
+        scratch: &mut ConvScratch,
+        gradient: &mut [f32],
+    ) {
+        let parts = scratch.weight_parts.as_mut_slice();
+        match &self.method {
+            Method::Direct {
+                weight_gradient, ..
+            } => weight_gradient.run(self.kernels, batch, x, dz, parts, gradient),
+            Method::Winograd {
+                weight_gradient, ..
+            } => weight_gradient.run(self.kernels, batch, x, dz, parts, gradient),
+        }
+    }
+}
