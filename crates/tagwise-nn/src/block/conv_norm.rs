@@ -260,7 +260,7 @@ impl ConvNorm {
             pass.batch,
             mask,
             z,
-            &self.center,
+            [&self.scale, &self.shift, &self.center],
             g,
             partial,
             sums,

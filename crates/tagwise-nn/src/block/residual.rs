@@ -74,13 +74,11 @@ impl ResidualBlock {
         } = workspace;
         let last = self.body.len() - 1;
         for (i, unit) in self.body.iter_mut().enumerate().rev() {
-            let output = self.hidden.get(i).unwrap_or(&self.y);
-            let g = if i == last {
-                gradient.as_mut_slice()
+            let (g, mask) = if i == last {
+                (gradient.as_mut_slice(), Mask::Relu(self.y.as_slice()))
             } else {
-                other_gradient.as_mut_slice()
+                (other_gradient.as_mut_slice(), Mask::Own)
             };
-            let mask = Mask::Relu(output.as_slice());
             unit.backward_norm(pass, mask, g, partial, bordered);
             let input = if i == 0 { x } else { &self.hidden[i - 1] };
             unit.backward_weight(pass, input.as_slice(), bordered, conv);

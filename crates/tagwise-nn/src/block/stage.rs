@@ -128,9 +128,8 @@ impl ConvNormAct {
             conv,
             ..
         } = workspace;
-        let mask = Mask::Relu(self.y.as_slice());
         let unit = &mut self.unit;
-        unit.backward_norm(pass, mask, gradient.as_mut_slice(), partial, bordered);
+        unit.backward_norm(pass, Mask::Own, gradient.as_mut_slice(), partial, bordered);
         unit.backward_weight(pass, x.as_slice(), bordered, conv);
         if input_gradient == InputGradient::Needed {
             let dx = gradient.as_mut_slice();

@@ -226,56 +226,88 @@ pub(crate) fn activate(
         });
 }
 
-/// Whether the gradient that enters a norm still has to pass the ReLU.
+/// Where the gradient that enters a norm still has to pass a ReLU.
 #[derive(Clone, Copy)]
 pub(crate) enum Mask<'a> {
-    /// Zero the gradient, in place, where these bordered activations are not positive.
+    /// Zero the gradient, in place, where z·scale + shift, the norm's own output, is not positive.
+    Own,
+    /// Zero it where these bordered activations are not positive.
     Relu(&'a [f32]),
     /// The gradient was masked before.
     Done,
 }
 
-for_each_kernel_set! {
-    /// Masks the gradient of one image and sums g and g·(z − mean) per channel.
-    fn image_gradient_sums(
-        plane: Plane, y: Option<&[f32]>, z: &[f32], mean: &[f32], g: &mut [f32],
-        sums: &mut [f64], products: &mut [f64],
-    ) {
-        sums.fill(0.0);
-        products.fill(0.0);
-        for first in (0..plane.pitch).step_by(GROUP) {
-            let mut center = [0.0f32; GROUP];
-            center.copy_from_slice(&mean[first..first + GROUP]);
-            for row in 0..plane.height {
-                let range = row * plane.row_len()..(row + 1) * plane.row_len();
-                let g = &mut g[range.clone()];
-                let z = &z[range];
-                let mut sum = [0.0f32; GROUP];
-                let mut product = [0.0f32; GROUP];
-                if let Some(y) = y {
-                    let y = &y[plane.bordered_row(row)..][..plane.row_len()];
-                    for (g, y) in g.chunks_exact_mut(plane.pitch).zip(y.chunks_exact(plane.pitch)) {
-                        let g = &mut g[first..first + GROUP];
-                        let y = &y[first..first + GROUP];
-                        for c in 0..GROUP {
-                            g[c] = if y[c] > 0.0 { g[c] } else { 0.0 };
-                        }
-                    }
-                }
-                for (g, z) in g.chunks_exact(plane.pitch).zip(z.chunks_exact(plane.pitch)) {
-                    let g = &g[first..first + GROUP];
-                    let z = &z[first..first + GROUP];
-                    for c in 0..GROUP {
-                        sum[c] += g[c];
-                        product[c] += g[c] * (z[c] - center[c]);
-                    }
-                }
+/// One row of an image's gradient and the sums over the image so far.
+struct GradientRow<'a> {
+    pitch: usize,
+    z: &'a [f32],
+    mean: &'a [f32],
+    g: &'a mut [f32],
+    sums: &'a mut [f64],
+    products: &'a mut [f64],
+}
+
+impl GradientRow<'_> {
+    /// Zeroes g where `sign` of a position in the row and its channel is not positive, and adds g
+    /// and g·(z − mean) to the sums.
+    #[inline(always)]
+    fn add(&mut self, sign: impl Fn(usize, usize) -> [f32; GROUP]) {
+        for first in (0..self.pitch).step_by(GROUP) {
+            let center = *group(self.mean, first);
+            let (mut sum, mut product) = ([0.0f32; GROUP], [0.0f32; GROUP]);
+            for start in (first..self.g.len()).step_by(self.pitch) {
+                let (z, sign) = (group(self.z, start), sign(start, first));
+                let (g, _) = self.g[start..]
+                    .split_first_chunk_mut::<GROUP>()
+                    .expect("a group");
                 for c in 0..GROUP {
-                    sums[first + c] += f64::from(sum[c]);
-                    products[first + c] += f64::from(product[c]);
+                    g[c] = if sign[c] > 0.0 { g[c] } else { 0.0 };
+                    sum[c] += g[c];
+                    product[c] += g[c] * (z[c] - center[c]);
                 }
             }
+            for c in 0..GROUP {
+                self.sums[first + c] += f64::from(sum[c]);
+                self.products[first + c] += f64::from(product[c]);
+            }
         }
+    }
+}
+
+/// The group of channels that starts at `first`.
+#[inline(always)]
+fn group(numbers: &[f32], first: usize) -> &[f32; GROUP] {
+    numbers[first..]
+        .first_chunk()
+        .expect("a multiple of the group")
+}
+
+for_each_kernel_set! {
+    fn add_row(row: GradientRow<'_>) {
+        let mut row = row;
+        row.add(|_, _| [1.0; GROUP]);
+    }
+}
+
+for_each_kernel_set! {
+    fn add_row_masked(row: GradientRow<'_>, y: &[f32]) {
+        let mut row = row;
+        row.add(|i, _| *group(y, i));
+    }
+}
+
+for_each_kernel_set! {
+    fn add_row_masked_by_own(row: GradientRow<'_>, scale: &[f32], shift: &[f32]) {
+        let mut row = row;
+        let z = row.z;
+        row.add(|i, c| {
+            let (z, scale, shift) = (group(z, i), group(scale, c), group(shift, c));
+            let mut y = [0.0f32; GROUP];
+            for c in 0..GROUP {
+                y[c] = z[c] * scale[c] + shift[c];
+            }
+            y
+        });
     }
 }
 
@@ -290,7 +322,7 @@ pub(crate) fn gradient_sums(
     batch: usize,
     mask: Mask<'_>,
     z: &[f32],
-    mean: &[f32],
+    [scale, shift, mean]: [&[f32]; 3],
     g: &mut [f32],
     partial: &mut [f64],
     sums: &mut [f64],
@@ -305,12 +337,27 @@ pub(crate) fn gradient_sums(
         .with_max_len(1)
         .enumerate()
         .for_each(|(image, ((partial, g), z))| {
-            let y = match mask {
-                Mask::Relu(y) => Some(&y[image * plane.bordered_len()..][..plane.bordered_len()]),
-                Mask::Done => None,
-            };
+            partial.fill(0.0);
             let (sums, products) = partial.split_at_mut(pitch);
-            image_gradient_sums(kernels, plane, y, z, mean, g, sums, products);
+            let rows = g.chunks_exact_mut(plane.row_len());
+            for (y, (g, z)) in rows.zip(z.chunks_exact(plane.row_len())).enumerate() {
+                let row = GradientRow {
+                    pitch,
+                    z,
+                    mean,
+                    g,
+                    sums,
+                    products,
+                };
+                match mask {
+                    Mask::Own => add_row_masked_by_own(kernels, row, scale, shift),
+                    Mask::Relu(outputs) => {
+                        let start = image * plane.bordered_len() + plane.bordered_row(y);
+                        add_row_masked(kernels, row, &outputs[start..][..plane.row_len()]);
+                    }
+                    Mask::Done => add_row(kernels, row),
+                }
+            }
         });
     sums.fill(0.0);
     products.fill(0.0);
