@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::transform::{self, PRODUCTS, RESULTS, Tile};
 use super::{Range, Tiling, serves};
-use crate::kernel::convolution::ConvShape;
+use crate::kernel::convolution::{ConvShape, Write};
 #[cfg(target_arch = "x86_64")]
 use crate::kernel::simd::{Avx2, Avx512};
 use crate::kernel::simd::{Portable, Simd};
@@ -14,7 +14,7 @@ use crate::kernel::{KernelSet, Kernels};
 /// Tiles that a register tile sums over before its sums go back to memory.
 const TILES_PER_GROUP: usize = 64;
 /// Bytes of transformed tiles that are kept at a time, where a group takes less.
-const TRANSFORMED_BYTES: usize = 12 << 20;
+const TRANSFORMED_BYTES: usize = 6 << 20;
 
 /// The weight gradient of one layer.
 ///
@@ -95,13 +95,17 @@ impl WinogradGradient {
         assert_eq!(gradient.len(), 9 * self.in_channels * self.out_pitch);
         let (sums, groups) = scratch.split_at_mut(self.sums_len());
         let groups = &mut groups[..self.groups(batch) * self.group_len()];
-        sums.fill(0.0);
         let tiles = batch * self.tiling.count();
         let per_round = self.groups(batch) * TILES_PER_GROUP;
         for first in (0..tiles).step_by(per_round) {
             let round = first..tiles.min(first + per_round);
             self.transform_tiles(kernels, round.clone(), input, dz, groups);
-            self.add_products(kernels, round.len(), groups, sums);
+            let write = if first == 0 {
+                Write::Replace
+            } else {
+                Write::Add
+            };
+            self.add_products(kernels, round.len(), groups, sums, write);
         }
         self.transform_sums(kernels, sums, gradient);
     }
@@ -200,12 +204,22 @@ impl WinogradGradient {
         (tile, (y + 1) * row_step + (x + 1) * self.out_pitch)
     }
 
-    fn add_products(&self, kernels: Kernels, tiles: usize, groups: &[f32], sums: &mut [f32]) {
+    fn add_products(
+        &self,
+        kernels: Kernels,
+        tiles: usize,
+        groups: &[f32],
+        sums: &mut [f32],
+        write: Write,
+    ) {
         sums.par_chunks_exact_mut(self.in_channels * self.block)
             .with_max_len(1)
             .enumerate()
             .for_each(|(index, sums)| {
                 let (block, product) = (index / PRODUCTS, index % PRODUCTS);
+                if write == Write::Replace {
+                    sums.fill(0.0);
+                }
                 // SAFETY: the groups hold `tiles` transformed tiles, `sums` is one matrix;
                 // `Kernels` exists only for present features.
                 unsafe {

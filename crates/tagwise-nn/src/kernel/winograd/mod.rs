@@ -25,19 +25,24 @@ use transform::{INPUTS, PRODUCTS, RESULTS, Tile};
 /// Channels whose products are summed before the sums go back to memory: with one block of
 /// outputs their weights stay in the first-level cache.
 const SLAB: usize = 64;
-/// Tiles that are transformed at a time, a multiple of the pixels in a register tile.
-const TILES_PER_RUN: usize = 24;
+/// Tiles that are transformed at a time, a multiple of the pixels in a register tile: few, so that
+/// they stay in the second-level cache; more where the weights of all products are too many for
+/// any cache and are read again for every run.
+const TILES_PER_RUN: usize = 36;
+const TILES_PER_WIDE_RUN: usize = 66;
+const WIDE: usize = 512;
 /// Tiles that one task should have at least, so that a matrix of weights read from far away is
 /// used often.
 const TILES_PER_TASK: usize = 64;
-/// Smallest numbers of channels for which the transforms pay.
+/// Smallest numbers of channels and side of an image for which the transforms pay.
 const LEAST_CHANNELS: usize = 16;
+const LEAST_SIDE: usize = 3;
 
 /// Whether a layer's three convolutions are computed by this module.
 pub(crate) fn serves(shape: &ConvShape) -> bool {
     let least = shape.in_channels.min(shape.out_channels);
     let side = shape.in_height.min(shape.in_width);
-    (shape.kernel, shape.stride) == (3, 1) && least >= LEAST_CHANNELS && side >= RESULTS
+    (shape.kernel, shape.stride) == (3, 1) && least >= LEAST_CHANNELS && side >= LEAST_SIDE
 }
 
 /// Which tiles an image has.
@@ -98,6 +103,8 @@ pub(crate) struct Winograd {
     out_pitch: usize,
     /// Channels per block of packed weights.
     block: usize,
+    /// Tiles that are transformed at a time.
+    tiles: usize,
     /// Where the tiles of a run lie in one of the 36 matrices.
     pixels: Vec<Pixel>,
 }
@@ -123,7 +130,12 @@ impl Winograd {
         };
         assert_eq!(in_pitch, padded_channels(channels));
         let block = kernels.channel_block(out_pitch);
-        let pixels = (0..TILES_PER_RUN)
+        let tiles = if channels < WIDE {
+            TILES_PER_RUN
+        } else {
+            TILES_PER_WIDE_RUN
+        };
+        let pixels = (0..tiles)
             .map(|tile| Pixel {
                 input: (tile * in_pitch) as u32,
                 output: (tile * block) as u32,
@@ -138,6 +150,7 @@ impl Winograd {
             in_pitch,
             out_pitch,
             block,
+            tiles,
             pixels,
         }
     }
@@ -162,11 +175,11 @@ impl Winograd {
     }
 
     fn input_step(&self) -> usize {
-        product_step(TILES_PER_RUN * self.in_pitch)
+        product_step(self.tiles * self.in_pitch)
     }
 
     fn output_step(&self) -> usize {
-        product_step(TILES_PER_RUN * self.block)
+        product_step(self.tiles * self.block)
     }
 
     /// Numbers of scratch memory for every thread.
@@ -334,8 +347,8 @@ impl Task<'_> {
         let pass = self.pass;
         let (inputs, products) = scratch.split_at_mut(PRODUCTS * pass.input_step());
         let tiles = self.images * pass.tiling.count();
-        for first in (0..tiles).step_by(TILES_PER_RUN) {
-            let run = first..tiles.min(first + TILES_PER_RUN);
+        for first in (0..tiles).step_by(pass.tiles) {
+            let run = first..tiles.min(first + pass.tiles);
             // SAFETY: passed on from the caller.
             unsafe {
                 self.transform_inputs::<S>(run.clone(), inputs);
@@ -358,7 +371,7 @@ impl Task<'_> {
             let (tile, start) = pass.tiling.inputs(y, x, pitch);
             let start = image * pass.tiling.bordered_len(pitch) + start;
             for channel in (0..pitch).step_by(S::LANES) {
-                // SAFETY: the tile lies inside its image, and i is below TILES_PER_RUN.
+                // SAFETY: the tile lies inside its image, and i is below the tiles of a run.
                 unsafe {
                     let from = self.input.as_ptr().add(start + channel);
                     let to = inputs.as_mut_ptr().add(i * pitch + channel);
