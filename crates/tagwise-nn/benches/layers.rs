@@ -1,8 +1,8 @@
 //! Speed of every shape of convolution in a network beside the peak of this machine, as a table.
 //!
-//! `cargo bench -p tagwise-nn --bench layers -- [--json] resnet18:56x56x1:32 [NAME:HxWxC:BATCH ...]`
+//! `cargo bench -p tagwise-nn --bench layers -- [--json] [--precision bf16] resnet18:56x56x1:32 [NAME:HxWxC:BATCH ...]`
 
-use tagwise_nn::{Device, LayerRate, layer_rates, peak_rate};
+use tagwise_nn::{Device, LayerRate, Precision, layer_rates, peak_rate};
 
 mod case;
 use case::Case;
@@ -12,22 +12,27 @@ const STEPS: usize = 5;
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let wants_json = arguments.iter().any(|argument| argument == "--json");
+    let precision = case::precision(&arguments);
     let mut names: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    names.retain(|name| !name.starts_with("--"));
+    names.retain(|name| !name.starts_with("--") && !case::PRECISIONS.contains(name));
     if names.is_empty() {
         names.push("resnet18:56x56x1:32");
     }
     for name in names {
-        if let Err(problem) = run(name, wants_json) {
+        if let Err(problem) = run(name, precision, wants_json) {
             eprintln!("{name}: {problem}; {}", case::EXPECTED);
             std::process::exit(2);
         }
     }
 }
 
-fn run(name: &str, wants_json: bool) -> Result<(), Box<dyn std::error::Error>> {
+fn run(
+    name: &str,
+    precision: Precision,
+    wants_json: bool,
+) -> Result<(), Box<dyn std::error::Error>> {
     let case = Case::parse(name)?;
-    let device = Device::cpu()?;
+    let device = Device::cpu()?.with_precision(precision);
     let peak = peak_rate(device);
     let rates = layer_rates(&case.spec, case.batch, STEPS, device)?;
     if wants_json {

@@ -1,12 +1,12 @@
 //! Time of whole training steps and evaluation passes, as one JSON line per network.
 //!
-//! `cargo bench -p tagwise-nn --bench training_step -- [--steps N] resnet18:56x56x1:32 [NAME:HxWxC:BATCH ...]`
+//! `cargo bench -p tagwise-nn --bench training_step -- [--steps N] [--precision bf16] resnet18:56x56x1:32 [NAME:HxWxC:BATCH ...]`
 //!
 //! `bench/train.py` runs it beside PyTorch.
 
 use std::time::Instant;
 
-use tagwise_nn::{Device, Network, Sgd, SgdConfig};
+use tagwise_nn::{Device, Network, Precision, Sgd, SgdConfig};
 
 mod case;
 use case::Case;
@@ -17,6 +17,7 @@ const STEPS: usize = 7;
 fn main() {
     let mut wanted = Vec::new();
     let mut steps = STEPS;
+    let mut precision = Precision::F32;
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
@@ -27,6 +28,12 @@ fn main() {
                     std::process::exit(2);
                 }
             },
+            "--precision" => {
+                precision = case::precision(&[
+                    "--precision".to_owned(),
+                    arguments.next().unwrap_or_default(),
+                ])
+            }
             "--bench" => {} // which `cargo bench` adds
             _ => wanted.push(argument),
         }
@@ -42,7 +49,7 @@ fn main() {
         wanted
     };
     for name in wanted {
-        match measure(&name, steps) {
+        match measure(&name, precision, steps) {
             Ok(line) => println!("{line}"),
             Err(problem) => {
                 eprintln!("{name}: {problem}; {}", case::EXPECTED);
@@ -53,9 +60,13 @@ fn main() {
 }
 
 /// Medians of a few steps, in milliseconds.
-fn measure(name: &str, steps: usize) -> Result<String, Box<dyn std::error::Error>> {
+fn measure(
+    name: &str,
+    precision: Precision,
+    steps: usize,
+) -> Result<String, Box<dyn std::error::Error>> {
     let Case { spec, batch } = Case::parse(name)?;
-    let device = Device::cpu()?;
+    let device = Device::cpu()?.with_precision(precision);
     let mut network = Network::new(&spec, 0, device)?;
     let mut sgd = Sgd::new(SgdConfig::default(), &mut network);
     let images: Vec<f32> = (0..batch * spec.input.num_elements())
@@ -73,8 +84,9 @@ fn measure(name: &str, steps: usize) -> Result<String, Box<dyn std::error::Error
         return Err("this bench is for the processor".into());
     };
     Ok(format!(
-        "{{\"network\":\"{name}\",\"kernels\":\"{}\",\"threads\":{},\"train_ms\":{train_ms:.2},\"eval_ms\":{eval_ms:.2},\"images_per_second\":{:.0}}}",
+        "{{\"network\":\"{name}\",\"kernels\":\"{}\",\"precision\":\"{}\",\"threads\":{},\"train_ms\":{train_ms:.2},\"eval_ms\":{eval_ms:.2},\"images_per_second\":{:.0}}}",
         kernels.set().name(),
+        precision.name(),
         rayon::current_num_threads(),
         batch as f64 * 1e3 / train_ms,
     ))

@@ -1,25 +1,28 @@
-//! Memory of the CPU device: zero-initialised `f32` storage that starts on a cache line.
+//! Memory of the CPU device: zero-initialised storage that starts on a cache line.
 
 use std::sync::{Mutex, PoisonError};
 
+use crate::bf16::{Bf16, Element};
+use crate::kernel::Precision;
+
 /// Bytes of a cache line and of the widest vector register.
 const ALIGNMENT: usize = 64;
-const ALIGNMENT_F32: usize = ALIGNMENT / size_of::<f32>();
 
-/// A fixed-length array of `f32` whose first element starts a cache line.
+/// A fixed-length array of numbers whose first one starts a cache line.
 ///
 /// The storage is never reallocated after `zeros`, so the offset stays right.
 #[derive(Debug)]
-pub(crate) struct Buffer {
-    storage: Vec<f32>,
+pub(crate) struct Buffer<T = f32> {
+    storage: Vec<T>,
     offset: usize,
     len: usize,
 }
 
-impl Buffer {
+impl<T: Element> Buffer<T> {
     pub(crate) fn zeros(len: usize) -> Self {
-        let storage = vec![0.0f32; len + ALIGNMENT_F32];
-        let offset = storage.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT_F32);
+        let line = ALIGNMENT / size_of::<T>();
+        let storage = vec![T::default(); len + line];
+        let offset = storage.as_ptr().align_offset(ALIGNMENT).min(line);
         Self {
             storage,
             offset,
@@ -42,12 +45,93 @@ impl Buffer {
         }
     }
 
-    pub(crate) fn as_slice(&self) -> &[f32] {
+    pub(crate) fn as_slice(&self) -> &[T] {
         &self.storage[self.offset..self.offset + self.len]
     }
 
-    pub(crate) fn as_mut_slice(&mut self) -> &mut [f32] {
+    pub(crate) fn as_mut_slice(&mut self) -> &mut [T] {
         &mut self.storage[self.offset..self.offset + self.len]
+    }
+}
+
+/// What convolutions read: activations, or gradients of their outputs, in one of two precisions.
+#[derive(Debug)]
+pub(crate) enum Activations {
+    F32(Buffer),
+    Bf16(Buffer<Bf16>),
+}
+
+/// Activations to read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum View<'a> {
+    F32(&'a [f32]),
+    Bf16(&'a [Bf16]),
+}
+
+/// Activations to write.
+#[derive(Debug)]
+pub(crate) enum ViewMut<'a> {
+    F32(&'a mut [f32]),
+    Bf16(&'a mut [Bf16]),
+}
+
+impl Activations {
+    pub(crate) fn empty(precision: Precision) -> Self {
+        match precision {
+            Precision::F32 => Self::F32(Buffer::empty()),
+            Precision::Bf16 => Self::Bf16(Buffer::empty()),
+        }
+    }
+
+    pub(crate) fn reserve(&mut self, len: usize) {
+        match self {
+            Self::F32(buffer) => buffer.reserve(len),
+            Self::Bf16(buffer) => buffer.reserve(len),
+        }
+    }
+
+    pub(crate) fn view(&self) -> View<'_> {
+        match self {
+            Self::F32(buffer) => View::F32(buffer.as_slice()),
+            Self::Bf16(buffer) => View::Bf16(buffer.as_slice()),
+        }
+    }
+
+    pub(crate) fn view_mut(&mut self) -> ViewMut<'_> {
+        match self {
+            Self::F32(buffer) => ViewMut::F32(buffer.as_mut_slice()),
+            Self::Bf16(buffer) => ViewMut::Bf16(buffer.as_mut_slice()),
+        }
+    }
+}
+
+impl<'a> View<'a> {
+    pub(crate) fn precision(self) -> Precision {
+        match self {
+            Self::F32(_) => Precision::F32,
+            Self::Bf16(_) => Precision::Bf16,
+        }
+    }
+
+    pub(crate) fn len(self) -> usize {
+        match self {
+            Self::F32(numbers) => numbers.len(),
+            Self::Bf16(numbers) => numbers.len(),
+        }
+    }
+
+    /// The numbers in lanes of 32 bits: one f32, or a pair of bf16.
+    pub(crate) fn lanes(self) -> &'a [f32] {
+        match self {
+            Self::F32(numbers) => numbers,
+            Self::Bf16(numbers) => {
+                // SAFETY: every pattern of bits is an f32 and two u16 fill it; the middle part is
+                // aligned, and it is all of the slice, as the assertion says.
+                let (before, lanes, after) = unsafe { numbers.align_to::<f32>() };
+                assert!(before.is_empty() && after.is_empty(), "whole aligned lanes");
+                lanes
+            }
+        }
     }
 }
 
@@ -62,10 +146,8 @@ impl ThreadBuffers {
 
     /// Makes room for `len` numbers per thread of the current pool.
     pub(crate) fn reserve(&mut self, len: usize) {
-        self.0
-            .resize_with(rayon::current_num_threads().max(self.0.len()), || {
-                Mutex::new(Buffer::empty())
-            });
+        let threads = rayon::current_num_threads().max(self.0.len());
+        self.0.resize_with(threads, || Mutex::new(Buffer::empty()));
         for buffer in &mut self.0 {
             let buffer = buffer.get_mut().unwrap_or_else(PoisonError::into_inner);
             buffer.reserve(len);

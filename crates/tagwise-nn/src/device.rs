@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::Result;
-use crate::kernel::Kernels;
+use crate::kernel::{Kernels, Precision};
 
 /// The machine part that holds a network's memory and does its arithmetic: one explicit choice,
 /// made when the network is built.
@@ -24,6 +24,13 @@ impl Device {
         Ok(Device::Cpu(Kernels::from_environment()?))
     }
 
+    /// The same device with its numbers stored in another precision.
+    #[must_use]
+    pub fn with_precision(self, precision: Precision) -> Self {
+        let Device::Cpu(kernels) = self;
+        Device::Cpu(kernels.with_precision(precision))
+    }
+
     /// The name that users choose it by.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -41,7 +48,10 @@ impl Device {
 impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Device::Cpu(kernels) => write!(f, "cpu, {} kernels", kernels.set().name()),
+            Device::Cpu(kernels) => {
+                let (set, precision) = (kernels.set().name(), kernels.precision().name());
+                write!(f, "cpu, {set} kernels, {precision}")
+            }
         }
     }
 }

@@ -25,6 +25,7 @@
 //! # Ok::<(), Error>(())
 //! ```
 
+mod bf16;
 mod block;
 mod buffer;
 mod device;
@@ -38,7 +39,7 @@ mod weights;
 pub use block::ClassifierKind;
 pub use device::Device;
 pub use error::{Error, Result};
-pub use kernel::{KernelSet, Kernels};
+pub use kernel::{KernelSet, Kernels, Precision};
 pub use network::{
     Architecture, ImageShape, LayerRate, MemoryEstimate, Network, NetworkSpec, layer_rates,
     memory_estimate, peak_rate,

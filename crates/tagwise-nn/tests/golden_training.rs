@@ -316,7 +316,7 @@ fn check_all(architectures: &[&str], set: KernelSet) {
 
 #[test]
 fn five_steps_of_the_small_network_agree_with_pytorch_for_every_kernel_set() {
-    for set in [KernelSet::Portable, KernelSet::Avx2, KernelSet::Avx512] {
+    for set in KernelSet::ALL {
         check_all(&["small"], set);
     }
 }

@@ -3,12 +3,13 @@
 use rand::Rng;
 
 use super::{Layout, Mode, Parameter, Pass, Statistic, Workspace};
-use crate::buffer::Buffer;
+use crate::buffer::{Activations, Buffer, View};
 use crate::device::Device;
 use crate::initial;
 use crate::kernel::convolution::{ConvShape, Write};
 use crate::kernel::layer::{ConvLayer, ConvScratch};
-use crate::kernel::norm::{self, Mask, Plane};
+use crate::kernel::norm::{self, Mask, Normalised, Plane};
+use crate::kernel::{Precision, padded_channels};
 
 /// PyTorch's defaults of `BatchNorm2d`.
 const EPSILON: f64 = 1e-5;
@@ -96,6 +97,7 @@ pub(crate) struct ConvNorm {
 impl ConvNorm {
     pub(crate) fn new(
         spec: &ConvNormSpec,
+        input: Precision,
         device: Device,
         rng: &mut impl Rng,
         workspace: &mut Workspace,
@@ -125,7 +127,7 @@ impl ConvNorm {
             norm_bias: Parameter::zeros(format!("{norm}.bias"), vector),
             running_mean: Statistic::from_plain(format!("{norm}.running_mean"), vector, &zeros),
             running_variance: Statistic::from_plain(format!("{norm}.running_var"), vector, &ones),
-            layer: ConvLayer::new(&shape, kernels),
+            layer: ConvLayer::new(&shape, kernels, input),
             z: Buffer::empty(),
             scale: vec![0.0; plane.pitch],
             shift: vec![0.0; plane.pitch],
@@ -136,7 +138,7 @@ impl ConvNorm {
             coefficients: std::array::from_fn(|_| vec![0.0; plane.pitch]),
             sums: std::array::from_fn(|_| vec![0.0; plane.pitch]),
             plane,
-            dz_index: workspace.bordered_index(plane),
+            dz_index: workspace.bordered_index(plane, kernels.precision()),
         }
     }
 
@@ -168,14 +170,14 @@ impl ConvNorm {
     /// Numbers of the input's gradient for one image.
     fn input_gradient_len(&self) -> usize {
         let shape = self.layer.shape();
-        shape.in_height * shape.in_width * crate::kernel::padded_channels(shape.in_channels)
+        shape.in_height * shape.in_width * padded_channels(shape.in_channels)
     }
 
     /// z = x ∗ w, and the scale and shift that normalise it.
     ///
     /// # Shapes
     /// `x` is bordered, `[B, h+2, w+2, in_pitch]`.
-    pub(crate) fn forward(&mut self, pass: Pass, x: &[f32], workspace: &mut Workspace) {
+    pub(crate) fn forward(&mut self, pass: Pass, x: View<'_>, workspace: &mut Workspace) {
         let kernels = pass.device.kernels();
         let weight = self.weight.value.as_slice();
         let z = self.z.as_mut_slice();
@@ -207,6 +209,15 @@ impl ConvNorm {
             self.scale[c] = scale as f32;
             self.shift[c] = (f64::from(beta[c]) - self.mean[c] * scale) as f32;
             self.center[c] = self.mean[c] as f32;
+        }
+    }
+
+    /// The convolution's output with the scale and shift that normalise it.
+    pub(crate) fn normalised(&self) -> Normalised<'_> {
+        Normalised {
+            z: self.z.as_slice(),
+            scale: &self.scale,
+            shift: &self.shift,
         }
     }
 
@@ -249,7 +260,7 @@ impl ConvNorm {
         mask: Mask<'_>,
         g: &mut [f32],
         partial: &mut [f64],
-        bordered: &mut [(Plane, Buffer)],
+        bordered: &mut [(Plane, Activations)],
     ) {
         let kernels = pass.device.kernels();
         let z = self.z.as_slice();
@@ -285,10 +296,9 @@ impl ConvNorm {
             kernels,
             self.plane,
             pass.batch,
-            g,
-            z,
+            (g, z),
             [on_g, on_z, constant],
-            bordered[self.dz_index].1.as_mut_slice(),
+            bordered[self.dz_index].1.view_mut(),
         );
     }
 
@@ -296,11 +306,11 @@ impl ConvNorm {
     pub(crate) fn backward_weight(
         &mut self,
         pass: Pass,
-        x: &[f32],
-        bordered: &[(Plane, Buffer)],
+        x: View<'_>,
+        bordered: &[(Plane, Activations)],
         conv: &mut ConvScratch,
     ) {
-        let dz = bordered[self.dz_index].1.as_slice();
+        let dz = bordered[self.dz_index].1.view();
         let gradient = self.weight.gradient.as_mut_slice();
         self.layer
             .weight_gradient(pass.batch, x, dz, conv, gradient);
@@ -310,12 +320,12 @@ impl ConvNorm {
     pub(crate) fn backward_input(
         &self,
         pass: Pass,
-        bordered: &[(Plane, Buffer)],
+        bordered: &[(Plane, Activations)],
         conv: &mut ConvScratch,
         dx: &mut [f32],
         write: Write,
     ) {
-        let dz = bordered[self.dz_index].1.as_slice();
+        let dz = bordered[self.dz_index].1.view();
         let weights = self.weight.value.as_slice();
         self.layer
             .data_gradient(pass.batch, dz, weights, conv, (dx, write));

@@ -13,8 +13,9 @@ pub(crate) use parameter::{Layout, Parameter, Statistic};
 pub(crate) use residual::ResidualBlock;
 pub(crate) use stage::{Block, ConvNormAct, InputGradient, MaxPool};
 
-use crate::buffer::Buffer;
+use crate::buffer::{Activations, Buffer};
 use crate::device::Device;
+use crate::kernel::Precision;
 use crate::kernel::layer::ConvScratch;
 use crate::kernel::norm::Plane;
 
@@ -35,7 +36,7 @@ pub(crate) struct Workspace {
     /// A second gradient of the same kind.
     pub other_gradient: Buffer,
     /// Bordered gradients of convolution outputs, one per plane so that borders stay zero.
-    pub bordered: Vec<(Plane, Buffer)>,
+    pub bordered: Vec<(Plane, Activations)>,
     /// Sums over single images, `[B, 2, pitch]`.
     pub partial: Vec<f64>,
     pub conv: ConvScratch,
@@ -53,11 +54,12 @@ impl Workspace {
     }
 
     /// The index of the bordered gradient buffer for a plane, made on first use.
-    pub(crate) fn bordered_index(&mut self, plane: Plane) -> usize {
+    pub(crate) fn bordered_index(&mut self, plane: Plane, precision: Precision) -> usize {
         if let Some(index) = self.bordered.iter().position(|(p, _)| *p == plane) {
             return index;
         }
-        self.bordered.push((plane, Buffer::empty()));
+        let gradient = Activations::empty(precision);
+        self.bordered.push((plane, gradient));
         self.bordered.len() - 1
     }
 }

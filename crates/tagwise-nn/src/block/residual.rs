@@ -1,7 +1,8 @@
 //! A residual block: a chain of convolutions with norms, added to its input before the last ReLU.
 
 use super::{ConvNorm, Parameter, Pass, Statistic, Workspace};
-use crate::buffer::Buffer;
+use crate::buffer::{Activations, View};
+use crate::kernel::Precision;
 use crate::kernel::convolution::Write;
 use crate::kernel::norm::{self, Mask, Residual};
 
@@ -10,20 +11,25 @@ use crate::kernel::norm::{self, Mask, Residual};
 pub(crate) struct ResidualBlock {
     body: Vec<ConvNorm>,
     /// Activations between the convolutions of the body, bordered.
-    hidden: Vec<Buffer>,
+    hidden: Vec<Activations>,
     projection: Option<ConvNorm>,
-    pub y: Buffer,
+    pub y: Activations,
 }
 
 impl ResidualBlock {
     /// A block of at least one convolution.
-    pub(crate) fn new(body: Vec<ConvNorm>, projection: Option<ConvNorm>) -> Self {
-        let hidden = body.iter().skip(1).map(|_| Buffer::empty()).collect();
+    pub(crate) fn new(
+        body: Vec<ConvNorm>,
+        projection: Option<ConvNorm>,
+        precision: Precision,
+    ) -> Self {
+        let empty = || Activations::empty(precision);
+        let hidden = body.iter().skip(1).map(|_| empty()).collect();
         Self {
             body,
             hidden,
             projection,
-            y: Buffer::empty(),
+            y: empty(),
         }
     }
 
@@ -37,12 +43,12 @@ impl ResidualBlock {
         }
     }
 
-    pub(crate) fn forward(&mut self, pass: Pass, x: &Buffer, workspace: &mut Workspace) {
+    pub(crate) fn forward(&mut self, pass: Pass, x: View<'_>, workspace: &mut Workspace) {
         let kernels = pass.device.kernels();
         for (i, unit) in self.body.iter_mut().enumerate() {
             let (before, after) = self.hidden.split_at_mut(i);
-            let input = before.last().unwrap_or(x);
-            unit.forward(pass, input.as_slice(), workspace);
+            let input = before.last().map_or(x, Activations::view);
+            unit.forward(pass, input, workspace);
             let (residual, output) = match after.first_mut() {
                 Some(hidden) => (Residual::None, hidden),
                 None => (
@@ -54,17 +60,15 @@ impl ResidualBlock {
                 kernels,
                 unit.plane(),
                 pass.batch,
-                unit.z.as_slice(),
-                &unit.scale,
-                &unit.shift,
+                unit.normalised(),
                 residual,
-                output.as_mut_slice(),
+                output.view_mut(),
             );
         }
     }
 
     /// Takes the output's gradient from the workspace and leaves the input's there.
-    pub(crate) fn backward(&mut self, pass: Pass, x: &Buffer, workspace: &mut Workspace) {
+    pub(crate) fn backward(&mut self, pass: Pass, x: View<'_>, workspace: &mut Workspace) {
         let Workspace {
             gradient,
             other_gradient,
@@ -75,13 +79,13 @@ impl ResidualBlock {
         let last = self.body.len() - 1;
         for (i, unit) in self.body.iter_mut().enumerate().rev() {
             let (g, mask) = if i == last {
-                (gradient.as_mut_slice(), Mask::Relu(self.y.as_slice()))
+                (gradient.as_mut_slice(), Mask::Relu(self.y.view()))
             } else {
                 (other_gradient.as_mut_slice(), Mask::Own)
             };
             unit.backward_norm(pass, mask, g, partial, bordered);
-            let input = if i == 0 { x } else { &self.hidden[i - 1] };
-            unit.backward_weight(pass, input.as_slice(), bordered, conv);
+            let input = if i == 0 { x } else { self.hidden[i - 1].view() };
+            unit.backward_weight(pass, input, bordered, conv);
             // `gradient` now holds the masked gradient of the sum, which an identity shortcut
             // passes on unchanged: the body's part is added to it.
             let (dx, write) = if i == 0 && self.projection.is_none() {
@@ -94,7 +98,7 @@ impl ResidualBlock {
         if let Some(unit) = &mut self.projection {
             let g = gradient.as_mut_slice();
             unit.backward_norm(pass, Mask::Done, g, partial, bordered);
-            unit.backward_weight(pass, x.as_slice(), bordered, conv);
+            unit.backward_weight(pass, x, bordered, conv);
             let dx = other_gradient.as_mut_slice();
             unit.backward_input(pass, bordered, conv, dx, Write::Add);
             std::mem::swap(gradient, other_gradient);
@@ -117,17 +121,13 @@ impl ResidualBlock {
 /// What a block adds before its last ReLU.
 fn shortcut<'a>(
     pass: Pass,
-    x: &'a Buffer,
+    x: View<'a>,
     projection: &'a mut Option<ConvNorm>,
     workspace: &mut Workspace,
 ) -> Residual<'a> {
     let Some(unit) = projection else {
-        return Residual::Identity(x.as_slice());
+        return Residual::Identity(x);
     };
-    unit.forward(pass, x.as_slice(), workspace);
-    Residual::Projection {
-        z: unit.z.as_slice(),
-        scale: &unit.scale,
-        shift: &unit.shift,
-    }
+    unit.forward(pass, x, workspace);
+    Residual::Projection(unit.normalised())
 }

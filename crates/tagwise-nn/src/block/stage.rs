@@ -1,7 +1,8 @@
 //! One step of a network: a convolution with norm and ReLU, a residual block, or a maximum.
 
 use super::{ConvNorm, Mode, Parameter, Pass, ResidualBlock, Statistic, Workspace};
-use crate::buffer::Buffer;
+use crate::buffer::{Activations, View};
+use crate::kernel::Precision;
 use crate::kernel::convolution::Write;
 use crate::kernel::norm::{self, Mask, Plane, Residual};
 use crate::kernel::pool;
@@ -23,11 +24,11 @@ pub(crate) enum Block {
 
 impl Block {
     /// Bordered activations of the last forward pass, `[B, h+2, w+2, pitch]`.
-    pub(crate) fn output(&self) -> &Buffer {
+    pub(crate) fn output(&self) -> View<'_> {
         match self {
-            Block::ConvNormAct(block) => &block.y,
-            Block::Residual(block) => &block.y,
-            Block::MaxPool(block) => &block.y,
+            Block::ConvNormAct(block) => block.y.view(),
+            Block::Residual(block) => block.y.view(),
+            Block::MaxPool(block) => block.y.view(),
         }
     }
 
@@ -39,7 +40,7 @@ impl Block {
         }
     }
 
-    pub(crate) fn forward(&mut self, pass: Pass, x: &Buffer, workspace: &mut Workspace) {
+    pub(crate) fn forward(&mut self, pass: Pass, x: View<'_>, workspace: &mut Workspace) {
         match self {
             Block::ConvNormAct(block) => block.forward(pass, x, workspace),
             Block::Residual(block) => block.forward(pass, x, workspace),
@@ -51,7 +52,7 @@ impl Block {
     pub(crate) fn backward(
         &mut self,
         pass: Pass,
-        x: &Buffer,
+        x: View<'_>,
         input_gradient: InputGradient,
         workspace: &mut Workspace,
     ) {
@@ -83,14 +84,14 @@ impl Block {
 #[derive(Debug)]
 pub(crate) struct ConvNormAct {
     unit: ConvNorm,
-    y: Buffer,
+    y: Activations,
 }
 
 impl ConvNormAct {
-    pub(crate) fn new(unit: ConvNorm) -> Self {
+    pub(crate) fn new(unit: ConvNorm, precision: Precision) -> Self {
         Self {
             unit,
-            y: Buffer::empty(),
+            y: Activations::empty(precision),
         }
     }
 
@@ -100,24 +101,22 @@ impl ConvNormAct {
             .reserve(pass.batch * self.unit.plane().bordered_len());
     }
 
-    fn forward(&mut self, pass: Pass, x: &Buffer, workspace: &mut Workspace) {
-        self.unit.forward(pass, x.as_slice(), workspace);
+    fn forward(&mut self, pass: Pass, x: View<'_>, workspace: &mut Workspace) {
+        self.unit.forward(pass, x, workspace);
         norm::activate(
             pass.device.kernels(),
             self.unit.plane(),
             pass.batch,
-            self.unit.z.as_slice(),
-            &self.unit.scale,
-            &self.unit.shift,
+            self.unit.normalised(),
             Residual::None,
-            self.y.as_mut_slice(),
+            self.y.view_mut(),
         );
     }
 
     fn backward(
         &mut self,
         pass: Pass,
-        x: &Buffer,
+        x: View<'_>,
         input_gradient: InputGradient,
         workspace: &mut Workspace,
     ) {
@@ -130,7 +129,7 @@ impl ConvNormAct {
         } = workspace;
         let unit = &mut self.unit;
         unit.backward_norm(pass, Mask::Own, gradient.as_mut_slice(), partial, bordered);
-        unit.backward_weight(pass, x.as_slice(), bordered, conv);
+        unit.backward_weight(pass, x, bordered, conv);
         if input_gradient == InputGradient::Needed {
             let dx = gradient.as_mut_slice();
             unit.backward_input(pass, bordered, conv, dx, Write::Replace);
@@ -142,15 +141,15 @@ impl ConvNormAct {
 #[derive(Debug)]
 pub(crate) struct MaxPool {
     plane: Plane,
-    y: Buffer,
+    y: Activations,
 }
 
 impl MaxPool {
     /// A maximum over activations of this plane.
-    pub(crate) fn new(plane: Plane) -> Self {
+    pub(crate) fn new(plane: Plane, precision: Precision) -> Self {
         Self {
             plane,
-            y: Buffer::empty(),
+            y: Activations::empty(precision),
         }
     }
 
@@ -164,16 +163,16 @@ impl MaxPool {
         }
     }
 
-    fn forward(&mut self, pass: Pass, x: &Buffer) {
-        pool::maximum(self.plane, pass.batch, x.as_slice(), self.y.as_mut_slice());
+    fn forward(&mut self, pass: Pass, x: View<'_>) {
+        pool::maximum(self.plane, pass.batch, x, self.y.view_mut());
     }
 
-    fn backward(&mut self, pass: Pass, x: &Buffer, workspace: &mut Workspace) {
+    fn backward(&mut self, pass: Pass, x: View<'_>, workspace: &mut Workspace) {
         pool::maximum_gradient(
             self.plane,
             pass.batch,
-            x.as_slice(),
-            self.y.as_slice(),
+            x,
+            self.y.view(),
             workspace.gradient.as_slice(),
             workspace.other_gradient.as_mut_slice(),
         );

@@ -7,13 +7,14 @@
 //!
 //! A tile of output pixels × output channels stays in registers while all taps and a slab of input
 //! channels are added to it; the slab of weights stays in the first-level cache.
+//!
+//! Inputs and weights are read in *lanes* of 32 bits: one f32 of a channel, or the bf16 numbers of
+//! a pair of channels.
 
 use rayon::prelude::*;
 
-#[cfg(target_arch = "x86_64")]
-use super::simd::{Avx2, Avx512};
-use super::simd::{Portable, Simd};
-use super::{KernelSet, Kernels, padded_channels};
+use super::simd::{Pairs, Simd, Work, launch};
+use super::{Kernels, Precision, padded_channels};
 
 /// Bytes of packed weights that a tile loop walks over repeatedly: two thirds of the smallest
 /// first-level cache among the machines we know (32 KiB).
@@ -115,8 +116,9 @@ struct Pass {
 /// A convolution ready to run: tables of offsets, checked once.
 #[derive(Debug)]
 pub(crate) struct Plan {
+    precision: Precision,
     passes: Vec<Pass>,
-    /// Channels summed over.
+    /// Lanes of the channels summed over.
     channels: usize,
     /// Channels per block of packed weights.
     block: usize,
@@ -127,9 +129,11 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// The forward convolution: bordered input image → output image without border.
-    pub(crate) fn forward(shape: &ConvShape, kernels: Kernels) -> Self {
-        let (pitch, out_pitch) = (shape.in_pitch, shape.out_pitch());
+    /// The forward convolution, for inputs in this precision: bordered input image → output image
+    /// without border.
+    pub(crate) fn forward(shape: &ConvShape, kernels: Kernels, precision: Precision) -> Self {
+        let (pitch, out_pitch) = (shape.in_pitch / precision.per_lane(), shape.out_pitch());
+        let channels = shape.in_channels.div_ceil(precision.per_lane());
         let row = shape.in_width + 2;
         let base = 1 - shape.padding();
         let block = kernels.channel_block(out_pitch);
@@ -143,40 +147,54 @@ impl Plan {
         let taps = (0..shape.taps())
             .map(|tap| Tap {
                 input: offset((tap / shape.kernel * row + tap % shape.kernel) * pitch),
-                weights: offset(tap * shape.in_channels * block),
+                weights: offset(tap * channels * block),
             })
             .collect();
         Self {
+            precision,
             passes: vec![Pass { pixels, taps }],
-            channels: shape.in_channels,
+            channels,
             block,
             num_blocks: out_pitch / block,
-            input_len: shape.in_image_len(),
+            input_len: shape.in_image_len() / precision.per_lane(),
             output_len: shape.out_image_len(),
-            weights_len: shape.packed_len(),
+            weights_len: shape.taps() * channels * out_pitch,
         }
         .checked()
     }
 
-    /// The data gradient: bordered gradient of the output → gradient of the input without border.
+    /// The data gradient, for gradients in the kernels' precision: bordered gradient of the output
+    /// → gradient of the input without border.
     pub(crate) fn data_gradient(shape: &ConvShape, kernels: Kernels) -> Self {
+        let precision = kernels.precision();
         let in_pitch = padded_channels(shape.in_channels);
         let block = kernels.channel_block(in_pitch);
+        let channels = shape.out_channels.div_ceil(precision.per_lane());
+        let lanes = Lanes {
+            channels,
+            pitch: shape.out_pitch() / precision.per_lane(),
+        };
         let passes = (0..shape.stride)
             .flat_map(|y| (0..shape.stride).map(move |x| (y, x)))
-            .map(|parity| gradient_pass(shape, parity, in_pitch, block))
+            .map(|parity| gradient_pass(shape, lanes, parity, in_pitch, block))
             .filter(|pass| !pass.pixels.is_empty())
             .collect();
         Self {
+            precision,
             passes,
-            channels: shape.out_channels,
+            channels,
             block,
             num_blocks: in_pitch / block,
-            input_len: shape.out_bordered_len(),
+            input_len: shape.out_bordered_len() / precision.per_lane(),
             output_len: shape.in_height * shape.in_width * in_pitch,
-            weights_len: shape.transposed_len(),
+            weights_len: shape.taps() * channels * in_pitch,
         }
         .checked()
+    }
+
+    /// Lanes of the weights.
+    pub(crate) fn weights_len(&self) -> usize {
+        self.weights_len
     }
 
     /// Verifies that no offset leaves its image, which the unchecked inner loops rely on.
@@ -227,32 +245,18 @@ impl Plan {
     ) {
         assert!(input.len() == self.input_len && output.len() == self.output_len);
         for pass in &self.passes {
+            let image = Image {
+                plan: self,
+                pass,
+                input,
+                weights,
+                output,
+                write,
+            };
             // SAFETY: `checked` proved that every offset of this plan stays inside slices of these
-            // lengths, `run` compared the lengths, and `Kernels` exists only for present features.
-            unsafe {
-                match kernels.set() {
-                    #[cfg(target_arch = "x86_64")]
-                    KernelSet::Avx2 => self.run_avx2(pass, input, weights, output, write),
-                    #[cfg(target_arch = "x86_64")]
-                    KernelSet::Avx512 => self.run_avx512(pass, input, weights, output, write),
-                    _ => self.run_pass::<Portable>(pass, input, weights, output, write),
-                }
-            }
+            // lengths, and `run` compared the lengths.
+            unsafe { launch(kernels, image) }
         }
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2,fma")]
-    unsafe fn run_avx2(&self, p: &Pass, x: &[f32], w: &[f32], y: &mut [f32], write: Write) {
-        // SAFETY: the caller keeps `run_pass`'s contract; the features are enabled here.
-        unsafe { self.run_pass::<Avx2>(p, x, w, y, write) }
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx512f,avx2,fma")]
-    unsafe fn run_avx512(&self, p: &Pass, x: &[f32], w: &[f32], y: &mut [f32], write: Write) {
-        // SAFETY: the caller keeps `run_pass`'s contract; the features are enabled here.
-        unsafe { self.run_pass::<Avx512>(p, x, w, y, write) }
     }
 
     /// # Safety
@@ -305,14 +309,46 @@ impl Plan {
     }
 }
 
+/// One pass of a plan over one image.
+struct Image<'a> {
+    plan: &'a Plan,
+    pass: &'a Pass,
+    input: &'a [f32],
+    weights: &'a [f32],
+    output: &'a mut [f32],
+    write: Write,
+}
+
+impl Work for Image<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let (plan, pass, x, w, y) = (self.plan, self.pass, self.input, self.weights, self.output);
+        // SAFETY: passed on from the caller.
+        unsafe {
+            match plan.precision {
+                Precision::F32 => plan.run_pass::<S>(pass, x, w, y, self.write),
+                Precision::Bf16 => plan.run_pass::<Pairs<S>>(pass, x, w, y, self.write),
+            }
+        }
+    }
+}
+
+/// Lanes of the channels of a gradient: those summed over, and all that a pixel has.
+#[derive(Clone, Copy)]
+struct Lanes {
+    channels: usize,
+    pitch: usize,
+}
+
 /// A pass over the input pixels of one parity: those that the same taps reach.
 fn gradient_pass(
     shape: &ConvShape,
+    lanes: Lanes,
     (parity_y, parity_x): (usize, usize),
     in_pitch: usize,
     block: usize,
 ) -> Pass {
-    let (stride, pitch) = (shape.stride, shape.out_pitch());
+    let (stride, pitch) = (shape.stride, lanes.pitch);
     let row = shape.out_width() + 2;
     let pixels = (parity_y..shape.in_height)
         .step_by(stride)
@@ -340,7 +376,7 @@ fn gradient_pass(
             let x = reach(parity_x, tap % shape.kernel)?;
             Some(Tap {
                 input: offset((y * row + x) * pitch),
-                weights: offset(tap * shape.out_channels * block),
+                weights: offset(tap * lanes.channels * block),
             })
         })
         .collect();
@@ -498,4 +534,57 @@ pub(crate) fn transpose_weights(
                 }
             }
         });
+}
+
+/// Rounds weights `[matrix][row][block]` to bf16 and joins every two rows of a matrix to one of
+/// pairs; an odd last row is joined with zeros.
+pub(crate) fn pair_rows(
+    kernels: Kernels,
+    (rows, block): (usize, usize),
+    weights: &[f32],
+    pairs: &mut [f32],
+) {
+    let paired = rows.div_ceil(2) * block;
+    let matrices = weights.len() / (rows * block);
+    pairs[..matrices * paired]
+        .par_chunks_exact_mut(paired)
+        .zip(weights.par_chunks_exact(rows * block))
+        .for_each(|(pairs, weights)| {
+            let work = PairRows {
+                block,
+                weights,
+                pairs,
+            };
+            // SAFETY: the blocks are whole registers of every kernel set.
+            unsafe { launch(kernels, work) }
+        });
+}
+
+/// One matrix of [`pair_rows`].
+struct PairRows<'a> {
+    block: usize,
+    weights: &'a [f32],
+    pairs: &'a mut [f32],
+}
+
+impl Work for PairRows<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let rows = self.weights.chunks(2 * self.block);
+        for (pairs, rows) in self.pairs.chunks_exact_mut(self.block).zip(rows) {
+            let (first, second) = rows.split_at(self.block);
+            for column in (0..self.block).step_by(S::LANES) {
+                // SAFETY: a register at `column` lies inside a row, of which the second may lack.
+                unsafe {
+                    let even = S::load(first.as_ptr().add(column));
+                    let odd = if second.is_empty() {
+                        S::zero()
+                    } else {
+                        S::load(second.as_ptr().add(column))
+                    };
+                    S::store_pairs(pairs.as_mut_ptr().add(column), even, odd);
+                }
+            }
+        }
+    }
 }

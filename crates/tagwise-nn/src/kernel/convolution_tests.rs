@@ -4,11 +4,16 @@ use proptest::prelude::*;
 
 use super::convolution::{ConvShape, Write, packed_index};
 use super::layer::{ConvLayer, ConvScratch};
-use super::{KernelSet, Kernels, padded_channels};
+use super::{KernelSet, Kernels, Precision, padded_channels};
+use crate::bf16::Bf16;
+use crate::buffer::{Activations, ViewMut};
 
 /// Rounding of f32 sums of at most a few thousand products of numbers of size one, relative to
 /// the square root of the number of products.
 const ROUNDING: f64 = 1e-5;
+/// The same for Winograd's products of numbers rounded to bf16: relative to the standard deviation
+/// of such a sum, a third of that root, the error is about 1 %, and rarely five times that.
+const BF16_ROUNDING: f64 = 0.05;
 
 /// One layer with random numbers, outside of any border or packing.
 #[derive(Debug)]
@@ -36,14 +41,19 @@ fn numbers(seed: u64, count: usize) -> Vec<f32> {
 }
 
 impl Layer {
+    /// All numbers have few enough bits for bf16.
     fn new(shape: ConvShape, batch: usize, seed: u64) -> Self {
         let (outs, ins) = (shape.out_channels, shape.in_channels);
+        let short = |seed, count| {
+            let numbers = numbers(seed, count).into_iter();
+            numbers.map(|x| Bf16::round(x).widen()).collect()
+        };
         Self {
             shape,
             batch,
-            x: numbers(seed, batch * shape.in_height * shape.in_width * ins),
-            weights: numbers(seed + 1, outs * ins * shape.taps()),
-            dz: numbers(
+            x: short(seed, batch * shape.in_height * shape.in_width * ins),
+            weights: short(seed + 1, outs * ins * shape.taps()),
+            dz: short(
                 seed + 2,
                 batch * shape.out_height() * shape.out_width() * outs,
             ),
@@ -91,7 +101,14 @@ impl Layer {
         self.for_each_weight(|plain, out, input, tap| {
             packed[packed_index(s, block, out, input, tap)] = self.weights[plain];
         });
+        // Images, whose pixels are not padded, stay in f32.
+        let input = if s.in_pitch == padded_channels(s.in_channels) {
+            kernels.precision()
+        } else {
+            Precision::F32
+        };
         let x = bordered(
+            input,
             &self.x,
             self.batch,
             s.in_height,
@@ -101,6 +118,7 @@ impl Layer {
         );
         let (height, width) = (s.out_height(), s.out_width());
         let dz = bordered(
+            kernels.precision(),
             &self.dz,
             self.batch,
             height,
@@ -110,10 +128,14 @@ impl Layer {
         );
 
         let mut found = vec![7.0; self.batch * s.out_image_len()];
-        let layer = ConvLayer::new(s, kernels);
+        let layer = ConvLayer::new(s, kernels, input);
+        let rounding = match kernels.precision() {
+            Precision::Bf16 if !layer.is_direct() => BF16_ROUNDING,
+            _ => ROUNDING,
+        };
         let mut scratch = ConvScratch::new();
         scratch.reserve(layer.training_scratch(self.batch));
-        layer.forward(self.batch, &x, &packed, &mut scratch, &mut found);
+        layer.forward(self.batch, x.view(), &packed, &mut scratch, &mut found);
         let terms = s.in_channels * s.taps();
         compare(
             "forward",
@@ -123,7 +145,7 @@ impl Layer {
             s.out_pitch(),
             &z,
             0.0,
-            terms,
+            (terms, rounding),
         );
 
         let in_pitch = padded_channels(s.in_channels);
@@ -131,7 +153,7 @@ impl Layer {
         for (write, offset) in [(Write::Replace, 0.0), (Write::Add, 0.5)] {
             let mut found = vec![0.5; self.batch * s.in_height * s.in_width * in_pitch];
             let output = (&mut found[..], write);
-            layer.data_gradient(self.batch, &dz, &packed, &mut scratch, output);
+            layer.data_gradient(self.batch, dz.view(), &packed, &mut scratch, output);
             compare(
                 "data gradient",
                 s,
@@ -140,18 +162,27 @@ impl Layer {
                 in_pitch,
                 &dx,
                 offset,
-                terms,
+                (terms, rounding),
             );
         }
 
         let mut found = vec![7.0; s.packed_len()];
-        layer.weight_gradient(self.batch, &x, &dz, &mut scratch, &mut found);
+        layer.weight_gradient(self.batch, x.view(), dz.view(), &mut scratch, &mut found);
         let mut plain = vec![0.0; self.weights.len()];
         self.for_each_weight(|position, out, input, tap| {
             plain[position] = found[packed_index(s, block, out, input, tap)];
         });
         let terms = self.batch * height * width;
-        compare("weight gradient", s, &plain, 1, 1, &dw, 0.0, terms);
+        compare(
+            "weight gradient",
+            s,
+            &plain,
+            1,
+            1,
+            &dw,
+            0.0,
+            (terms, rounding),
+        );
     }
 
     fn for_each_weight(&self, mut visit: impl FnMut(usize, usize, usize, usize)) {
@@ -170,13 +201,14 @@ impl Layer {
 
 /// `[B, h, w, channels]` → `[B, h+2, w+2, pitch]`.
 fn bordered(
+    precision: Precision,
     plain: &[f32],
     batch: usize,
     height: usize,
     width: usize,
     channels: usize,
     pitch: usize,
-) -> Vec<f32> {
+) -> Activations {
     let mut result = vec![0.0; batch * (height + 2) * (width + 2) * pitch];
     for (index, pixel) in plain.chunks_exact(channels).enumerate() {
         let (image, y, x) = (
@@ -187,7 +219,17 @@ fn bordered(
         let target = ((image * (height + 2) + y + 1) * (width + 2) + x + 1) * pitch;
         result[target..target + channels].copy_from_slice(pixel);
     }
-    result
+    let mut activations = Activations::empty(precision);
+    activations.reserve(result.len());
+    match activations.view_mut() {
+        ViewMut::F32(to) => to.copy_from_slice(&result),
+        ViewMut::Bf16(to) => {
+            for (to, value) in to.iter_mut().zip(result) {
+                *to = Bf16::round(value);
+            }
+        }
+    }
+    activations
 }
 
 #[allow(clippy::too_many_arguments)]
@@ -199,12 +241,12 @@ fn compare(
     pitch: usize,
     expected: &[f64],
     offset: f64,
-    terms: usize,
+    (terms, rounding): (usize, f64),
 ) {
     let pixels = found
         .chunks_exact(pitch)
         .zip(expected.chunks_exact(channels));
-    let tolerance = ROUNDING * (1.0 + terms as f64).sqrt();
+    let tolerance = rounding * (1.0 + terms as f64).sqrt();
     for (pixel, (found, expected)) in pixels.enumerate() {
         for c in 0..channels {
             let error = (f64::from(found[c]) - expected[c] - offset).abs();
@@ -225,6 +267,9 @@ fn available() -> impl Iterator<Item = Kernels> {
     KernelSet::ALL
         .into_iter()
         .filter_map(|set| Kernels::select(set).ok())
+        .flat_map(|kernels| {
+            [Precision::F32, Precision::Bf16].map(|precision| kernels.with_precision(precision))
+        })
 }
 
 fn shape(

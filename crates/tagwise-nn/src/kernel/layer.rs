@@ -1,16 +1,17 @@
 //! The three convolutions of a layer, each by the method that suits its shape.
 
-use super::Kernels;
-use super::convolution::{ConvShape, Plan, Write, transpose_weights};
+use super::convolution::{ConvShape, Plan, Write, pair_rows, transpose_weights};
 use super::weight_gradient::WeightGradient;
 use super::winograd::{self, Direction, Winograd, WinogradGradient};
-use crate::buffer::{Buffer, ThreadBuffers};
+use super::{Kernels, Precision, padded_channels};
+use crate::buffer::{Buffer, ThreadBuffers, View};
 
 /// Forward, data gradient and weight gradient of one convolution, ready to run.
 #[derive(Debug)]
 pub(crate) struct ConvLayer {
     shape: ConvShape,
     kernels: Kernels,
+    input: Precision,
     method: Method,
 }
 
@@ -60,7 +61,7 @@ impl ScratchLen {
 pub(crate) struct ConvScratch {
     /// Transposed weights of the convolution in hand.
     transposed: Buffer,
-    /// Its weights as Winograd's products take them.
+    /// Its weights as the products take them: in pairs of bf16, or transformed by Winograd.
     transformed: Buffer,
     /// Parts of the weight gradient in hand.
     weight_parts: Buffer,
@@ -86,8 +87,9 @@ impl ConvScratch {
 }
 
 impl ConvLayer {
-    pub(crate) fn new(shape: &ConvShape, kernels: Kernels) -> Self {
-        let method = if winograd::serves(shape) {
+    /// A layer whose input has this precision: that of the kernels, or F32 for images.
+    pub(crate) fn new(shape: &ConvShape, kernels: Kernels, input: Precision) -> Self {
+        let method = if winograd::serves(shape) && input == kernels.precision() {
             Method::Winograd {
                 forward: Winograd::new(shape, kernels, Direction::Forward),
                 data_gradient: Winograd::new(shape, kernels, Direction::DataGradient),
@@ -95,7 +97,7 @@ impl ConvLayer {
             }
         } else {
             Method::Direct {
-                forward: Plan::forward(shape, kernels),
+                forward: Plan::forward(shape, kernels, input),
                 data_gradient: Plan::data_gradient(shape, kernels),
                 weight_gradient: WeightGradient::new(shape, kernels),
             }
@@ -103,6 +105,7 @@ impl ConvLayer {
         Self {
             shape: *shape,
             kernels,
+            input,
             method,
         }
     }
@@ -119,7 +122,10 @@ impl ConvLayer {
     /// The scratch memory of a forward pass alone.
     pub(crate) fn forward_scratch(&self) -> ScratchLen {
         match &self.method {
-            Method::Direct { .. } => ScratchLen::default(),
+            Method::Direct { forward, .. } => ScratchLen {
+                transformed: paired_len(forward, self.input),
+                ..ScratchLen::default()
+            },
             Method::Winograd { forward, .. } => ScratchLen {
                 transformed: forward.weights_len(),
                 per_thread: forward.thread_len(),
@@ -132,9 +138,13 @@ impl ConvLayer {
     pub(crate) fn training_scratch(&self, batch: usize) -> ScratchLen {
         let gradients = match &self.method {
             Method::Direct {
-                weight_gradient, ..
+                data_gradient,
+                weight_gradient,
+                ..
             } => ScratchLen {
+                transformed: paired_len(data_gradient, self.kernels.precision()),
                 weight_parts: weight_gradient.scratch_len(),
+                per_thread: weight_gradient.thread_len(),
                 ..ScratchLen::default()
             },
             Method::Winograd {
@@ -155,6 +165,11 @@ impl ConvLayer {
         self.forward_scratch().max(gradients).max(transposed)
     }
 
+    /// Channels per block of packed weights of a layer with this many stored outputs.
+    fn block(&self, pitch: usize) -> usize {
+        self.kernels.channel_block(pitch)
+    }
+
     /// z = x ∗ w.
     ///
     /// # Shapes
@@ -162,7 +177,7 @@ impl ConvLayer {
     pub(crate) fn forward(
         &self,
         batch: usize,
-        x: &[f32],
+        x: View<'_>,
         weights: &[f32],
         scratch: &mut ConvScratch,
         z: &mut [f32],
@@ -170,11 +185,14 @@ impl ConvLayer {
         let kernels = self.kernels;
         match &self.method {
             Method::Direct { forward, .. } => {
-                forward.run(kernels, batch, x, weights, z, Write::Replace);
+                let rows = (self.shape.in_channels, self.block(self.shape.out_pitch()));
+                let pairs = &mut scratch.transformed;
+                let weights = in_lanes(kernels, (forward, self.input), rows, weights, pairs);
+                forward.run(kernels, batch, x.lanes(), weights, z, Write::Replace);
             }
             Method::Winograd { forward, .. } => {
                 let transformed = scratch.transformed.as_mut_slice();
-                forward.transform_weights(kernels, Direction::Forward, weights, transformed);
+                forward.transform_weights(kernels, weights, transformed);
                 let output = (z, Write::Replace);
                 forward.run(kernels, batch, x, transformed, &scratch.threads, output);
             }
@@ -188,7 +206,7 @@ impl ConvLayer {
     pub(crate) fn data_gradient(
         &self,
         batch: usize,
-        dz: &[f32],
+        dz: View<'_>,
         weights: &[f32],
         scratch: &mut ConvScratch,
         (dx, write): (&mut [f32], Write),
@@ -198,12 +216,15 @@ impl ConvLayer {
         transpose_weights(&self.shape, kernels, weights, transposed);
         match &self.method {
             Method::Direct { data_gradient, .. } => {
-                data_gradient.run(kernels, batch, dz, transposed, dx, write);
+                let in_pitch = padded_channels(self.shape.in_channels);
+                let rows = (self.shape.out_channels, self.block(in_pitch));
+                let plan = (data_gradient, kernels.precision());
+                let weights = in_lanes(kernels, plan, rows, transposed, &mut scratch.transformed);
+                data_gradient.run(kernels, batch, dz.lanes(), weights, dx, write);
             }
             Method::Winograd { data_gradient, .. } => {
                 let transformed = scratch.transformed.as_mut_slice();
-                let direction = Direction::DataGradient;
-                data_gradient.transform_weights(kernels, direction, transposed, transformed);
+                data_gradient.transform_weights(kernels, transposed, transformed);
                 let output = (dx, write);
                 data_gradient.run(kernels, batch, dz, transformed, &scratch.threads, output);
             }
@@ -217,8 +238,8 @@ impl ConvLayer {
     pub(crate) fn weight_gradient(
         &self,
         batch: usize,
-        x: &[f32],
-        dz: &[f32],
+        x: View<'_>,
+        dz: View<'_>,
         scratch: &mut ConvScratch,
         gradient: &mut [f32],
     ) {
@@ -226,10 +247,39 @@ impl ConvLayer {
         match &self.method {
             Method::Direct {
                 weight_gradient, ..
-            } => weight_gradient.run(self.kernels, batch, x, dz, parts, gradient),
+            } => {
+                let threads = &scratch.threads;
+                weight_gradient.run(self.kernels, batch, (x, dz), parts, threads, gradient);
+            }
             Method::Winograd {
                 weight_gradient, ..
             } => weight_gradient.run(self.kernels, batch, x, dz, parts, gradient),
+        }
+    }
+}
+
+/// Numbers of the weights in pairs that a direct convolution of inputs in this precision needs.
+fn paired_len(plan: &Plan, precision: Precision) -> usize {
+    match precision {
+        Precision::F32 => 0,
+        Precision::Bf16 => plan.weights_len(),
+    }
+}
+
+/// Packed weights as a direct convolution of inputs in this precision takes them.
+fn in_lanes<'a>(
+    kernels: Kernels,
+    (plan, precision): (&Plan, Precision),
+    rows: (usize, usize),
+    weights: &'a [f32],
+    pairs: &'a mut Buffer,
+) -> &'a [f32] {
+    match precision {
+        Precision::F32 => weights,
+        Precision::Bf16 => {
+            let pairs = &mut pairs.as_mut_slice()[..plan.weights_len()];
+            pair_rows(kernels, rows, weights, pairs);
+            pairs
         }
     }
 }

@@ -30,10 +30,19 @@ pub enum KernelSet {
     Avx2,
     /// AVX-512F, 512-bit registers.
     Avx512,
+    /// AVX-512F with BW and BF16: products of two bf16 numbers in one instruction.
+    #[serde(rename = "avx512-bf16")]
+    Avx512Bf16,
 }
 
 impl KernelSet {
-    const ALL: [KernelSet; 3] = [KernelSet::Avx512, KernelSet::Avx2, KernelSet::Portable];
+    /// All sets, the widest first.
+    pub const ALL: [KernelSet; 4] = [
+        KernelSet::Avx512Bf16,
+        KernelSet::Avx512,
+        KernelSet::Avx2,
+        KernelSet::Portable,
+    ];
 
     /// The spelling in `TAGWISE_KERNELS`.
     #[must_use]
@@ -42,6 +51,7 @@ impl KernelSet {
             KernelSet::Portable => "portable",
             KernelSet::Avx2 => "avx2",
             KernelSet::Avx512 => "avx512",
+            KernelSet::Avx512Bf16 => "avx512-bf16",
         }
     }
 
@@ -56,19 +66,60 @@ impl KernelSet {
             KernelSet::Avx512 => {
                 is_x86_feature_detected!("avx512f") && KernelSet::Avx2.is_available()
             }
+            #[cfg(target_arch = "x86_64")]
+            KernelSet::Avx512Bf16 => {
+                is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512bf16")
+                    && KernelSet::Avx512.is_available()
+            }
             #[cfg(not(target_arch = "x86_64"))]
-            KernelSet::Avx2 | KernelSet::Avx512 => false,
+            KernelSet::Avx2 | KernelSet::Avx512 | KernelSet::Avx512Bf16 => false,
         }
     }
 }
 
-/// A kernel set that this machine has been seen to support.
+/// How activations, gradients between layers and the weights that multiply them are stored. Sums
+/// are f32 in both, and so are the parameters that an optimiser moves and all statistics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 24 significant bits.
+    #[default]
+    F32,
+    /// Eight significant bits, half the memory; products take half the time where the processor
+    /// has instructions for them.
+    Bf16,
+}
+
+impl Precision {
+    /// The spelling in experiment files.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Precision::F32 => "f32",
+            Precision::Bf16 => "bf16",
+        }
+    }
+
+    /// Numbers in a lane of 32 bits.
+    pub(crate) fn per_lane(self) -> usize {
+        match self {
+            Precision::F32 => 1,
+            Precision::Bf16 => 2,
+        }
+    }
+}
+
+/// A kernel set that this machine has been seen to support, and the precision to use it in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kernels(KernelSet);
+pub struct Kernels {
+    set: KernelSet,
+    precision: Precision,
+}
 
 impl Kernels {
     /// The set named by the environment variable `TAGWISE_KERNELS` (`portable`, `avx2`,
-    /// `avx512`), or the widest one that this machine has.
+    /// `avx512`, `avx512-bf16`), or the widest one that this machine has.
     ///
     /// # Errors
     /// [`Error::Kernels`] for a name that does not exist or a set that this machine lacks.
@@ -83,7 +134,7 @@ impl Kernels {
     #[must_use]
     pub fn widest() -> Self {
         let set = KernelSet::ALL.into_iter().find(|set| set.is_available());
-        Self(set.unwrap_or(KernelSet::Portable))
+        Self::of(set.unwrap_or(KernelSet::Portable))
     }
 
     /// This set, if the machine has it.
@@ -92,7 +143,7 @@ impl Kernels {
     /// [`Error::Kernels`] if it has not.
     pub fn select(set: KernelSet) -> Result<Self> {
         if set.is_available() {
-            return Ok(Self(set));
+            return Ok(Self::of(set));
         }
         Err(Error::Kernels(format!(
             "this machine lacks the instructions for {}; use one of {}",
@@ -115,19 +166,38 @@ impl Kernels {
         )
     }
 
+    fn of(set: KernelSet) -> Self {
+        Self {
+            set,
+            precision: Precision::F32,
+        }
+    }
+
+    /// The same kernels in another precision.
+    #[must_use]
+    pub fn with_precision(self, precision: Precision) -> Self {
+        Self { precision, ..self }
+    }
+
     /// The set in use.
     #[must_use]
     pub fn set(self) -> KernelSet {
-        self.0
+        self.set
+    }
+
+    /// The precision in use.
+    #[must_use]
+    pub fn precision(self) -> Precision {
+        self.precision
     }
 
     /// How many output channels one block of packed weights holds when a layer has `width` of
     /// them (a multiple of [`CHANNEL_MULTIPLE`]).
     pub(crate) fn channel_block(self, width: usize) -> usize {
-        let (lanes, max_vectors) = match self.0 {
+        let (lanes, max_vectors) = match self.set {
             KernelSet::Portable => (4, 2),
             KernelSet::Avx2 => (8, 2),
-            KernelSet::Avx512 => (16, 4),
+            KernelSet::Avx512 | KernelSet::Avx512Bf16 => (16, 4),
         };
         let vectors = width / lanes;
         let per_block = (1..=max_vectors).rev().find(|v| vectors.is_multiple_of(*v));
@@ -155,28 +225,33 @@ pub(crate) fn padded_channels(channels: usize) -> usize {
 /// Compiles a function of plain Rust loops once per kernel set and calls the chosen one: the
 /// compiler vectorises the same source for each instruction set.
 macro_rules! for_each_kernel_set {
-    ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),* $(,)?) $body:block) => {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident $([$($generic:ident: $bound:path),*])?
+        ($($arg:ident: $type:ty),* $(,)?) $body:block) => {
         $(#[$meta])*
         #[allow(clippy::too_many_arguments)]
-        $vis fn $name(kernels: $crate::kernel::Kernels, $($arg: $type),*) {
+        $vis fn $name $(<$($generic: $bound),*>)? (
+            kernels: $crate::kernel::Kernels, $($arg: $type),*
+        ) {
             #[inline(always)]
             #[allow(clippy::too_many_arguments)]
-            fn portable($($arg: $type),*) $body
+            fn portable $(<$($generic: $bound),*>)? ($($arg: $type),*) $body
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma")]
             #[allow(clippy::too_many_arguments)]
-            fn avx2($($arg: $type),*) { portable($($arg),*) }
+            fn avx2 $(<$($generic: $bound),*>)? ($($arg: $type),*) { portable($($arg),*) }
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx2,fma")]
             #[allow(clippy::too_many_arguments)]
-            fn avx512($($arg: $type),*) { portable($($arg),*) }
+            fn avx512 $(<$($generic: $bound),*>)? ($($arg: $type),*) { portable($($arg),*) }
             match kernels.set() {
                 // SAFETY: `Kernels` is made only after the features were detected.
                 #[cfg(target_arch = "x86_64")]
                 $crate::kernel::KernelSet::Avx2 => unsafe { avx2($($arg),*) },
                 // SAFETY: as above.
                 #[cfg(target_arch = "x86_64")]
-                $crate::kernel::KernelSet::Avx512 => unsafe { avx512($($arg),*) },
+                $crate::kernel::KernelSet::Avx512 | $crate::kernel::KernelSet::Avx512Bf16 => {
+                    unsafe { avx512($($arg),*) }
+                }
                 _ => portable($($arg),*),
             }
         }

@@ -7,6 +7,8 @@
 use rayon::prelude::*;
 
 use super::{Kernels, for_each_kernel_set};
+use crate::bf16::Element;
+use crate::buffer::{View, ViewMut};
 
 /// Height, width and stored channels of one image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,13 +42,9 @@ impl Plane {
 pub(crate) enum Residual<'a> {
     None,
     /// Bordered activations `[B, h+2, w+2, pitch]`.
-    Identity(&'a [f32]),
-    /// A convolution's output `[B, h, w, pitch]` with its own scale and shift.
-    Projection {
-        z: &'a [f32],
-        scale: &'a [f32],
-        shift: &'a [f32],
-    },
+    Identity(View<'a>),
+    /// A convolution's output with its own scale and shift.
+    Projection(Normalised<'a>),
 }
 
 /// Channels whose sums are kept in registers at a time.
@@ -142,60 +140,111 @@ fn relu(x: f32) -> f32 {
 }
 
 for_each_kernel_set! {
-    fn activate_row(pitch: usize, z: &[f32], scale: &[f32], shift: &[f32], y: &mut [f32]) {
+    fn activate_row[E: Element](
+        pitch: usize, z: &[f32], scale: &[f32], shift: &[f32], y: &mut [E],
+    ) {
         for (y, z) in y.chunks_exact_mut(pitch).zip(z.chunks_exact(pitch)) {
             for c in 0..pitch {
-                y[c] = relu(z[c] * scale[..pitch][c] + shift[..pitch][c]);
+                y[c] = E::narrow(relu(z[c] * scale[..pitch][c] + shift[..pitch][c]));
             }
         }
     }
 }
 
 for_each_kernel_set! {
-    fn activate_row_identity(
-        pitch: usize, z: &[f32], scale: &[f32], shift: &[f32], residual: &[f32], y: &mut [f32],
+    fn activate_row_identity[E: Element](
+        pitch: usize, z: &[f32], scale: &[f32], shift: &[f32], residual: &[E], y: &mut [E],
     ) {
         let pixels = y.chunks_exact_mut(pitch).zip(z.chunks_exact(pitch));
         for ((y, z), residual) in pixels.zip(residual.chunks_exact(pitch)) {
             for c in 0..pitch {
-                y[c] = relu(z[c] * scale[..pitch][c] + shift[..pitch][c] + residual[c]);
+                let main = z[c] * scale[..pitch][c] + shift[..pitch][c];
+                y[c] = E::narrow(relu(main + residual[c].wide()));
             }
         }
     }
 }
 
 for_each_kernel_set! {
-    fn activate_row_projection(
+    fn activate_row_projection[E: Element](
         pitch: usize, z: &[f32], scale: &[f32], shift: &[f32],
-        z2: &[f32], scale2: &[f32], shift2: &[f32], y: &mut [f32],
+        z2: &[f32], scale2: &[f32], shift2: &[f32], y: &mut [E],
     ) {
         let pixels = y.chunks_exact_mut(pitch).zip(z.chunks_exact(pitch));
         for ((y, z), z2) in pixels.zip(z2.chunks_exact(pitch)) {
             for c in 0..pitch {
                 let main = z[c] * scale[..pitch][c] + shift[..pitch][c];
                 let side = z2[c] * scale2[..pitch][c] + shift2[..pitch][c];
-                y[c] = relu(main + side);
+                y[c] = E::narrow(relu(main + side));
             }
         }
     }
 }
 
+/// A convolution's output with the scale and shift that normalise it.
+#[derive(Clone, Copy)]
+pub(crate) struct Normalised<'a> {
+    /// `[B, h, w, pitch]`
+    pub z: &'a [f32],
+    /// `[pitch]`
+    pub scale: &'a [f32],
+    /// `[pitch]`
+    pub shift: &'a [f32],
+}
+
 /// y = ReLU(z·scale + shift + residual), written inside y's border.
 ///
 /// # Shapes
-/// `z` is `[B, h, w, pitch]`, `y` is `[B, h+2, w+2, pitch]`, `scale` and `shift` are `[pitch]`.
-#[allow(clippy::too_many_arguments)]
+/// `y` is `[B, h+2, w+2, pitch]`.
 pub(crate) fn activate(
     kernels: Kernels,
     plane: Plane,
     batch: usize,
-    z: &[f32],
-    scale: &[f32],
-    shift: &[f32],
+    main: Normalised<'_>,
     residual: Residual<'_>,
-    y: &mut [f32],
+    y: ViewMut<'_>,
+) {
+    match (y, residual) {
+        (ViewMut::F32(y), Residual::Identity(View::F32(x))) => {
+            activate_all(kernels, plane, batch, main, Shortcut::Identity(x), y);
+        }
+        (ViewMut::Bf16(y), Residual::Identity(View::Bf16(x))) => {
+            activate_all(kernels, plane, batch, main, Shortcut::Identity(x), y);
+        }
+        (_, Residual::Identity(_)) => unreachable!("a block has one precision"),
+        (ViewMut::F32(y), Residual::None) => {
+            activate_all(kernels, plane, batch, main, Shortcut::None, y);
+        }
+        (ViewMut::Bf16(y), Residual::None) => {
+            activate_all(kernels, plane, batch, main, Shortcut::None, y);
+        }
+        (ViewMut::F32(y), Residual::Projection(side)) => {
+            activate_all(kernels, plane, batch, main, Shortcut::Projection(side), y);
+        }
+        (ViewMut::Bf16(y), Residual::Projection(side)) => {
+            activate_all(kernels, plane, batch, main, Shortcut::Projection(side), y);
+        }
+    }
+}
+
+/// [`Residual`] in the precision of the activations.
+#[derive(Clone, Copy)]
+enum Shortcut<'a, E> {
+    None,
+    Identity(&'a [E]),
+    Projection(Normalised<'a>),
+}
+
+fn activate_all<E: Element>(
+    kernels: Kernels,
+    plane: Plane,
+    batch: usize,
+    main: Normalised<'_>,
+    shortcut: Shortcut<'_, E>,
+    y: &mut [E],
 ) {
     let pitch = plane.pitch;
+    let Normalised { z, scale, shift } = main;
     y[..batch * plane.bordered_len()]
         .par_chunks_exact_mut(plane.bordered_len())
         .with_max_len(1)
@@ -208,19 +257,18 @@ pub(crate) fn activate(
                 let bordered = bordered..bordered + plane.row_len();
                 let y = &mut y[bordered.clone()];
                 let z = &z[inner.clone()];
-                match residual {
-                    Residual::None => activate_row(kernels, pitch, z, scale, shift, y),
-                    Residual::Identity(x) => {
+                match shortcut {
+                    Shortcut::None => activate_row(kernels, pitch, z, scale, shift, y),
+                    Shortcut::Identity(x) => {
                         let x = &x[image * plane.bordered_len()..][bordered];
                         activate_row_identity(kernels, pitch, z, scale, shift, x, y);
                     }
-                    Residual::Projection {
-                        z: z2,
-                        scale: scale2,
-                        shift: shift2,
-                    } => activate_row_projection(
-                        kernels, pitch, z, scale, shift, &z2[inner], scale2, shift2, y,
-                    ),
+                    Shortcut::Projection(side) => {
+                        let z2 = &side.z[inner];
+                        activate_row_projection(
+                            kernels, pitch, z, scale, shift, z2, side.scale, side.shift, y,
+                        );
+                    }
                 }
             }
         });
@@ -232,7 +280,7 @@ pub(crate) enum Mask<'a> {
     /// Zero the gradient, in place, where z·scale + shift, the norm's own output, is not positive.
     Own,
     /// Zero it where these bordered activations are not positive.
-    Relu(&'a [f32]),
+    Relu(View<'a>),
     /// The gradient was masked before.
     Done,
 }
@@ -290,9 +338,15 @@ for_each_kernel_set! {
 }
 
 for_each_kernel_set! {
-    fn add_row_masked(row: GradientRow<'_>, y: &[f32]) {
+    fn add_row_masked[E: Element](row: GradientRow<'_>, y: &[E]) {
         let mut row = row;
-        row.add(|i, _| *group(y, i));
+        row.add(|i, _| {
+            let mut sign = [0.0; GROUP];
+            for c in 0..GROUP {
+                sign[c] = y[i..i + GROUP][c].wide();
+            }
+            sign
+        });
     }
 }
 
@@ -353,7 +407,11 @@ pub(crate) fn gradient_sums(
                     Mask::Own => add_row_masked_by_own(kernels, row, scale, shift),
                     Mask::Relu(outputs) => {
                         let start = image * plane.bordered_len() + plane.bordered_row(y);
-                        add_row_masked(kernels, row, &outputs[start..][..plane.row_len()]);
+                        let y = start..start + plane.row_len();
+                        match outputs {
+                            View::F32(outputs) => add_row_masked(kernels, row, &outputs[y]),
+                            View::Bf16(outputs) => add_row_masked(kernels, row, &outputs[y]),
+                        }
                     }
                     Mask::Done => add_row(kernels, row),
                 }
@@ -370,29 +428,42 @@ pub(crate) fn gradient_sums(
 }
 
 for_each_kernel_set! {
-    fn input_gradient_row(
+    fn input_gradient_row[E: Element](
         pitch: usize, g: &[f32], z: &[f32], on_g: &[f32], on_z: &[f32], constant: &[f32],
-        dz: &mut [f32],
+        dz: &mut [E],
     ) {
         let pixels = dz.chunks_exact_mut(pitch).zip(g.chunks_exact(pitch));
         for ((dz, g), z) in pixels.zip(z.chunks_exact(pitch)) {
             for c in 0..pitch {
-                dz[c] = g[c] * on_g[..pitch][c] + z[c] * on_z[..pitch][c] + constant[..pitch][c];
+                let sum = g[c] * on_g[..pitch][c] + z[c] * on_z[..pitch][c] + constant[..pitch][c];
+                dz[c] = E::narrow(sum);
             }
         }
     }
 }
 
 /// The gradient before the norm, dz = g·on_g + z·on_z + constant, written inside dz's border.
-#[allow(clippy::too_many_arguments)]
 pub(crate) fn input_gradient(
     kernels: Kernels,
     plane: Plane,
     batch: usize,
-    g: &[f32],
-    z: &[f32],
+    (g, z): (&[f32], &[f32]),
+    coefficients: [&[f32]; 3],
+    dz: ViewMut<'_>,
+) {
+    match dz {
+        ViewMut::F32(dz) => input_gradient_all(kernels, plane, batch, (g, z), coefficients, dz),
+        ViewMut::Bf16(dz) => input_gradient_all(kernels, plane, batch, (g, z), coefficients, dz),
+    }
+}
+
+fn input_gradient_all<E: Element>(
+    kernels: Kernels,
+    plane: Plane,
+    batch: usize,
+    (g, z): (&[f32], &[f32]),
     [on_g, on_z, constant]: [&[f32]; 3],
-    dz: &mut [f32],
+    dz: &mut [E],
 ) {
     dz[..batch * plane.bordered_len()]
         .par_chunks_exact_mut(plane.bordered_len())

@@ -5,10 +5,8 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 
-#[cfg(target_arch = "x86_64")]
-use super::simd::{Avx2, Avx512};
-use super::simd::{Portable, Simd};
-use super::{KernelSet, Kernels};
+use super::simd::{Pairs, Simd, Work, launch};
+use super::{Kernels, Precision};
 
 /// Independent sums: enough to hide the latency of two units, and room in 16 registers.
 const SUMS: usize = 12;
@@ -16,8 +14,8 @@ const SUMS: usize = 12;
 const ROUNDS: usize = 1 << 22;
 const TRIES: usize = 3;
 
-/// Operations per second of all threads together (a multiplication and an addition are two), the
-/// best of a few tries.
+/// Operations per second of all threads together (a multiplication and an addition are two) in
+/// the precision of the kernels, the best of a few tries.
 pub(crate) fn multiply_add_rate(kernels: Kernels) -> f64 {
     let threads = rayon::current_num_threads();
     let mut best = 0.0f64;
@@ -26,54 +24,55 @@ pub(crate) fn multiply_add_rate(kernels: Kernels) -> f64 {
         let operations: usize = (0..threads)
             .into_par_iter()
             .with_max_len(1)
-            .map(|_| run(kernels))
+            .map(|_| {
+                let mut operations = 0;
+                let work = Chains {
+                    precision: kernels.precision(),
+                    operations: &mut operations,
+                };
+                // SAFETY: the work touches no memory but its own.
+                unsafe { launch(kernels, work) }
+                operations
+            })
             .sum();
         best = best.max(operations as f64 / start.elapsed().as_secs_f64());
     }
     best
 }
 
-fn run(kernels: Kernels) -> usize {
-    // SAFETY: `Kernels` is made only after the features were detected.
-    unsafe {
-        match kernels.set() {
-            #[cfg(target_arch = "x86_64")]
-            KernelSet::Avx2 => run_avx2(),
-            #[cfg(target_arch = "x86_64")]
-            KernelSet::Avx512 => run_avx512(),
-            _ => chains::<Portable>(),
+struct Chains<'a> {
+    precision: Precision,
+    operations: &'a mut usize,
+}
+
+impl Work for Chains<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        // SAFETY: passed on from the caller.
+        unsafe {
+            match self.precision {
+                Precision::F32 => chains::<S>(),
+                Precision::Bf16 => chains::<Pairs<S>>(),
+            }
         }
+        *self.operations = 2 * ROUNDS * SUMS * S::LANES * self.precision.per_lane();
     }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn run_avx2() -> usize {
-    // SAFETY: the features are enabled here.
-    unsafe { chains::<Avx2>() }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx2,fma")]
-unsafe fn run_avx512() -> usize {
-    // SAFETY: the features are enabled here.
-    unsafe { chains::<Avx512>() }
 }
 
 /// # Safety
 /// The CPU has the features of `S`.
 #[inline(always)]
-unsafe fn chains<S: Simd>() -> usize {
+unsafe fn chains<S: Simd>() {
     // SAFETY: passed on from the caller.
     unsafe {
         let (factor, term) = (S::splat(black_box(0.999)), S::splat(black_box(1e-3)));
         let mut sums = [S::splat(black_box(1.0)); SUMS];
         for _ in 0..ROUNDS {
             for sum in &mut sums {
-                *sum = S::multiply_add(*sum, factor, term);
+                // The sum is the last operand, as in every kernel.
+                *sum = S::multiply_add(factor, term, *sum);
             }
         }
         black_box(sums);
     }
-    2 * ROUNDS * SUMS * S::LANES
 }

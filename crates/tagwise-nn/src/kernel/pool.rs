@@ -3,12 +3,21 @@
 use rayon::prelude::*;
 
 use super::norm::Plane;
+use crate::bf16::Element;
+use crate::buffer::{View, ViewMut};
 
 /// features[b, c] = mean over the pixels of y[b, ·, ·, c].
 ///
 /// # Shapes
 /// `y` is bordered `[B, h+2, w+2, pitch]`, `features` is `[B, d]` with d ≤ pitch.
-pub(crate) fn global_average(plane: Plane, dim: usize, y: &[f32], features: &mut [f32]) {
+pub(crate) fn global_average(plane: Plane, dim: usize, y: View<'_>, features: &mut [f32]) {
+    match y {
+        View::F32(y) => average_all(plane, dim, y, features),
+        View::Bf16(y) => average_all(plane, dim, y, features),
+    }
+}
+
+fn average_all<E: Element>(plane: Plane, dim: usize, y: &[E], features: &mut [f32]) {
     let pixels = plane.pixels() as f32;
     features
         .par_chunks_exact_mut(dim)
@@ -19,7 +28,7 @@ pub(crate) fn global_average(plane: Plane, dim: usize, y: &[f32], features: &mut
                 let row = &y[plane.bordered_row(row)..][..plane.row_len()];
                 for pixel in row.chunks_exact(plane.pitch) {
                     for (sum, value) in features.iter_mut().zip(pixel) {
-                        *sum += value;
+                        *sum += value.wide();
                     }
                 }
             }
@@ -60,7 +69,15 @@ pub(crate) fn halved(plane: Plane) -> Plane {
 }
 
 /// y = maximum over 2×2 windows of x, both bordered.
-pub(crate) fn maximum(plane: Plane, batch: usize, x: &[f32], y: &mut [f32]) {
+pub(crate) fn maximum(plane: Plane, batch: usize, x: View<'_>, y: ViewMut<'_>) {
+    match (x, y) {
+        (View::F32(x), ViewMut::F32(y)) => maximum_all(plane, batch, x, y),
+        (View::Bf16(x), ViewMut::Bf16(y)) => maximum_all(plane, batch, x, y),
+        _ => unreachable!("a maximum keeps the precision"),
+    }
+}
+
+fn maximum_all<E: Element>(plane: Plane, batch: usize, x: &[E], y: &mut [E]) {
     let out = halved(plane);
     let row_step = (plane.width + 2) * plane.pitch;
     y[..batch * out.bordered_len()]
@@ -80,7 +97,8 @@ pub(crate) fn maximum(plane: Plane, batch: usize, x: &[f32], y: &mut [f32]) {
                     let (a, b) = top.split_at(plane.pitch);
                     let (c, d) = bottom.split_at(plane.pitch);
                     for i in 0..plane.pitch {
-                        to[i] = a[i].max(b[i]).max(c[i].max(d[i]));
+                        let [a, b, c, d] = [a[i], b[i], c[i], d[i]].map(E::wide);
+                        to[i] = E::narrow(a.max(b).max(c.max(d)));
                     }
                 }
             }
@@ -94,8 +112,22 @@ pub(crate) fn maximum(plane: Plane, batch: usize, x: &[f32], y: &mut [f32]) {
 pub(crate) fn maximum_gradient(
     plane: Plane,
     batch: usize,
-    x: &[f32],
-    y: &[f32],
+    x: View<'_>,
+    y: View<'_>,
+    dy: &[f32],
+    dx: &mut [f32],
+) {
+    match (x, y) {
+        (View::F32(x), View::F32(y)) => maximum_gradient_all(plane, batch, (x, y), dy, dx),
+        (View::Bf16(x), View::Bf16(y)) => maximum_gradient_all(plane, batch, (x, y), dy, dx),
+        _ => unreachable!("a maximum keeps the precision"),
+    }
+}
+
+fn maximum_gradient_all<E: Element>(
+    plane: Plane,
+    batch: usize,
+    (x, y): (&[E], &[E]),
     dy: &[f32],
     dx: &mut [f32],
 ) {
@@ -125,7 +157,8 @@ pub(crate) fn maximum_gradient(
                     ),
                 ];
                 for i in 0..plane.pitch {
-                    let first = corners.iter().find(|(from, _)| x[from + i] == best[i]);
+                    let best = best[i].wide();
+                    let first = corners.iter().find(|(from, _)| x[from + i].wide() == best);
                     if let Some((_, to)) = first {
                         dx[to + i] = gradient[i];
                     }
@@ -181,7 +214,7 @@ mod tests {
         let out = halved(PLANE);
         let pooled = |x: &[f32]| {
             let mut y = vec![0.0; BATCH * out.bordered_len()];
-            maximum(PLANE, BATCH, x, &mut y);
+            maximum(PLANE, BATCH, View::F32(x), ViewMut::F32(&mut y));
             y
         };
         let weights: Vec<f32> = (0..BATCH * out.len())
@@ -189,8 +222,9 @@ mod tests {
             .collect();
         let x = spread(BATCH * PLANE.bordered_len());
         let mut gradient = vec![f32::NAN; BATCH * PLANE.len()];
-        maximum_gradient(PLANE, BATCH, &x, &pooled(&x), &weights, &mut gradient);
         let before = pooled(&x);
+        let (x_view, y_view) = (View::F32(&x), View::F32(&before));
+        maximum_gradient(PLANE, BATCH, x_view, y_view, &weights, &mut gradient);
         expect_differences(&gradient, |x| {
             let y = pooled(x);
             let mut change = 0.0; // against the unmoved image: a sum of all would round it away
@@ -211,7 +245,7 @@ mod tests {
         let dim = 6; // the last two channels are surplus
         let averaged = |x: &[f32]| {
             let mut features = vec![0.0; BATCH * dim];
-            global_average(PLANE, dim, x, &mut features);
+            global_average(PLANE, dim, View::F32(x), &mut features);
             features
         };
         let weights: Vec<f32> = (0..BATCH * dim).map(|i| i as f32 - 4.0).collect();

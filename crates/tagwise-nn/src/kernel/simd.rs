@@ -1,9 +1,15 @@
 //! Vector registers of each kernel set behind one trait, so that an inner loop is written once.
 //!
 //! Every method is `#[inline(always)]`: the loops that use them are monomorphised inside functions
-//! with `#[target_feature]`, and only there do the intrinsics become instructions.
+//! with `#[target_feature]` (those of [`launch`]), and only there do the intrinsics become
+//! instructions.
+
+use super::{KernelSet, Kernels};
+use crate::bf16::Bf16;
 
 /// One kind of vector register.
+///
+/// A *pair* is a 32-bit lane with two bf16 numbers, the first in the low half.
 ///
 /// # Safety
 /// The methods of an implementation may be called only where its CPU features are present, and
@@ -22,6 +28,110 @@ pub(crate) trait Simd: Copy {
     unsafe fn multiply(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// a·b + c
     unsafe fn multiply_add(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    /// Lane by lane, the sum of c and the two products of the pairs a and b.
+    unsafe fn dot_pairs(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    unsafe fn load_bf16(from: *const Bf16) -> Self::Vector;
+    unsafe fn store_bf16(to: *mut Bf16, value: Self::Vector);
+    /// Stores the pairs (first, second) of every lane.
+    unsafe fn store_pairs(to: *mut f32, first: Self::Vector, second: Self::Vector);
+}
+
+/// The registers of `S` holding pairs of bf16 numbers: a multiply-add takes both products.
+#[derive(Clone, Copy)]
+pub(crate) struct Pairs<S>(S);
+
+impl<S: Simd> Simd for Pairs<S> {
+    type Vector = S::Vector;
+    const LANES: usize = S::LANES;
+
+    #[inline(always)]
+    unsafe fn zero() -> S::Vector {
+        // SAFETY: the trait's contract, here and below.
+        unsafe { S::zero() }
+    }
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> S::Vector {
+        // SAFETY: as above.
+        unsafe { S::splat(value) }
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> S::Vector {
+        // SAFETY: as above.
+        unsafe { S::load(from) }
+    }
+    #[inline(always)]
+    unsafe fn store(to: *mut f32, value: S::Vector) {
+        // SAFETY: as above.
+        unsafe { S::store(to, value) }
+    }
+    #[inline(always)]
+    unsafe fn add(a: S::Vector, b: S::Vector) -> S::Vector {
+        // SAFETY: as above.
+        unsafe { S::add(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn subtract(a: S::Vector, b: S::Vector) -> S::Vector {
+        // SAFETY: as above.
+        unsafe { S::subtract(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn multiply(a: S::Vector, b: S::Vector) -> S::Vector {
+        // SAFETY: as above.
+        unsafe { S::multiply(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn multiply_add(a: S::Vector, b: S::Vector, c: S::Vector) -> S::Vector {
+        // SAFETY: as above.
+        unsafe { S::dot_pairs(a, b, c) }
+    }
+    #[inline(always)]
+    unsafe fn dot_pairs(a: S::Vector, b: S::Vector, c: S::Vector) -> S::Vector {
+        // SAFETY: as above.
+        unsafe { S::dot_pairs(a, b, c) }
+    }
+    #[inline(always)]
+    unsafe fn load_bf16(from: *const Bf16) -> S::Vector {
+        // SAFETY: as above.
+        unsafe { S::load_bf16(from) }
+    }
+    #[inline(always)]
+    unsafe fn store_bf16(to: *mut Bf16, value: S::Vector) {
+        // SAFETY: as above.
+        unsafe { S::store_bf16(to, value) }
+    }
+    #[inline(always)]
+    unsafe fn store_pairs(to: *mut f32, first: S::Vector, second: S::Vector) {
+        // SAFETY: as above.
+        unsafe { S::store_pairs(to, first, second) }
+    }
+}
+
+/// A piece of work that is compiled for every kernel set.
+pub(crate) trait Work {
+    /// Does the work; must be `#[inline(always)]`.
+    ///
+    /// # Safety
+    /// `S` is available, and the work's own promises hold.
+    unsafe fn run<S: Simd>(self);
+}
+
+/// Does a piece of work with the registers of a kernel set.
+///
+/// # Safety
+/// The work's own promises hold. (`Kernels` is made only for features that were detected.)
+pub(crate) unsafe fn launch(kernels: Kernels, work: impl Work) {
+    // SAFETY: passed on from the caller; each function's features were detected.
+    unsafe {
+        match kernels.set() {
+            #[cfg(target_arch = "x86_64")]
+            KernelSet::Avx2 => x86::avx2(work),
+            #[cfg(target_arch = "x86_64")]
+            KernelSet::Avx512 => x86::avx512(work),
+            #[cfg(target_arch = "x86_64")]
+            KernelSet::Avx512Bf16 => x86::avx512_bf16(work),
+            _ => work.run::<Portable>(),
+        }
+    }
 }
 
 /// Plain Rust, four lanes: what every target has.
@@ -71,19 +181,100 @@ impl Simd for Portable {
             a[3] * b[3] + c[3],
         ]
     }
+    #[inline(always)]
+    unsafe fn dot_pairs(a: [f32; 4], b: [f32; 4], c: [f32; 4]) -> [f32; 4] {
+        let mut sums = c;
+        for lane in 0..4 {
+            let (a, b) = (Bf16::pair_of(a[lane]), Bf16::pair_of(b[lane]));
+            sums[lane] += a[0].widen() * b[0].widen() + a[1].widen() * b[1].widen();
+        }
+        sums
+    }
+    #[inline(always)]
+    unsafe fn load_bf16(from: *const Bf16) -> [f32; 4] {
+        // SAFETY: the caller vouches for four readable numbers.
+        let numbers = unsafe { from.cast::<[Bf16; 4]>().read() };
+        [
+            numbers[0].widen(),
+            numbers[1].widen(),
+            numbers[2].widen(),
+            numbers[3].widen(),
+        ]
+    }
+    #[inline(always)]
+    unsafe fn store_bf16(to: *mut Bf16, value: [f32; 4]) {
+        let numbers = [
+            Bf16::round(value[0]),
+            Bf16::round(value[1]),
+            Bf16::round(value[2]),
+            Bf16::round(value[3]),
+        ];
+        // SAFETY: the caller vouches for four writable numbers.
+        unsafe { to.cast::<[Bf16; 4]>().write(numbers) }
+    }
+    #[inline(always)]
+    unsafe fn store_pairs(to: *mut f32, first: [f32; 4], second: [f32; 4]) {
+        let mut pairs = [0.0; 4];
+        for lane in 0..4 {
+            pairs[lane] = Bf16::pair([Bf16::round(first[lane]), Bf16::round(second[lane])]);
+        }
+        // SAFETY: the caller vouches for four writable pairs.
+        unsafe { to.cast::<[f32; 4]>().write(pairs) }
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
-pub(crate) use x86::{Avx2, Avx512};
-
-#[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::Simd;
     use std::arch::x86_64::*;
+
+    use super::{Simd, Work};
+    use crate::bf16::Bf16;
+
+    /// # Safety
+    /// AVX2 and FMA are present, and the work's own promises hold.
+    #[target_feature(enable = "avx2,fma")]
+    pub(super) unsafe fn avx2(work: impl Work) {
+        // SAFETY: the features are enabled here.
+        unsafe { work.run::<Avx2>() }
+    }
+
+    /// # Safety
+    /// AVX-512F is present, and the work's own promises hold.
+    #[target_feature(enable = "avx512f,avx2,fma")]
+    pub(super) unsafe fn avx512(work: impl Work) {
+        // SAFETY: the features are enabled here.
+        unsafe { work.run::<Avx512>() }
+    }
+
+    /// # Safety
+    /// AVX-512F, BW and BF16 are present, and the work's own promises hold.
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16,avx2,fma")]
+    pub(super) unsafe fn avx512_bf16(work: impl Work) {
+        // SAFETY: the features are enabled here.
+        unsafe { work.run::<Avx512Bf16>() }
+    }
 
     /// AVX2 with FMA: eight lanes, sixteen registers.
     #[derive(Clone, Copy)]
-    pub(crate) struct Avx2;
+    pub(super) struct Avx2;
+
+    impl Avx2 {
+        /// The bits of every lane rounded to bf16 in the high half; the low half is zero.
+        #[inline(always)]
+        unsafe fn rounded(value: __m256) -> __m256i {
+            // SAFETY: the trait's contract: AVX2 is present.
+            unsafe {
+                let bits = _mm256_castps_si256(value);
+                let odd = _mm256_and_si256(_mm256_srli_epi32::<16>(bits), _mm256_set1_epi32(1));
+                let bias = _mm256_add_epi32(odd, _mm256_set1_epi32(0x7FFF));
+                let rounded = _mm256_add_epi32(bits, bias);
+                let quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x40_0000));
+                let is_nan = _mm256_cmp_ps::<_CMP_UNORD_Q>(value, value);
+                let kept = _mm256_blendv_epi8(rounded, quiet, _mm256_castps_si256(is_nan));
+                _mm256_and_si256(kept, _mm256_set1_epi32(0xFFFF_0000_u32 as i32))
+            }
+        }
+    }
 
     impl Simd for Avx2 {
         type Vector = __m256;
@@ -129,55 +320,206 @@ mod x86 {
             // SAFETY: the trait's contract: FMA is present.
             unsafe { _mm256_fmadd_ps(a, b, c) }
         }
+        #[inline(always)]
+        unsafe fn dot_pairs(a: __m256, b: __m256, c: __m256) -> __m256 {
+            // SAFETY: as above.
+            unsafe {
+                let high = _mm256_castsi256_ps(_mm256_set1_epi32(0xFFFF_0000_u32 as i32));
+                let (a_bits, b_bits) = (_mm256_castps_si256(a), _mm256_castps_si256(b));
+                let a_first = _mm256_castsi256_ps(_mm256_slli_epi32::<16>(a_bits));
+                let b_first = _mm256_castsi256_ps(_mm256_slli_epi32::<16>(b_bits));
+                let sum = _mm256_fmadd_ps(a_first, b_first, c);
+                _mm256_fmadd_ps(_mm256_and_ps(a, high), _mm256_and_ps(b, high), sum)
+            }
+        }
+        #[inline(always)]
+        unsafe fn load_bf16(from: *const Bf16) -> __m256 {
+            // SAFETY: as above, and the caller vouches for eight readable numbers.
+            unsafe {
+                let bits = _mm256_cvtepu16_epi32(_mm_loadu_si128(from.cast()));
+                _mm256_castsi256_ps(_mm256_slli_epi32::<16>(bits))
+            }
+        }
+        #[inline(always)]
+        unsafe fn store_bf16(to: *mut Bf16, value: __m256) {
+            // SAFETY: as above, and the caller vouches for eight writable numbers.
+            unsafe {
+                let bits = _mm256_srli_epi32::<16>(Self::rounded(value));
+                let packed = _mm256_packus_epi32(bits, bits);
+                let joined = _mm256_permute4x64_epi64::<0b1000>(packed);
+                _mm_storeu_si128(to.cast(), _mm256_castsi256_si128(joined));
+            }
+        }
+        #[inline(always)]
+        unsafe fn store_pairs(to: *mut f32, first: __m256, second: __m256) {
+            // SAFETY: as above, and the caller vouches for eight writable pairs.
+            unsafe {
+                let low = _mm256_srli_epi32::<16>(Self::rounded(first));
+                let pairs = _mm256_or_si256(low, Self::rounded(second));
+                _mm256_storeu_ps(to, _mm256_castsi256_ps(pairs));
+            }
+        }
     }
 
-    /// AVX-512F: sixteen lanes, thirty-two registers.
+    /// The arithmetic in f32 that both kinds of 512-bit registers have.
+    macro_rules! avx512_single_precision {
+        () => {
+            type Vector = __m512;
+            const LANES: usize = 16;
+
+            #[inline(always)]
+            unsafe fn zero() -> __m512 {
+                // SAFETY: the trait's contract: AVX-512F is present.
+                unsafe { _mm512_setzero_ps() }
+            }
+            #[inline(always)]
+            unsafe fn splat(value: f32) -> __m512 {
+                // SAFETY: as above.
+                unsafe { _mm512_set1_ps(value) }
+            }
+            #[inline(always)]
+            unsafe fn load(from: *const f32) -> __m512 {
+                // SAFETY: as above, and the caller vouches for sixteen readable numbers.
+                unsafe { _mm512_loadu_ps(from) }
+            }
+            #[inline(always)]
+            unsafe fn store(to: *mut f32, value: __m512) {
+                // SAFETY: as above, and the caller vouches for sixteen writable numbers.
+                unsafe { _mm512_storeu_ps(to, value) }
+            }
+            #[inline(always)]
+            unsafe fn add(a: __m512, b: __m512) -> __m512 {
+                // SAFETY: the trait's contract: the features are present.
+                unsafe { _mm512_add_ps(a, b) }
+            }
+            #[inline(always)]
+            unsafe fn subtract(a: __m512, b: __m512) -> __m512 {
+                // SAFETY: as above.
+                unsafe { _mm512_sub_ps(a, b) }
+            }
+            #[inline(always)]
+            unsafe fn multiply(a: __m512, b: __m512) -> __m512 {
+                // SAFETY: as above.
+                unsafe { _mm512_mul_ps(a, b) }
+            }
+            #[inline(always)]
+            unsafe fn multiply_add(a: __m512, b: __m512, c: __m512) -> __m512 {
+                // SAFETY: the trait's contract: AVX-512F is present.
+                unsafe { _mm512_fmadd_ps(a, b, c) }
+            }
+            #[inline(always)]
+            unsafe fn load_bf16(from: *const Bf16) -> __m512 {
+                // SAFETY: as above, and the caller vouches for sixteen readable numbers.
+                unsafe {
+                    let bits = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from.cast()));
+                    _mm512_castsi512_ps(_mm512_slli_epi32::<16>(bits))
+                }
+            }
+        };
+    }
+
+    /// AVX-512F: sixteen lanes, thirty-two registers; pairs are widened.
     #[derive(Clone, Copy)]
-    pub(crate) struct Avx512;
+    pub(super) struct Avx512;
+
+    impl Avx512 {
+        /// The bits of every lane rounded to bf16 in the high half; the low half is zero.
+        #[inline(always)]
+        unsafe fn rounded(value: __m512) -> __m512i {
+            // SAFETY: the trait's contract: AVX-512F is present.
+            unsafe {
+                let bits = _mm512_castps_si512(value);
+                let odd = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
+                let bias = _mm512_add_epi32(odd, _mm512_set1_epi32(0x7FFF));
+                let rounded = _mm512_add_epi32(bits, bias);
+                let quiet = _mm512_set1_epi32(0x40_0000);
+                let is_nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(value, value);
+                let kept = _mm512_mask_or_epi32(rounded, is_nan, bits, quiet);
+                _mm512_and_si512(kept, _mm512_set1_epi32(0xFFFF_0000_u32 as i32))
+            }
+        }
+    }
 
     impl Simd for Avx512 {
-        type Vector = __m512;
-        const LANES: usize = 16;
+        avx512_single_precision!();
 
         #[inline(always)]
-        unsafe fn zero() -> __m512 {
+        unsafe fn dot_pairs(a: __m512, b: __m512, c: __m512) -> __m512 {
             // SAFETY: the trait's contract: AVX-512F is present.
-            unsafe { _mm512_setzero_ps() }
+            unsafe {
+                let high = _mm512_set1_epi32(0xFFFF_0000_u32 as i32);
+                let (a, b) = (_mm512_castps_si512(a), _mm512_castps_si512(b));
+                let a_first = _mm512_castsi512_ps(_mm512_slli_epi32::<16>(a));
+                let b_first = _mm512_castsi512_ps(_mm512_slli_epi32::<16>(b));
+                let a_second = _mm512_castsi512_ps(_mm512_and_si512(a, high));
+                let b_second = _mm512_castsi512_ps(_mm512_and_si512(b, high));
+                _mm512_fmadd_ps(a_second, b_second, _mm512_fmadd_ps(a_first, b_first, c))
+            }
         }
         #[inline(always)]
-        unsafe fn splat(value: f32) -> __m512 {
-            // SAFETY: as above.
-            unsafe { _mm512_set1_ps(value) }
-        }
-        #[inline(always)]
-        unsafe fn load(from: *const f32) -> __m512 {
-            // SAFETY: as above, and the caller vouches for sixteen readable numbers.
-            unsafe { _mm512_loadu_ps(from) }
-        }
-        #[inline(always)]
-        unsafe fn store(to: *mut f32, value: __m512) {
+        unsafe fn store_bf16(to: *mut Bf16, value: __m512) {
             // SAFETY: as above, and the caller vouches for sixteen writable numbers.
-            unsafe { _mm512_storeu_ps(to, value) }
+            unsafe {
+                let bits = _mm512_srli_epi32::<16>(Self::rounded(value));
+                _mm256_storeu_si256(to.cast(), _mm512_cvtepi32_epi16(bits));
+            }
         }
         #[inline(always)]
-        unsafe fn add(a: __m512, b: __m512) -> __m512 {
-            // SAFETY: the trait's contract: the features are present.
-            unsafe { _mm512_add_ps(a, b) }
+        unsafe fn store_pairs(to: *mut f32, first: __m512, second: __m512) {
+            // SAFETY: as above, and the caller vouches for sixteen writable pairs.
+            unsafe {
+                let low = _mm512_srli_epi32::<16>(Self::rounded(first));
+                let pairs = _mm512_or_si512(low, Self::rounded(second));
+                _mm512_storeu_ps(to, _mm512_castsi512_ps(pairs));
+            }
+        }
+    }
+
+    /// AVX-512F with BF16: products of pairs are one instruction (which takes denormals as zero).
+    #[derive(Clone, Copy)]
+    pub(super) struct Avx512Bf16;
+
+    impl Simd for Avx512Bf16 {
+        avx512_single_precision!();
+
+        #[inline(always)]
+        unsafe fn dot_pairs(a: __m512, b: __m512, c: __m512) -> __m512 {
+            // SAFETY: the trait's contract: AVX-512BF16 is present; a register of pairs has the
+            // bits of 32 bf16 numbers.
+            unsafe {
+                let (a, b) = (_mm512_castps_si512(a), _mm512_castps_si512(b));
+                let (a, b): (__m512bh, __m512bh) = (std::mem::transmute(a), std::mem::transmute(b));
+                _mm512_dpbf16_ps(c, a, b)
+            }
         }
         #[inline(always)]
-        unsafe fn subtract(a: __m512, b: __m512) -> __m512 {
-            // SAFETY: as above.
-            unsafe { _mm512_sub_ps(a, b) }
+        unsafe fn store_bf16(to: *mut Bf16, value: __m512) {
+            // SAFETY: as above, and the caller vouches for sixteen writable numbers.
+            unsafe {
+                let narrow: __m256i = std::mem::transmute(_mm512_cvtneps_pbh(value));
+                _mm256_storeu_si256(to.cast(), narrow);
+            }
         }
         #[inline(always)]
-        unsafe fn multiply(a: __m512, b: __m512) -> __m512 {
-            // SAFETY: as above.
-            unsafe { _mm512_mul_ps(a, b) }
-        }
-        #[inline(always)]
-        unsafe fn multiply_add(a: __m512, b: __m512, c: __m512) -> __m512 {
-            // SAFETY: the trait's contract: AVX-512F is present.
-            unsafe { _mm512_fmadd_ps(a, b, c) }
+        unsafe fn store_pairs(to: *mut f32, first: __m512, second: __m512) {
+            /// Lane i of the first half, then lane i of the second, for every i.
+            const INTERLEAVED: [u16; 32] = {
+                let mut order = [0; 32];
+                let mut lane = 0;
+                while lane < 16 {
+                    order[2 * lane] = lane as u16;
+                    order[2 * lane + 1] = 16 + lane as u16;
+                    lane += 1;
+                }
+                order
+            };
+            // SAFETY: as above with AVX-512BW, and the caller vouches for sixteen writable pairs.
+            unsafe {
+                let halves: __m512i = std::mem::transmute(_mm512_cvtne2ps_pbh(second, first));
+                let order = _mm512_loadu_si512(INTERLEAVED.as_ptr().cast());
+                let pairs = _mm512_permutexvar_epi16(order, halves);
+                _mm512_storeu_ps(to, _mm512_castsi512_ps(pairs));
+            }
         }
     }
 }

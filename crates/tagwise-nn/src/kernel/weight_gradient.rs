@@ -9,10 +9,10 @@
 use rayon::prelude::*;
 
 use super::convolution::ConvShape;
-#[cfg(target_arch = "x86_64")]
-use super::simd::{Avx2, Avx512};
-use super::simd::{Portable, Simd};
-use super::{KernelSet, Kernels};
+use super::simd::{Pairs, Simd, Work, launch};
+use super::{Kernels, Precision, padded_channels};
+use crate::bf16::Bf16;
+use crate::buffer::{ThreadBuffers, View};
 
 /// Pieces to cut a layer into so that many cores find work.
 const WANTED_PIECES: usize = 32;
@@ -22,6 +22,7 @@ const PIXELS_PER_RUN: usize = 64;
 /// The weight gradient of one layer: its shape and how the work is cut.
 #[derive(Debug)]
 pub(crate) struct WeightGradient {
+    precision: Precision,
     shape: ConvShape,
     block: usize,
     num_blocks: usize,
@@ -42,11 +43,20 @@ impl WeightGradient {
         let block = kernels.channel_block(shape.out_pitch());
         let num_blocks = shape.out_pitch() / block;
         Self {
+            precision: kernels.precision(),
             shape: *shape,
             block,
             num_blocks,
             parts: WANTED_PIECES.div_ceil(num_blocks * shape.taps()),
         }
+    }
+
+    /// Distance of two pixels in the input and in the gradient.
+    fn steps(&self) -> (usize, usize) {
+        (
+            self.shape.stride * self.shape.in_pitch,
+            self.shape.out_pitch(),
+        )
     }
 
     /// Numbers of scratch memory that [`WeightGradient::run`] needs.
@@ -67,11 +77,16 @@ impl WeightGradient {
         &self,
         kernels: Kernels,
         batch: usize,
-        input: &[f32],
-        dz: &[f32],
+        (input, dz): (View<'_>, View<'_>),
         scratch: &mut [f32],
+        threads: &ThreadBuffers,
         gradient: &mut [f32],
     ) {
+        assert_eq!(dz.precision(), self.precision);
+        assert!(input.precision() == Precision::F32 || self.precision == Precision::Bf16);
+        assert!(
+            input.precision() == Precision::F32 || self.shape.in_pitch >= self.paired_channels()
+        );
         assert!(input.len() >= batch * self.shape.in_image_len());
         assert!(dz.len() >= batch * self.shape.out_bordered_len());
         let packed_len = self.shape.packed_len();
@@ -92,7 +107,20 @@ impl WeightGradient {
                 let (part, piece) = (index / pieces, index % pieces);
                 let images = part * batch / parts..(part + 1) * batch / parts;
                 sums.fill(0.0);
-                self.run_piece(kernels, images, piece, input, dz, sums);
+                threads.with(self.thread_len(), |pairs| {
+                    let work = Piece {
+                        plan: self,
+                        images,
+                        piece,
+                        x: input,
+                        dz,
+                        pairs,
+                        sums,
+                    };
+                    // SAFETY: input and dz hold every image of the batch with its border, so each
+                    // row and tap stays inside.
+                    unsafe { launch(kernels, work) }
+                });
             });
         if parts > 1 {
             let scratch = &scratch[..parts * packed_len];
@@ -100,91 +128,48 @@ impl WeightGradient {
         }
     }
 
-    fn run_piece(
-        &self,
-        kernels: Kernels,
-        images: std::ops::Range<usize>,
-        piece: usize,
-        input: &[f32],
-        dz: &[f32],
-        sums: &mut [f32],
-    ) {
-        // SAFETY: `run` checked that input and dz hold every image of the batch with its border,
-        // so each row and tap below stays inside; `Kernels` exists only for present features.
-        unsafe {
-            match kernels.set() {
-                #[cfg(target_arch = "x86_64")]
-                KernelSet::Avx2 => self.piece_avx2(images, piece, input, dz, sums),
-                #[cfg(target_arch = "x86_64")]
-                KernelSet::Avx512 => self.piece_avx512(images, piece, input, dz, sums),
-                _ => self.piece::<Portable>(images, piece, input, dz, sums),
-            }
+    /// Numbers of scratch memory for every thread: a run of pixels in pairs.
+    pub(crate) fn thread_len(&self) -> usize {
+        match self.precision {
+            Precision::F32 => 0,
+            Precision::Bf16 => PIXELS_PER_RUN / 2 * (self.paired_channels() + self.block),
         }
     }
 
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2,fma")]
-    unsafe fn piece_avx2(
-        &self,
-        images: std::ops::Range<usize>,
-        piece: usize,
-        x: &[f32],
-        dz: &[f32],
-        sums: &mut [f32],
-    ) {
-        // SAFETY: the caller keeps `piece`'s contract; the features are enabled here.
-        unsafe { self.piece::<Avx2>(images, piece, x, dz, sums) }
+    fn paired_channels(&self) -> usize {
+        padded_channels(self.shape.in_channels)
     }
+}
 
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx512f,avx2,fma")]
-    unsafe fn piece_avx512(
-        &self,
-        images: std::ops::Range<usize>,
-        piece: usize,
-        x: &[f32],
-        dz: &[f32],
-        sums: &mut [f32],
-    ) {
-        // SAFETY: the caller keeps `piece`'s contract; the features are enabled here.
-        unsafe { self.piece::<Avx512>(images, piece, x, dz, sums) }
-    }
+/// One tap and one block of output channels, over some images.
+struct Piece<'a> {
+    plan: &'a WeightGradient,
+    images: std::ops::Range<usize>,
+    piece: usize,
+    x: View<'a>,
+    dz: View<'a>,
+    pairs: &'a mut [f32],
+    sums: &'a mut [f32],
+}
 
-    /// # Safety
-    /// `x` and `dz` hold all `images` with borders; `sums` is one piece; `S` is available.
+impl Work for Piece<'_> {
     #[inline(always)]
-    unsafe fn piece<S: Simd>(
-        &self,
-        images: std::ops::Range<usize>,
-        piece: usize,
-        x: &[f32],
-        dz: &[f32],
-        sums: &mut [f32],
-    ) {
-        let shape = &self.shape;
+    unsafe fn run<S: Simd>(mut self) {
+        let shape = &self.plan.shape;
         let (height, width) = (shape.out_height(), shape.out_width());
         let (x_row, dz_row) = (
             (shape.in_width + 2) * shape.in_pitch,
             (width + 2) * shape.out_pitch(),
         );
-        let (block, tap) = (piece / shape.taps(), piece % shape.taps());
+        let (block, tap) = (self.piece / shape.taps(), self.piece % shape.taps());
         let base = usize::from(shape.kernel == 1);
         let x_first =
             (tap / shape.kernel + base) * x_row + (tap % shape.kernel + base) * shape.in_pitch;
-        let dz_first = dz_row + shape.out_pitch() + block * self.block;
-        let (x_step, dz_step) = (shape.stride * shape.in_pitch, shape.out_pitch());
-        let job = Job {
-            x_step,
-            dz_step,
-            channels: shape.in_channels,
-            x: x.as_ptr(),
-            dz: dz.as_ptr(),
-            sums: sums.as_mut_ptr(),
-        };
-        let vectors = self.block / S::LANES;
+        let dz_first = dz_row + shape.out_pitch() + block * self.plan.block;
+        let (x_step, dz_step) = self.plan.steps();
         let mut run = [Stretch::default(); PIXELS_PER_RUN];
         let (mut stretches, mut pixels) = (0, 0);
-        for row in images.start * height..images.end * height {
+        for row in self.images.start * height..self.images.end * height {
             let (image, y) = (row / height, row % height);
             let x_start = image * shape.in_image_len() + x_first + y * shape.stride * x_row;
             let dz_start = image * shape.out_bordered_len() + dz_first + y * dz_row;
@@ -200,13 +185,110 @@ impl WeightGradient {
                 if pixels == PIXELS_PER_RUN {
                     // SAFETY: the stretches address pixels inside the images that the caller
                     // vouches for.
-                    unsafe { job.add::<S>(vectors, &run[..stretches]) }
+                    unsafe { self.add::<S>(&run[..stretches]) }
                     (stretches, pixels) = (0, 0);
                 }
             }
         }
         // SAFETY: as above.
-        unsafe { job.add::<S>(vectors, &run[..stretches]) }
+        unsafe { self.add::<S>(&run[..stretches]) }
+    }
+}
+
+impl Piece<'_> {
+    /// Adds a run of at most [`PIXELS_PER_RUN`] pixels.
+    ///
+    /// # Safety
+    /// The stretches address pixels inside x and dz; `S` is available.
+    #[inline(always)]
+    unsafe fn add<S: Simd>(&mut self, run: &[Stretch]) {
+        // SAFETY: passed on from the caller.
+        unsafe {
+            match (self.x, self.dz) {
+                (View::F32(x), View::F32(dz)) => {
+                    let (x_step, dz_step) = self.plan.steps();
+                    let job = Job {
+                        x_step,
+                        dz_step,
+                        channels: self.plan.shape.in_channels,
+                        x: x.as_ptr(),
+                        dz: dz.as_ptr(),
+                        sums: self.sums.as_mut_ptr(),
+                    };
+                    job.add::<S>(self.plan.block / S::LANES, run);
+                }
+                (_, View::Bf16(dz)) => self.add_pairs::<S>(run, dz),
+                (View::Bf16(_), View::F32(_)) => unreachable!("`run` compared the precisions"),
+            }
+        }
+    }
+
+    /// Joins the pixels of a run to pairs and adds them; the last one of an odd number is joined
+    /// with a gradient of zero.
+    ///
+    /// # Safety
+    /// As [`Piece::add`].
+    #[inline(always)]
+    unsafe fn add_pairs<S: Simd>(&mut self, run: &[Stretch], dz: &[Bf16]) {
+        let plan = self.plan;
+        let (x_step, dz_step) = plan.steps();
+        let mut places = [(0, 0); PIXELS_PER_RUN];
+        let mut pixels = 0;
+        for stretch in run {
+            for i in 0..stretch.pixels {
+                places[pixels] = (stretch.input + i * x_step, stretch.gradient + i * dz_step);
+                pixels += 1;
+            }
+        }
+        let pitch = plan.paired_channels();
+        let (x_pairs, dz_pairs) = self.pairs.split_at_mut(PIXELS_PER_RUN / 2 * pitch);
+        for (row, pair) in places[..pixels].chunks(2).enumerate() {
+            let ((x_first, dz_first), second) = (pair[0], pair.get(1));
+            let x_second = second.map_or(x_first, |(x, _)| *x);
+            let to = &mut x_pairs[row * pitch..][..pitch];
+            // SAFETY: passed on from the caller; the scratch memory has a row for every pair.
+            unsafe {
+                match self.x {
+                    View::F32(x) => {
+                        for (c, to) in to[..plan.shape.in_channels].iter_mut().enumerate() {
+                            *to = Bf16::pair([x_first, x_second].map(|i| Bf16::round(x[i + c])));
+                        }
+                    }
+                    View::Bf16(x) => {
+                        let (first, second) = (x.as_ptr().add(x_first), x.as_ptr().add(x_second));
+                        for c in (0..pitch).step_by(S::LANES) {
+                            let even = S::load_bf16(first.add(c));
+                            let odd = S::load_bf16(second.add(c));
+                            S::store_pairs(to.as_mut_ptr().add(c), even, odd);
+                        }
+                    }
+                }
+                let to = dz_pairs.as_mut_ptr().add(row * plan.block);
+                for c in (0..plan.block).step_by(S::LANES) {
+                    let even = S::load_bf16(dz.as_ptr().add(dz_first + c));
+                    let odd = match second {
+                        Some((_, dz_second)) => S::load_bf16(dz.as_ptr().add(dz_second + c)),
+                        None => S::zero(),
+                    };
+                    S::store_pairs(to.add(c), even, odd);
+                }
+            }
+        }
+        let job = Job {
+            x_step: pitch,
+            dz_step: plan.block,
+            channels: plan.shape.in_channels,
+            x: x_pairs.as_ptr(),
+            dz: dz_pairs.as_ptr(),
+            sums: self.sums.as_mut_ptr(),
+        };
+        let rows = Stretch {
+            input: 0,
+            gradient: 0,
+            pixels: pixels.div_ceil(2),
+        };
+        // SAFETY: the rows written above.
+        unsafe { job.add::<Pairs<S>>(plan.block / S::LANES, &[rows]) }
     }
 }
 

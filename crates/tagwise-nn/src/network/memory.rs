@@ -6,7 +6,7 @@ use crate::block::ConvNormSpec;
 use crate::device::Device;
 use crate::kernel::layer::{ConvLayer, ScratchLen};
 use crate::kernel::norm::Plane;
-use crate::kernel::{padded_channels, pool};
+use crate::kernel::{Precision, padded_channels, pool};
 use crate::{ClassifierKind, Result};
 
 /// Bytes that training a network takes, by purpose.
@@ -56,8 +56,8 @@ impl MemoryEstimate {
 pub fn memory_estimate(spec: &NetworkSpec, batch: usize, device: Device) -> Result<MemoryEstimate> {
     let blueprint = spec.blueprint()?;
     let mut sum = Sum::new(batch, device);
-    for block in &blueprint.blocks {
-        sum.add_block(block);
+    for (i, block) in blueprint.blocks.iter().enumerate() {
+        sum.add_block(block, super::input_precision(i, device));
     }
     sum.add_ends(spec, &blueprint);
     Ok(sum.finish())
@@ -93,34 +93,46 @@ impl Sum {
         }
     }
 
-    fn add_block(&mut self, block: &BlockSpec) {
+    fn add_block(&mut self, block: &BlockSpec, input: Precision) {
+        let precision = self.device.kernels().precision();
         match block {
             BlockSpec::ConvNormAct(conv) => {
-                self.add_conv(conv);
-                self.activations += self.batch * conv.plane().bordered_len();
+                self.add_conv(conv, input);
+                self.add_activations(conv.plane());
             }
             BlockSpec::Residual { body, projection } => {
                 for conv in body {
-                    self.add_conv(conv);
-                    self.activations += self.batch * conv.plane().bordered_len();
+                    self.add_conv(conv, precision);
+                    self.add_activations(conv.plane());
                 }
-                projection.iter().for_each(|conv| self.add_conv(conv));
+                let convs = projection.iter();
+                convs.for_each(|conv| self.add_conv(conv, precision));
             }
             BlockSpec::MaxPool(plane) => {
-                self.activations += self.batch * pool::halved(*plane).bordered_len();
+                self.add_activations(pool::halved(*plane));
                 self.gradient = self.gradient.max(self.batch * plane.len());
             }
         }
     }
 
-    fn add_conv(&mut self, conv: &ConvNormSpec) {
+    /// Bordered activations of a batch.
+    fn add_activations(&mut self, plane: Plane) {
+        self.activations += self.in_f32(self.batch * plane.bordered_len());
+    }
+
+    /// The f32 numbers that take the memory of so many in the device's precision.
+    fn in_f32(&self, len: usize) -> usize {
+        len / self.device.kernels().precision().per_lane()
+    }
+
+    fn add_conv(&mut self, conv: &ConvNormSpec, input: Precision) {
         let (shape, plane) = (&conv.shape, conv.plane());
         self.parameters += conv.stored_parameters();
         self.statistics += 2 * plane.pitch;
         self.activations += self.batch * plane.len();
         let inputs = shape.in_height * shape.in_width * padded_channels(shape.in_channels);
         self.gradient = self.gradient.max(self.batch * plane.len().max(inputs));
-        let layer = ConvLayer::new(shape, self.device.kernels());
+        let layer = ConvLayer::new(shape, self.device.kernels(), input);
         self.conv = self.conv.max(layer.training_scratch(self.batch));
         self.partial = self.partial.max(self.batch * 2 * plane.pitch);
         if !self.bordered.contains(&plane) {
@@ -146,9 +158,9 @@ impl Sum {
     fn finish(self) -> MemoryEstimate {
         let bytes = |numbers: usize| (numbers * size_of::<f32>()) as u64;
         let bordered: usize = self.bordered.iter().map(|plane| plane.bordered_len()).sum();
+        let gradients = self.in_f32(self.batch * bordered);
         // Two gradients; sums over images are f64.
-        let workspace =
-            2 * self.gradient + self.conv.total() + 2 * self.partial + self.batch * bordered;
+        let workspace = 2 * self.gradient + self.conv.total() + 2 * self.partial + gradients;
         MemoryEstimate {
             weights: bytes(self.parameters + self.statistics),
             training_state: bytes(2 * self.parameters),

@@ -19,10 +19,10 @@ use crate::block::{
     Block, Classifier, ConvNorm, ConvNormAct, InputGradient, MaxPool, Mode, Parameter, Pass,
     ResidualBlock, Statistic, Workspace,
 };
-use crate::buffer::Buffer;
+use crate::buffer::{Buffer, View};
 use crate::device::Device;
 use crate::kernel::norm::Plane;
-use crate::kernel::pool;
+use crate::kernel::{Precision, pool};
 use crate::weights::NamedTensor;
 use crate::{Error, Result};
 
@@ -60,7 +60,11 @@ impl Network {
         let blocks = blueprint
             .blocks
             .iter()
-            .map(|block| build(block, device, &mut rng, &mut workspace))
+            .enumerate()
+            .map(|(i, block)| {
+                let input = input_precision(i, device);
+                build(block, input, device, &mut rng, &mut workspace)
+            })
             .collect();
         let classifier = Classifier::new(
             spec.classifier,
@@ -180,16 +184,16 @@ impl Network {
         self.load(images);
         for i in 0..self.blocks.len() {
             let (before, rest) = self.blocks.split_at_mut(i);
-            let x = before.last().map_or(&self.images, Block::output);
+            let x = before
+                .last()
+                .map_or(View::F32(self.images.as_slice()), Block::output);
             rest[0].forward(pass, x, &mut self.workspace);
         }
-        let last = self.blocks.last().map_or(&self.images, Block::output);
-        pool::global_average(
-            self.plane,
-            self.feature_dim,
-            last.as_slice(),
-            &mut self.features,
-        );
+        let last = self
+            .blocks
+            .last()
+            .map_or(View::F32(self.images.as_slice()), Block::output);
+        pool::global_average(self.plane, self.feature_dim, last, &mut self.features);
         self.classifier
             .forward(pass, &self.features, &mut self.logits);
         self.last = Some(pass);
@@ -234,7 +238,9 @@ impl Network {
         pool::global_average_gradient(self.plane, self.feature_dim, grad_features, gradient);
         for i in (0..self.blocks.len()).rev() {
             let (before, rest) = self.blocks.split_at_mut(i);
-            let x = before.last().map_or(&self.images, Block::output);
+            let x = before
+                .last()
+                .map_or(View::F32(self.images.as_slice()), Block::output);
             let input_gradient = match i {
                 0 => InputGradient::Skipped,
                 _ => InputGradient::Needed,
@@ -375,21 +381,35 @@ impl Network {
     }
 }
 
+/// A block whose input, if it is a convolution alone, has this precision.
 fn build(
     spec: &BlockSpec,
+    input: Precision,
     device: Device,
     rng: &mut ChaCha8Rng,
     workspace: &mut Workspace,
 ) -> Block {
-    let mut unit = |conv| ConvNorm::new(conv, device, rng, workspace);
+    let precision = device.kernels().precision();
     match spec {
-        BlockSpec::ConvNormAct(conv) => Block::ConvNormAct(ConvNormAct::new(unit(conv))),
+        BlockSpec::ConvNormAct(conv) => {
+            let unit = ConvNorm::new(conv, input, device, rng, workspace);
+            Block::ConvNormAct(ConvNormAct::new(unit, precision))
+        }
         BlockSpec::Residual { body, projection } => {
+            let mut unit = |conv| ConvNorm::new(conv, precision, device, rng, workspace);
             let body = body.iter().map(&mut unit).collect();
             let projection = projection.as_ref().map(&mut unit);
-            Block::Residual(ResidualBlock::new(body, projection))
+            Block::Residual(ResidualBlock::new(body, projection, precision))
         }
-        BlockSpec::MaxPool(plane) => Block::MaxPool(MaxPool::new(*plane)),
+        BlockSpec::MaxPool(plane) => Block::MaxPool(MaxPool::new(*plane, precision)),
+    }
+}
+
+/// The precision of block `i`'s input: images stay in f32.
+fn input_precision(i: usize, device: Device) -> Precision {
+    match i {
+        0 => Precision::F32,
+        _ => device.kernels().precision(),
     }
 }
 

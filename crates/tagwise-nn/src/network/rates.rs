@@ -5,11 +5,13 @@ use std::time::Instant;
 use super::BlockSpec;
 use super::spec::NetworkSpec;
 use crate::Result;
+use crate::bf16::Bf16;
 use crate::block::ConvNormSpec;
+use crate::buffer::{Activations, ViewMut};
 use crate::device::Device;
 use crate::kernel::convolution::{ConvShape, Write};
 use crate::kernel::layer::{ConvLayer, ConvScratch};
-use crate::kernel::{padded_channels, peak};
+use crate::kernel::{Precision, padded_channels, peak};
 
 /// Speed of the three kernels of one shape of convolution.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -80,7 +82,8 @@ pub fn layer_rates(
     Ok(rates.into_iter().map(|(_, rate)| rate).collect())
 }
 
-/// The f32 operations per second, in 1e9, of multiply-adds that stay in registers, on the current
+/// The operations per second, in 1e9, of multiply-adds that stay in registers, in the device's
+/// precision, on the current
 /// thread pool: what no kernel exceeds.
 #[must_use]
 pub fn peak_rate(device: Device) -> f64 {
@@ -106,27 +109,29 @@ fn measure(
     let pixels = shape.out_height() * shape.out_width();
     let products = batch * pixels * shape.taps() * shape.in_channels * shape.out_channels;
     let gflop = 2.0 * products as f64 / 1e9;
-    let input = noise(batch * shape.in_image_len());
-    let dz = noise(batch * shape.out_bordered_len());
+    let precision = device.kernels().precision();
+    let input_precision = if is_first { Precision::F32 } else { precision };
+    let input = noisy(input_precision, batch * shape.in_image_len());
+    let dz = noisy(precision, batch * shape.out_bordered_len());
     let weights = noise(shape.packed_len());
     let mut z = vec![0.0; batch * shape.out_image_len()];
-    let layer = ConvLayer::new(shape, kernels);
+    let layer = ConvLayer::new(shape, kernels, input_precision);
     let mut scratch = ConvScratch::new();
     scratch.reserve(layer.training_scratch(batch));
     let forward = best(steps, || {
-        layer.forward(batch, &input, &weights, &mut scratch, &mut z);
+        layer.forward(batch, input.view(), &weights, &mut scratch, &mut z);
     });
     let data_gradient = (!is_first).then(|| {
         let in_pitch = padded_channels(shape.in_channels);
         let mut dx = vec![0.0; batch * shape.in_height * shape.in_width * in_pitch];
         best(steps, || {
             let output = (&mut dx[..], Write::Replace);
-            layer.data_gradient(batch, &dz, &weights, &mut scratch, output);
+            layer.data_gradient(batch, dz.view(), &weights, &mut scratch, output);
         })
     });
     let mut gradient = vec![0.0; shape.packed_len()];
     let weight_gradient = best(steps, || {
-        layer.weight_gradient(batch, &input, &dz, &mut scratch, &mut gradient);
+        layer.weight_gradient(batch, input.view(), dz.view(), &mut scratch, &mut gradient);
     });
     LayerRate {
         name: conv.conv_name.clone(),
@@ -139,6 +144,21 @@ fn measure(
         data_gradient: data_gradient.map(|seconds| gflop / seconds),
         weight_gradient: gflop / weight_gradient,
     }
+}
+
+/// [`noise`] as activations.
+fn noisy(precision: Precision, len: usize) -> Activations {
+    let mut activations = Activations::empty(precision);
+    activations.reserve(len);
+    match activations.view_mut() {
+        ViewMut::F32(to) => to.copy_from_slice(&noise(len)),
+        ViewMut::Bf16(to) => {
+            for (to, value) in to.iter_mut().zip(noise(len)) {
+                *to = Bf16::round(value);
+            }
+        }
+    }
+    activations
 }
 
 /// Numbers in [−1, 1) without denormals, whose arithmetic is slow.

@@ -2,14 +2,13 @@
 
 use rayon::prelude::*;
 
-use super::transform::{self, PRODUCTS, RESULTS, Tile};
+use super::transform::{self, INPUTS, PRODUCTS, Pixels, Tile, Transformed};
 use super::{Range, Tiling, serves};
+use crate::buffer::View;
 use crate::kernel::convolution::{ConvShape, Write};
-#[cfg(target_arch = "x86_64")]
-use crate::kernel::simd::{Avx2, Avx512};
-use crate::kernel::simd::{Portable, Simd};
+use crate::kernel::simd::{Pairs, Simd, Work, launch};
 use crate::kernel::weight_gradient::{Job, Stretch};
-use crate::kernel::{KernelSet, Kernels};
+use crate::kernel::{Kernels, Precision};
 
 /// Tiles that a register tile sums over before its sums go back to memory.
 const TILES_PER_GROUP: usize = 64;
@@ -19,9 +18,11 @@ const TRANSFORMED_BYTES: usize = 6 << 20;
 /// The weight gradient of one layer.
 ///
 /// Groups of tiles are transformed in parallel, then the 36 sums of products (for each block of
-/// output channels) are taken in parallel, every sum in the order of the tiles.
+/// output channels) are taken in parallel, every sum in the order of the tiles. In bf16 a lane holds
+/// the numbers of two tiles.
 #[derive(Debug)]
 pub(crate) struct WinogradGradient {
+    precision: Precision,
     tiling: Tiling,
     in_channels: usize,
     in_pitch: usize,
@@ -33,6 +34,7 @@ impl WinogradGradient {
     pub(crate) fn new(shape: &ConvShape, kernels: Kernels) -> Self {
         assert!(serves(shape), "a 3×3 convolution with stride 1");
         Self {
+            precision: kernels.precision(),
             tiling: Tiling {
                 height: shape.in_height,
                 width: shape.in_width,
@@ -50,9 +52,10 @@ impl WinogradGradient {
 
     /// Distance of the 36 matrices of inputs and of gradients in a group.
     fn steps(&self) -> (usize, usize) {
+        let rows = TILES_PER_GROUP / self.precision.per_lane();
         (
-            super::product_step(TILES_PER_GROUP * self.in_pitch),
-            super::product_step(TILES_PER_GROUP * self.out_pitch),
+            super::product_step(rows * self.in_pitch),
+            super::product_step(rows * self.out_pitch),
         )
     }
 
@@ -85,11 +88,12 @@ impl WinogradGradient {
         &self,
         kernels: Kernels,
         batch: usize,
-        input: &[f32],
-        dz: &[f32],
+        input: View<'_>,
+        dz: View<'_>,
         scratch: &mut [f32],
         gradient: &mut [f32],
     ) {
+        assert_eq!([input.precision(), dz.precision()], [self.precision; 2]);
         assert!(input.len() >= batch * self.tiling.bordered_len(self.in_pitch));
         assert!(dz.len() >= batch * self.tiling.bordered_len(self.out_pitch));
         assert_eq!(gradient.len(), 9 * self.in_channels * self.out_pitch);
@@ -114,94 +118,30 @@ impl WinogradGradient {
         &self,
         kernels: Kernels,
         round: Range,
-        input: &[f32],
-        dz: &[f32],
+        input: View<'_>,
+        dz: View<'_>,
         groups: &mut [f32],
     ) {
+        let (input_step, _) = self.steps();
         groups
             .par_chunks_exact_mut(self.group_len())
             .with_max_len(1)
             .enumerate()
             .for_each(|(index, group)| {
                 let first = round.end.min(round.start + index * TILES_PER_GROUP);
-                let tiles = first..round.end.min(first + TILES_PER_GROUP);
+                let (inputs, gradients) = group.split_at_mut(PRODUCTS * input_step);
+                let work = Group {
+                    plan: self,
+                    tiles: first..round.end.min(first + TILES_PER_GROUP),
+                    x: input,
+                    dz,
+                    inputs,
+                    gradients,
+                };
                 // SAFETY: `run` checked that input and dz hold every image of the batch with its
-                // border; `Kernels` exists only for present features.
-                unsafe {
-                    match kernels.set() {
-                        #[cfg(target_arch = "x86_64")]
-                        KernelSet::Avx2 => self.group_avx2(tiles, input, dz, group),
-                        #[cfg(target_arch = "x86_64")]
-                        KernelSet::Avx512 => self.group_avx512(tiles, input, dz, group),
-                        _ => self.transform_group::<Portable>(tiles, input, dz, group),
-                    }
-                }
+                // border; the two parts of the group have their lengths.
+                unsafe { launch(kernels, work) }
             });
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2,fma")]
-    unsafe fn group_avx2(&self, tiles: Range, x: &[f32], dz: &[f32], group: &mut [f32]) {
-        // SAFETY: the caller keeps the contract; the features are enabled here.
-        unsafe { self.transform_group::<Avx2>(tiles, x, dz, group) }
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx512f,avx2,fma")]
-    unsafe fn group_avx512(&self, tiles: Range, x: &[f32], dz: &[f32], group: &mut [f32]) {
-        // SAFETY: the caller keeps the contract; the features are enabled here.
-        unsafe { self.transform_group::<Avx512>(tiles, x, dz, group) }
-    }
-
-    /// # Safety
-    /// `x` and `dz` hold all images of the tiles, `group` has its length; `S` is available.
-    #[inline(always)]
-    unsafe fn transform_group<S: Simd>(
-        &self,
-        tiles: Range,
-        x: &[f32],
-        dz: &[f32],
-        group: &mut [f32],
-    ) {
-        let (input_step, gradient_step) = self.steps();
-        let (inputs, gradients) = group.split_at_mut(PRODUCTS * input_step);
-        for (i, tile) in tiles.enumerate() {
-            let (image, row, column) = self.tiling.place(tile);
-            let (tile, start) = self.tiling.inputs(row, column, self.in_pitch);
-            let start = image * self.tiling.bordered_len(self.in_pitch) + start;
-            for channel in (0..self.in_pitch).step_by(S::LANES) {
-                // SAFETY: the tile lies inside its image, and i is below TILES_PER_GROUP.
-                unsafe {
-                    let from = x.as_ptr().add(start + channel);
-                    let to = inputs.as_mut_ptr().add(i * self.in_pitch + channel);
-                    transform::input::<S>(tile, from, to, input_step);
-                }
-            }
-            let (tile, start) = self.gradients(row, column);
-            let start = image * self.tiling.bordered_len(self.out_pitch) + start;
-            for channel in (0..self.out_pitch).step_by(S::LANES) {
-                // SAFETY: as above.
-                unsafe {
-                    let from = dz.as_ptr().add(start + channel);
-                    let to = gradients.as_mut_ptr().add(i * self.out_pitch + channel);
-                    transform::gradient::<S>(tile, from, to, gradient_step);
-                }
-            }
-        }
-    }
-
-    /// The gradients of the results at (y, x), and where they start in a bordered image.
-    fn gradients(&self, y: usize, x: usize) -> (Tile, usize) {
-        let row_step = (self.tiling.width + 2) * self.out_pitch;
-        let (rows, columns) = self.tiling.inside(y, x);
-        debug_assert!(rows <= RESULTS && columns <= RESULTS);
-        let tile = Tile {
-            row_step,
-            column_step: self.out_pitch,
-            rows,
-            columns,
-        };
-        (tile, (y + 1) * row_step + (x + 1) * self.out_pitch)
     }
 
     fn add_products(
@@ -216,71 +156,20 @@ impl WinogradGradient {
             .with_max_len(1)
             .enumerate()
             .for_each(|(index, sums)| {
-                let (block, product) = (index / PRODUCTS, index % PRODUCTS);
                 if write == Write::Replace {
                     sums.fill(0.0);
                 }
-                // SAFETY: the groups hold `tiles` transformed tiles, `sums` is one matrix;
-                // `Kernels` exists only for present features.
-                unsafe {
-                    match kernels.set() {
-                        #[cfg(target_arch = "x86_64")]
-                        KernelSet::Avx2 => self.add_avx2(tiles, block, product, groups, sums),
-                        #[cfg(target_arch = "x86_64")]
-                        KernelSet::Avx512 => self.add_avx512(tiles, block, product, groups, sums),
-                        _ => self.add::<Portable>(tiles, block, product, groups, sums),
-                    }
-                }
+                let work = Products {
+                    plan: self,
+                    tiles,
+                    block: index / PRODUCTS,
+                    product: index % PRODUCTS,
+                    groups,
+                    sums,
+                };
+                // SAFETY: the groups hold `tiles` transformed tiles, `sums` is one matrix.
+                unsafe { launch(kernels, work) }
             });
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2,fma")]
-    unsafe fn add_avx2(&self, t: usize, b: usize, p: usize, groups: &[f32], sums: &mut [f32]) {
-        // SAFETY: the caller keeps the contract; the features are enabled here.
-        unsafe { self.add::<Avx2>(t, b, p, groups, sums) }
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx512f,avx2,fma")]
-    unsafe fn add_avx512(&self, t: usize, b: usize, p: usize, groups: &[f32], sums: &mut [f32]) {
-        // SAFETY: the caller keeps the contract; the features are enabled here.
-        unsafe { self.add::<Avx512>(t, b, p, groups, sums) }
-    }
-
-    /// # Safety
-    /// `groups` holds `tiles` transformed tiles, `sums` has its length; `S` is available.
-    #[inline(always)]
-    unsafe fn add<S: Simd>(
-        &self,
-        tiles: usize,
-        block: usize,
-        product: usize,
-        groups: &[f32],
-        sums: &mut [f32],
-    ) {
-        let (input_step, gradient_step) = self.steps();
-        let job = Job {
-            x_step: self.in_pitch,
-            dz_step: self.out_pitch,
-            channels: self.in_channels,
-            x: groups.as_ptr(),
-            dz: groups.as_ptr(),
-            sums: sums.as_mut_ptr(),
-        };
-        for (group, first) in (0..tiles).step_by(TILES_PER_GROUP).enumerate() {
-            let start = group * self.group_len();
-            let stretch = Stretch {
-                input: start + product * input_step,
-                gradient: start
-                    + PRODUCTS * input_step
-                    + product * gradient_step
-                    + block * self.block,
-                pixels: TILES_PER_GROUP.min(tiles - first),
-            };
-            // SAFETY: the stretch is a run of tiles of one matrix of the group.
-            unsafe { job.add::<S>(self.block / S::LANES, &[stretch]) }
-        }
     }
 
     fn transform_sums(&self, kernels: Kernels, sums: &[f32], gradient: &mut [f32]) {
@@ -290,45 +179,227 @@ impl WinogradGradient {
             .zip(sums.par_chunks_exact(PRODUCTS * matrix))
             .with_max_len(1)
             .for_each(|(gradient, sums)| {
-                // SAFETY: both slices are whole stacks of matrices; `Kernels` exists only for
-                // present features.
-                unsafe {
-                    match kernels.set() {
-                        #[cfg(target_arch = "x86_64")]
-                        KernelSet::Avx2 => sums_avx2(matrix, sums, gradient),
-                        #[cfg(target_arch = "x86_64")]
-                        KernelSet::Avx512 => sums_avx512(matrix, sums, gradient),
-                        _ => block_sums::<Portable>(matrix, sums, gradient),
-                    }
-                }
+                let work = Sums {
+                    matrix,
+                    sums,
+                    gradient,
+                };
+                // SAFETY: both slices are whole stacks of matrices.
+                unsafe { launch(kernels, work) }
             });
+    }
+
+    /// Where a tile of the batch is.
+    fn place(&self, tile: usize) -> Place {
+        let (image, y, x) = self.tiling.place(tile);
+        let (inputs, start) = self.tiling.inputs(y, x, self.in_pitch);
+        let start = image * self.tiling.bordered_len(self.in_pitch) + start;
+        let row_step = (self.tiling.width + 2) * self.out_pitch;
+        let (rows, columns) = self.tiling.inside(y, x);
+        let gradients = Tile {
+            row_step,
+            column_step: self.out_pitch,
+            rows,
+            columns,
+        };
+        let first = image * self.tiling.bordered_len(self.out_pitch);
+        let first = first + (y + 1) * row_step + (x + 1) * self.out_pitch;
+        Place {
+            inputs: (inputs, start),
+            gradients: (gradients, first),
+        }
     }
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn sums_avx2(matrix: usize, sums: &[f32], gradient: &mut [f32]) {
-    // SAFETY: the caller keeps the contract; the features are enabled here.
-    unsafe { block_sums::<Avx2>(matrix, sums, gradient) }
+/// Tiles to transform: x into `inputs`, dz into `gradients`.
+struct Group<'a> {
+    plan: &'a WinogradGradient,
+    tiles: Range,
+    x: View<'a>,
+    dz: View<'a>,
+    inputs: &'a mut [f32],
+    gradients: &'a mut [f32],
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx2,fma")]
-unsafe fn sums_avx512(matrix: usize, sums: &[f32], gradient: &mut [f32]) {
-    // SAFETY: the caller keeps the contract; the features are enabled here.
-    unsafe { block_sums::<Avx512>(matrix, sums, gradient) }
-}
-
-/// # Safety
-/// `sums` holds 36 and `gradient` nine matrices of this many numbers; `S` is available.
-#[inline(always)]
-unsafe fn block_sums<S: Simd>(matrix: usize, sums: &[f32], gradient: &mut [f32]) {
-    for first in (0..matrix).step_by(S::LANES) {
-        let mut taps = [gradient.as_mut_ptr(); 9];
-        for (tap, to) in taps.iter_mut().enumerate() {
-            *to = to.wrapping_add(tap * matrix + first);
+impl Work for Group<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(mut self) {
+        // SAFETY: passed on from the caller; both views have the plan's precision.
+        unsafe {
+            match (self.x, self.dz) {
+                (View::F32(x), View::F32(dz)) => {
+                    let tiles = self.tiles.clone();
+                    for (row, tile) in tiles.enumerate() {
+                        self.transform_tile::<S, _>(row, tile, x.as_ptr(), dz.as_ptr());
+                    }
+                }
+                (View::Bf16(x), View::Bf16(dz)) => {
+                    let tiles = self.tiles.clone();
+                    for (row, tile) in tiles.step_by(2).enumerate() {
+                        self.transform_pair::<S, _>(row, tile, x.as_ptr(), dz.as_ptr());
+                    }
+                }
+                _ => unreachable!("`run` compared the precisions"),
+            }
         }
-        // SAFETY: a register at `first` lies inside every matrix.
-        unsafe { transform::weight_gradient::<S>(sums.as_ptr().add(first), matrix, taps) }
+    }
+}
+
+impl Group<'_> {
+    /// # Safety
+    /// x and dz hold the image of the tile, the group has a row for it; `S` is available.
+    #[inline(always)]
+    unsafe fn transform_tile<S: Simd, P: Pixels>(&mut self, row: usize, tile: usize, x: P, dz: P) {
+        let plan = self.plan;
+        let (input_step, gradient_step) = plan.steps();
+        let at = plan.place(tile);
+        for channel in (0..plan.in_pitch).step_by(S::LANES) {
+            // SAFETY: passed on from the caller.
+            unsafe {
+                let numbers = at.input::<S, P>(x, channel);
+                let to = self.inputs.as_mut_ptr().add(row * plan.in_pitch + channel);
+                transform::store::<S>(numbers, to, input_step);
+            }
+        }
+        for channel in (0..plan.out_pitch).step_by(S::LANES) {
+            // SAFETY: passed on from the caller.
+            unsafe {
+                let numbers = at.gradient::<S, P>(dz, channel);
+                let to = row * plan.out_pitch + channel;
+                transform::store::<S>(numbers, self.gradients.as_mut_ptr().add(to), gradient_step);
+            }
+        }
+    }
+
+    /// This tile and the next, or zeros after the last one.
+    ///
+    /// # Safety
+    /// As [`Group::transform_tile`].
+    #[inline(always)]
+    unsafe fn transform_pair<S: Simd, P: Pixels>(&mut self, row: usize, tile: usize, x: P, dz: P) {
+        let plan = self.plan;
+        let (input_step, gradient_step) = plan.steps();
+        let first = plan.place(tile);
+        let second = (tile + 1 < self.tiles.end).then(|| plan.place(tile + 1));
+        for channel in (0..plan.in_pitch).step_by(S::LANES) {
+            // SAFETY: passed on from the caller.
+            unsafe {
+                let even = first.input::<S, P>(x, channel);
+                let odd = match second {
+                    Some(place) => place.input::<S, P>(x, channel),
+                    None => [[S::zero(); INPUTS]; INPUTS],
+                };
+                let to = self.inputs.as_mut_ptr().add(row * plan.in_pitch + channel);
+                transform::store_pairs::<S>(even, odd, to, input_step);
+            }
+        }
+        for channel in (0..plan.out_pitch).step_by(S::LANES) {
+            // SAFETY: passed on from the caller.
+            unsafe {
+                let even = first.gradient::<S, P>(dz, channel);
+                let odd = match second {
+                    Some(place) => place.gradient::<S, P>(dz, channel),
+                    None => [[S::zero(); INPUTS]; INPUTS],
+                };
+                let to = row * plan.out_pitch + channel;
+                let to = self.gradients.as_mut_ptr().add(to);
+                transform::store_pairs::<S>(even, odd, to, gradient_step);
+            }
+        }
+    }
+}
+
+/// Where the inputs and the gradients of one tile are.
+#[derive(Clone, Copy)]
+struct Place {
+    inputs: (Tile, usize),
+    gradients: (Tile, usize),
+}
+
+impl Place {
+    /// # Safety
+    /// `x` points at the batch's bordered images; `S` is available.
+    #[inline(always)]
+    unsafe fn input<S: Simd, P: Pixels>(self, x: P, channel: usize) -> Transformed<S::Vector> {
+        let (tile, start) = self.inputs;
+        // SAFETY: passed on from the caller; the tile lies inside its image.
+        unsafe { transform::input::<S, P>(tile, x.at(start + channel)) }
+    }
+
+    /// # Safety
+    /// `dz` points at the batch's bordered gradients; `S` is available.
+    #[inline(always)]
+    unsafe fn gradient<S: Simd, P: Pixels>(self, dz: P, channel: usize) -> Transformed<S::Vector> {
+        let (tile, start) = self.gradients;
+        // SAFETY: passed on from the caller; the tile lies inside its image.
+        unsafe { transform::gradient::<S, P>(tile, dz.at(start + channel)) }
+    }
+}
+
+/// One of the 36 sums of products, for one block of output channels.
+struct Products<'a> {
+    plan: &'a WinogradGradient,
+    tiles: usize,
+    block: usize,
+    product: usize,
+    groups: &'a [f32],
+    sums: &'a mut [f32],
+}
+
+impl Work for Products<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let plan = self.plan;
+        let (input_step, gradient_step) = plan.steps();
+        let job = Job {
+            x_step: plan.in_pitch,
+            dz_step: plan.out_pitch,
+            channels: plan.in_channels,
+            x: self.groups.as_ptr(),
+            dz: self.groups.as_ptr(),
+            sums: self.sums.as_mut_ptr(),
+        };
+        let vectors = plan.block / S::LANES;
+        for (group, first) in (0..self.tiles).step_by(TILES_PER_GROUP).enumerate() {
+            let start = group * plan.group_len();
+            let gradients = start + PRODUCTS * input_step + self.product * gradient_step;
+            let tiles = TILES_PER_GROUP.min(self.tiles - first);
+            let stretch = Stretch {
+                input: start + self.product * input_step,
+                gradient: gradients + self.block * plan.block,
+                pixels: tiles.div_ceil(plan.precision.per_lane()),
+            };
+            // SAFETY: the stretch is a run of tiles of one matrix of the group.
+            unsafe {
+                match plan.precision {
+                    Precision::F32 => job.add::<S>(vectors, &[stretch]),
+                    Precision::Bf16 => job.add::<Pairs<S>>(vectors, &[stretch]),
+                }
+            }
+        }
+    }
+}
+
+/// All sums of one block of output channels, to become its weight gradient.
+struct Sums<'a> {
+    matrix: usize,
+    sums: &'a [f32],
+    gradient: &'a mut [f32],
+}
+
+impl Work for Sums<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        for first in (0..self.matrix).step_by(S::LANES) {
+            let mut taps = [self.gradient.as_mut_ptr(); 9];
+            for (tap, to) in taps.iter_mut().enumerate() {
+                *to = to.wrapping_add(tap * self.matrix + first);
+            }
+            // SAFETY: a register at `first` lies inside every matrix.
+            unsafe {
+                let from = self.sums.as_ptr().add(first);
+                transform::weight_gradient::<S>(from, self.matrix, taps);
+            }
+        }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::f32::consts::{FRAC_1_SQRT_2, SQRT_2};
 
+use crate::bf16::Bf16;
 use crate::kernel::simd::Simd;
 
 /// Side of a tile of results.
@@ -33,9 +34,9 @@ impl Tile {
     /// # Safety
     /// `from` points at `rows` × `columns` pixels with these steps; `S` is available.
     #[inline(always)]
-    unsafe fn load<S: Simd, const SIDE: usize>(
+    unsafe fn load<S: Simd, P: Pixels, const SIDE: usize>(
         self,
-        from: *const f32,
+        from: P,
     ) -> [[S::Vector; SIDE]; SIDE] {
         // SAFETY: passed on from the caller; pixels outside the rectangle are not read.
         unsafe {
@@ -43,7 +44,8 @@ impl Tile {
             for (y, row) in pixels.iter_mut().enumerate() {
                 for (x, pixel) in row.iter_mut().enumerate() {
                     if y < self.rows && x < self.columns {
-                        *pixel = S::load(from.add(y * self.row_step + x * self.column_step));
+                        let offset = y * self.row_step + x * self.column_step;
+                        *pixel = from.at(offset).load::<S>();
                     }
                 }
             }
@@ -67,32 +69,123 @@ impl Tile {
     }
 }
 
-/// Writes Bᵀ d B of one register of channels to 36 places `step` apart.
+/// Where a tile's pixels are, in either precision.
+pub(super) trait Pixels: Copy {
+    /// The place `offset` numbers on.
+    ///
+    /// # Safety
+    /// It lies in the same allocation.
+    unsafe fn at(self, offset: usize) -> Self;
+
+    /// # Safety
+    /// A register of numbers lies here; `S` is available.
+    unsafe fn load<S: Simd>(self) -> S::Vector;
+}
+
+impl Pixels for *const f32 {
+    #[inline(always)]
+    unsafe fn at(self, offset: usize) -> Self {
+        // SAFETY: passed on from the caller.
+        unsafe { self.add(offset) }
+    }
+    #[inline(always)]
+    unsafe fn load<S: Simd>(self) -> S::Vector {
+        // SAFETY: passed on from the caller.
+        unsafe { S::load(self) }
+    }
+}
+
+impl Pixels for *const Bf16 {
+    #[inline(always)]
+    unsafe fn at(self, offset: usize) -> Self {
+        // SAFETY: passed on from the caller.
+        unsafe { self.add(offset) }
+    }
+    #[inline(always)]
+    unsafe fn load<S: Simd>(self) -> S::Vector {
+        // SAFETY: passed on from the caller.
+        unsafe { S::load_bf16(self) }
+    }
+}
+
+/// The 36 numbers that a tile or a kernel becomes, for one register of channels.
+pub(super) type Transformed<V> = [[V; INPUTS]; INPUTS];
+
+/// Stores 36 registers `step` apart.
 ///
 /// # Safety
-/// `from` points at the tile's pixels, `to` at the places; `S` is available.
+/// `to` points at the places; `S` is available.
 #[inline(always)]
-pub(super) unsafe fn input<S: Simd>(tile: Tile, from: *const f32, to: *mut f32, step: usize) {
+pub(super) unsafe fn store<S: Simd>(numbers: Transformed<S::Vector>, to: *mut f32, step: usize) {
+    for y in 0..INPUTS {
+        for x in 0..INPUTS {
+            // SAFETY: passed on from the caller.
+            unsafe { S::store(to.add((y * INPUTS + x) * step), numbers[y][x]) }
+        }
+    }
+}
+
+/// Stores 36 registers, rounded to bf16, `step` apart.
+///
+/// # Safety
+/// `to` points at the places; `S` is available.
+#[inline(always)]
+pub(super) unsafe fn store_bf16<S: Simd>(
+    numbers: Transformed<S::Vector>,
+    to: *mut Bf16,
+    step: usize,
+) {
+    for y in 0..INPUTS {
+        for x in 0..INPUTS {
+            // SAFETY: passed on from the caller.
+            unsafe { S::store_bf16(to.add((y * INPUTS + x) * step), numbers[y][x]) }
+        }
+    }
+}
+
+/// Stores 36 registers of pairs `step` apart.
+///
+/// # Safety
+/// `to` points at the places; `S` is available.
+#[inline(always)]
+pub(super) unsafe fn store_pairs<S: Simd>(
+    first: Transformed<S::Vector>,
+    second: Transformed<S::Vector>,
+    to: *mut f32,
+    step: usize,
+) {
+    for y in 0..INPUTS {
+        for x in 0..INPUTS {
+            // SAFETY: passed on from the caller.
+            unsafe { S::store_pairs(to.add((y * INPUTS + x) * step), first[y][x], second[y][x]) }
+        }
+    }
+}
+
+/// Bᵀ d B of one register of channels.
+///
+/// # Safety
+/// `from` points at the tile's pixels; `S` is available.
+#[inline(always)]
+pub(super) unsafe fn input<S: Simd, P: Pixels>(tile: Tile, from: P) -> Transformed<S::Vector> {
     // SAFETY: passed on from the caller.
     unsafe {
         let pixels = if tile.is_full(INPUTS) {
-            tile.full(INPUTS).load::<S, INPUTS>(from)
+            tile.full(INPUTS).load::<S, P, INPUTS>(from)
         } else {
-            tile.load::<S, INPUTS>(from)
+            tile.load::<S, P, INPUTS>(from)
         };
-        let mut columns = [[S::zero(); INPUTS]; INPUTS];
+        let mut numbers = [[S::zero(); INPUTS]; INPUTS];
         for x in 0..INPUTS {
             let line = input_line::<S>(column(&pixels, x));
             for y in 0..INPUTS {
-                columns[y][x] = line[y];
+                numbers[y][x] = line[y];
             }
         }
         for y in 0..INPUTS {
-            let row = input_line::<S>(columns[y]);
-            for x in 0..INPUTS {
-                S::store(to.add((y * INPUTS + x) * step), row[x]);
-            }
+            numbers[y] = input_line::<S>(numbers[y]);
         }
+        numbers
     }
 }
 
@@ -173,19 +266,18 @@ unsafe fn result_line<S: Simd>(m: [S::Vector; INPUTS]) -> [S::Vector; RESULTS] {
     }
 }
 
-/// Writes A y Aᵀ of one register of channels to 36 places `step` apart: the transpose of
-/// [`result`].
+/// A y Aᵀ of one register of channels: the transpose of [`result`].
 ///
 /// # Safety
-/// `from` points at the tile's pixels, `to` at the places; `S` is available.
+/// `from` points at the tile's pixels; `S` is available.
 #[inline(always)]
-pub(super) unsafe fn gradient<S: Simd>(tile: Tile, from: *const f32, to: *mut f32, step: usize) {
+pub(super) unsafe fn gradient<S: Simd, P: Pixels>(tile: Tile, from: P) -> Transformed<S::Vector> {
     // SAFETY: passed on from the caller.
     unsafe {
         let pixels = if tile.is_full(RESULTS) {
-            tile.full(RESULTS).load::<S, RESULTS>(from)
+            tile.full(RESULTS).load::<S, P, RESULTS>(from)
         } else {
-            tile.load::<S, RESULTS>(from)
+            tile.load::<S, P, RESULTS>(from)
         };
         let mut columns = [[S::zero(); RESULTS]; INPUTS];
         for x in 0..RESULTS {
@@ -194,12 +286,11 @@ pub(super) unsafe fn gradient<S: Simd>(tile: Tile, from: *const f32, to: *mut f3
                 columns[y][x] = line[y];
             }
         }
+        let mut numbers = [[S::zero(); INPUTS]; INPUTS];
         for y in 0..INPUTS {
-            let row = gradient_line::<S>(columns[y]);
-            for x in 0..INPUTS {
-                S::store(to.add((y * INPUTS + x) * step), row[x]);
-            }
+            numbers[y] = gradient_line::<S>(columns[y]);
         }
+        numbers
     }
 }
 
@@ -234,17 +325,14 @@ unsafe fn gradient_line<S: Simd>(y: [S::Vector; RESULTS]) -> [S::Vector; INPUTS]
     }
 }
 
-/// Writes G g Gᵀ of one register of channels to 36 places `step` apart; tap k of g is at
-/// `taps[k]`.
+/// G g Gᵀ of one register of channels; tap k of g is at `taps[k]`.
 ///
 /// # Safety
 /// All pointers are valid for a register; `S` is available.
 #[inline(always)]
 pub(super) unsafe fn weights<S: Simd>(
     taps: [*const f32; KERNEL * KERNEL],
-    to: *mut f32,
-    step: usize,
-) {
+) -> Transformed<S::Vector> {
     // SAFETY: passed on from the caller.
     unsafe {
         let mut columns = [[S::zero(); KERNEL]; INPUTS];
@@ -258,12 +346,11 @@ pub(super) unsafe fn weights<S: Simd>(
                 columns[y][x] = line[y];
             }
         }
+        let mut numbers = [[S::zero(); INPUTS]; INPUTS];
         for y in 0..INPUTS {
-            let row = weights_line::<S>(columns[y]);
-            for x in 0..INPUTS {
-                S::store(to.add((y * INPUTS + x) * step), row[x]);
-            }
+            numbers[y] = weights_line::<S>(columns[y]);
         }
+        numbers
     }
 }
 
