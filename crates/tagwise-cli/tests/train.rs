@@ -202,7 +202,8 @@ fn a_fixed_etf_classifier_needs_fewer_parameters_and_stays_an_etf() {
 fn wrong_usage_ends_with_code_2_and_one_sentence() {
     let scratch = Scratch::new();
     let out = scratch.path("run");
-    assert_snapshot!(failure(&mut train(&out, &["--set", "training.epoch=3"]), 2), @"tagwise: training.epoch: unknown field `epoch`, expected one of `epochs`, `batch_size`, `learning_rate`, `final_learning_rate_ratio`, `momentum`, `weight_decay`, `feature_decay`, `feature_decay_reduction`");
+    assert_snapshot!(failure(&mut train(&out, &["--set", "training.epoch=3"]), 2), @"tagwise: training.epoch: unknown field `epoch`, expected one of `epochs`, `batch_size`, `learning_rate`, `final_learning_rate_ratio`, `momentum`, `weight_decay`, `feature_decay`, `feature_decay_reduction`, `precision`");
+    assert_snapshot!(failure(&mut train(&out, &["--set", "training.precision=f16"]), 2), @"tagwise: training.precision: unknown variant `f16`, expected `f32` or `bf16`");
     assert_snapshot!(failure(&mut train(&out, &["--set", "training.epochs=many"]), 2), @r#"tagwise: training.epochs: invalid type: string "many", expected usize"#);
     assert_snapshot!(failure(&mut train(&out, &["--set", "training.epochs"]), 2), @r#"tagwise: expected key=value, for example training.epochs=5, found "training.epochs""#);
     assert_snapshot!(failure(&mut train(&out, &["--epochs", "0"]), 2), @"tagwise: expected training.epochs to be a whole number from 1 to 1000000, found 0");
@@ -671,5 +672,13 @@ fn unknown_devices_and_kernels_are_refused() {
     assert!(said.contains("[possible values: cpu]"), "{said}");
     let scratch = Scratch::new();
     let mut foreign = train(&scratch.path("run"), &[]);
-    assert_snapshot!(failure(foreign.env("TAGWISE_KERNELS", "neon"), 2), @r#"tagwise: TAGWISE_KERNELS: expected one of avx512, avx2, portable, found "neon""#);
+    let said = failure(foreign.env("TAGWISE_KERNELS", "neon"), 2);
+    let (start, end) = (
+        "tagwise: TAGWISE_KERNELS: expected one of ",
+        "portable, found \"neon\"",
+    );
+    assert!(
+        said.starts_with(start) && said.trim_end().ends_with(end),
+        "{said}"
+    );
 }

@@ -94,6 +94,7 @@ impl Run {
         make_folder: impl FnOnce(&Experiment) -> Result<RunFolder>,
     ) -> Result<Self> {
         experiment.validate()?;
+        let device = device.with_precision(experiment.training.precision);
         let mut parts = Parts::build(&experiment, device)?;
         parts.load_weights(&experiment)?;
         let begin = Instant::now();
@@ -120,6 +121,7 @@ impl Run {
     /// files are not a run's.
     pub fn resume(folder: RunFolder, device: Device) -> Result<Self> {
         let experiment = folder.experiment()?;
+        let device = device.with_precision(experiment.training.precision);
         let parts = Parts::build(&experiment, device)?;
         let mut run = Self::assemble(experiment, device, folder, parts);
         let epoch = Checkpoint::load(

@@ -49,6 +49,10 @@ pub struct Arguments {
     #[arg(long, value_name = "D")]
     feature_dim: Option<usize>,
 
+    /// How activations and weight copies are stored; bf16 takes half the memory and less time
+    #[arg(long, value_enum)]
+    precision: Option<Precision>,
+
     /// Weights to start from: a safetensors file, such as an earlier run's weights.safetensors
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
@@ -59,7 +63,7 @@ pub struct Arguments {
 
     /// Go on with an interrupted run in its folder
     #[arg(long, value_name = "FOLDER", conflicts_with_all = [
-        "config", "set", "seed", "epochs", "max_multiplicity", "classifier", "feature_dim", "weights", "out",
+        "config", "set", "seed", "epochs", "max_multiplicity", "classifier", "feature_dim", "precision", "weights", "out",
     ])]
     resume: Option<PathBuf>,
 
@@ -83,8 +87,14 @@ enum Classifier {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
+enum Precision {
+    F32,
+    Bf16,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
 enum DeviceName {
-    /// The processor; TAGWISE_KERNELS=portable, avx2 or avx512 chooses its instructions
+    /// The processor; TAGWISE_KERNELS=portable, avx2, avx512 or avx512-bf16 chooses its instructions
     Cpu,
 }
 
@@ -185,6 +195,10 @@ fn overrides(arguments: &Arguments) -> Vec<String> {
         Classifier::Learned => "\"learned\"",
         Classifier::FixedEtf => "\"fixed-etf\"",
     });
+    let precision = arguments.precision.map(|precision| match precision {
+        Precision::F32 => "\"f32\"",
+        Precision::Bf16 => "\"bf16\"",
+    });
     let named = [
         ("seed", arguments.seed.map(|seed| seed.to_string())),
         ("training.epochs", arguments.epochs.map(|n| n.to_string())),
@@ -193,6 +207,7 @@ fn overrides(arguments: &Arguments) -> Vec<String> {
             arguments.feature_dim.map(|dim| dim.to_string()),
         ),
         ("network.classifier", classifier.map(str::to_string)),
+        ("training.precision", precision.map(str::to_string)),
     ];
     let named = named
         .into_iter()

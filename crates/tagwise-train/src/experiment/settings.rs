@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use tagwise_nn::{Architecture, ClassifierKind};
+use tagwise_nn::{Architecture, ClassifierKind, Precision};
 
 /// The network: an architecture, the dimension of its features and its classifier.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,6 +56,9 @@ pub struct Training {
     pub feature_decay: f64,
     /// Mean per sample, or the sum over the batch as in the authors' public code.
     pub feature_decay_reduction: Reduction,
+    /// How activations and the weights that multiply them are stored: f32, or bf16 for half the
+    /// memory and, where the processor has instructions for it, more speed.
+    pub precision: Precision,
 }
 
 impl Default for Training {
@@ -69,6 +72,7 @@ impl Default for Training {
             weight_decay: 5e-4,
             feature_decay: 0.05,
             feature_decay_reduction: Reduction::Mean,
+            precision: Precision::F32,
         }
     }
 }
