@@ -9,9 +9,9 @@ A step is forward, backward and SGD with momentum 0.9 on images that are in memo
 ‖logits‖²/(2B); an evaluation pass is forward only. Everybody has the same networks (names and shapes
 are compared by the engine's tests), the same batch and the same threads:
 
-- tagwise: the widest kernels of this machine, f32;
+- tagwise, tagwise-bf16: the widest kernels of this machine in f32 and in bf16;
 - eager: PyTorch, f32; channels_last: the same in that memory format; compile: torch.compile of it;
-- bf16: autocast to bfloat16, channels_last.
+- bf16: PyTorch's autocast to bfloat16, channels_last.
 
 Every round runs each of them once, in its own process, for a few steps after warm-up; figures are
 medians over the rounds of the medians of a run.
@@ -28,11 +28,15 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+OURS = {"tagwise": [], "tagwise-bf16": ["--precision", "bf16"]}
 MODES = ["eager", "channels_last", "compile", "bf16"]
 CASES = [
     "small:16x16x1:128",
     "resnet18:56x56x1:32",
     "resnet18:64x64x3:32",
+    "resnet18:64x64x3:128",
+    "resnet50:56x56x1:32",
+    "vgg16:56x56x1:32",
 ]
 
 
@@ -143,9 +147,9 @@ def main():
     for case in arguments.cases:
         times = {}
         for _ in range(arguments.rounds):
-            for mode in ["tagwise", *modes]:
-                command = [program, *options, case]
-                if mode != "tagwise":
+            for mode in [*OURS, *modes]:
+                command = [program, *options, *OURS.get(mode, []), case]
+                if mode not in OURS:
                     command = [python, __file__, "--worker", mode, case, *options, "--threads", threads]
                 if (found := last_json(command, environment)) is None:
                     print(f"{case}: {mode} failed and is left out", file=sys.stderr)

@@ -302,6 +302,8 @@ fn convolutions_agree_with_their_sums_at_awkward_shapes() {
         (33, 48),
         (16, 32),
         (128, 16),
+        (130, 70),
+        (520, 16),
     ] {
         for size in [(1, 1), (1, 7), (7, 1), (2, 3), (8, 8)] {
             for kind in [(1, 1), (1, 2), (3, 1), (3, 2)] {
@@ -318,6 +320,9 @@ fn convolutions_agree_with_their_sums_on_images_of_many_blocks() {
         let layer = Layer::new(shape((3, 64), kind, (57, 33)), 2, 9);
         available().for_each(|kernels| layer.check(kernels));
     }
+    // More tiles than Winograd's weight gradient transforms at a time.
+    let layer = Layer::new(shape((16, 64), (3, 1), (57, 33)), 4, 9);
+    available().for_each(|kernels| layer.check(kernels));
 }
 
 proptest! {
