@@ -51,15 +51,17 @@ pub fn advise(error: &anyhow::Error, advice: &str) -> anyhow::Error {
 }
 
 /// The error and its causes in one line; a cause that its own error already quotes is not
-/// repeated.
+/// repeated, nor a name that both begin with, such as that of the file.
 fn message(error: &anyhow::Error) -> String {
     let mut message = error.to_string();
     let mut last = message.clone();
     for cause in error.chain().skip(1) {
         let cause = cause.to_string();
         if !last.contains(&cause) {
+            let named = cause.strip_prefix(&last);
+            let rest = named.and_then(|rest| rest.strip_prefix(": "));
             message.push_str(": ");
-            message.push_str(&cause);
+            message.push_str(rest.unwrap_or(&cause));
         }
         last = cause;
     }
@@ -85,6 +87,8 @@ mod tests {
         assert_eq!(message(&cause), "no space left");
         let quoting = anyhow::anyhow!("no space left").context("file: no space left");
         assert_eq!(message(&quoting), "file: no space left");
+        let named = anyhow::anyhow!("file: no space left").context("file");
+        assert_eq!(message(&named), "file: no space left");
         let adding = anyhow::anyhow!("no space left").context("the report cannot be written");
         assert_eq!(
             message(&adding),

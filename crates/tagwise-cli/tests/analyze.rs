@@ -154,6 +154,8 @@ fn several_files_are_compared_and_drawn() {
     assert!(text(&output.stdout).contains("stored.npz"));
     let html = std::fs::read_to_string(&page).unwrap();
     assert!(html.contains("<svg") && html.contains("NC3"));
+    // Every family of metrics has a chart under its own name.
+    assert!(html.contains(">NC_m<") && html.contains("From file to file"));
     let one = tagwise(&["analyze", "--report"], &[&page, &files[0]]);
     assert!(one.status.success(), "{}", text(&one.stderr));
     assert!(std::fs::read_to_string(&page).unwrap().contains("simplex"));
@@ -175,6 +177,8 @@ fn failures_are_one_sentence_and_exit_1() {
             "{}",
             text(&output.stderr)
         );
+        let named = text(&output.stderr).matches(file).count();
+        assert_eq!(named, 1, "{}", text(&output.stderr));
     }
     let skipped = tagwise(
         &["analyze", "--json", "--skip-non-finite"],

@@ -11,6 +11,7 @@ mod breakdown;
 mod compatibility;
 mod decompose;
 mod geometry;
+mod positive;
 mod samples;
 mod synthesis;
 mod tags;
@@ -319,6 +320,9 @@ impl<'a> Labelled<'a> {
 /// Label sets that one task turns into other coordinates.
 const COORDINATE_SETS: usize = 64;
 
+/// Dimensions that one task sums over all label sets.
+const SUM_WIDTH: usize = 256;
+
 /// The label sets of one multiplicity, or of all, with their statistics.
 #[derive(Clone, Copy)]
 struct Group<'a> {
@@ -342,11 +346,22 @@ impl<'a> Group<'a> {
 
     /// The mean of the samples.
     fn centre(&self) -> Vec<f64> {
-        let mut centre = vec![0.0; self.means.nrows()];
-        for (position, weight) in self.weights().into_iter().enumerate() {
-            kernel::add_scaled(&mut centre, weight, self.mean(position));
-        }
-        centre
+        self.weighted_sum(&self.weights())
+    }
+
+    /// Σ_S weight_S·h̄_S, each thread for its own dimensions.
+    fn weighted_sum(&self, weights: &[f64]) -> Vec<f64> {
+        let mut sum = vec![0.0; self.means.nrows()];
+        sum.par_chunks_mut(SUM_WIDTH)
+            .enumerate()
+            .for_each(|(number, sum)| {
+                let first = number * SUM_WIDTH;
+                for (position, &weight) in weights.iter().enumerate() {
+                    let mean = &self.mean(position)[first..first + sum.len()];
+                    kernel::add_scaled(sum, weight, mean);
+                }
+            });
+        sum
     }
 
     /// The mean of one set, contiguous.

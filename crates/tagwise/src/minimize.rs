@@ -1,8 +1,8 @@
 //! Minimisers for the smooth objectives of this crate.
 //!
 //! [`Lbfgs`] needs values and gradients and suits convex fits, such as linear heads.
-//! [`TrustRegion`] also needs products with the Hessian; it ends quadratically, leaves saddles
-//! along directions of negative curvature and can keep variables non-negative.
+//! [`TrustRegion`] also needs products with the Hessian; it leaves saddles along directions of
+//! negative curvature and can keep variables non-negative.
 //!
 //! Both work on a flat slice of variables, allocate only at the start and never return a point
 //! that is worse than the one they were given.
@@ -47,12 +47,14 @@ pub struct Minimum {
     pub stop: Stop,
 }
 
+/// The largest absolute value, or NaN if there is one: as integers, the bits of absolute values
+/// have the order of the values, and those of NaN come last.
 fn max_abs(values: &[f64]) -> f64 {
-    values.iter().fold(0.0, |largest: f64, value| {
-        if value.is_nan() {
-            f64::NAN
-        } else {
-            largest.max(value.abs())
-        }
-    })
+    crate::kernel::vectorized(
+        #[inline(always)]
+        || {
+            let bits = values.iter().map(|value| value.abs().to_bits());
+            f64::from_bits(bits.fold(0, u64::max))
+        },
+    )
 }

@@ -129,6 +129,7 @@ impl Statistics {
                 ids[id as usize] = self.id(&distinct[id as usize]);
             }
         }
+        self.make_room();
         let multiplicities: Vec<usize> = distinct.iter().map(LabelSet::multiplicity).collect();
         let mut order: Vec<usize> = (0..set_ids.len()).collect();
         if self.kind == ScatterKind::Full {
@@ -185,6 +186,7 @@ impl Statistics {
             .iter()
             .map(|(set, &theirs)| (self.id(set), theirs, set.multiplicity()))
             .collect();
+        self.make_room();
         let block_rows = (BLOCK_NUMBERS / dim.max(1)).clamp(64, 4096);
         for block in sets.chunks(block_rows) {
             let plan = panel::MergePlan::new(block, &mut self.counts, &other.counts, self.kind);
@@ -365,7 +367,16 @@ impl Statistics {
         })
     }
 
-    /// The arrival number of a label set, made on first sight.
+    /// Gives every label set its place in every panel.
+    fn make_room(&mut self) {
+        let num_sets = self.counts.len();
+        self.panels
+            .par_iter_mut()
+            .for_each(|panel| panel.make_room(num_sets));
+    }
+
+    /// The arrival number of a label set, made on first sight; its place in the panels is made by
+    /// [`make_room`](Self::make_room).
     fn id(&mut self, set: &LabelSet) -> usize {
         if let Some(&id) = self.ids.get(set) {
             return id;
@@ -373,9 +384,6 @@ impl Statistics {
         let id = self.counts.len();
         self.ids.insert(set.clone(), id);
         self.counts.push(0);
-        for panel in &mut self.panels {
-            panel.add_set();
-        }
         id
     }
 

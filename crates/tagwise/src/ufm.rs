@@ -15,6 +15,7 @@
 
 mod certificate;
 mod closed_form;
+mod decompose;
 mod dual;
 mod labels;
 mod objective;

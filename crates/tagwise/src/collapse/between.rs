@@ -4,12 +4,12 @@ use faer::linalg::matmul::matmul;
 use faer::linalg::triangular_solve::{
     solve_lower_triangular_in_place, solve_upper_triangular_in_place,
 };
-use faer::{Accum, Mat, MatRef};
+use faer::{Accum, Mat, MatRef, Par};
+use rayon::prelude::*;
 
 use super::Group;
-use super::decompose::{
-    add_lower_gram, cholesky, inverse_of_cholesky, left_singular, parts, triangle_of_qr,
-};
+use super::decompose::{add_lower_gram, left_singular, parts, triangle_of_qr};
+use super::positive::{cholesky, inverse_of_cholesky};
 use crate::Result;
 use crate::kernel;
 
@@ -26,7 +26,10 @@ const WELL_CONDITIONED: f64 = 1e-6;
 const WELL_CONDITIONED_FACTOR: f64 = 1e-10;
 
 /// Label sets whose centred means are held at once.
-const BLOCK_SETS: usize = 512;
+const BLOCK_SETS: usize = 1024;
+
+/// Columns of Σ_B that one task computes.
+const STRIPE_WIDTH: usize = 128;
 
 /// Σ_B = (1/L) Σ_S (h̄_S − μ)(h̄_S − μ)ᵀ, ready to be divided by.
 #[derive(Debug)]
@@ -138,7 +141,7 @@ impl Between {
         };
         if let Some(factor) = trusted_cholesky(gram) {
             return Ok(full(match need {
-                Need::Quotient => Inverse::Lower(inverse_of_cholesky(factor.as_ref())),
+                Need::Quotient => Inverse::Lower(inverse_of_cholesky(&factor)),
                 Need::Rank => Inverse::Unneeded,
             }));
         }
@@ -188,16 +191,40 @@ pub(super) fn has_gram(group: &Group<'_>) -> bool {
     num_sets > dim && dim > LARGE
 }
 
-/// The lower triangle of L·Σ_B = Σ_S (h̄_S − centre)(h̄_S − centre)ᵀ.
+/// L·Σ_B = Σ_S (h̄_S − centre)(h̄_S − centre)ᵀ, at least its lower triangle.
 pub(super) fn gram(group: &Group<'_>, centre: &[f64]) -> Mat<f64> {
     let (dim, num_sets) = group.means.shape();
     let mut gram = Mat::zeros(dim, dim);
+    let mut block = vec![0.0; dim * BLOCK_SETS.min(num_sets)];
     for first in (0..num_sets).step_by(BLOCK_SETS) {
         let count = BLOCK_SETS.min(num_sets - first);
-        let block = centred_by(group.means.subcols(first, count), centre, 1.0);
-        add_lower_gram(&mut gram, block.as_ref());
+        let block = &mut block[..dim * count];
+        block
+            .par_chunks_exact_mut(dim)
+            .enumerate()
+            .for_each(|(set, out)| {
+                kernel::subtract(group.mean(first + set), centre, out);
+            });
+        add_lower_stripes(
+            &mut gram,
+            MatRef::from_column_major_slice(block, dim, count),
+        );
     }
     gram
+}
+
+/// Adds A Aᵀ from the diagonal downwards. Each stripe of columns is one sequential product, so its
+/// bits do not depend on how many are computed at once.
+fn add_lower_stripes(gram: &mut Mat<f64>, a: MatRef<'_, f64>) {
+    let dim = gram.nrows();
+    gram.par_col_chunks_mut(STRIPE_WIDTH)
+        .enumerate()
+        .for_each(|(number, stripe)| {
+            let (first, width) = (number * STRIPE_WIDTH, stripe.ncols());
+            let below = stripe.subrows_mut(first, dim - first);
+            let (lhs, rhs) = (a.subrows(first, dim - first), a.subrows(first, width));
+            matmul(below, Accum::Add, lhs, rhs.transpose(), 1.0, Par::Seq);
+        });
 }
 
 /// Adds to `total` a group's [`gram`] around its own centre, moved to another:
@@ -210,10 +237,8 @@ pub(super) fn add_moved_gram(
     moved_to: &[f64],
 ) {
     let num_sets = group.means.ncols() as f64;
-    let mut sum: Vec<f64> = centre.iter().map(|centre| -num_sets * centre).collect();
-    for position in 0..group.means.ncols() {
-        kernel::add_scaled(&mut sum, 1.0, group.mean(position));
-    }
+    let mut sum = group.weighted_sum(&vec![1.0; group.means.ncols()]);
+    kernel::add_scaled(&mut sum, -num_sets, centre);
     let shift: Vec<f64> = centre.iter().zip(moved_to).map(|(c, m)| c - m).collect();
     for j in 0..gram.ncols() {
         for i in j..gram.nrows() {

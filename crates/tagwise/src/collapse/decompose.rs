@@ -3,8 +3,6 @@
 
 use faer::diag::Diag;
 use faer::dyn_stack::{MemBuffer, MemStack};
-use faer::linalg::cholesky::llt::factor::{cholesky_in_place, cholesky_in_place_scratch};
-use faer::linalg::cholesky::llt::inverse::{inverse as inverse_lower, inverse_scratch};
 use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::linalg::qr::no_pivoting::factor::{
     qr_in_place, qr_in_place_scratch, recommended_block_size,
@@ -15,6 +13,7 @@ use faer::linalg::triangular_solve::{
 };
 use faer::{Accum, Mat, MatRef, Par};
 
+use super::positive::cholesky;
 use crate::{Error, Result};
 
 /// Into how many parts a parallel decomposition is cut, whatever the number of threads.
@@ -81,36 +80,6 @@ pub(super) fn left_singular(matrix: MatRef<'_, f64>) -> Result<(Mat<f64>, Vec<f6
     }
     let svd = ThinSvd::new(matrix)?;
     Ok((svd.left, svd.values))
-}
-
-/// The lower Cholesky factor of a symmetric matrix given by its lower triangle; `None` when it is
-/// not positive definite.
-pub(super) fn cholesky(mut matrix: Mat<f64>) -> Option<Mat<f64>> {
-    let par = parts(matrix.nrows());
-    let scratch = cholesky_in_place_scratch::<f64>(matrix.nrows(), par, Default::default());
-    cholesky_in_place(
-        matrix.as_mut(),
-        Default::default(),
-        par,
-        MemStack::new(&mut MemBuffer::new(scratch)),
-        Default::default(),
-    )
-    .ok()?;
-    Some(matrix)
-}
-
-/// The lower triangle of (L Lᵀ)⁻¹ for a lower Cholesky factor L.
-pub(super) fn inverse_of_cholesky(factor: MatRef<'_, f64>) -> Mat<f64> {
-    let par = parts(factor.nrows());
-    let mut inverse = Mat::zeros(factor.nrows(), factor.nrows());
-    let scratch = inverse_scratch::<f64>(factor.nrows(), par);
-    inverse_lower(
-        inverse.as_mut(),
-        factor,
-        par,
-        MemStack::new(&mut MemBuffer::new(scratch)),
-    );
-    inverse
 }
 
 /// Adds the lower triangle of A Aᵀ.

@@ -22,12 +22,13 @@ pub trait Curvature {
 /// Newton's method with a trust region and conjugate gradients (Steihaug's truncation).
 ///
 /// Directions of negative curvature are followed to the border of the region, so saddles are left;
-/// near a minimiser with a regular Hessian it converges quadratically. Some of the variables can
-/// be kept non-negative by projection.
+/// near a minimiser with a regular Hessian each step removes a fixed part of the gradient. A
+/// rejected step is tried again at a part of its length first. Some of the variables can be kept
+/// non-negative by projection.
 ///
 /// Source: Steihaug 1983 (SIAM J. Numer. Anal. 20:626); Conn, Gould and Toint, Trust-Region
-/// Methods (2000), algorithms 6.1.1 and 7.5.1; for the bounds Bertsekas 1982 (SIAM J. Control
-/// Optim. 20:221).
+/// Methods (2000), algorithms 6.1.1 and 7.5.1; for rejected steps Nocedal and Yuan 1998 (Advances in
+/// Nonlinear Programming, 153); for the bounds Bertsekas 1982 (SIAM J. Control Optim. 20:221).
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrustRegion {
     /// Largest number of steps.
@@ -55,8 +56,14 @@ impl Default for TrustRegion {
 const ACCEPT: f64 = 1e-4;
 const SHRINK: f64 = 0.25;
 const WIDEN: f64 = 0.75;
-/// Conjugate gradients stop at min(this, √(gradient ratio)) of the initial residual.
-const FORCING: f64 = 0.3;
+/// Conjugate gradients stop at this part of the initial residual, or at the second of what is still
+/// missing to the gradient asked for, if that is more, but never above the third.
+const FORCING: f64 = 0.2;
+const ENOUGH: f64 = 0.5;
+const LOOSE_FORCING: f64 = 0.3;
+/// How often a rejected step is tried again at a part of its length, which costs no product with
+/// the Hessian, before conjugate gradients run in a smaller region (Nocedal and Yuan 1998).
+const MAX_SHORTENED: usize = 2;
 /// The same once values are equal up to rounding and only the gradient shows progress.
 const POLISH: f64 = 1e-6;
 /// Changes of the value below this part of it are rounding.
@@ -97,9 +104,10 @@ impl TrustRegion {
             minimum.stop = Stop::NotFinite;
             return minimum;
         }
-        let first_norm = minimum.gradient_norm;
         let mut radius: Option<f64> = None;
         let mut is_polishing = false;
+        let mut shorter: Option<Step> = None;
+        let mut shortened = 0;
         work.take_scale(objective);
         loop {
             if minimum.gradient_norm <= self.gradient_tolerance {
@@ -115,20 +123,27 @@ impl TrustRegion {
             let forcing = if is_polishing {
                 POLISH
             } else {
-                FORCING.min((minimum.gradient_norm / first_norm).sqrt())
+                let enough = ENOUGH * self.gradient_tolerance / minimum.gradient_norm;
+                enough.clamp(FORCING, LOOSE_FORCING)
             };
             let radius_now = *radius.get_or_insert_with(|| work.first_radius(x));
-            let limits = Limits {
-                radius: radius_now,
-                forcing,
-                max_products: self.max_products,
+            let step = match shorter.take() {
+                Some(step) => step,
+                None => {
+                    let limits = Limits {
+                        radius: radius_now,
+                        forcing,
+                        max_products: self.max_products,
+                    };
+                    shortened = 0;
+                    work.truncated_newton(objective, &limits, |products| {
+                        progress(&Minimum {
+                            hessian_products: minimum.hessian_products + products,
+                            ..minimum
+                        })
+                    })
+                }
             };
-            let step = work.truncated_newton(objective, &limits, |products| {
-                progress(&Minimum {
-                    hessian_products: minimum.hessian_products + products,
-                    ..minimum
-                })
-            });
             minimum.hessian_products += step.products;
             if step.is_interrupted {
                 minimum.stop = Stop::Interrupted;
@@ -179,8 +194,17 @@ impl TrustRegion {
                 radius = Some(smaller);
             }
             if !accepted {
-                objective.value_and_gradient(x, &mut work.gradient);
-                minimum.evaluations += 1;
+                if shortened < MAX_SHORTENED && !is_blind && !self.is_bounded() {
+                    shorter = work.shorten(&step, -actual);
+                    shortened += 1;
+                }
+                match &shorter {
+                    Some(shorter) => radius = Some(shorter.length),
+                    None => {
+                        objective.value_and_gradient(x, &mut work.gradient);
+                        minimum.evaluations += 1;
+                    }
+                }
             }
         }
     }

@@ -181,10 +181,11 @@ impl Panel {
         self.finite
     }
 
-    pub(super) fn add_set(&mut self) {
-        self.high.resize(self.high.len() + self.width, 0.0);
-        self.low.resize(self.low.len() + self.width, 0.0);
-        self.square_sums.push(0.0);
+    /// Zeros for label sets that are new.
+    pub(super) fn make_room(&mut self, num_sets: usize) {
+        self.high.resize(num_sets * self.width, 0.0);
+        self.low.resize(num_sets * self.width, 0.0);
+        self.square_sums.resize(num_sets, 0.0);
     }
 
     pub(super) fn width(&self) -> usize {

@@ -371,8 +371,9 @@ impl File<'_> {
         let square_sums = self.numbers("square_sums", sets.len())?;
         let high = self.numbers("means", sets.len() * dim)?;
         let low = self.numbers("means_low", sets.len() * dim)?;
-        for (row, set) in sets.iter().enumerate() {
-            let id = statistics.id(set);
+        let ids: Vec<usize> = sets.iter().map(|set| statistics.id(set)).collect();
+        statistics.make_room();
+        for (row, &id) in ids.iter().enumerate() {
             statistics.counts[id] = u64::from_le_bytes(counts[row]);
             for column in 0..dim {
                 let parts = [high[row * dim + column], low[row * dim + column]];

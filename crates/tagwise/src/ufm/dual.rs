@@ -1,9 +1,10 @@
 //! The lower bound: probabilities as a feasible point of the dual problem.
 
+use faer::Mat;
 use faer::prelude::ReborrowMut;
-use faer::{Mat, Side};
 
-use super::product::{gram, on_one_thread, wide};
+use super::decompose::eigenvalues;
+use super::product::{gram, wide};
 use super::reduced::Reduced;
 use super::{Bias, ClassifierKind, FeatureKind, UfmProblem};
 
@@ -122,8 +123,7 @@ impl<'a> DualPoint<'a> {
         }
         // Small enough entries would make the eigenvalue iteration lose accuracy to underflow.
         let gram = &gram * faer::Scale(1.0 / scale);
-        let eigenvalues = on_one_thread(|| gram.self_adjoint_eigenvalues(Side::Lower))
-            .unwrap_or_else(|_| vec![gram.norm_l2()]); // ‖·‖_F bounds the largest eigenvalue
+        let eigenvalues = eigenvalues(gram.as_ref()).unwrap_or_else(|_| vec![gram.norm_l2()]); // ‖·‖_F bounds the largest eigenvalue
         let largest = eigenvalues.last().copied().unwrap_or(0.0);
         (largest.max(0.0) * scale).sqrt()
     }

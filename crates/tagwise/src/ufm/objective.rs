@@ -9,6 +9,12 @@ use super::{Bias, ClassifierKind, UfmProblem};
 use crate::kernel::{add_scaled, dot, dot_inline, vectorized};
 use crate::minimize::Curvature;
 
+mod fused;
+mod softmax;
+
+use fused::{Decays, Fused, Parts, PartsMut};
+use softmax::softmax_column;
+
 /// The factor W of the logits.
 pub(super) enum Factor {
     Learned,
@@ -40,6 +46,8 @@ pub(super) struct Objective<'a> {
     work: Vec<f64>,
     losses: Vec<f64>,
     squares: Vec<f64>,
+    /// Set for small problems with a learned classifier.
+    fused: Option<Fused>,
 }
 
 /// Below this many logits the columns are handled by one thread.
@@ -60,6 +68,7 @@ impl<'a> Objective<'a> {
         let (num_classes, num_sets) = (reduced.num_classes, reduced.num_sets);
         let logits = num_classes * num_sets;
         let is_on_axes = matches!(factor, Factor::FixedAxes);
+        let is_small = matches!(factor, Factor::Learned) && logits < PARALLEL_LOGITS;
         let weight = match &factor {
             Factor::Learned => vec![0.0; num_classes * rank],
             Factor::Fixed(weight) => flat(weight),
@@ -79,6 +88,7 @@ impl<'a> Objective<'a> {
             pull: vec![0.0; logits],
             work: vec![0.0; logits],
             losses: vec![0.0; num_sets],
+            fused: is_small.then(|| Fused::new(reduced, rank)).flatten(),
             squares: match is_on_axes {
                 true => Vec::new(),
                 false => vec![0.0; rank * (num_classes + num_sets)],
@@ -134,34 +144,17 @@ impl<'a> Objective<'a> {
     fn softmax(&mut self, bias: &[f64]) {
         let reduced = self.reduced;
         let one = |set: usize, pull: &mut [f64], p: &mut [f64], loss: &mut f64| {
-            let labels = reduced.labels(set);
-            let (weight, m) = (reduced.weights[set], reduced.multiplicities[set]);
-            let inverse_root = 1.0 / reduced.roots[set];
-            let (mut top, mut largest) = (0, f64::NEG_INFINITY);
-            for (k, z) in pull.iter_mut().enumerate() {
-                *z = *z * inverse_root + bias.get(k).copied().unwrap_or(0.0);
-                if *z > largest {
-                    (top, largest) = (k, *z);
-                }
-            }
-            let own: f64 = labels.iter().map(|&k| pull[k as usize] - largest).sum();
-            for (p, z) in p.iter_mut().zip(pull.iter()) {
-                *p = (z - largest).exp();
-            }
-            // Without the largest term, which is 1, small losses keep their digits.
-            p[top] = 0.0;
-            let others: f64 = p.iter().sum();
-            p[top] = 1.0;
-            *loss = weight * (m * others.ln_1p() - own);
-            let normal = 1.0 / (1.0 + others);
-            let slope = weight * inverse_root;
-            for (q, p) in pull.iter_mut().zip(p.iter_mut()) {
-                *p *= normal;
-                *q = slope * m * *p;
-            }
-            for &k in labels {
-                pull[k as usize] -= slope;
-            }
+            vectorized(
+                #[inline(always)]
+                || {
+                    let inverse_root = 1.0 / reduced.roots[set];
+                    pull.iter_mut().for_each(|z| *z *= inverse_root);
+                    for (z, b) in pull.iter_mut().zip(bias) {
+                        *z += b;
+                    }
+                    *loss = softmax_column(reduced, set, pull, p);
+                },
+            );
         };
         let num_classes = reduced.num_classes;
         if self.pull.len() < PARALLEL_LOGITS {
@@ -296,6 +289,20 @@ impl Curvature for Objective<'_> {
             self.weight.copy_from_slice(&x[w.clone()]);
         }
         self.features.copy_from_slice(&x[g.clone()]);
+        if let Some(fused) = &mut self.fused {
+            let outputs = [&mut self.probabilities, &mut self.pull, &mut self.losses];
+            let outputs = outputs.map(Vec::as_mut_slice);
+            fused.gradient(
+                self.reduced,
+                parts(x, &w, &g),
+                outputs,
+                parts_mut(gradient, &w, &g),
+            );
+            return self.losses.iter().sum::<f64>()
+                + decay(self.decay_w, &x[w.clone()], &mut gradient[w])
+                + decay(self.decay_h, &x[g.clone()], &mut gradient[g])
+                + decay(self.decay_b, &x[b.clone()], &mut gradient[b]);
+        }
         if rank == 0 {
             self.pull.fill(0.0);
         } else if self.is_on_axes() {
@@ -338,6 +345,22 @@ impl Curvature for Objective<'_> {
     fn hessian_times(&mut self, vector: &[f64], product: &mut [f64]) {
         let (num_classes, rank) = (self.reduced.num_classes, self.rank);
         let (w, g, b) = (self.weight_range(), self.feature_range(), self.bias_range());
+        if let Some(fused) = &mut self.fused {
+            let decays = Decays {
+                weight: 2.0 * self.decay_w,
+                features: 2.0 * self.decay_h,
+                bias: 2.0 * self.decay_b,
+            };
+            let product = parts_mut(product, &w, &g);
+            fused.hessian_times(
+                self.reduced,
+                &self.features,
+                parts(vector, &w, &g),
+                decays,
+                product,
+            );
+            return;
+        }
         if rank == 0 {
             self.work.fill(0.0);
         } else if self.is_on_axes() {
@@ -401,6 +424,19 @@ impl Curvature for Objective<'_> {
         let scale = |set: usize| {
             reduced.weights[set] * reduced.multiplicities[set] / reduced.roots[set].powi(2)
         };
+        if let Some(fused) = &mut self.fused {
+            fused.diagonal(reduced, &self.features, parts_mut(diagonal, &w, &g));
+            diagonal[w]
+                .iter_mut()
+                .for_each(|d| *d += 2.0 * self.decay_w);
+            diagonal[g]
+                .iter_mut()
+                .for_each(|d| *d += 2.0 * self.decay_h);
+            // A free bias that no probability depends on still needs a positive scale.
+            let positive = |d: &mut f64| *d = (*d + 2.0 * self.decay_b).max(f64::MIN_POSITIVE);
+            diagonal[b].iter_mut().for_each(positive);
+            return;
+        }
         if self.is_on_axes() {
             let square = num_classes as f64 / (num_classes as f64 - 1.0);
             let decay = 2.0 * self.decay_h;
@@ -476,6 +512,24 @@ impl Curvature for Objective<'_> {
             // A free bias that no probability depends on still needs a positive scale.
             bias.iter_mut().for_each(|d| *d = d.max(f64::MIN_POSITIVE));
         }
+    }
+}
+
+fn parts<'a>(values: &'a [f64], w: &Range<usize>, g: &Range<usize>) -> Parts<'a> {
+    Parts {
+        weight: &values[w.clone()],
+        features: &values[g.clone()],
+        bias: &values[g.end..],
+    }
+}
+
+fn parts_mut<'a>(values: &'a mut [f64], w: &Range<usize>, g: &Range<usize>) -> PartsMut<'a> {
+    let (weight, rest) = values.split_at_mut(w.end);
+    let (features, bias) = rest.split_at_mut(g.len());
+    PartsMut {
+        weight,
+        features,
+        bias,
     }
 }
 

@@ -1,8 +1,6 @@
 //! Matrix products that give the same bits whatever the number of threads: the result is cut into
 //! blocks whose size does not depend on the threads, and each block is one thread's.
 
-use std::sync::OnceLock;
-
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatMut, MatRef, Par};
 use rayon::prelude::*;
@@ -12,6 +10,12 @@ const COLUMN_BLOCK: usize = 512;
 const ROW_BLOCK: usize = 64;
 /// Below this many multiplications one thread does it all.
 const PARALLEL_FLOPS: usize = 1 << 20;
+
+/// Products of at most this many multiplications are cut into pieces of at most so many: faer has
+/// kernels for those that start at once, while its large ones first read the sizes of the caches
+/// from the system, a millisecond that small problems would wait for.
+pub(super) const TINY: usize = 1 << 17;
+const PIECE: usize = 4096;
 
 /// out ← Σ a·b over pairs of a narrow a `[m, r]` and a wide b `[r, n]`; out is `[m, n]`.
 pub(super) fn wide(mut out: MatMut<'_, f64>, pairs: &[(MatRef<'_, f64>, MatRef<'_, f64>)]) {
@@ -23,37 +27,58 @@ pub(super) fn wide(mut out: MatMut<'_, f64>, pairs: &[(MatRef<'_, f64>, MatRef<'
             accumulate = Accum::Add;
         }
     };
-    if is_small(&out, pairs) {
-        one(out.as_mut(), 0);
-        return;
+    let products = products(&out, pairs);
+    let columns = match products {
+        0..TINY => piece(out.ncols(), products),
+        TINY..PARALLEL_FLOPS => out.ncols(),
+        _ => {
+            out.par_col_chunks_mut(COLUMN_BLOCK)
+                .enumerate()
+                .for_each(|(number, block)| one(block, number * COLUMN_BLOCK));
+            return;
+        }
+    };
+    for first in (0..out.ncols()).step_by(columns.max(1)) {
+        let count = columns.max(1).min(out.ncols() - first);
+        one(out.as_mut().subcols_mut(first, count), first);
     }
-    out.par_col_chunks_mut(COLUMN_BLOCK)
-        .enumerate()
-        .for_each(|(number, block)| one(block, number * COLUMN_BLOCK));
 }
 
 /// out ← Σ a·bᵀ over pairs of wide matrices a `[m, n]` and b `[r, n]`; out is `[m, r]`.
-pub(super) fn tall(mut out: MatMut<'_, f64>, pairs: &[(MatRef<'_, f64>, MatRef<'_, f64>)]) {
-    let one = |mut block: MatMut<'_, f64>, start: usize| {
+pub(super) fn tall(out: MatMut<'_, f64>, pairs: &[(MatRef<'_, f64>, MatRef<'_, f64>)]) {
+    let one = |mut block: MatMut<'_, f64>, start: usize, columns: usize| {
         let mut accumulate = Accum::Replace;
         for (a, b) in pairs {
             let a = a.subrows(start, block.nrows());
-            matmul(block.as_mut(), accumulate, a, b.transpose(), 1.0, Par::Seq);
-            accumulate = Accum::Add;
+            let firsts = (0..a.ncols()).step_by(columns.max(1));
+            for first in firsts {
+                let count = columns.max(1).min(a.ncols() - first);
+                let (a, b) = (a.subcols(first, count), b.subcols(first, count));
+                matmul(block.as_mut(), accumulate, a, b.transpose(), 1.0, Par::Seq);
+                accumulate = Accum::Add;
+            }
         }
     };
-    if is_small(&out, pairs) {
-        one(out.as_mut(), 0);
-        return;
+    let inner = pairs.first().map_or(0, |(a, _)| a.ncols());
+    match products(&out, pairs) {
+        products @ 0..TINY => one(out, 0, piece(inner, products)),
+        TINY..PARALLEL_FLOPS => one(out, 0, inner),
+        _ => out
+            .par_row_chunks_mut(ROW_BLOCK)
+            .enumerate()
+            .for_each(|(number, block)| one(block, number * ROW_BLOCK, inner)),
     }
-    out.par_row_chunks_mut(ROW_BLOCK)
-        .enumerate()
-        .for_each(|(number, block)| one(block, number * ROW_BLOCK));
 }
 
-fn is_small(out: &MatMut<'_, f64>, pairs: &[(MatRef<'_, f64>, MatRef<'_, f64>)]) -> bool {
+/// Multiplications in all pairs.
+fn products(out: &MatMut<'_, f64>, pairs: &[(MatRef<'_, f64>, MatRef<'_, f64>)]) -> usize {
     let inner = pairs.first().map_or(0, |(a, b)| a.ncols().max(b.nrows()));
-    out.nrows() * out.ncols() * inner * pairs.len() < PARALLEL_FLOPS
+    out.nrows() * out.ncols() * inner * pairs.len()
+}
+
+/// How many of `len` slices of a product of this size make a piece.
+fn piece(len: usize, products: usize) -> usize {
+    len * PIECE / products.max(PIECE)
 }
 
 /// A·Aᵀ.
@@ -61,14 +86,4 @@ pub(super) fn gram(a: MatRef<'_, f64>) -> Mat<f64> {
     let mut out = Mat::zeros(a.nrows(), a.nrows());
     tall(out.as_mut(), &[(a, a)]);
     out
-}
-
-/// Runs decompositions on one thread, where their bits do not depend on the number of threads.
-pub(super) fn on_one_thread<R: Send>(work: impl FnOnce() -> R + Send) -> R {
-    static POOL: OnceLock<Option<rayon::ThreadPool>> = OnceLock::new();
-    let build = || rayon::ThreadPoolBuilder::new().num_threads(1).build().ok();
-    match POOL.get_or_init(build) {
-        Some(pool) => pool.install(work),
-        None => work(),
-    }
 }

@@ -84,9 +84,9 @@ pub struct UfmSolution {
 ///
 /// The factors W and G grow from rank 0: at a stationary point of the current rank every singular
 /// pair (u, v) of Q with σ > 2√(λ_W λ_H) is a direction u vᵀ of descent, and all of them are added.
-/// Between that, a trust-region Newton method with exact products of the Hessian converges
-/// quadratically. When no such pair is left the point is a global optimum (for d ≥ K), and the
-/// [`Certificate`] says so. Time goes with K·L·rank, whatever the number of samples.
+/// Between that, a trust-region Newton method works with exact products of the Hessian. When no
+/// such pair is left the point is a global optimum (for d ≥ K), and the [`Certificate`] says so.
+/// Time goes with K·L·rank, whatever the number of samples.
 ///
 /// Non-negative features are found by projection from the tag-wise geometry; the point is
 /// stationary, and the bound is that of free features. A fixed classifier gives a convex problem.
@@ -148,6 +148,10 @@ pub fn solve_from(
 const FIRST_TOLERANCE: f64 = 1e-2;
 const TIGHTEN: f64 = 1e-2;
 const LAST_TOLERANCE: f64 = 1e-15;
+/// The largest such factor, and the part of the gradient of the wanted gap that a round aims at.
+const LOOSEST: f64 = 0.3;
+const MARGIN: f64 = 0.7;
+
 struct Solver<'a, P> {
     problem: &'a UfmProblem,
     reduced: &'a Reduced,
@@ -158,6 +162,8 @@ struct Solver<'a, P> {
     hessian_products: usize,
     escapes: usize,
     relative_gap: f64,
+    /// The highest lower bound of any point so far.
+    dual_value: f64,
     is_interrupted: bool,
 }
 
@@ -179,6 +185,7 @@ impl<'a, P: FnMut(&Progress) -> ControlFlow<()>> Solver<'a, P> {
             hessian_products: 0,
             escapes: 0,
             relative_gap: f64::INFINITY,
+            dual_value: f64::NEG_INFINITY,
             is_interrupted: false,
         }
     }
@@ -188,6 +195,12 @@ impl<'a, P: FnMut(&Progress) -> ControlFlow<()>> Solver<'a, P> {
         let is_learned = self.problem.classifier() == ClassifierKind::Learned;
         let mut factors = self.descend(start)?;
         if is_learned && self.problem.dim() < self.reduced.num_classes {
+            if is_free && !self.is_done() {
+                let other = self.through_all_dimensions()?;
+                if self.value(&other) < self.value(&factors) {
+                    factors = other;
+                }
+            }
             for restart in 0..self.settings.restarts {
                 if self.is_done() {
                     break;
@@ -199,7 +212,8 @@ impl<'a, P: FnMut(&Progress) -> ControlFlow<()>> Solver<'a, P> {
             }
         }
         let point = factors.point(self.problem, self.reduced)?;
-        let mut certificate = Certificate::of(self.problem, &point)?;
+        let certificate = Certificate::of(self.problem, &point)?;
+        let mut certificate = certificate.with_dual_value(self.dual_value);
         if self.problem.classifier() == ClassifierKind::Learned && !is_free && !self.is_interrupted
         {
             let free = self.problem.clone().with_features(FeatureKind::Free);
@@ -209,7 +223,11 @@ impl<'a, P: FnMut(&Progress) -> ControlFlow<()>> Solver<'a, P> {
             certificate = certificate.with_dual_value(relaxed.certificate.dual_value);
         }
         Ok(UfmSolution {
-            rank: factors.logit_rank(self.problem)?,
+            // What `grow` leaves has columns of the rank already.
+            rank: match (self.problem.classifier(), self.problem.features()) {
+                (ClassifierKind::Learned, FeatureKind::Free) => factors.rank(),
+                _ => factors.logit_rank(self.problem)?,
+            },
             point,
             certificate,
             iterations: self.iterations,
@@ -227,19 +245,32 @@ impl<'a, P: FnMut(&Progress) -> ControlFlow<()>> Solver<'a, P> {
 
     fn descend(&mut self, start: Factors) -> Result<Factors> {
         match (self.problem.classifier(), self.problem.features()) {
-            (ClassifierKind::Learned, FeatureKind::Free) => self.grow(start),
+            (ClassifierKind::Learned, FeatureKind::Free) => {
+                let limit = self.problem.dim().min(self.reduced.num_classes);
+                self.grow(start, limit)
+            }
             _ => self.tighten(start),
         }
     }
 
-    /// Minimises at the current rank, adds the directions of descent that Q shows, and repeats.
-    fn grow(&mut self, start: Factors) -> Result<Factors> {
-        let limit = self.problem.dim().min(self.reduced.num_classes);
+    /// The answer for d < K that begins at the d leading directions of the answer for d = K, which
+    /// is a global optimum and whose bound holds for every d.
+    fn through_all_dimensions(&mut self) -> Result<Factors> {
+        let (num_classes, num_sets) = (self.reduced.num_classes, self.reduced.num_sets);
+        let all = self.grow(Factors::zero(num_classes, num_sets), num_classes)?;
+        self.relative_gap = f64::INFINITY;
+        self.descend(all.leading(self.problem.dim()))
+    }
+
+    /// Minimises at the current rank, adds the directions of descent that Q shows up to a rank of
+    /// `limit`, and repeats.
+    fn grow(&mut self, start: Factors, limit: usize) -> Result<Factors> {
         let threshold = 2.0 * (self.problem.lambda_w() * self.problem.lambda_h()).sqrt();
         let mut factors = start;
         let mut tolerance = FIRST_TOLERANCE;
         loop {
-            let (found, stop) = self.minimise(factors, tolerance);
+            let (found, minimum) = self.minimise(factors, tolerance);
+            let norm = minimum.gradient_norm / self.gradient_scale(&found);
             factors = found.compressed()?;
             let mut objective = self.objective(factors.rank());
             let x = self.variables(&factors);
@@ -248,6 +279,7 @@ impl<'a, P: FnMut(&Progress) -> ControlFlow<()>> Solver<'a, P> {
             let mut dual = DualPoint::new(self.reduced, objective.probabilities().to_owned());
             let (dual_value, _) = dual.bound(self.problem, &factors.weight);
             drop(dual);
+            self.dual_value = self.dual_value.max(dual_value);
             self.relative_gap = (value - dual_value) / value.abs().max(f64::MIN_POSITIVE);
             if self.is_done() {
                 return Ok(factors);
@@ -256,12 +288,16 @@ impl<'a, P: FnMut(&Progress) -> ControlFlow<()>> Solver<'a, P> {
             let growth = room.min(factors.rank().max(MIN_GROWTH));
             let added = descent_directions(&objective, &factors, threshold, growth)?;
             if added.ncols() > 0 {
-                factors = self.add(&mut objective, factors, &added, threshold);
+                factors = self.add(&objective, factors, value, &added, threshold);
                 self.escapes += 1;
-            } else if tolerance <= LAST_TOLERANCE || stop == Stop::Precision && tolerance < 1e-8 {
+            } else if tolerance <= LAST_TOLERANCE
+                || minimum.stop == Stop::Precision && tolerance < 1e-8
+            {
                 return Ok(factors);
             } else {
-                tolerance *= TIGHTEN;
+                // Near the optimum the gap is proportional to the gradient.
+                let missing = MARGIN * self.settings.relative_gap / self.relative_gap;
+                tolerance = tolerance.min(norm) * missing.clamp(TIGHTEN, LOOSEST);
             }
         }
     }
@@ -271,11 +307,12 @@ impl<'a, P: FnMut(&Progress) -> ControlFlow<()>> Solver<'a, P> {
         let mut factors = start;
         let mut tolerance = FIRST_TOLERANCE;
         loop {
-            let (found, stop) = self.minimise(factors, tolerance);
+            let (found, minimum) = self.minimise(factors, tolerance);
             factors = found;
             let point = factors.point(self.problem, self.reduced)?;
             self.relative_gap = Certificate::of(self.problem, &point)?.relative_gap;
-            let is_exhausted = stop == Stop::Precision || tolerance <= LAST_NON_NEGATIVE_TOLERANCE;
+            let is_exhausted =
+                minimum.stop == Stop::Precision || tolerance <= LAST_NON_NEGATIVE_TOLERANCE;
             if self.is_done() || is_exhausted && tolerance < 1e-6 {
                 return Ok(factors);
             }
@@ -307,7 +344,7 @@ impl<'a, P: FnMut(&Progress) -> ControlFlow<()>> Solver<'a, P> {
         x
     }
 
-    fn minimise(&mut self, factors: Factors, tolerance: f64) -> (Factors, Stop) {
+    fn minimise(&mut self, factors: Factors, tolerance: f64) -> (Factors, Minimum) {
         let rank = factors.rank();
         let mut objective = self.objective(rank);
         let mut x = self.variables(&factors);
@@ -358,7 +395,7 @@ impl<'a, P: FnMut(&Progress) -> ControlFlow<()>> Solver<'a, P> {
             features,
             bias,
         };
-        (found, minimum.stop)
+        (found, minimum)
     }
 
     /// The size of the two terms that cancel in the gradient at a stationary point.
@@ -385,8 +422,9 @@ impl<'a, P: FnMut(&Progress) -> ControlFlow<()>> Solver<'a, P> {
     /// minimises the quadratic model, halved until the value falls.
     fn add(
         &mut self,
-        objective: &mut Objective<'_>,
+        objective: &Objective<'_>,
         factors: Factors,
+        here: f64,
         added: &Mat<f64>,
         threshold: f64,
     ) -> Factors {
@@ -395,7 +433,6 @@ impl<'a, P: FnMut(&Progress) -> ControlFlow<()>> Solver<'a, P> {
         let mut along = Mat::zeros(added.ncols(), self.reduced.num_sets); // rows σ_j v_jᵀ
         wide(along.as_mut(), &[(added.transpose(), objective.pull())]);
         let sigma: Vec<f64> = along.row_iter().map(|row| row.norm_l2()).collect();
-        let here = self.value(&factors);
         let excess: f64 = sigma.iter().map(|s| (s - threshold).powi(2)).sum();
         let mut step =
             excess / curvature(self.reduced, objective, added, &along, &sigma, threshold);

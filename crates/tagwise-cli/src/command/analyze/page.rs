@@ -95,7 +95,7 @@ fn of_several(measured: &[Measured]) -> Report {
             .collect();
         let family = column
             .name
-            .split([',', ' ', '_'])
+            .split([',', ' '])
             .next()
             .unwrap_or_default()
             .to_string();
@@ -114,7 +114,7 @@ fn of_several(measured: &[Measured]) -> Report {
         });
     }
     Report {
-        kind: Kind::Comparison,
+        kind: Kind::Analysis,
         title: format!("Neural collapse of {} files", measured.len()),
         subtitle: format!(
             "{} to {}",

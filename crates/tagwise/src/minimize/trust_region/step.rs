@@ -8,6 +8,10 @@ use crate::kernel::{add_scaled, dot, scale_and_subtract, weighted_square};
 /// Curvatures below this part of the diagonal's are rounding of 0, as along a symmetry.
 const FLAT: f64 = 1e-13;
 
+/// The parts of a rejected step that are tried next.
+const SHORTEST: f64 = 0.1;
+const LONGEST: f64 = 0.5;
+
 /// How one step of conjugate gradients ended; the step itself is in the workspace.
 pub(super) struct Step {
     /// Decrease of the quadratic model.
@@ -83,6 +87,30 @@ impl Workspace {
     pub fn first_radius(&self, x: &[f64]) -> f64 {
         let newton = weighted_square(&self.gradient, &self.inverse_scale);
         self.scaled_norm(x).max(newton.sqrt())
+    }
+
+    /// Shortens the step after a trial that changed the value by `change`, to the minimum of the
+    /// parabola through both values and the slope; `None` when the model promises nothing there.
+    pub fn shorten(&mut self, step: &Step, change: f64) -> Option<Step> {
+        let slope = dot(&self.gradient, &self.step);
+        let curvature = -2.0 * (step.predicted + slope);
+        let bottom = -0.5 * slope / (change - slope);
+        let part = if bottom.is_finite() {
+            bottom.clamp(SHORTEST, LONGEST)
+        } else {
+            SHORTEST
+        };
+        let predicted = -part * (slope + 0.5 * part * curvature);
+        (predicted > 0.0).then(|| {
+            self.step.iter_mut().for_each(|x| *x *= part);
+            Step {
+                predicted,
+                length: part * step.length,
+                at_border: true,
+                products: 0,
+                is_interrupted: false,
+            }
+        })
     }
 
     fn hold(free: &[bool], is_bounded: bool, vector: &mut [f64]) {

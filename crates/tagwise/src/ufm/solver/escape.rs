@@ -1,12 +1,13 @@
 //! The way out of a saddle: singular vectors of the gradient that the classifier does not span.
 
-use faer::{Mat, Side};
+use faer::Mat;
 
+use super::super::decompose::{eigenvectors, thin_qr};
 use super::super::objective::Objective;
-use super::super::product::{gram, on_one_thread, wide};
+use super::super::product::{gram, wide};
 use super::super::reduced::Reduced;
 use super::Factors;
-use crate::{Error, Result};
+use crate::Result;
 
 /// A singular vector of Q is new when at least this part of its square lies outside the classifier's column space.
 const NEW_PART: f64 = 0.5;
@@ -20,28 +21,26 @@ pub(super) fn descent_directions(
     at_most: usize,
 ) -> Result<Mat<f64>> {
     let gram = gram(objective.pull()) * faer::Scale(1.0 / (threshold * threshold));
-    on_one_thread(|| new_directions(&gram, factors, at_most))
-}
-
-/// The leading eigenvectors with eigenvalue above 1 that the classifier does not span.
-fn new_directions(gram: &Mat<f64>, factors: &Factors, at_most: usize) -> Result<Mat<f64>> {
     let num_classes = gram.nrows();
-    let eigen = gram
-        .self_adjoint_eigen(Side::Lower)
-        .map_err(|_| Error::Undefined("the eigenvalues of the gradient did not converge".into()))?;
-    let (values, vectors) = (eigen.S().column_vector(), eigen.U());
-    let basis = if factors.rank() > 0 {
-        factors.weight.qr().compute_thin_Q()
-    } else {
-        Mat::zeros(num_classes, 0)
+    let (values, vectors) = eigenvectors(gram.as_ref())?;
+    let basis = match factors.rank() {
+        0 => Mat::zeros(num_classes, 0),
+        _ => thin_qr(factors.weight.as_ref()).0,
     };
     let mut new = Vec::new();
     for j in (0..num_classes).rev() {
         if new.len() == at_most || values[j] <= 1.0 + 4.0 * f64::EPSILON * num_classes as f64 {
             break;
         }
-        let inside = basis.transpose() * vectors.col(j);
-        if 1.0 - inside.squared_norm_l2() >= NEW_PART {
+        let vector = vectors.col(j);
+        let inside: f64 = basis
+            .col_iter()
+            .map(|column| {
+                let products = column.iter().zip(vector.iter()).map(|(a, b)| a * b);
+                products.sum::<f64>().powi(2)
+            })
+            .sum();
+        if 1.0 - inside >= NEW_PART {
             new.push(j);
         }
     }

@@ -2,11 +2,12 @@
 
 use faer::Mat;
 
-use super::super::product::{on_one_thread, wide};
+use super::super::decompose::{thin_qr, thin_svd};
+use super::super::product::{tall, wide};
 use super::super::reduced::Reduced;
 use super::super::{ClassifierKind, FeatureKind, UfmPoint, UfmProblem};
+use crate::Result;
 use crate::etf::simplex_etf;
-use crate::{Error, Result};
 
 /// W·ω, [√n_S h_S]/ω and b, with ω⁴ = λ_W/λ_H so that both factors decay with √(λ_W λ_H).
 #[derive(Clone)]
@@ -147,31 +148,39 @@ impl Factors {
         if self.rank() == 0 {
             return Ok(self.clone());
         }
-        on_one_thread(|| self.balanced())
-    }
-
-    fn balanced(&self) -> Result<Self> {
-        let left = self.weight.qr();
-        let right = self.features.transpose().to_owned().qr();
-        let core = left.thin_R() * right.thin_R().transpose();
-        let svd = core.thin_svd().map_err(|_| {
-            Error::Undefined(
-                "the singular value decomposition of the logits did not converge".into(),
-            )
-        })?;
-        let sigma = svd.S().column_vector();
-        let largest = if sigma.nrows() == 0 { 0.0 } else { sigma[0] };
+        let (left, left_core) = thin_qr(self.weight.as_ref());
+        let (right, right_core) = thin_qr(self.features.transpose());
+        let mut core = Mat::zeros(left.ncols(), right.ncols());
+        tall(core.as_mut(), &[(left_core.as_ref(), right_core.as_ref())]);
+        let (left_vectors, sigma, right_vectors) = thin_svd(core.as_ref())?;
+        let largest = sigma.first().copied().unwrap_or(0.0);
         let kept = sigma
             .iter()
             .filter(|&&s| s > NEGLIGIBLE * largest && s > 0.0)
             .count();
-        let left = left.compute_thin_Q() * svd.U().subcols(0, kept);
-        let right = right.compute_thin_Q() * svd.V().subcols(0, kept);
+        let product = |basis: &Mat<f64>, vectors: &Mat<f64>| {
+            let mut out = Mat::zeros(kept, basis.nrows());
+            let vectors = vectors.subcols(0, kept);
+            wide(out.as_mut(), &[(vectors.transpose(), basis.transpose())]);
+            out
+        };
+        let left = product(&left, &left_vectors); // [kept, K]
+        let right = product(&right, &right_vectors); // [kept, L]
         Ok(Self {
-            weight: Mat::from_fn(left.nrows(), kept, |i, j| left[(i, j)] * sigma[j].sqrt()),
-            features: Mat::from_fn(kept, right.nrows(), |j, i| right[(i, j)] * sigma[j].sqrt()),
+            weight: Mat::from_fn(left.ncols(), kept, |i, j| left[(j, i)] * sigma[j].sqrt()),
+            features: Mat::from_fn(kept, right.ncols(), |j, i| right[(j, i)] * sigma[j].sqrt()),
             bias: self.bias.clone(),
         })
+    }
+
+    /// The first columns of factors that are [`compressed`](Self::compressed).
+    pub fn leading(&self, rank: usize) -> Self {
+        let rank = rank.min(self.rank());
+        Self {
+            weight: self.weight.subcols(0, rank).to_owned(),
+            features: self.features.subrows(0, rank).to_owned(),
+            bias: self.bias.clone(),
+        }
     }
 }
 
