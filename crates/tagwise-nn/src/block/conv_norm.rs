@@ -6,9 +6,10 @@ use super::{Layout, Mode, Parameter, Pass, Statistic, Workspace};
 use crate::buffer::{Activations, Buffer, View};
 use crate::device::Device;
 use crate::initial;
-use crate::kernel::convolution::{ConvShape, Write};
+use crate::kernel::convolution::ConvShape;
 use crate::kernel::layer::{ConvLayer, ConvScratch};
 use crate::kernel::norm::{self, Mask, Normalised, Plane};
+use crate::kernel::output::{Epilogue, Output, Write};
 use crate::kernel::{Precision, padded_channels};
 
 /// PyTorch's defaults of `BatchNorm2d`.
@@ -180,23 +181,25 @@ impl ConvNorm {
     pub(crate) fn forward(&mut self, pass: Pass, x: View<'_>, workspace: &mut Workspace) {
         let kernels = pass.device.kernels();
         let weight = self.weight.value.as_slice();
-        let z = self.z.as_mut_slice();
-        self.layer
-            .forward(pass.batch, x, weight, &mut workspace.conv, z);
+        let Workspace { conv, partial, .. } = workspace;
+        let (batch, plane) = (pass.batch, self.plane);
+        let z = Output::new(self.z.as_mut_slice(), Write::Replace);
         match pass.mode {
             Mode::Train => {
-                norm::moments(
-                    kernels,
-                    self.plane,
-                    pass.batch,
-                    self.z.as_slice(),
-                    &mut workspace.partial,
-                    &mut self.mean,
-                    &mut self.variance,
-                );
-                self.update_running(pass.batch);
+                let moments = Epilogue {
+                    sums: partial,
+                    sums_len: 2 * plane.pitch,
+                    finish: &|_, z, moments| norm::image_moments(kernels, plane, z, moments),
+                };
+                let z = z.followed_by(moments);
+                self.layer.forward(batch, x, weight, conv, z);
+                norm::moments(plane, batch, partial, &mut self.mean, &mut self.variance);
+                self.update_running(batch);
             }
-            Mode::Evaluate => self.recall_running(),
+            Mode::Evaluate => {
+                self.layer.forward(batch, x, weight, conv, z);
+                self.recall_running();
+            }
         }
         let (gamma, beta) = (
             self.norm_weight.value.as_slice(),
@@ -328,7 +331,7 @@ impl ConvNorm {
         let dz = bordered[self.dz_index].1.view();
         let weights = self.weight.value.as_slice();
         self.layer
-            .data_gradient(pass.batch, dz, weights, conv, (dx, write));
+            .data_gradient(pass.batch, dz, weights, conv, Output::new(dx, write));
     }
 
     pub(crate) fn visit_parameters(&mut self, visit: &mut dyn FnMut(&mut Parameter)) {

@@ -3,8 +3,8 @@
 use super::{ConvNorm, Parameter, Pass, Statistic, Workspace};
 use crate::buffer::{Activations, View};
 use crate::kernel::Precision;
-use crate::kernel::convolution::Write;
 use crate::kernel::norm::{self, Mask, Residual};
+use crate::kernel::output::Write;
 
 /// y = ReLU(body(x) + shortcut(x)), the shortcut being x itself or a 1×1 convolution with norm.
 #[derive(Debug)]

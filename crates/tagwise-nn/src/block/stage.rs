@@ -3,8 +3,8 @@
 use super::{ConvNorm, Mode, Parameter, Pass, ResidualBlock, Statistic, Workspace};
 use crate::buffer::{Activations, View};
 use crate::kernel::Precision;
-use crate::kernel::convolution::Write;
 use crate::kernel::norm::{self, Mask, Plane, Residual};
+use crate::kernel::output::Write;
 use crate::kernel::pool;
 
 /// Whether anything before a block needs its input's gradient.

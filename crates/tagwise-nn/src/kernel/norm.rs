@@ -51,8 +51,13 @@ pub(crate) enum Residual<'a> {
 const GROUP: usize = 16;
 
 for_each_kernel_set! {
-    /// Sum and sum of squares around the image's mean, per channel, of one image.
-    fn image_moments(plane: Plane, z: &[f32], sums: &mut [f64], squares: &mut [f64]) {
+    /// Sum and sum of squares around the image's mean, per channel, of one image: what [`moments`]
+    /// merges.
+    ///
+    /// # Shapes
+    /// `z` is `[h, w, pitch]`, `moments` `[2, pitch]`.
+    pub(crate) fn image_moments(plane: Plane, z: &[f32], moments: &mut [f64]) {
+        let (sums, squares) = moments.split_at_mut(plane.pitch);
         for first in (0..plane.pitch).step_by(GROUP) {
             let mut total = [0.0f64; GROUP];
             for row in z.chunks_exact(plane.row_len()) {
@@ -89,39 +94,29 @@ for_each_kernel_set! {
     }
 }
 
-/// Mean and biased variance per channel over a batch.
+/// Mean and biased variance per channel over a batch, from the moments of its images.
 ///
 /// # Shapes
-/// `z` is `[B, h, w, pitch]`, `partial` at least `[B, 2, pitch]`, the results `[pitch]`.
+/// `images` is at least `[B, 2, pitch]`, the results `[pitch]`.
 pub(crate) fn moments(
-    kernels: Kernels,
     plane: Plane,
     batch: usize,
-    z: &[f32],
-    partial: &mut [f64],
+    images: &[f64],
     mean: &mut [f64],
     variance: &mut [f64],
 ) {
     let pitch = plane.pitch;
-    let partial = &mut partial[..batch * 2 * pitch];
-    partial
-        .par_chunks_exact_mut(2 * pitch)
-        .zip(z.par_chunks_exact(plane.len()))
-        .with_max_len(1)
-        .for_each(|(partial, z)| {
-            let (sums, squares) = partial.split_at_mut(pitch);
-            image_moments(kernels, plane, z, sums, squares);
-        });
+    let images = &images[..batch * 2 * pitch];
     let per_image = plane.pixels() as f64;
     let count = per_image * batch as f64;
     mean.fill(0.0);
-    for image in partial.chunks_exact(2 * pitch) {
+    for image in images.chunks_exact(2 * pitch) {
         for c in 0..pitch {
             mean[c] += image[c] / count;
         }
     }
     variance.fill(0.0);
-    for image in partial.chunks_exact(2 * pitch) {
+    for image in images.chunks_exact(2 * pitch) {
         for c in 0..pitch {
             // The squares were taken around the image's mean rounded to f32.
             let pivot = f64::from((image[c] / per_image) as f32);
