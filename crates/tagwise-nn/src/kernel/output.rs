@@ -22,9 +22,11 @@ pub(crate) struct Epilogue<'a> {
     /// `[B, sums_len]`
     pub sums: &'a mut [f64],
     pub sums_len: usize,
-    /// Takes the index of an image in the batch, the image and its sums.
-    pub finish: &'a (dyn Fn(usize, &mut [f32], &mut [f64]) + Sync),
+    pub finish: &'a Finish<'a>,
 }
+
+/// Takes the index of an image in the batch, the image and its sums.
+pub(crate) type Finish<'a> = dyn Fn(usize, &mut [f32], &mut [f64]) + Sync + 'a;
 
 impl<'a> Output<'a> {
     pub(crate) fn new(numbers: &'a mut [f32], write: Write) -> Self {
