@@ -6,9 +6,11 @@ use super::{Layout, Mode, Parameter, Pass, Statistic, Workspace};
 use crate::buffer::{Activations, Buffer, View};
 use crate::device::Device;
 use crate::initial;
-use crate::kernel::convolution::{ConvShape, Write};
+use crate::kernel::convolution::ConvShape;
 use crate::kernel::layer::{ConvLayer, ConvScratch};
-use crate::kernel::norm::{self, Mask, Normalised, Plane};
+use crate::kernel::norm::{self, Normalised, Plane};
+use crate::kernel::norm_gradient::{self, Centred, Entry, Mask};
+use crate::kernel::output::{Epilogue, Output, Write};
 use crate::kernel::{Precision, padded_channels};
 
 /// PyTorch's defaults of `BatchNorm2d`.
@@ -60,6 +62,26 @@ impl ConvNormSpec {
             Bias::With => 3,
         };
         self.shape.packed_len() + vectors * self.shape.out_pitch()
+    }
+}
+
+/// Sums over single images that [`Entry::take`] left.
+#[derive(Clone, Copy)]
+pub(crate) struct ImageSums<'a> {
+    /// `[B, len]`
+    pub sums: &'a [f64],
+    pub len: usize,
+    /// Where the sums of g·(z − mean) start in an image's.
+    pub products: usize,
+}
+
+impl<'a> ImageSums<'a> {
+    pub(crate) fn new(sums: &'a [f64], len: usize, products: usize) -> Self {
+        Self {
+            sums,
+            len,
+            products,
+        }
     }
 }
 
@@ -156,10 +178,7 @@ impl ConvNorm {
         }
         let scratch = self.layer.training_scratch(pass.batch);
         workspace.conv.reserve(scratch);
-        let partial = pass.batch * 2 * self.plane.pitch;
-        if workspace.partial.len() < partial {
-            workspace.partial.resize(partial, 0.0);
-        }
+        workspace.reserve_sums(pass.batch * 2 * self.plane.pitch);
         let gradients = len.max(pass.batch * self.input_gradient_len());
         workspace.gradient.reserve(gradients);
         workspace.other_gradient.reserve(gradients);
@@ -180,23 +199,25 @@ impl ConvNorm {
     pub(crate) fn forward(&mut self, pass: Pass, x: View<'_>, workspace: &mut Workspace) {
         let kernels = pass.device.kernels();
         let weight = self.weight.value.as_slice();
-        let z = self.z.as_mut_slice();
-        self.layer
-            .forward(pass.batch, x, weight, &mut workspace.conv, z);
+        let Workspace { conv, partial, .. } = workspace;
+        let (batch, plane) = (pass.batch, self.plane);
+        let z = Output::new(self.z.as_mut_slice(), Write::Replace);
         match pass.mode {
             Mode::Train => {
-                norm::moments(
-                    kernels,
-                    self.plane,
-                    pass.batch,
-                    self.z.as_slice(),
-                    &mut workspace.partial,
-                    &mut self.mean,
-                    &mut self.variance,
-                );
-                self.update_running(pass.batch);
+                let moments = Epilogue {
+                    sums: partial,
+                    sums_len: 2 * plane.pitch,
+                    finish: &|_, z, moments| norm::image_moments(kernels, plane, z, moments),
+                };
+                let z = z.followed_by(moments);
+                self.layer.forward(batch, x, weight, conv, z);
+                norm::moments(plane, batch, partial, &mut self.mean, &mut self.variance);
+                self.update_running(batch);
             }
-            Mode::Evaluate => self.recall_running(),
+            Mode::Evaluate => {
+                self.layer.forward(batch, x, weight, conv, z);
+                self.recall_running();
+            }
         }
         let (gamma, beta) = (
             self.norm_weight.value.as_slice(),
@@ -250,33 +271,35 @@ impl ConvNorm {
         }
     }
 
-    /// From the gradient g after the norm to the gradient of its parameters and of z, which is
-    /// left bordered in the workspace.
+    /// The norm as the gradient of its output enters it.
+    pub(crate) fn entry<'a>(&'a self, pass: Pass, mask: Mask<'a>) -> Entry<'a> {
+        Entry {
+            kernels: pass.device.kernels(),
+            plane: self.plane,
+            mask,
+            main: self.normalised(),
+            mean: &self.center,
+            side: None,
+        }
+    }
+
+    /// The convolution's output with its mean.
+    pub(crate) fn centred(&self) -> Centred<'_> {
+        Centred {
+            z: self.z.as_slice(),
+            mean: &self.center,
+        }
+    }
+
+    /// The gradient of the norm's parameters, from the sums over images that whoever wrote the
+    /// gradient g of its output took by the norm's [`Entry`].
     ///
     /// dγ = Σ g·ẑ, dβ = Σ g, dz = γ/σ·(g − mean(g) − ẑ·mean(g·ẑ)) with ẑ = (z − μ)/σ.
-    pub(crate) fn backward_norm(
-        &mut self,
-        pass: Pass,
-        mask: Mask<'_>,
-        g: &mut [f32],
-        partial: &mut [f64],
-        bordered: &mut [(Plane, Activations)],
-    ) {
-        let kernels = pass.device.kernels();
-        let z = self.z.as_slice();
+    pub(crate) fn backward_parameters(&mut self, pass: Pass, images: ImageSums<'_>) {
         let [sums, products] = &mut self.sums;
-        norm::gradient_sums(
-            kernels,
-            self.plane,
-            pass.batch,
-            mask,
-            z,
-            [&self.scale, &self.shift, &self.center],
-            g,
-            partial,
-            sums,
-            products,
-        );
+        for (first, result) in [(0, &mut *sums), (images.products, &mut *products)] {
+            norm_gradient::add_images(pass.batch, images.sums, images.len, first, result);
+        }
         let count = (pass.batch * self.plane.pixels()) as f64;
         let gamma = self.norm_weight.value.as_slice();
         let d_gamma = self.norm_weight.gradient.as_mut_slice();
@@ -292,11 +315,22 @@ impl ConvNorm {
             on_z[c] = slope as f32;
             constant[c] = (-scale * sums[c] / count - slope * f64::from(self.center[c])) as f32;
         }
-        norm::input_gradient(
-            kernels,
+    }
+
+    /// From the gradient g after the norm, masked, to the gradient of z, which is left bordered in
+    /// the workspace; [`ConvNorm::backward_parameters`] comes before.
+    pub(crate) fn backward_norm(
+        &self,
+        pass: Pass,
+        g: &[f32],
+        bordered: &mut [(Plane, Activations)],
+    ) {
+        let [on_g, on_z, constant] = &self.coefficients;
+        norm_gradient::input_gradient(
+            pass.device.kernels(),
             self.plane,
             pass.batch,
-            (g, z),
+            (g, self.z.as_slice()),
             [on_g, on_z, constant],
             bordered[self.dz_index].1.view_mut(),
         );
@@ -316,19 +350,17 @@ impl ConvNorm {
             .weight_gradient(pass.batch, x, dz, conv, gradient);
     }
 
-    /// dx from the bordered dz, replacing or added to what `dx` holds.
+    /// dx from the bordered dz.
     pub(crate) fn backward_input(
         &self,
         pass: Pass,
         bordered: &[(Plane, Activations)],
         conv: &mut ConvScratch,
-        dx: &mut [f32],
-        write: Write,
+        dx: Output<'_>,
     ) {
         let dz = bordered[self.dz_index].1.view();
         let weights = self.weight.value.as_slice();
-        self.layer
-            .data_gradient(pass.batch, dz, weights, conv, (dx, write));
+        self.layer.data_gradient(pass.batch, dz, weights, conv, dx);
     }
 
     pub(crate) fn visit_parameters(&mut self, visit: &mut dyn FnMut(&mut Parameter)) {

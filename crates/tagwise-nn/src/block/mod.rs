@@ -8,7 +8,7 @@ mod stage;
 
 pub(crate) use classifier::Classifier;
 pub use classifier::ClassifierKind;
-pub(crate) use conv_norm::{Bias, ConvNorm, ConvNormSpec};
+pub(crate) use conv_norm::{Bias, ConvNorm, ConvNormSpec, ImageSums};
 pub(crate) use parameter::{Layout, Parameter, Statistic};
 pub(crate) use residual::ResidualBlock;
 pub(crate) use stage::{Block, ConvNormAct, InputGradient, MaxPool};
@@ -37,7 +37,7 @@ pub(crate) struct Workspace {
     pub other_gradient: Buffer,
     /// Bordered gradients of convolution outputs, one per plane so that borders stay zero.
     pub bordered: Vec<(Plane, Activations)>,
-    /// Sums over single images, `[B, 2, pitch]`.
+    /// Sums over single images: of a convolution's output, then of the gradient in hand.
     pub partial: Vec<f64>,
     pub conv: ConvScratch,
 }
@@ -50,6 +50,13 @@ impl Workspace {
             bordered: Vec::new(),
             partial: Vec::new(),
             conv: ConvScratch::new(),
+        }
+    }
+
+    /// Makes room for so many sums over single images.
+    pub(crate) fn reserve_sums(&mut self, len: usize) {
+        if self.partial.len() < len {
+            self.partial.resize(len, 0.0);
         }
     }
 

@@ -1,10 +1,11 @@
 //! A residual block: a chain of convolutions with norms, added to its input before the last ReLU.
 
-use super::{ConvNorm, Parameter, Pass, Statistic, Workspace};
+use super::{ConvNorm, ImageSums, InputGradient, Mode, Parameter, Pass, Statistic, Workspace};
 use crate::buffer::{Activations, View};
 use crate::kernel::Precision;
-use crate::kernel::convolution::Write;
-use crate::kernel::norm::{self, Mask, Residual};
+use crate::kernel::norm::{self, Residual};
+use crate::kernel::norm_gradient::{Entry, Mask};
+use crate::kernel::output::{Output, Write};
 
 /// y = ReLU(body(x) + shortcut(x)), the shortcut being x itself or a 1×1 convolution with norm.
 #[derive(Debug)]
@@ -41,6 +42,9 @@ impl ResidualBlock {
         for (unit, output) in self.body.iter().zip(outputs) {
             output.reserve(pass.batch * unit.plane().bordered_len());
         }
+        if pass.mode == Mode::Train {
+            workspace.reserve_sums(pass.batch * self.entry(pass).sums_len());
+        }
     }
 
     pub(crate) fn forward(&mut self, pass: Pass, x: View<'_>, workspace: &mut Workspace) {
@@ -67,8 +71,23 @@ impl ResidualBlock {
         }
     }
 
-    /// Takes the output's gradient from the workspace and leaves the input's there.
-    pub(crate) fn backward(&mut self, pass: Pass, x: View<'_>, workspace: &mut Workspace) {
+    /// The norms that the output's gradient enters.
+    pub(crate) fn entry(&self, pass: Pass) -> Entry<'_> {
+        let last = self.body.last().expect("a block has a convolution");
+        Entry {
+            side: self.projection.as_ref().map(ConvNorm::centred),
+            ..last.entry(pass, Mask::Relu(self.y.view()))
+        }
+    }
+
+    /// Takes the output's gradient and its sums from the workspace and leaves the input's there.
+    pub(crate) fn backward(
+        &mut self,
+        pass: Pass,
+        x: View<'_>,
+        into: InputGradient<'_>,
+        workspace: &mut Workspace,
+    ) {
         let Workspace {
             gradient,
             other_gradient,
@@ -77,30 +96,46 @@ impl ResidualBlock {
             conv,
         } = workspace;
         let last = self.body.len() - 1;
-        for (i, unit) in self.body.iter_mut().enumerate().rev() {
-            let (g, mask) = if i == last {
-                (gradient.as_mut_slice(), Mask::Relu(self.y.view()))
+        let len = self.entry(pass).sums_len();
+        if let Some(unit) = &mut self.projection {
+            let products = 2 * unit.plane().pitch;
+            unit.backward_parameters(pass, ImageSums::new(partial, len, products));
+        }
+        for i in (0..=last).rev() {
+            let (below, rest) = self.body.split_at_mut(i);
+            let unit = &mut rest[0];
+            let pitch = unit.plane().pitch;
+            let (g, len) = if i == last {
+                (&*gradient, len)
             } else {
-                (other_gradient.as_mut_slice(), Mask::Own)
+                (&*other_gradient, 2 * pitch)
             };
-            unit.backward_norm(pass, mask, g, partial, bordered);
+            unit.backward_parameters(pass, ImageSums::new(partial, len, pitch));
+            unit.backward_norm(pass, g.as_slice(), bordered);
             let input = if i == 0 { x } else { self.hidden[i - 1].view() };
             unit.backward_weight(pass, input, bordered, conv);
             // `gradient` now holds the masked gradient of the sum, which an identity shortcut
             // passes on unchanged: the body's part is added to it.
-            let (dx, write) = if i == 0 && self.projection.is_none() {
-                (gradient.as_mut_slice(), Write::Add)
-            } else {
-                (other_gradient.as_mut_slice(), Write::Replace)
+            let (dx, write, into) = match (below.last(), &self.projection) {
+                (Some(unit), _) => {
+                    let entry = unit.entry(pass, Mask::Own);
+                    let into = InputGradient::Entering(entry);
+                    (&mut *other_gradient, Write::Replace, into)
+                }
+                (None, Some(_)) => (&mut *other_gradient, Write::Replace, InputGradient::Plain),
+                (None, None) => (&mut *gradient, Write::Add, into),
             };
-            unit.backward_input(pass, bordered, conv, dx, write);
+            into.write(partial, Output::new(dx.as_mut_slice(), write), |dx| {
+                unit.backward_input(pass, bordered, conv, dx);
+            });
         }
         if let Some(unit) = &mut self.projection {
-            let g = gradient.as_mut_slice();
-            unit.backward_norm(pass, Mask::Done, g, partial, bordered);
+            unit.backward_norm(pass, gradient.as_slice(), bordered);
             unit.backward_weight(pass, x, bordered, conv);
-            let dx = other_gradient.as_mut_slice();
-            unit.backward_input(pass, bordered, conv, dx, Write::Add);
+            let dx = Output::new(other_gradient.as_mut_slice(), Write::Add);
+            into.write(partial, dx, |dx| {
+                unit.backward_input(pass, bordered, conv, dx)
+            });
             std::mem::swap(gradient, other_gradient);
         }
     }

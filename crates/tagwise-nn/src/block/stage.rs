@@ -1,17 +1,36 @@
 //! One step of a network: a convolution with norm and ReLU, a residual block, or a maximum.
 
-use super::{ConvNorm, Mode, Parameter, Pass, ResidualBlock, Statistic, Workspace};
+use super::{ConvNorm, ImageSums, Mode, Parameter, Pass, ResidualBlock, Statistic, Workspace};
 use crate::buffer::{Activations, View};
 use crate::kernel::Precision;
-use crate::kernel::convolution::Write;
-use crate::kernel::norm::{self, Mask, Plane, Residual};
+use crate::kernel::norm::{self, Plane, Residual};
+use crate::kernel::norm_gradient::{Entry, Mask};
+use crate::kernel::output::{Epilogue, Output, Write};
 use crate::kernel::pool;
 
-/// Whether anything before a block needs its input's gradient.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum InputGradient {
-    Needed,
+/// What becomes of the gradient of a block's input.
+#[derive(Clone, Copy)]
+pub(crate) enum InputGradient<'a> {
+    /// Nothing: the input is the images.
     Skipped,
+    /// Its last writer masks and sums it for the norm that it enters.
+    Entering(Entry<'a>),
+    /// It is passed on as it is.
+    Plain,
+}
+
+impl InputGradient<'_> {
+    /// Calls `write` with the output that leaves the gradient's sums in `sums`.
+    pub(crate) fn write(self, sums: &mut [f64], dx: Output<'_>, write: impl FnOnce(Output<'_>)) {
+        match self {
+            InputGradient::Entering(entry) => write(dx.followed_by(Epilogue {
+                sums,
+                sums_len: entry.sums_len(),
+                finish: &|image, g, sums| entry.take(image, g, sums),
+            })),
+            InputGradient::Skipped | InputGradient::Plain => write(dx),
+        }
+    }
 }
 
 /// One step of a network.
@@ -48,18 +67,28 @@ impl Block {
         }
     }
 
-    /// Takes the output's gradient from the workspace and leaves the input's there.
+    /// What the block does with the gradient of its output.
+    pub(crate) fn output_gradient(&self, pass: Pass) -> InputGradient<'_> {
+        match self {
+            Block::ConvNormAct(block) => InputGradient::Entering(block.unit.entry(pass, Mask::Own)),
+            Block::Residual(block) => InputGradient::Entering(block.entry(pass)),
+            Block::MaxPool(_) => InputGradient::Plain,
+        }
+    }
+
+    /// Takes the output's gradient, with its sums if it enters a norm, from the workspace and
+    /// leaves the input's there.
     pub(crate) fn backward(
         &mut self,
         pass: Pass,
         x: View<'_>,
-        input_gradient: InputGradient,
+        into: InputGradient<'_>,
         workspace: &mut Workspace,
     ) {
         match self {
-            Block::ConvNormAct(block) => block.backward(pass, x, input_gradient, workspace),
-            Block::Residual(block) => block.backward(pass, x, workspace),
-            Block::MaxPool(block) => block.backward(pass, x, workspace),
+            Block::ConvNormAct(block) => block.backward(pass, x, into, workspace),
+            Block::Residual(block) => block.backward(pass, x, into, workspace),
+            Block::MaxPool(block) => block.backward(pass, x, into, workspace),
         }
     }
 
@@ -117,7 +146,7 @@ impl ConvNormAct {
         &mut self,
         pass: Pass,
         x: View<'_>,
-        input_gradient: InputGradient,
+        into: InputGradient<'_>,
         workspace: &mut Workspace,
     ) {
         let Workspace {
@@ -128,11 +157,15 @@ impl ConvNormAct {
             ..
         } = workspace;
         let unit = &mut self.unit;
-        unit.backward_norm(pass, Mask::Own, gradient.as_mut_slice(), partial, bordered);
+        let pitch = unit.plane().pitch;
+        unit.backward_parameters(pass, ImageSums::new(partial, 2 * pitch, pitch));
+        unit.backward_norm(pass, gradient.as_slice(), bordered);
         unit.backward_weight(pass, x, bordered, conv);
-        if input_gradient == InputGradient::Needed {
-            let dx = gradient.as_mut_slice();
-            unit.backward_input(pass, bordered, conv, dx, Write::Replace);
+        if !matches!(into, InputGradient::Skipped) {
+            let dx = Output::new(gradient.as_mut_slice(), Write::Replace);
+            into.write(partial, dx, |dx| {
+                unit.backward_input(pass, bordered, conv, dx)
+            });
         }
     }
 }
@@ -167,15 +200,24 @@ impl MaxPool {
         pool::maximum(self.plane, pass.batch, x, self.y.view_mut());
     }
 
-    fn backward(&mut self, pass: Pass, x: View<'_>, workspace: &mut Workspace) {
-        pool::maximum_gradient(
-            self.plane,
-            pass.batch,
-            x,
-            self.y.view(),
-            workspace.gradient.as_slice(),
-            workspace.other_gradient.as_mut_slice(),
-        );
-        std::mem::swap(&mut workspace.gradient, &mut workspace.other_gradient);
+    fn backward(
+        &mut self,
+        pass: Pass,
+        x: View<'_>,
+        into: InputGradient<'_>,
+        workspace: &mut Workspace,
+    ) {
+        let Workspace {
+            gradient,
+            other_gradient,
+            partial,
+            ..
+        } = workspace;
+        let (y, dy) = (self.y.view(), gradient.as_slice());
+        let dx = Output::new(other_gradient.as_mut_slice(), Write::Replace);
+        into.write(partial, dx, |dx| {
+            pool::maximum_gradient(self.plane, pass.batch, x, y, dy, dx);
+        });
+        std::mem::swap(gradient, other_gradient);
     }
 }

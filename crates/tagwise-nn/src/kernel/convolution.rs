@@ -13,6 +13,7 @@
 
 use rayon::prelude::*;
 
+use super::output::{Output, Write};
 use super::simd::{Pairs, Simd, Work, launch};
 use super::{Kernels, Precision, padded_channels};
 
@@ -22,13 +23,6 @@ const SLAB_BYTES: usize = 20 * 1024;
 /// Output pixels for which one block of weights is used before the next is taken: their inputs
 /// and outputs stay in the second-level cache.
 const PIXELS_PER_BLOCK: usize = 512;
-
-/// Whether a kernel replaces its output or adds to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Write {
-    Replace,
-    Add,
-}
 
 /// The geometry of one convolution with "same" padding (1 for 3×3, 0 for 1×1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -223,16 +217,15 @@ impl Plan {
         batch: usize,
         input: &[f32],
         weights: &[f32],
-        output: &mut [f32],
-        write: Write,
+        output: Output<'_>,
     ) {
         assert!(input.len() >= batch * self.input_len);
         assert_eq!(weights.len(), self.weights_len);
-        output[..batch * self.output_len]
-            .par_chunks_exact_mut(self.output_len)
-            .zip(input.par_chunks_exact(self.input_len))
-            .with_max_len(1)
-            .for_each(|(output, input)| self.run_image(kernels, input, weights, output, write));
+        let write = output.write;
+        output.for_each_group(batch, self.output_len, 1, |image, output| {
+            let input = &input[image * self.input_len..][..self.input_len];
+            self.run_image(kernels, input, weights, output, write);
+        });
     }
 
     fn run_image(

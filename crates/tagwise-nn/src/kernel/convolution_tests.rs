@@ -2,8 +2,9 @@
 
 use proptest::prelude::*;
 
-use super::convolution::{ConvShape, Write, packed_index};
+use super::convolution::{ConvShape, packed_index};
 use super::layer::{ConvLayer, ConvScratch};
+use super::output::{Epilogue, Output, Write};
 use super::{KernelSet, Kernels, Precision, padded_channels};
 use crate::bf16::Bf16;
 use crate::buffer::{Activations, ViewMut};
@@ -135,7 +136,19 @@ impl Layer {
         };
         let mut scratch = ConvScratch::new();
         scratch.reserve(layer.training_scratch(self.batch));
-        layer.forward(self.batch, x.view(), &packed, &mut scratch, &mut found);
+        let mut sums = vec![0.0; self.batch * 2];
+        let output = Output::new(&mut found, Write::Replace).followed_by(Epilogue {
+            sums: &mut sums,
+            sums_len: 2,
+            finish: &|index, image, sums| {
+                sums[0] += index as f64;
+                sums[1] += total(image);
+            },
+        });
+        layer.forward(self.batch, x.view(), &packed, &mut scratch, output);
+        for (index, image) in found.chunks_exact(s.out_image_len()).enumerate() {
+            assert_eq!(sums[2 * index..][..2], [index as f64, total(image)]);
+        }
         let terms = s.in_channels * s.taps();
         compare(
             "forward",
@@ -152,7 +165,7 @@ impl Layer {
         let terms = s.out_channels * s.taps();
         for (write, offset) in [(Write::Replace, 0.0), (Write::Add, 0.5)] {
             let mut found = vec![0.5; self.batch * s.in_height * s.in_width * in_pitch];
-            let output = (&mut found[..], write);
+            let output = Output::new(&mut found, write);
             layer.data_gradient(self.batch, dz.view(), &packed, &mut scratch, output);
             compare(
                 "data gradient",
@@ -230,6 +243,10 @@ fn bordered(
         }
     }
     activations
+}
+
+fn total(numbers: &[f32]) -> f64 {
+    numbers.iter().map(|x| f64::from(*x)).sum()
 }
 
 #[allow(clippy::too_many_arguments)]

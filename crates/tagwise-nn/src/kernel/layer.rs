@@ -1,6 +1,7 @@
 //! The three convolutions of a layer, each by the method that suits its shape.
 
-use super::convolution::{ConvShape, Plan, Write, pair_rows, transpose_weights};
+use super::convolution::{ConvShape, Plan, pair_rows, transpose_weights};
+use super::output::Output;
 use super::weight_gradient::WeightGradient;
 use super::winograd::{self, Direction, Winograd, WinogradGradient};
 use super::{Kernels, Precision, padded_channels};
@@ -180,7 +181,7 @@ impl ConvLayer {
         x: View<'_>,
         weights: &[f32],
         scratch: &mut ConvScratch,
-        z: &mut [f32],
+        z: Output<'_>,
     ) {
         let kernels = self.kernels;
         match &self.method {
@@ -188,18 +189,17 @@ impl ConvLayer {
                 let rows = (self.shape.in_channels, self.block(self.shape.out_pitch()));
                 let pairs = &mut scratch.transformed;
                 let weights = in_lanes(kernels, (forward, self.input), rows, weights, pairs);
-                forward.run(kernels, batch, x.lanes(), weights, z, Write::Replace);
+                forward.run(kernels, batch, x.lanes(), weights, z);
             }
             Method::Winograd { forward, .. } => {
                 let transformed = scratch.transformed.as_mut_slice();
                 forward.transform_weights(kernels, weights, transformed);
-                let output = (z, Write::Replace);
-                forward.run(kernels, batch, x, transformed, &scratch.threads, output);
+                forward.run(kernels, batch, x, transformed, &scratch.threads, z);
             }
         }
     }
 
-    /// dx from the bordered dz, replacing or added to what `dx` holds.
+    /// dx from the bordered dz.
     ///
     /// # Shapes
     /// `dz` is bordered, `[B, h'+2, w'+2, out_pitch]`; `dx` is `[B, h, w, pitch of the input]`.
@@ -209,7 +209,7 @@ impl ConvLayer {
         dz: View<'_>,
         weights: &[f32],
         scratch: &mut ConvScratch,
-        (dx, write): (&mut [f32], Write),
+        dx: Output<'_>,
     ) {
         let kernels = self.kernels;
         let transposed = &mut scratch.transposed.as_mut_slice()[..self.shape.transposed_len()];
@@ -220,13 +220,12 @@ impl ConvLayer {
                 let rows = (self.shape.out_channels, self.block(in_pitch));
                 let plan = (data_gradient, kernels.precision());
                 let weights = in_lanes(kernels, plan, rows, transposed, &mut scratch.transformed);
-                data_gradient.run(kernels, batch, dz.lanes(), weights, dx, write);
+                data_gradient.run(kernels, batch, dz.lanes(), weights, dx);
             }
             Method::Winograd { data_gradient, .. } => {
                 let transformed = scratch.transformed.as_mut_slice();
                 data_gradient.transform_weights(kernels, transposed, transformed);
-                let output = (dx, write);
-                data_gradient.run(kernels, batch, dz, transformed, &scratch.threads, output);
+                data_gradient.run(kernels, batch, dz, transformed, &scratch.threads, dx);
             }
         }
     }

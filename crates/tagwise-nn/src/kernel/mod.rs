@@ -8,6 +8,8 @@ pub(crate) mod convolution;
 pub(crate) mod dense;
 pub(crate) mod layer;
 pub(crate) mod norm;
+pub(crate) mod norm_gradient;
+pub(crate) mod output;
 pub(crate) mod peak;
 pub(crate) mod pool;
 pub(crate) mod sgd;

@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use super::norm::Plane;
+use super::output::Output;
 use crate::bf16::Element;
 use crate::buffer::{View, ViewMut};
 
@@ -42,21 +43,18 @@ fn average_all<E: Element>(plane: Plane, dim: usize, y: &[E], features: &mut [f3
 ///
 /// # Shapes
 /// `gradient` is `[B, d]`, `g` is `[B, h, w, pitch]` without border.
-pub(crate) fn global_average_gradient(plane: Plane, dim: usize, gradient: &[f32], g: &mut [f32]) {
+pub(crate) fn global_average_gradient(plane: Plane, dim: usize, gradient: &[f32], g: Output<'_>) {
     let share = 1.0 / plane.pixels() as f32;
     let batch = gradient.len() / dim;
-    g[..batch * plane.len()]
-        .par_chunks_exact_mut(plane.len())
-        .zip(gradient.par_chunks_exact(dim))
-        .for_each(|(g, gradient)| {
-            for pixel in g.chunks_exact_mut(plane.pitch) {
-                let (real, surplus) = pixel.split_at_mut(dim);
-                for (g, value) in real.iter_mut().zip(gradient) {
-                    *g = value * share;
-                }
-                surplus.fill(0.0);
+    g.for_each_group(batch, plane.len(), 1, |image, g| {
+        for pixel in g.chunks_exact_mut(plane.pitch) {
+            let (real, surplus) = pixel.split_at_mut(dim);
+            for (g, value) in real.iter_mut().zip(&gradient[image * dim..]) {
+                *g = value * share;
             }
-        });
+            surplus.fill(0.0);
+        }
+    });
 }
 
 /// The plane after a 2×2 maximum with stride 2; an odd last row or column is dropped.
@@ -115,7 +113,7 @@ pub(crate) fn maximum_gradient(
     x: View<'_>,
     y: View<'_>,
     dy: &[f32],
-    dx: &mut [f32],
+    dx: Output<'_>,
 ) {
     match (x, y) {
         (View::F32(x), View::F32(y)) => maximum_gradient_all(plane, batch, (x, y), dy, dx),
@@ -129,47 +127,44 @@ fn maximum_gradient_all<E: Element>(
     batch: usize,
     (x, y): (&[E], &[E]),
     dy: &[f32],
-    dx: &mut [f32],
+    dx: Output<'_>,
 ) {
     let out = halved(plane);
     let row_step = (plane.width + 2) * plane.pitch;
-    dx[..batch * plane.len()]
-        .par_chunks_exact_mut(plane.len())
-        .with_max_len(1)
-        .enumerate()
-        .for_each(|(image, dx)| {
-            let x = &x[image * plane.bordered_len()..][..plane.bordered_len()];
-            let y = &y[image * out.bordered_len()..][..out.bordered_len()];
-            let dy = &dy[image * out.len()..][..out.len()];
-            dx.fill(0.0);
-            for (row, column) in (0..out.height).flat_map(|r| (0..out.width).map(move |c| (r, c))) {
-                let from = plane.bordered_row(2 * row) + 2 * column * plane.pitch;
-                let to = (2 * row * plane.width + 2 * column) * plane.pitch;
-                let best = &y[out.bordered_row(row) + column * out.pitch..][..out.pitch];
-                let gradient = &dy[(row * out.width + column) * out.pitch..][..out.pitch];
-                let corners = [
-                    (from, to),
-                    (from + plane.pitch, to + plane.pitch),
-                    (from + row_step, to + plane.row_len()),
-                    (
-                        from + row_step + plane.pitch,
-                        to + plane.row_len() + plane.pitch,
-                    ),
-                ];
-                for i in 0..plane.pitch {
-                    let best = best[i].wide();
-                    let first = corners.iter().find(|(from, _)| x[from + i].wide() == best);
-                    if let Some((_, to)) = first {
-                        dx[to + i] = gradient[i];
-                    }
+    dx.for_each_group(batch, plane.len(), 1, |image, dx| {
+        let x = &x[image * plane.bordered_len()..][..plane.bordered_len()];
+        let y = &y[image * out.bordered_len()..][..out.bordered_len()];
+        let dy = &dy[image * out.len()..][..out.len()];
+        dx.fill(0.0);
+        for (row, column) in (0..out.height).flat_map(|r| (0..out.width).map(move |c| (r, c))) {
+            let from = plane.bordered_row(2 * row) + 2 * column * plane.pitch;
+            let to = (2 * row * plane.width + 2 * column) * plane.pitch;
+            let best = &y[out.bordered_row(row) + column * out.pitch..][..out.pitch];
+            let gradient = &dy[(row * out.width + column) * out.pitch..][..out.pitch];
+            let corners = [
+                (from, to),
+                (from + plane.pitch, to + plane.pitch),
+                (from + row_step, to + plane.row_len()),
+                (
+                    from + row_step + plane.pitch,
+                    to + plane.row_len() + plane.pitch,
+                ),
+            ];
+            for i in 0..plane.pitch {
+                let best = best[i].wide();
+                let first = corners.iter().find(|(from, _)| x[from + i].wide() == best);
+                if let Some((_, to)) = first {
+                    dx[to + i] = gradient[i];
                 }
             }
-        });
+        }
+    });
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::output::Write;
 
     const BATCH: usize = 2;
     /// Both poolings are piecewise linear, so a difference is exact up to rounding.
@@ -224,7 +219,8 @@ mod tests {
         let mut gradient = vec![f32::NAN; BATCH * PLANE.len()];
         let before = pooled(&x);
         let (x_view, y_view) = (View::F32(&x), View::F32(&before));
-        maximum_gradient(PLANE, BATCH, x_view, y_view, &weights, &mut gradient);
+        let output = Output::new(&mut gradient, Write::Replace);
+        maximum_gradient(PLANE, BATCH, x_view, y_view, &weights, output);
         expect_differences(&gradient, |x| {
             let y = pooled(x);
             let mut change = 0.0; // against the unmoved image: a sum of all would round it away
@@ -250,7 +246,8 @@ mod tests {
         };
         let weights: Vec<f32> = (0..BATCH * dim).map(|i| i as f32 - 4.0).collect();
         let mut gradient = vec![f32::NAN; BATCH * PLANE.len()];
-        global_average_gradient(PLANE, dim, &weights, &mut gradient);
+        let output = Output::new(&mut gradient, Write::Replace);
+        global_average_gradient(PLANE, dim, &weights, output);
         let before = averaged(&spread(BATCH * PLANE.bordered_len()));
         expect_differences(&gradient, |x| {
             let changes = averaged(x).into_iter().zip(&before).zip(&weights);

@@ -105,8 +105,10 @@ impl Sum {
                     self.add_conv(conv, precision);
                     self.add_activations(conv.plane());
                 }
-                let convs = projection.iter();
-                convs.for_each(|conv| self.add_conv(conv, precision));
+                if let Some(conv) = projection {
+                    self.add_conv(conv, precision);
+                    self.add_sums(3 * conv.plane().pitch);
+                }
             }
             BlockSpec::MaxPool(plane) => {
                 self.add_activations(pool::halved(*plane));
@@ -134,10 +136,15 @@ impl Sum {
         self.gradient = self.gradient.max(self.batch * plane.len().max(inputs));
         let layer = ConvLayer::new(shape, self.device.kernels(), input);
         self.conv = self.conv.max(layer.training_scratch(self.batch));
-        self.partial = self.partial.max(self.batch * 2 * plane.pitch);
+        self.add_sums(2 * plane.pitch);
         if !self.bordered.contains(&plane) {
             self.bordered.push(plane);
         }
+    }
+
+    /// Sums over every image of a batch.
+    fn add_sums(&mut self, per_image: usize) {
+        self.partial = self.partial.max(self.batch * per_image);
     }
 
     fn add_ends(&mut self, spec: &NetworkSpec, blueprint: &Blueprint) {

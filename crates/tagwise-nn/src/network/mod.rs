@@ -22,6 +22,7 @@ use crate::block::{
 use crate::buffer::{Buffer, View};
 use crate::device::Device;
 use crate::kernel::norm::Plane;
+use crate::kernel::output::{Output, Write};
 use crate::kernel::{Precision, pool};
 use crate::weights::NamedTensor;
 use crate::{Error, Result};
@@ -227,6 +228,7 @@ impl Network {
             None => self.grad_features.fill(0.0),
         }
         let Self {
+            blocks,
             classifier,
             features,
             workspace,
@@ -234,18 +236,18 @@ impl Network {
             ..
         } = self;
         classifier.backward(pass, features, grad_logits, grad_features);
-        let gradient = workspace.gradient.as_mut_slice();
-        pool::global_average_gradient(self.plane, self.feature_dim, grad_features, gradient);
+        let into = last_gradient(blocks, pass);
+        let gradient = Output::new(workspace.gradient.as_mut_slice(), Write::Replace);
+        into.write(&mut workspace.partial, gradient, |gradient| {
+            pool::global_average_gradient(self.plane, self.feature_dim, grad_features, gradient);
+        });
         for i in (0..self.blocks.len()).rev() {
             let (before, rest) = self.blocks.split_at_mut(i);
             let x = before
                 .last()
                 .map_or(View::F32(self.images.as_slice()), Block::output);
-            let input_gradient = match i {
-                0 => InputGradient::Skipped,
-                _ => InputGradient::Needed,
-            };
-            rest[0].backward(pass, x, input_gradient, &mut self.workspace);
+            let into = last_gradient(before, pass);
+            rest[0].backward(pass, x, into, &mut self.workspace);
         }
         self.last = None;
         Ok(())
@@ -379,6 +381,13 @@ impl Network {
             }
         }
     }
+}
+
+/// What becomes of the gradient of the last block's output.
+fn last_gradient(blocks: &[Block], pass: Pass) -> InputGradient<'_> {
+    blocks
+        .last()
+        .map_or(InputGradient::Skipped, |block| block.output_gradient(pass))
 }
 
 /// A block whose input, if it is a convolution alone, has this precision.

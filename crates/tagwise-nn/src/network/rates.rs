@@ -9,8 +9,9 @@ use crate::bf16::Bf16;
 use crate::block::ConvNormSpec;
 use crate::buffer::{Activations, ViewMut};
 use crate::device::Device;
-use crate::kernel::convolution::{ConvShape, Write};
+use crate::kernel::convolution::ConvShape;
 use crate::kernel::layer::{ConvLayer, ConvScratch};
+use crate::kernel::output::{Output, Write};
 use crate::kernel::{Precision, padded_channels, peak};
 
 /// Speed of the three kernels of one shape of convolution.
@@ -119,14 +120,15 @@ fn measure(
     let mut scratch = ConvScratch::new();
     scratch.reserve(layer.training_scratch(batch));
     let forward = best(steps, || {
-        layer.forward(batch, input.view(), &weights, &mut scratch, &mut z);
+        let z = Output::new(&mut z, Write::Replace);
+        layer.forward(batch, input.view(), &weights, &mut scratch, z);
     });
     let data_gradient = (!is_first).then(|| {
         let in_pitch = padded_channels(shape.in_channels);
         let mut dx = vec![0.0; batch * shape.in_height * shape.in_width * in_pitch];
         best(steps, || {
-            let output = (&mut dx[..], Write::Replace);
-            layer.data_gradient(batch, dz.view(), &weights, &mut scratch, output);
+            let dx = Output::new(&mut dx, Write::Replace);
+            layer.data_gradient(batch, dz.view(), &weights, &mut scratch, dx);
         })
     });
     let mut gradient = vec![0.0; shape.packed_len()];

@@ -17,7 +17,8 @@ use rayon::prelude::*;
 
 pub(crate) use gradient::WinogradGradient;
 
-use super::convolution::{ConvShape, Job, Pixel, Tap, Write};
+use super::convolution::{ConvShape, Job, Pixel, Tap};
+use super::output::{Output, Write};
 use super::simd::{Pairs, Simd, Work, launch};
 use super::{Kernels, Precision, padded_channels};
 use crate::bf16::Bf16;
@@ -247,7 +248,7 @@ impl Winograd {
         input: View<'_>,
         transformed: &[f32],
         threads: &ThreadBuffers,
-        (output, write): (&mut [f32], Write),
+        output: Output<'_>,
     ) {
         assert_eq!(input.precision(), self.precision);
         assert!(input.len() >= batch * self.tiling.bordered_len(self.in_pitch));
@@ -258,26 +259,23 @@ impl Winograd {
             .div_ceil(self.tiling.count())
             .min(batch.div_ceil(rayon::current_num_threads()))
             .max(1);
-        output[..batch * output_len]
-            .par_chunks_mut(images * output_len)
-            .with_max_len(1)
-            .enumerate()
-            .for_each(|(index, output)| {
-                threads.with(self.thread_len(), |scratch| {
-                    let task = Task {
-                        pass: self,
-                        input,
-                        first_image: index * images,
-                        images: output.len() / output_len,
-                        transformed,
-                        scratch,
-                        output,
-                        write,
-                    };
-                    // SAFETY: input and output hold these images, the weights were measured.
-                    unsafe { launch(kernels, task) }
-                });
+        let write = output.write;
+        output.for_each_group(batch, output_len, images, |first_image, output| {
+            threads.with(self.thread_len(), |scratch| {
+                let task = Task {
+                    pass: self,
+                    input,
+                    first_image,
+                    images: output.len() / output_len,
+                    transformed,
+                    scratch,
+                    output,
+                    write,
+                };
+                // SAFETY: input and output hold these images, the weights were measured.
+                unsafe { launch(kernels, task) }
             });
+        });
     }
 }
 
