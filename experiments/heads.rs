@@ -144,7 +144,11 @@ impl Space {
     }
 
     /// The logits of the head that was fitted without the samples held out, and of the final one.
-    fn of_head(split: &Split, held_out: &LinearClassifier, last: &LinearClassifier) -> Result<Self> {
+    fn of_head(
+        split: &Split,
+        held_out: &LinearClassifier,
+        last: &LinearClassifier,
+    ) -> Result<Self> {
         Ok(Self {
             fitting: logits(held_out, &split.fitting.features)?,
             tuning: logits(held_out, &split.tuning.features)?,
@@ -173,7 +177,10 @@ impl Space {
 }
 
 fn standardised(split: &Split) -> Result<Space> {
-    let (values, dim) = (split.training.features.to_dense(), split.training.features.dim());
+    let (values, dim) = (
+        split.training.features.to_dense(),
+        split.training.features.dim(),
+    );
     let n = split.training.targets.len() as f64;
     let mut mean = vec![0.0; dim];
     let mut squares = vec![0.0; dim];
@@ -184,7 +191,9 @@ fn standardised(split: &Split) -> Result<Space> {
         let residuals = row.iter().zip(&mean).zip(&mut squares);
         residuals.for_each(|((x, m), s)| *s += (x - m).powi(2) / n);
     }
-    let scales = squares.iter().map(|s| if *s > 0.0 { 1.0 / s.sqrt() } else { 1.0 });
+    let scales = squares
+        .iter()
+        .map(|s| if *s > 0.0 { 1.0 / s.sqrt() } else { 1.0 });
     let scales: Vec<f64> = scales.collect();
     Space::map(split, |features| {
         let mut values = features.to_dense();
@@ -221,9 +230,17 @@ impl Bench<'_> {
         let has_unlabelled = self.split.training.targets.iter().any(LabelSet::is_empty);
         let pairs = [
             (Distance::Cosine, Prototypes::TagAverages, Prior::None),
-            (Distance::Mahalanobis, Prototypes::TagAverages, Prior::Multiplicity),
+            (
+                Distance::Mahalanobis,
+                Prototypes::TagAverages,
+                Prior::Multiplicity,
+            ),
             (Distance::Mahalanobis, Prototypes::LabelSets, Prior::None),
-            (Distance::Mahalanobis, Prototypes::LabelSets, Prior::LabelSet),
+            (
+                Distance::Mahalanobis,
+                Prototypes::LabelSets,
+                Prior::LabelSet,
+            ),
         ];
         let settings = pairs.map(|(distance, prototypes, prior)| NearestSettings {
             distance,
@@ -270,7 +287,13 @@ impl Bench<'_> {
             };
             let decoded = half.decode(&space.test, num_classes)?;
             for (tuned_for, _) in CRITERIA {
-                self.add(head, "p ≥ 0.5, not tuned", tuned_for, &decoded, extra.clone());
+                self.add(
+                    head,
+                    "p ≥ 0.5, not tuned",
+                    tuned_for,
+                    &decoded,
+                    extra.clone(),
+                );
             }
         }
         let centred = space.centred(num_classes);
@@ -303,8 +326,12 @@ impl Bench<'_> {
             let extra = json!({"chosen": spec.to_string()});
             self.add(head, "auto", tuned_for, &decoded, extra);
         }
-        let multiplicities: Vec<usize> =
-            split.test.targets.iter().map(LabelSet::multiplicity).collect();
+        let multiplicities: Vec<usize> = split
+            .test
+            .targets
+            .iter()
+            .map(LabelSet::multiplicity)
+            .collect();
         let decoded = top_multiplicity(&space.test, num_classes, &multiplicities)?;
         for (tuned_for, _) in CRITERIA {
             self.add(head, "top-m, m known", tuned_for, &decoded, extra.clone());
@@ -316,10 +343,18 @@ impl Bench<'_> {
     fn head(&mut self, name: &str, settings: HeadSettings, link: Link) -> Result<()> {
         let start = Instant::now();
         let (weight_decay, best) = chosen(self.split, &settings)?;
-        let settings = HeadSettings { weight_decay, ..settings };
+        let settings = HeadSettings {
+            weight_decay,
+            ..settings
+        };
         let training = &self.split.training;
         let last = match self.split.refits {
-            true => Head::fit(&training.features, &training.targets, &settings, Some(&best))?,
+            true => Head::fit(
+                &training.features,
+                &training.targets,
+                &settings,
+                Some(&best),
+            )?,
             false => best.clone(),
         };
         let extra = json!({

@@ -113,6 +113,36 @@ fn a_head_is_fitted_and_every_decoder_finds_the_label_sets() {
     assert!(answers.starts_with("sample,label_ids,score,margin,proven\n0,0,0."));
 }
 
+#[test]
+fn scales_are_measured_predicted_or_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (train, csv) = (path("train.safetensors"), path("answers.csv"));
+    write_samples(train.as_ref(), 240, 5);
+    let decode = ["decode", "--features", &train, "--prototypes", &train];
+    let with = |more: &'static [&'static str]| [decode.as_slice(), more].concat();
+    let mut shown = Vec::new();
+    for scales in ["measured", "ufm", "1,0.5"] {
+        let more = ["--distance", "euclidean", "--scales", scales, "--out", &csv];
+        success(&[decode.as_slice(), more.as_slice()].concat());
+        let measures = success(&["evaluate", &csv, "--truth", &train, "--json"]);
+        let measures: Value = serde_json::from_str(&measures).unwrap();
+        assert!(
+            measures["subset_accuracy"].as_f64().unwrap() > 0.8,
+            "{scales}: {measures}"
+        );
+        shown.push(std::fs::read_to_string(&csv).unwrap());
+    }
+    assert!(shown[0] != shown[1] && shown[1] != shown[2]);
+    assert_snapshot!(
+        failure(&with(&["--distance", "euclidean", "--scales", "1"]), 1),
+        @"tagwise: expected 2 scales, one for each multiplicity, found 1"
+    );
+    assert!(
+        failure(&with(&["--scales", "long"]), 2).contains("expected measured, ufm, or numbers")
+    );
+}
+
 /// The same samples as [`write_samples`] in every text format that names or numbers its labels,
 /// as arguments of the commands. Features are sparse: small entries are left out.
 fn write_tables(folder: &Path, part: &str, num_samples: u32) -> Vec<Vec<String>> {

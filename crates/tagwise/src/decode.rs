@@ -10,6 +10,7 @@ mod fit;
 mod multiplicity;
 mod nearest;
 mod rules;
+mod scales;
 mod search;
 mod sweep;
 pub mod threshold;
@@ -19,6 +20,7 @@ pub use fit::{Distance, EmptySet, NearestSettings, Prior, Prototypes};
 pub use multiplicity::MultiplicityModel;
 pub use nearest::{Decoded, Metric, OneNearestNeighbour};
 pub use rules::{EmptyRule, Link, LogitDecoder, Rule, RuleKind};
+pub use scales::ufm_scales;
 
 use crate::{Error, Result};
 

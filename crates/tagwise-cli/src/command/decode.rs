@@ -15,7 +15,9 @@ mod choice;
 mod options;
 
 use answers::Format;
-use options::{CriterionName, DistanceName, LinkName, Means, Name, PriorName, Space, empty_set};
+use options::{
+    CriterionName, DistanceName, LinkName, Means, Name, PriorName, Scales, Space, empty_set, scales,
+};
 
 /// Decode features to label sets
 ///
@@ -59,6 +61,12 @@ pub struct Arguments {
     /// Prototypes from class means alone, or also from the means of label sets (onn)
     #[arg(long, value_enum, default_value = "tag-averages")]
     means: Means,
+
+    /// The scales c_1, c_2, … of the sums of class means for 1, 2, … labels: measured on the training
+    /// samples; ufm, what the unconstrained feature model predicts for their label sets; or numbers
+    /// separated by commas (onn, unless by cosine to tag averages)
+    #[arg(long, value_name = "HOW", default_value = "measured", value_parser = scales)]
+    scales: Scales,
 
     /// How likely label sets are beforehand (onn)
     #[arg(long, value_enum, default_value = "none")]

@@ -6,14 +6,15 @@ use anyhow::Context;
 use tagwise::Targets;
 use tagwise::decode::{
     Candidate, Decoded, Decoder, DecoderSpec, Link, LogitDecoder, NearestSettings,
-    OneNearestNeighbour, RuleKind, Validation, choose,
+    OneNearestNeighbour, RuleKind, Validation, choose, ufm_scales,
 };
 use tagwise::head::{DenseRows, Features, logits};
 use tagwise::snapshot::LinearClassifier;
 use tagwise::split::stratified_folds;
+use tagwise::ufm::{LabelCounts, UfmProblem, UfmSettings};
 
 use super::answers::Answers;
-use super::options::{Name, Space};
+use super::options::{Name, Scales, Space};
 use super::{Arguments, Inputs};
 use crate::command::head::StoredHead;
 use crate::command::samples::{Samples, statistics};
@@ -155,8 +156,32 @@ fn nearest(
         .as_ref()
         .ok_or(Usage(NO_PROTOTYPES.into()))?;
     let features = in_space(arguments.space, inputs.classifier(), &training.features)?;
-    let decoder = OneNearestNeighbour::fit(&statistics(&features, &training.targets)?, &settings)?;
+    let statistics = statistics(&features, &training.targets)?;
+    let decoder = match given_scales(arguments, &training.targets, &settings)? {
+        Some(scales) => OneNearestNeighbour::fit_with_scales(&statistics, &settings, &scales)?,
+        None => OneNearestNeighbour::fit(&statistics, &settings)?,
+    };
     Ok(Decoder::OneNearestNeighbour(Box::new(decoder)))
+}
+
+/// The scales that are not measured.
+fn given_scales(
+    arguments: &Arguments,
+    targets: &Targets,
+    settings: &NearestSettings,
+) -> anyhow::Result<Option<Vec<f64>>> {
+    match &arguments.scales {
+        Scales::Measured => Ok(None),
+        Scales::Given(scales) => Ok(Some(scales.clone())),
+        Scales::Ufm => {
+            let problem =
+                UfmProblem::new(LabelCounts::of_targets(targets)?, UfmSettings::default())?;
+            let largest = settings
+                .max_multiplicity
+                .unwrap_or(targets.max_multiplicity());
+            Ok(Some(ufm_scales(&problem, largest)?))
+        }
+    }
 }
 
 impl Inputs {
