@@ -297,7 +297,7 @@ def matrix(rows, tuned_for):
     rows = [row for row in rows if row["tuned_for"] == tuned_for and row["head"] != "scikit-learn"]
     heads = list(dict.fromkeys(row["head"] for row in rows))
     decoders = list(dict.fromkeys(row["decoder"] for row in rows))
-    decoders.sort(key=lambda name: (name.startswith("ONN"), name == "auto", name == "top-m, m known"))
+    decoders.sort(key=lambda name: (name == "top-m, m known", name.startswith("ONN"), name == "auto"))
     yield f"| {measure} | {' | '.join(heads)} |"
     yield "|---|" + "---|" * len(heads)
     for decoder in decoders:
@@ -346,7 +346,7 @@ def main():
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--slow-up-to", type=int, default=30,
                         help="largest K for the chain, ML-kNN and repeated tuning of the baselines")
-    parser.add_argument("--max-nodes", type=int, default=20000, help="nodes of the search for one sample")
+    parser.add_argument("--max-nodes", type=int, default=2000, help="nodes of the search for one sample")
     parser.add_argument("--runs", type=Path, default=Path("runs/heads"))
     parser.add_argument("--mnist", type=Path, help="folder of the MNIST files")
     parser.add_argument("--without-baselines", action="store_true")

@@ -59,7 +59,7 @@ impl Options {
             files: Vec::new(),
             seed: 0,
             link: Link::Softmax,
-            max_nodes: 20_000,
+            max_nodes: 2_000,
         };
         while let Some(argument) = arguments.next() {
             match argument.as_str() {

@@ -23,7 +23,7 @@ use options::{
 ///
 /// One-nearest-neighbour decoding takes its prototypes from the training samples given by
 /// --prototypes. The other decoders work on the logits of a classifier (--head, or the one stored
-/// with the training samples) and are tuned on --validation, or on the part of the training samples
+/// with the samples) and are tuned on --validation, or on the part of the training samples
 /// that `tagwise fit` held out, or else on a fifth of them, where a classifier that was fitted to
 /// them looks better than it is. `auto` compares all decoders on the same samples and says which
 /// one it took and why.
@@ -173,6 +173,7 @@ impl Inputs {
         };
         let samples = read(&arguments.features)?;
         let validation = arguments.validation.as_ref().map(read).transpose()?;
+        head = head.or_else(|| StoredHead::of_samples(&samples, &arguments.features));
         if training.is_none() && validation.is_none() {
             return Err(Usage(
                 "expected samples with known labels: --prototypes, or --validation for a decoder of logits"

@@ -14,7 +14,7 @@ use crate::{Error, LabelSet, Result, Targets};
 
 /// Nodes that a candidate's search may visit for one sample: a candidate that needs more is
 /// compared by what it found until then.
-const MAX_NODES: u64 = 20_000;
+const MAX_NODES: u64 = 2_000;
 
 /// A way to decode, before it is fitted.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
