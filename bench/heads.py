@@ -243,9 +243,9 @@ class Dense:
         return self.model.predict(x).toarray()
 
 
-def ours(options, paths, seed, link):
+def ours(paths, seed, link):
     command = [*CARGO, "tagwise", "--example", "heads", "--", *map(str, paths), "--seed", str(seed)]
-    command += ["--link", link, "--max-nodes", str(options.max_nodes)]
+    command += ["--link", link]
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=sys.stderr)
     return json.loads(output.stdout)
 
@@ -275,7 +275,7 @@ def measure_set(options, name):
                 paths, parts = of_run(options, name, seed)
             about = about or describe(*parts[:2])
             link = "sigmoid" if name.endswith("bce") else "softmax"
-            found = ours(options, paths, seed, link)
+            found = ours(paths, seed, link)
             if not options.without_baselines:
                 seed_of_split = seed if name not in TRAINED else 0  # every run has features of its own
                 baselines = Baselines(*parts[:2], parts[2] if len(parts) == 3 else None, seed_of_split)
@@ -346,7 +346,6 @@ def main():
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--slow-up-to", type=int, default=30,
                         help="largest K for the chain, ML-kNN and repeated tuning of the baselines")
-    parser.add_argument("--max-nodes", type=int, default=2000, help="nodes of the search for one sample")
     parser.add_argument("--runs", type=Path, default=Path("runs/heads"))
     parser.add_argument("--mnist", type=Path, help="folder of the MNIST files")
     parser.add_argument("--without-baselines", action="store_true")

@@ -1,7 +1,7 @@
 //! Heads × decoders on one data set with a standard split, as JSON.
 //!
 //! `cargo run --release -p tagwise --example heads -- TRAIN TEST [VALIDATION] [--seed S]
-//! [--link softmax|sigmoid] [--max-nodes N]`
+//! [--link softmax|sigmoid]`
 //!
 //! The files are snapshots (.safetensors, .npz) with features and targets. Without VALIDATION the
 //! program does what `tagwise fit` and `tagwise decode` do: a fifth of the training set, stratified
@@ -40,6 +40,9 @@ const RISES: usize = 2;
 /// Features with a smaller share of entries other than 0 are kept sparse.
 const SPARSE_BELOW: f64 = 0.1;
 
+/// As in `tagwise decode --decoder auto`: nodes of a search times classes.
+const LABELS_WEIGHED: u64 = 44_000;
+
 /// Each table shows what decoders reach when they are tuned for it.
 const CRITERIA: [(&str, Criterion); 2] = [
     ("exact", Criterion::SubsetAccuracy),
@@ -50,7 +53,6 @@ struct Options {
     files: Vec<String>,
     seed: u64,
     link: Link,
-    max_nodes: u64,
 }
 
 impl Options {
@@ -59,12 +61,10 @@ impl Options {
             files: Vec::new(),
             seed: 0,
             link: Link::Softmax,
-            max_nodes: 2_000,
         };
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "--seed" => options.seed = arguments.next()?.parse().ok()?,
-                "--max-nodes" => options.max_nodes = arguments.next()?.parse().ok()?,
                 "--link" => {
                     options.link = match arguments.next()?.as_str() {
                         "softmax" => Link::Softmax,
@@ -208,7 +208,6 @@ fn standardised(split: &Split) -> Result<Space> {
 /// Decodes in every way and collects one row for each head, decoder and criterion.
 struct Bench<'a> {
     split: &'a Split,
-    max_nodes: u64,
     rows: Vec<Value>,
 }
 
@@ -250,7 +249,7 @@ impl Bench<'_> {
                 true => EmptySet::Measured,
                 false => EmptySet::Never,
             },
-            max_nodes: self.max_nodes,
+            max_nodes: (LABELS_WEIGHED / self.num_classes() as u64).max(1),
             ..NearestSettings::default()
         });
         settings.into()
@@ -434,9 +433,7 @@ fn heads() -> Vec<(&'static str, Loss, HeadKind, Link)> {
 
 fn main() -> Result<()> {
     let Some(options) = Options::parse(std::env::args().skip(1)) else {
-        eprintln!(
-            "usage: heads TRAIN TEST [VALIDATION] [--seed S] [--link softmax|sigmoid] [--max-nodes N]"
-        );
+        eprintln!("usage: heads TRAIN TEST [VALIDATION] [--seed S] [--link softmax|sigmoid]");
         std::process::exit(2);
     };
     let (training, classifier) = Data::read(&options.files[0])?;
@@ -459,7 +456,6 @@ fn main() -> Result<()> {
     };
     let mut bench = Bench {
         split: &split,
-        max_nodes: options.max_nodes,
         rows: Vec::new(),
     };
     match &classifier {

@@ -7,7 +7,7 @@ use super::checked_rows;
 use super::fit::{self, NearestSettings};
 use super::search::{Form, Geometry, Offset, Search};
 use crate::statistics::Statistics;
-use crate::{Error, LabelSet, Result, Targets};
+use crate::{Error, LabelSet, Result, Targets, kernel};
 
 /// Samples decoded together: enough for an efficient matrix product, few enough for the cache.
 const BLOCK_LEN: usize = 64;
@@ -408,7 +408,7 @@ impl<'a> Worker<'a> {
         let decoder = self.decoder;
         let num_products = decoder.directions.nrows();
         let feature = &self.features[row * decoder.dim()..][..decoder.dim()];
-        let squared_norm: f64 = feature.iter().map(|x| x * x).sum();
+        let squared_norm = kernel::dot(feature, feature);
         let products = &mut self.products[row * num_products..][..num_products];
         let offset = match decoder.geometry.form() {
             Form::Cosine { .. } => {
