@@ -43,6 +43,9 @@ const SPARSE_BELOW: f64 = 0.1;
 /// As in `tagwise decode --decoder auto`: nodes of a search times classes.
 const LABELS_WEIGHED: u64 = 44_000;
 
+/// With more classes `auto` chooses for exact match alone: it tries 18 searches on every sample.
+const MANY_CLASSES: usize = 100;
+
 /// Each table shows what decoders reach when they are tuned for it.
 const CRITERIA: [(&str, Criterion); 2] = [
     ("exact", Criterion::SubsetAccuracy),
@@ -305,25 +308,10 @@ impl Bench<'_> {
                 let decoded = decoder.decode(&space.test, num_classes)?;
                 self.add(head, &name, tuned_for, &decoded, extra.clone());
             }
-            let validation = Validation {
-                features: &centred.tuning,
-                logits: Some(&space.tuning),
-                link,
-                truth: &split.tuning.targets,
-            };
-            let choice = choose(&fitted, &validation, criterion)?;
-            let spec = choice.candidates[choice.best].spec;
-            let decoder = match spec {
-                DecoderSpec::OneNearestNeighbour { settings } => {
-                    let statistics = statistics(&centred.training, &split.training.targets)?;
-                    let decoder = OneNearestNeighbour::fit(&statistics, &settings)?;
-                    Decoder::OneNearestNeighbour(Box::new(decoder))
-                }
-                DecoderSpec::Rule { .. } => choice.decoder,
-            };
-            let decoded = decoder.decode(&centred.test, &space.test, num_classes)?;
-            let extra = json!({"chosen": spec.to_string()});
-            self.add(head, "auto", tuned_for, &decoded, extra);
+            if criterion == Criterion::SubsetAccuracy || num_classes <= MANY_CLASSES {
+                let best = (criterion, tuned_for);
+                self.auto(head, link, space, &centred, &fitted, best)?;
+            }
         }
         let multiplicities: Vec<usize> = split
             .test
@@ -336,6 +324,40 @@ impl Bench<'_> {
             self.add(head, "top-m, m known", tuned_for, &decoded, extra.clone());
         }
         self.nearest(head, &centred)
+    }
+
+    /// The choice among all decoders.
+    fn auto(
+        &mut self,
+        head: &str,
+        link: Link,
+        space: &Space,
+        centred: &Space,
+        fitted: &Statistics,
+        (criterion, tuned_for): (Criterion, &str),
+    ) -> Result<()> {
+        let split = self.split;
+        let num_classes = self.num_classes();
+        let validation = Validation {
+            features: &centred.tuning,
+            logits: Some(&space.tuning),
+            link,
+            truth: &split.tuning.targets,
+        };
+        let choice = choose(fitted, &validation, criterion)?;
+        let spec = choice.candidates[choice.best].spec;
+        let decoder = match spec {
+            DecoderSpec::OneNearestNeighbour { settings } => {
+                let statistics = statistics(&centred.training, &split.training.targets)?;
+                let decoder = OneNearestNeighbour::fit(&statistics, &settings)?;
+                Decoder::OneNearestNeighbour(Box::new(decoder))
+            }
+            DecoderSpec::Rule { .. } => choice.decoder,
+        };
+        let decoded = decoder.decode(&centred.test, &space.test, num_classes)?;
+        let extra = json!({"chosen": spec.to_string()});
+        self.add(head, "auto", tuned_for, &decoded, extra);
+        Ok(())
     }
 
     /// Fits a head and decodes.
