@@ -323,6 +323,57 @@ def baseline_table(rows):
         yield f"| {decoder} | {tuned_for} | {cells} | {seconds:.1f} |"
 
 
+def combinations(name):
+    """The few combinations that the summary shows: column, head, decoder."""
+    features, pal = ("none", "network") if name in TRAINED else ("PAL-N", "PAL-N")
+    prior = "ONN, Mahalanobis, label-set means, label-set prior"
+    return [
+        ("ONN of the paper", features, "ONN, cosine, tag averages"),
+        ("ONN, set means, prior", features, prior),
+        ("PAL-N or own, threshold", pal, "threshold"),
+        ("PAL-N or own, top-m", pal, "top-m, m predicted"),
+        ("PAL-N or own, auto", pal, "auto"),
+        ("BCE, p ≥ 0.5", "BCE", "p ≥ 0.5, not tuned"),
+        ("BCE, threshold", "BCE", "threshold"),
+        ("BCE, top-m", "BCE", "top-m, m predicted"),
+        ("BCE, expected F1", "BCE", "expected F1"),
+        ("BCE, auto", "BCE", "auto"),
+        ("OvR LR", "scikit-learn", "OneVsRest(LogisticRegression)"),
+        ("OvR LR, tuned", "scikit-learn", "OneVsRest(LogisticRegression), C and threshold tuned"),
+        ("chain", "scikit-learn", "ClassifierChain(LogisticRegression)"),
+        ("k-NN", "scikit-learn", "KNeighborsClassifier, k = 10"),
+        ("ML-kNN", "scikit-learn", "ML-kNN, k = 10"),
+    ]
+
+
+def summary(results, tuned_for):
+    """One row for each combination, one column for each data set, the best of each column bold."""
+    measure = TUNED_FOR[tuned_for]
+    columns = {}
+    for name, result in results.items():
+        cells = {}
+        for label, head, decoder in combinations(name):
+            found = [row for row in result["rows"]
+                     if (row["head"], row["decoder"], row["tuned_for"]) == (head, decoder, tuned_for)]
+            if found:
+                cells[label] = np.mean([row["measures"][measure] for row in found])
+        best = max(cells.values(), default=0)
+        columns[name] = {label: f"**{x:.3f}**" if x > best - 5e-4 else f"{x:.3f}" for label, x in cells.items()}
+    yield f"| {measure} | {' | '.join(columns)} |"
+    yield "|---|" + "---|" * len(columns)
+    for label in dict.fromkeys(label for name in columns for label, *_ in combinations(name)):
+        yield f"| {label} | {' | '.join(cells.get(label, '–') for cells in columns.values())} |"
+
+
+def distributions(results):
+    yield "| data set | N | K | labels a sample | one label | label sets | unseen sets in test | median label |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for name, result in results.items():
+        a = result["about"]
+        yield (f"| {name} | {a['train']:,} + {a['test']:,} | {a['K']} | {a['labels']:.2f} ± {a['labels_sd']:.2f} | "
+               f"{a['single']:.0%} | {a['sets']:,} | {a['unseen']:.0%} | {a['median_share']:.1%} |")
+
+
 def section(name, about, rows):
     a = about
     yield f"\n## {name}\n"
@@ -357,10 +408,12 @@ def main():
     for name in filter(None, options.sets.split(",")):
         start = time.perf_counter()
         about, rows = measure_set(options, name)
+        results.pop(name, None)
         results[name] = {"about": about, "rows": rows, "seconds": time.perf_counter() - start}
         options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(json.dumps(results, default=float))
-    lines = [TITLE]
+    lines = [TITLE, "\n## Summary\n", *distributions(results), "",
+             *summary(results, "exact"), "", *summary(results, "f1")]
     for name, result in results.items():
         lines += section(name, result["about"], result["rows"])
     options.tables.write_text("\n".join(lines) + "\n")
