@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use insta::assert_snapshot;
 use serde_json::Value;
-use tagwise::snapshot::{FeatureValues, Snapshot};
+use tagwise::snapshot::{FeatureValues, LinearClassifier, Snapshot};
 use tagwise::{LabelSet, Targets};
 
 fn tagwise(arguments: &[&str]) -> Output {
@@ -111,6 +111,36 @@ fn a_head_is_fitted_and_every_decoder_finds_the_label_sets() {
     let answers = success(&["decode", "--features", &test, "--prototypes", &train]);
     assert_eq!(answers.lines().count(), 101);
     assert!(answers.starts_with("sample,label_ids,score,margin,proven\n0,0,0."));
+}
+
+#[test]
+fn scales_are_measured_predicted_or_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (train, csv) = (path("train.safetensors"), path("answers.csv"));
+    write_samples(train.as_ref(), 240, 5);
+    let decode = ["decode", "--features", &train, "--prototypes", &train];
+    let with = |more: &'static [&'static str]| [decode.as_slice(), more].concat();
+    let mut shown = Vec::new();
+    for scales in ["measured", "ufm", "1,0.5"] {
+        let more = ["--distance", "euclidean", "--scales", scales, "--out", &csv];
+        success(&[decode.as_slice(), more.as_slice()].concat());
+        let measures = success(&["evaluate", &csv, "--truth", &train, "--json"]);
+        let measures: Value = serde_json::from_str(&measures).unwrap();
+        assert!(
+            measures["subset_accuracy"].as_f64().unwrap() > 0.8,
+            "{scales}: {measures}"
+        );
+        shown.push(std::fs::read_to_string(&csv).unwrap());
+    }
+    assert!(shown[0] != shown[1] && shown[1] != shown[2]);
+    assert_snapshot!(
+        failure(&with(&["--distance", "euclidean", "--scales", "1"]), 1),
+        @"tagwise: expected 2 scales, one for each multiplicity, found 1"
+    );
+    assert!(
+        failure(&with(&["--scales", "long"]), 2).contains("expected measured, ufm, or numbers")
+    );
 }
 
 /// The same samples as [`write_samples`] in every text format that names or numbers its labels,
@@ -377,8 +407,55 @@ fn wrong_input_is_told_in_one_sentence() {
     // What is missing or cannot be meant.
     let decode = ["decode", "--features", &train, "--prototypes", &train];
     let refused_with = |more: &[&str]| refused(&[decode.as_slice(), more].concat(), 2);
-    assert_snapshot!(refused_with(&["--decoder", "threshold"]), @"tagwise: this needs a classifier: give --head, or training samples with a weight");
-    assert_snapshot!(refused_with(&["--space", "logits"]), @"tagwise: this needs a classifier: give --head, or training samples with a weight");
+    assert_snapshot!(refused_with(&["--decoder", "threshold"]), @"tagwise: this needs a classifier: give --head, or samples with a weight");
+    assert_snapshot!(refused_with(&["--space", "logits"]), @"tagwise: this needs a classifier: give --head, or samples with a weight");
     assert_snapshot!(refused(&["decode", "--features", &train], 2), @"tagwise: expected samples with known labels: --prototypes, or --validation for a decoder of logits");
     assert_snapshot!(refused(&["fit", &train, "--held-out", "1.5"], 2), @"tagwise: expected --held-out between 0 and 1, found 1.5");
+}
+
+#[test]
+fn a_classifier_that_comes_with_the_samples_needs_no_other_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (plain, with_weight, csv) = (
+        path("plain.safetensors"),
+        path("weight.safetensors"),
+        path("answers.csv"),
+    );
+    write_samples(plain.as_ref(), 60, 5);
+    let samples = Snapshot::read(plain.as_ref()).unwrap();
+    let identity: Vec<f64> = (0..20)
+        .map(|i| f64::from(u8::from(i / 5 == i % 5)))
+        .collect();
+    let classifier = LinearClassifier::from_rows(&identity, &[0.0; 4], 5).unwrap();
+    Snapshot::new(
+        samples.features().clone(),
+        5,
+        samples.targets().clone(),
+        Some(classifier),
+    )
+    .unwrap()
+    .write(with_weight.as_ref())
+    .unwrap();
+    let files = ["--features", &with_weight, "--validation", &with_weight];
+    let rule = ["--decoder", "threshold", "--out", &csv];
+    success(&[["decode"].as_slice(), &files, &rule].concat());
+    let measures = success(&["evaluate", &csv, "--truth", &plain, "--json"]);
+    let measures: Value = serde_json::from_str(&measures).unwrap();
+    assert_eq!(measures["subset_accuracy"], 1.0);
+
+    let auto = tagwise(&[
+        "decode",
+        "--features",
+        &with_weight,
+        "--prototypes",
+        &with_weight,
+        "--validation",
+        &with_weight,
+        "--decoder",
+        "auto",
+        "--out",
+        &csv,
+    ]);
+    assert_snapshot!(text(&auto.stderr), @"auto: threshold has the best exact match on the validation samples, 1.0000, before ONN, cosine, tag averages with 1.0000");
 }

@@ -89,6 +89,7 @@ fn a_run_leaves_complete_files_and_prints_its_tables() {
     config.toml
     features-test.safetensors
     features-train.safetensors
+    features-validation.safetensors
     metrics.jsonl
     report.html
     report.json

@@ -24,6 +24,7 @@ const BEST: &str = "weights-best.safetensors";
 /// | `weights-best.safetensors` | with `evaluation.select = "best-validation"`: the best epoch so far |
 /// | `weights.safetensors` | the trained network |
 /// | `features-train.safetensors` | features, targets and classifier of the training set |
+/// | `features-validation.safetensors` | the same of the validation set, on which decoders are tuned |
 /// | `features-test.safetensors` | the same of the test set |
 /// | `summary.json` | the final tables |
 /// | `report.html` | the same with pictures |

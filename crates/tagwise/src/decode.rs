@@ -10,6 +10,7 @@ mod fit;
 mod multiplicity;
 mod nearest;
 mod rules;
+mod scales;
 mod search;
 mod sweep;
 pub mod threshold;
@@ -19,8 +20,9 @@ pub use fit::{Distance, EmptySet, NearestSettings, Prior, Prototypes};
 pub use multiplicity::MultiplicityModel;
 pub use nearest::{Decoded, Metric, OneNearestNeighbour};
 pub use rules::{EmptyRule, Link, LogitDecoder, Rule, RuleKind};
+pub use scales::ufm_scales;
 
-use crate::{Error, Result};
+use crate::{Error, Result, kernel};
 
 /// Number of rows of a row-major matrix with this many columns, all of its numbers finite.
 fn checked_rows<T: Copy + Into<f64>>(
@@ -35,16 +37,18 @@ fn checked_rows<T: Copy + Into<f64>>(
             found: values.len().checked_rem(num_columns).unwrap_or(0),
         });
     }
-    match values
-        .iter()
-        .position(|&value| !Into::<f64>::into(value).is_finite())
-    {
-        Some(position) => Err(Error::NotFinite {
-            what,
-            row: position / num_columns,
-            column: position % num_columns,
-            value: values[position].into(),
-        }),
-        None => Ok(values.len() / num_columns),
+    if kernel::vectorized(
+        #[inline(always)]
+        || kernel::all_finite(values),
+    ) {
+        return Ok(values.len() / num_columns);
     }
+    let is_wrong = |&value: &T| !Into::<f64>::into(value).is_finite();
+    let position = values.iter().position(is_wrong).unwrap_or_default();
+    Err(Error::NotFinite {
+        what,
+        row: position / num_columns,
+        column: position % num_columns,
+        value: values[position].into(),
+    })
 }

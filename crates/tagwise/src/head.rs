@@ -4,6 +4,7 @@
 mod features;
 mod file;
 mod objective;
+mod separate;
 mod stochastic;
 mod weights;
 
@@ -210,7 +211,7 @@ impl Head {
         targets: &Targets,
         settings: &HeadSettings,
         start: Option<&Head>,
-        progress: impl FnMut(&Progress) -> ControlFlow<()>,
+        progress: impl FnMut(&Progress) -> ControlFlow<()> + Send,
     ) -> Result<Self> {
         settings.check()?;
         check_sizes(features, targets)?;
@@ -275,7 +276,7 @@ fn minimize(
     settings: &HeadSettings,
     inverse_curvatures: &[f64],
     parameters: &mut [f64],
-    mut progress: impl FnMut(&Progress) -> ControlFlow<()>,
+    mut progress: impl FnMut(&Progress) -> ControlFlow<()> + Send,
 ) -> Minimum {
     let minimiser = match settings.optimizer {
         Optimizer::Lbfgs => Lbfgs {
@@ -294,6 +295,9 @@ fn minimize(
             );
         }
     };
+    if objective.is_separable() && objective.num_classes() > separate::GROUP_LEN {
+        return separate::minimize(objective, &minimiser, parameters, progress);
+    }
     let mut residuals = objective.residuals();
     minimiser.minimize_with(
         parameters,

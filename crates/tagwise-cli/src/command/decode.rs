@@ -15,13 +15,15 @@ mod choice;
 mod options;
 
 use answers::Format;
-use options::{CriterionName, DistanceName, LinkName, Means, Name, PriorName, Space, empty_set};
+use options::{
+    CriterionName, DistanceName, LinkName, Means, Name, PriorName, Scales, Space, empty_set, scales,
+};
 
 /// Decode features to label sets
 ///
 /// One-nearest-neighbour decoding takes its prototypes from the training samples given by
 /// --prototypes. The other decoders work on the logits of a classifier (--head, or the one stored
-/// with the training samples) and are tuned on --validation, or on the part of the training samples
+/// with the samples) and are tuned on --validation, or on the part of the training samples
 /// that `tagwise fit` held out, or else on a fifth of them, where a classifier that was fitted to
 /// them looks better than it is. `auto` compares all decoders on the same samples and says which
 /// one it took and why.
@@ -59,6 +61,12 @@ pub struct Arguments {
     /// Prototypes from class means alone, or also from the means of label sets (onn)
     #[arg(long, value_enum, default_value = "tag-averages")]
     means: Means,
+
+    /// The scales c_1, c_2, … of the sums of class means for 1, 2, … labels: measured on the training
+    /// samples; ufm, what the unconstrained feature model predicts for their label sets; or numbers
+    /// separated by commas (onn, unless by cosine to tag averages)
+    #[arg(long, value_name = "HOW", default_value = "measured", value_parser = scales)]
+    scales: Scales,
 
     /// How likely label sets are beforehand (onn)
     #[arg(long, value_enum, default_value = "none")]
@@ -165,6 +173,7 @@ impl Inputs {
         };
         let samples = read(&arguments.features)?;
         let validation = arguments.validation.as_ref().map(read).transpose()?;
+        head = head.or_else(|| StoredHead::of_samples(&samples, &arguments.features));
         if training.is_none() && validation.is_none() {
             return Err(Usage(
                 "expected samples with known labels: --prototypes, or --validation for a decoder of logits"

@@ -58,8 +58,20 @@ impl Run {
             train.features,
             &self.data.train,
         )?;
-        let test_features = test.features.clone();
-        self.write_features("features-test.safetensors", test_features, &self.data.test)?;
+        for (name, features, images) in [
+            (
+                "features-validation.safetensors",
+                validation.features.clone(),
+                &self.data.validation,
+            ),
+            (
+                "features-test.safetensors",
+                test.features.clone(),
+                &self.data.test,
+            ),
+        ] {
+            self.write_features(name, features, images)?;
+        }
         let decoders = Decoders::new(&statistics, &validation, self.data.validation.targets())?;
         let (test, test_decoded) = decoders.evaluate(&test, self.data.test.targets())?;
         let summary = Summary {

@@ -12,9 +12,9 @@ use crate::split::stratified_folds;
 use crate::statistics::Statistics;
 use crate::{Error, LabelSet, Result, Targets};
 
-/// Nodes that a candidate's search may visit for one sample: a candidate that needs more is
-/// compared by what it found until then.
-const MAX_NODES: u64 = 20_000;
+/// Labels that a candidate's search may weigh for one sample, spread over nodes of K labels: a
+/// candidate that needs more is compared by what it found until then.
+const LABELS_WEIGHED: usize = 44_000;
 
 /// A way to decode, before it is fitted.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -209,6 +209,7 @@ fn specs(statistics: &Statistics, validation: &Validation<'_>) -> Vec<DecoderSpe
         }));
     }
     let has_unlabelled = statistics.label_sets().any(LabelSet::is_empty);
+    let max_nodes = (LABELS_WEIGHED / statistics.num_classes().max(1)).max(1) as u64;
     for distance in [Distance::Cosine, Distance::Euclidean, Distance::Mahalanobis] {
         for prototypes in [Prototypes::TagAverages, Prototypes::LabelSets] {
             for prior in [Prior::None, Prior::Multiplicity, Prior::LabelSet] {
@@ -222,7 +223,7 @@ fn specs(statistics: &Statistics, validation: &Validation<'_>) -> Vec<DecoderSpe
                             false => EmptySet::Never,
                         },
                         max_multiplicity: None,
-                        max_nodes: MAX_NODES,
+                        max_nodes,
                     },
                 });
             }

@@ -4,7 +4,7 @@ use faer::linalg::solvers::Solve;
 use faer::{Mat, MatRef, Side};
 use serde::{Deserialize, Serialize};
 
-use super::nearest::{DEFAULT_MAX_NODES, OwnPrototype, Parts, row_major};
+use super::nearest::{DEFAULT_MAX_NODES, OwnPrototype, Parts, checked_scales, row_major};
 use super::search::{Form, Offset};
 use crate::collapse::{TagSource, TagVectors};
 use crate::statistics::{ScatterKind, Statistics};
@@ -131,9 +131,16 @@ struct Training {
     max_multiplicity: usize,
 }
 
-pub(super) fn estimate(statistics: &Statistics, settings: &NearestSettings) -> Result<Parts> {
+pub(super) fn estimate(
+    statistics: &Statistics,
+    settings: &NearestSettings,
+    scales: Option<&[f64]>,
+) -> Result<Parts> {
     let training = Training::new(statistics, settings.max_multiplicity)?;
-    let scales = training.scales();
+    let scales = match scales {
+        Some(scales) => checked_scales(scales, training.max_multiplicity)?,
+        None => training.scales(),
+    };
     let spread = Spread::new(&training, statistics, settings.distance, &scales)?;
     let log_priors = LogPriors::new(&training, settings.prior);
     let bonuses: Vec<f64> = (1..=training.max_multiplicity)

@@ -7,7 +7,7 @@ use super::checked_rows;
 use super::fit::{self, NearestSettings};
 use super::search::{Form, Geometry, Offset, Search};
 use crate::statistics::Statistics;
-use crate::{Error, LabelSet, Result, Targets};
+use crate::{Error, LabelSet, Result, Targets, kernel};
 
 /// Samples decoded together: enough for an efficient matrix product, few enough for the cache.
 const BLOCK_LEN: usize = 64;
@@ -180,7 +180,22 @@ impl OneNearestNeighbour {
     /// # Ok::<(), tagwise::Error>(())
     /// ```
     pub fn fit(statistics: &Statistics, settings: &NearestSettings) -> Result<Self> {
-        Self::from_parts(fit::estimate(statistics, settings)?)
+        Self::from_parts(fit::estimate(statistics, settings, None)?)
+    }
+
+    /// As [`fit`](Self::fit), with the scales c_1, …, c_M of the tag-wise averages given instead of
+    /// estimated, such as those of [`ufm_scales`](super::ufm_scales). They play no part for the
+    /// cosine between a feature and a tag-wise average.
+    ///
+    /// # Errors
+    /// As [`fit`](Self::fit); [`Error::SizeMismatch`] for fewer scales than multiplicities,
+    /// [`Error::OutOfRange`] for one that is not positive.
+    pub fn fit_with_scales(
+        statistics: &Statistics,
+        settings: &NearestSettings,
+        scales: &[f64],
+    ) -> Result<Self> {
+        Self::from_parts(fit::estimate(statistics, settings, Some(scales))?)
     }
 
     fn from_parts(parts: Parts) -> Result<Self> {
@@ -288,32 +303,36 @@ impl OneNearestNeighbour {
 impl Metric {
     fn into_form(self, max_multiplicity: usize) -> Result<Form> {
         let bonuses = vec![0.0; max_multiplicity];
-        let Self::Euclidean { mut scales } = self else {
-            return Ok(Form::Cosine { bonuses });
-        };
-        if scales.len() < max_multiplicity {
-            return Err(Error::SizeMismatch {
-                what: "scales, one for each multiplicity",
-                expected: max_multiplicity,
-                found: scales.len(),
-            });
-        }
-        scales.truncate(max_multiplicity);
-        match scales
-            .iter()
-            .find(|&&scale| !(scale > 0.0 && scale.is_finite()))
-        {
-            Some(scale) => Err(Error::OutOfRange {
-                name: "the scale of a multiplicity",
-                requirement: "greater than 0 and finite",
-                found: scale.to_string(),
-            }),
-            None => Ok(Form::Quadratic {
-                scales,
+        match self {
+            Self::Cosine => Ok(Form::Cosine { bonuses }),
+            Self::Euclidean { scales } => Ok(Form::Quadratic {
+                scales: checked_scales(&scales, max_multiplicity)?,
                 bonuses,
                 offset: Offset::SquaredNorm,
             }),
         }
+    }
+}
+
+/// The scales of the multiplicities up to the largest, all of them positive.
+pub(super) fn checked_scales(scales: &[f64], max_multiplicity: usize) -> Result<Vec<f64>> {
+    let Some(scales) = scales.get(..max_multiplicity) else {
+        return Err(Error::SizeMismatch {
+            what: "scales, one for each multiplicity",
+            expected: max_multiplicity,
+            found: scales.len(),
+        });
+    };
+    match scales
+        .iter()
+        .find(|&&scale| !(scale > 0.0 && scale.is_finite()))
+    {
+        Some(scale) => Err(Error::OutOfRange {
+            name: "the scale of a multiplicity",
+            requirement: "greater than 0 and finite",
+            found: scale.to_string(),
+        }),
+        None => Ok(scales.to_vec()),
     }
 }
 
@@ -389,7 +408,7 @@ impl<'a> Worker<'a> {
         let decoder = self.decoder;
         let num_products = decoder.directions.nrows();
         let feature = &self.features[row * decoder.dim()..][..decoder.dim()];
-        let squared_norm: f64 = feature.iter().map(|x| x * x).sum();
+        let squared_norm = kernel::dot(feature, feature);
         let products = &mut self.products[row * num_products..][..num_products];
         let offset = match decoder.geometry.form() {
             Form::Cosine { .. } => {

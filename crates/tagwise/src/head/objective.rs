@@ -55,8 +55,40 @@ impl<'a> Objective<'a> {
         })
     }
 
+    /// Whether it is a sum of one objective for each label, and features are sparse, so that few
+    /// labels at a time cost no more than their share.
+    pub(super) fn is_separable(&self) -> bool {
+        let of_labels = match self.loss {
+            Loss::BinaryCrossEntropy {} | Loss::Focal { .. } | Loss::Asymmetric { .. } => true,
+            Loss::PickAllLabels(_) | Loss::Zlpr {} => false,
+        };
+        let first = self.set_weights.first();
+        let is_uniform = self.set_weights.iter().all(|weight| Some(weight) == first);
+        let is_sparse = matches!(self.features, Features::Sparse(_));
+        of_labels && is_uniform && is_sparse && self.frame.is_none()
+    }
+
+    /// The part of a separable objective that belongs to these labels, `targets` holding them
+    /// alone.
+    pub(super) fn of_labels<'b>(&self, labels: &[usize], targets: &'b Targets) -> Objective<'b>
+    where
+        'a: 'b,
+    {
+        let weight = self.set_weights.first().copied().unwrap_or(0.0);
+        let class_weights = self.class_weights.as_ref();
+        Objective {
+            features: self.features,
+            targets,
+            weight_decay: self.weight_decay,
+            loss: self.loss,
+            set_weights: vec![weight; targets.distinct().len()],
+            class_weights: class_weights.map(|all| labels.iter().map(|&k| all[k]).collect()),
+            frame: None,
+        }
+    }
+
     /// How often each label occurs, by the weights of the samples: 1 when all have it.
-    fn label_shares(&self) -> Vec<f64> {
+    pub(super) fn label_shares(&self) -> Vec<f64> {
         let mut shares = vec![0.0; self.num_classes()];
         let counts = self.targets.counts();
         for ((set, count), weight) in self

@@ -5,15 +5,17 @@ use std::borrow::Cow;
 use anyhow::Context;
 use tagwise::Targets;
 use tagwise::decode::{
-    Candidate, Decoded, Decoder, DecoderSpec, Link, LogitDecoder, NearestSettings,
-    OneNearestNeighbour, RuleKind, Validation, choose,
+    Candidate, Choice, Decoded, Decoder, DecoderSpec, Link, LogitDecoder, NearestSettings,
+    OneNearestNeighbour, RuleKind, Validation, choose, ufm_scales,
 };
+use tagwise::evaluate::Criterion;
 use tagwise::head::{DenseRows, Features, logits};
 use tagwise::snapshot::LinearClassifier;
 use tagwise::split::stratified_folds;
+use tagwise::ufm::{LabelCounts, UfmProblem, UfmSettings};
 
 use super::answers::Answers;
-use super::options::{Name, Space};
+use super::options::{Name, Scales, Space};
 use super::{Arguments, Inputs};
 use crate::command::head::StoredHead;
 use crate::command::samples::{Samples, statistics};
@@ -22,8 +24,7 @@ use crate::failure::Usage;
 /// Rows decoded together: sparse features are never dense as a whole.
 const BLOCK_LEN: usize = 1024;
 
-const NO_CLASSIFIER: &str =
-    "this needs a classifier: give --head, or training samples with a weight";
+const NO_CLASSIFIER: &str = "this needs a classifier: give --head, or samples with a weight";
 
 /// Decodes as the command line says.
 pub fn decode<'a>(arguments: &Arguments, inputs: &'a Inputs) -> anyhow::Result<Answers<'a>> {
@@ -120,14 +121,8 @@ fn auto(
     let fitting_features = in_space(space, tuning.classifier, &fitting.features)?;
     let fitted = statistics(&fitting_features, &fitting.targets)?;
     let choice = choose(&fitted, &validation, arguments.criterion())?;
+    eprintln!("auto: {}", reason(&choice, tuning.origin));
     let best = &choice.candidates[choice.best];
-    eprintln!(
-        "auto: {} has the best {:?} on {}, {:.4}",
-        best.spec,
-        choice.criterion,
-        tuning.origin,
-        best.value.unwrap_or(f64::NAN)
-    );
     let spec = best.spec;
     let decoder = match spec {
         DecoderSpec::OneNearestNeighbour { settings } => {
@@ -140,6 +135,33 @@ fn auto(
         DecoderSpec::Rule { .. } => choice.decoder,
     };
     Ok((spec, decoder, choice.candidates))
+}
+
+/// Which decoder was taken, by how much it is ahead of the best of the other kind, and on what.
+fn reason(choice: &Choice, origin: &str) -> String {
+    let best = &choice.candidates[choice.best];
+    let value = best.value.unwrap_or(f64::NAN);
+    let is_rule = |candidate: &Candidate| matches!(candidate.spec, DecoderSpec::Rule { .. });
+    let others = choice.candidates.iter();
+    let others = others.filter(|other| is_rule(other) != is_rule(best));
+    let runner_up = others
+        .filter_map(|other| Some((other, other.value?)))
+        .reduce(|best, next| if next.1 > best.1 { next } else { best });
+    let criterion = match choice.criterion {
+        Criterion::SubsetAccuracy => "exact match",
+        Criterion::HammingAccuracy => "Hamming accuracy",
+        Criterion::JaccardSamples => "Jaccard index of samples",
+        Criterion::F1Samples => "F1 of samples",
+        Criterion::F1Micro => "micro F1",
+        Criterion::F1Macro => "macro F1",
+    };
+    let ahead = runner_up.map_or(String::new(), |(other, value)| {
+        format!(", before {} with {value:.4}", other.spec)
+    });
+    format!(
+        "{} has the best {criterion} on {origin}, {value:.4}{ahead}",
+        best.spec
+    )
 }
 
 const NO_PROTOTYPES: &str =
@@ -155,8 +177,32 @@ fn nearest(
         .as_ref()
         .ok_or(Usage(NO_PROTOTYPES.into()))?;
     let features = in_space(arguments.space, inputs.classifier(), &training.features)?;
-    let decoder = OneNearestNeighbour::fit(&statistics(&features, &training.targets)?, &settings)?;
+    let statistics = statistics(&features, &training.targets)?;
+    let decoder = match given_scales(arguments, &training.targets, &settings)? {
+        Some(scales) => OneNearestNeighbour::fit_with_scales(&statistics, &settings, &scales)?,
+        None => OneNearestNeighbour::fit(&statistics, &settings)?,
+    };
     Ok(Decoder::OneNearestNeighbour(Box::new(decoder)))
+}
+
+/// The scales that are not measured.
+fn given_scales(
+    arguments: &Arguments,
+    targets: &Targets,
+    settings: &NearestSettings,
+) -> anyhow::Result<Option<Vec<f64>>> {
+    match &arguments.scales {
+        Scales::Measured => Ok(None),
+        Scales::Given(scales) => Ok(Some(scales.clone())),
+        Scales::Ufm => {
+            let problem =
+                UfmProblem::new(LabelCounts::of_targets(targets)?, UfmSettings::default())?;
+            let largest = settings
+                .max_multiplicity
+                .unwrap_or(targets.max_multiplicity());
+            Ok(Some(ufm_scales(&problem, largest)?))
+        }
+    }
 }
 
 impl Inputs {

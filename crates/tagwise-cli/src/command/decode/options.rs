@@ -103,6 +103,29 @@ pub fn empty_set(text: &str) -> Result<EmptySet, String> {
     }
 }
 
+/// Where the scales of tag-wise averages come from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Scales {
+    Measured,
+    Ufm,
+    Given(Vec<f64>),
+}
+
+/// Reads `--scales`.
+pub fn scales(text: &str) -> Result<Scales, String> {
+    match text {
+        "measured" => Ok(Scales::Measured),
+        "ufm" => Ok(Scales::Ufm),
+        _ => {
+            let numbers = text.split(',').map(|number| number.trim().parse::<f64>());
+            let numbers: Result<Vec<f64>, _> = numbers.collect();
+            numbers.map(Scales::Given).map_err(|_| {
+                format!("expected measured, ufm, or numbers such as 1,0.7,0.58, found {text:?}")
+            })
+        }
+    }
+}
+
 impl Arguments {
     pub fn nearest(&self) -> NearestSettings {
         NearestSettings {
