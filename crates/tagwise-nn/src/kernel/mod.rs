@@ -249,9 +249,9 @@ macro_rules! for_each_kernel_set {
                 // SAFETY: `Kernels` is made only after the features were detected.
                 #[cfg(target_arch = "x86_64")]
                 $crate::kernel::KernelSet::Avx2 => unsafe { avx2($($arg),*) },
-                // SAFETY: as above.
                 #[cfg(target_arch = "x86_64")]
                 $crate::kernel::KernelSet::Avx512 | $crate::kernel::KernelSet::Avx512Bf16 => {
+                    // SAFETY: as above.
                     unsafe { avx512($($arg),*) }
                 }
                 _ => portable($($arg),*),
