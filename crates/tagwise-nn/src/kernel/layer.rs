@@ -154,7 +154,7 @@ impl ConvLayer {
                 ..
             } => ScratchLen {
                 transformed: data_gradient.weights_len(),
-                per_thread: data_gradient.thread_len(),
+                per_thread: data_gradient.thread_len().max(weight_gradient.thread_len()),
                 weight_parts: weight_gradient.scratch_len(batch),
                 ..ScratchLen::default()
             },
@@ -252,7 +252,10 @@ impl ConvLayer {
             }
             Method::Winograd {
                 weight_gradient, ..
-            } => weight_gradient.run(self.kernels, batch, x, dz, parts, gradient),
+            } => {
+                let scratch = (parts, &scratch.threads);
+                weight_gradient.run(self.kernels, batch, x, dz, scratch, gradient);
+            }
         }
     }
 }

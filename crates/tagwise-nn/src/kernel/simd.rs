@@ -487,9 +487,8 @@ mod x86 {
             // SAFETY: the trait's contract: AVX-512BF16 is present; a register of pairs has the
             // bits of 32 bf16 numbers.
             unsafe {
-                let (a, b) = (_mm512_castps_si512(a), _mm512_castps_si512(b));
-                let a = std::mem::transmute::<__m512i, __m512bh>(a);
-                let b = std::mem::transmute::<__m512i, __m512bh>(b);
+                let a = std::mem::transmute::<__m512, __m512bh>(a);
+                let b = std::mem::transmute::<__m512, __m512bh>(b);
                 _mm512_dpbf16_ps(c, a, b)
             }
         }

@@ -16,6 +16,10 @@ use crate::buffer::{ThreadBuffers, View};
 
 /// Pieces to cut a layer into so that many cores find work.
 const WANTED_PIECES: usize = 32;
+/// More parts of the batch are summed on their own while their sums take few bytes: all taps and
+/// blocks then read the images of one part, which a cache holds.
+const PARTS_BYTES: usize = 5 << 20;
+const MOST_PARTS: usize = 16;
 /// Pixels of dz that one tile sums over before its sums go back to memory.
 const PIXELS_PER_RUN: usize = 64;
 
@@ -42,12 +46,14 @@ impl WeightGradient {
     pub(crate) fn new(shape: &ConvShape, kernels: Kernels) -> Self {
         let block = kernels.channel_block(shape.out_pitch());
         let num_blocks = shape.out_pitch() / block;
+        let wanted = WANTED_PIECES.div_ceil(num_blocks * shape.taps());
+        let fitting = PARTS_BYTES / (shape.packed_len() * size_of::<f32>());
         Self {
             precision: kernels.precision(),
             shape: *shape,
             block,
             num_blocks,
-            parts: WANTED_PIECES.div_ceil(num_blocks * shape.taps()),
+            parts: wanted.max(fitting.min(MOST_PARTS)),
         }
     }
 
@@ -293,7 +299,7 @@ impl Piece<'_> {
 }
 
 /// gradient = Σ over parts, in order.
-fn add_parts(parts: &[f32], gradient: &mut [f32]) {
+pub(super) fn add_parts(parts: &[f32], gradient: &mut [f32]) {
     const CHUNK: usize = 4096;
     let len = gradient.len();
     gradient

@@ -1,26 +1,38 @@
 //! Weight gradient in the transformed domain: dW = Gᵀ[Σ over tiles of (Bᵀ d B)ᵀ(A dz Aᵀ)]G.
 
+mod group;
+
 use rayon::prelude::*;
 
-use super::transform::{self, INPUTS, PRODUCTS, Pixels, Tile, Transformed};
+use group::Group;
+
+use super::transform::{self, PRODUCTS};
 use super::{Range, Tiling, serves};
-use crate::buffer::View;
+use crate::buffer::{ThreadBuffers, View};
 use crate::kernel::convolution::ConvShape;
 use crate::kernel::output::Write;
 use crate::kernel::simd::{Pairs, Simd, Work, launch};
-use crate::kernel::weight_gradient::{Job, Stretch};
+use crate::kernel::weight_gradient::{Job, Stretch, add_parts};
 use crate::kernel::{Kernels, Precision};
 
 /// Tiles that a register tile sums over before its sums go back to memory.
 const TILES_PER_GROUP: usize = 64;
+/// Bytes of sums that a task keeps for itself, and the lanes of tiles in a group that then leaves
+/// room for them in the second-level cache.
+const OWN_SUMS_BYTES: usize = 600 << 10;
+const ROWS_BESIDE_SUMS: usize = 32;
+/// Parts of a batch with sums of their own.
+const PARTS: usize = 16;
 /// Bytes of transformed tiles that are kept at a time, where a group takes less.
 const TRANSFORMED_BYTES: usize = 6 << 20;
 
 /// The weight gradient of one layer.
 ///
-/// Groups of tiles are transformed in parallel, then the 36 sums of products (for each block of
-/// output channels) are taken in parallel, every sum in the order of the tiles. In bf16 a lane holds
-/// the numbers of two tiles.
+/// Where channels are few, parts of the batch are summed in parallel, each in a cache of its own,
+/// and the parts added in order. Where the sums are too many for that, groups of tiles are
+/// transformed in parallel, then the 36 sums of products (for each block of output channels) are
+/// taken in parallel, every sum in the order of the tiles. In bf16 a lane holds the numbers of two
+/// tiles.
 #[derive(Debug)]
 pub(crate) struct WinogradGradient {
     precision: Precision,
@@ -29,13 +41,23 @@ pub(crate) struct WinogradGradient {
     in_pitch: usize,
     out_pitch: usize,
     block: usize,
+    tiles_per_group: usize,
+    /// One if the whole batch is summed at once.
+    parts: usize,
 }
 
 impl WinogradGradient {
     pub(crate) fn new(shape: &ConvShape, kernels: Kernels) -> Self {
         assert!(serves(shape), "a 3×3 convolution with stride 1");
+        let precision = kernels.precision();
+        let sums_len = PRODUCTS * shape.in_channels * shape.out_pitch();
+        let (tiles_per_group, parts) = if sums_len * size_of::<f32>() <= OWN_SUMS_BYTES {
+            (ROWS_BESIDE_SUMS * precision.per_lane(), PARTS)
+        } else {
+            (TILES_PER_GROUP, 1)
+        };
         Self {
-            precision: kernels.precision(),
+            precision,
             tiling: Tiling {
                 height: shape.in_height,
                 width: shape.in_width,
@@ -44,6 +66,8 @@ impl WinogradGradient {
             in_pitch: shape.in_pitch,
             out_pitch: shape.out_pitch(),
             block: kernels.channel_block(shape.out_pitch()),
+            tiles_per_group,
+            parts,
         }
     }
 
@@ -53,7 +77,7 @@ impl WinogradGradient {
 
     /// Distance of the 36 matrices of inputs and of gradients in a group.
     fn steps(&self) -> (usize, usize) {
-        let rows = TILES_PER_GROUP / self.precision.per_lane();
+        let rows = self.tiles_per_group / self.precision.per_lane();
         (
             super::product_step(rows * self.in_pitch),
             super::product_step(rows * self.out_pitch),
@@ -65,9 +89,10 @@ impl WinogradGradient {
         PRODUCTS * (inputs + gradients)
     }
 
+    /// Groups that are kept at a time by all threads together.
     fn groups(&self, batch: usize) -> usize {
         let fitting = TRANSFORMED_BYTES / (self.group_len() * size_of::<f32>());
-        let needed = (batch * self.tiling.count()).div_ceil(TILES_PER_GROUP);
+        let needed = (batch * self.tiling.count()).div_ceil(self.tiles_per_group);
         fitting.clamp(2, 32).min(needed)
     }
 
@@ -77,7 +102,18 @@ impl WinogradGradient {
 
     /// Numbers of scratch memory that [`WinogradGradient::run`] needs.
     pub(crate) fn scratch_len(&self, batch: usize) -> usize {
-        self.sums_len() + self.groups(batch) * self.group_len()
+        match self.parts {
+            1 => self.sums_len() + self.groups(batch) * self.group_len(),
+            parts => (1 + parts) * self.sums_len(),
+        }
+    }
+
+    /// Numbers of scratch memory for every thread.
+    pub(crate) fn thread_len(&self) -> usize {
+        match self.parts {
+            1 => 0,
+            _ => self.group_len(),
+        }
     }
 
     /// Replaces `gradient` by the weight gradient of a batch.
@@ -91,17 +127,66 @@ impl WinogradGradient {
         batch: usize,
         input: View<'_>,
         dz: View<'_>,
-        scratch: &mut [f32],
+        (scratch, threads): (&mut [f32], &ThreadBuffers),
         gradient: &mut [f32],
     ) {
         assert_eq!([input.precision(), dz.precision()], [self.precision; 2]);
         assert!(input.len() >= batch * self.tiling.bordered_len(self.in_pitch));
         assert!(dz.len() >= batch * self.tiling.bordered_len(self.out_pitch));
         assert_eq!(gradient.len(), 9 * self.in_channels * self.out_pitch);
-        let (sums, groups) = scratch.split_at_mut(self.sums_len());
-        let groups = &mut groups[..self.groups(batch) * self.group_len()];
+        let (sums, rest) = scratch.split_at_mut(self.sums_len());
+        if self.parts > 1 {
+            let parts = &mut rest[..self.parts * self.sums_len()];
+            self.sum_parts(kernels, batch, (input, dz), threads, parts);
+            add_parts(parts, sums);
+        } else {
+            let groups = &mut rest[..self.groups(batch) * self.group_len()];
+            self.sum_rounds(kernels, batch, (input, dz), groups, sums);
+        }
+        self.transform_sums(kernels, sums, gradient);
+    }
+
+    /// Sums of every part of the batch, `[parts, sums_len]`.
+    fn sum_parts(
+        &self,
+        kernels: Kernels,
+        batch: usize,
+        (input, dz): (View<'_>, View<'_>),
+        threads: &ThreadBuffers,
+        parts: &mut [f32],
+    ) {
         let tiles = batch * self.tiling.count();
-        let per_round = self.groups(batch) * TILES_PER_GROUP;
+        parts
+            .par_chunks_exact_mut(self.sums_len())
+            .with_max_len(1)
+            .enumerate()
+            .for_each(|(part, sums)| {
+                sums.fill(0.0);
+                let tiles = part * tiles / self.parts..(part + 1) * tiles / self.parts;
+                threads.with(self.group_len(), |group| {
+                    for first in tiles.clone().step_by(self.tiles_per_group) {
+                        let run = first..tiles.end.min(first + self.tiles_per_group);
+                        self.transform_group(kernels, run.clone(), input, dz, group);
+                        let matrices = sums.chunks_exact_mut(self.in_channels * self.block);
+                        for (index, sums) in matrices.enumerate() {
+                            self.add_product(kernels, run.len(), index, group, sums);
+                        }
+                    }
+                });
+            });
+    }
+
+    /// Sums of the whole batch, a round of groups at a time.
+    fn sum_rounds(
+        &self,
+        kernels: Kernels,
+        batch: usize,
+        (input, dz): (View<'_>, View<'_>),
+        groups: &mut [f32],
+        sums: &mut [f32],
+    ) {
+        let tiles = batch * self.tiling.count();
+        let per_round = self.groups(batch) * self.tiles_per_group;
         for first in (0..tiles).step_by(per_round) {
             let round = first..tiles.min(first + per_round);
             self.transform_tiles(kernels, round.clone(), input, dz, groups);
@@ -112,7 +197,6 @@ impl WinogradGradient {
             };
             self.add_products(kernels, round.len(), groups, sums, write);
         }
-        self.transform_sums(kernels, sums, gradient);
     }
 
     fn transform_tiles(
@@ -123,26 +207,38 @@ impl WinogradGradient {
         dz: View<'_>,
         groups: &mut [f32],
     ) {
-        let (input_step, _) = self.steps();
         groups
             .par_chunks_exact_mut(self.group_len())
             .with_max_len(1)
             .enumerate()
             .for_each(|(index, group)| {
-                let first = round.end.min(round.start + index * TILES_PER_GROUP);
-                let (inputs, gradients) = group.split_at_mut(PRODUCTS * input_step);
-                let work = Group {
-                    plan: self,
-                    tiles: first..round.end.min(first + TILES_PER_GROUP),
-                    x: input,
-                    dz,
-                    inputs,
-                    gradients,
-                };
-                // SAFETY: `run` checked that input and dz hold every image of the batch with its
-                // border; the two parts of the group have their lengths.
-                unsafe { launch(kernels, work) }
+                let first = round.end.min(round.start + index * self.tiles_per_group);
+                let tiles = first..round.end.min(first + self.tiles_per_group);
+                self.transform_group(kernels, tiles, input, dz, group);
             });
+    }
+
+    fn transform_group(
+        &self,
+        kernels: Kernels,
+        tiles: Range,
+        x: View<'_>,
+        dz: View<'_>,
+        group: &mut [f32],
+    ) {
+        let (input_step, _) = self.steps();
+        let (inputs, gradients) = group.split_at_mut(PRODUCTS * input_step);
+        let work = Group {
+            plan: self,
+            tiles,
+            x,
+            dz,
+            inputs,
+            gradients,
+        };
+        // SAFETY: `run` checked that x and dz hold every image of the batch with its border; the
+        // two parts of the group have their lengths.
+        unsafe { launch(kernels, work) }
     }
 
     fn add_products(
@@ -160,17 +256,29 @@ impl WinogradGradient {
                 if write == Write::Replace {
                     sums.fill(0.0);
                 }
-                let work = Products {
-                    plan: self,
-                    tiles,
-                    block: index / PRODUCTS,
-                    product: index % PRODUCTS,
-                    groups,
-                    sums,
-                };
-                // SAFETY: the groups hold `tiles` transformed tiles, `sums` is one matrix.
-                unsafe { launch(kernels, work) }
+                self.add_product(kernels, tiles, index, groups, sums);
             });
+    }
+
+    /// Adds the products of so many tiles to one matrix of sums.
+    fn add_product(
+        &self,
+        kernels: Kernels,
+        tiles: usize,
+        index: usize,
+        groups: &[f32],
+        sums: &mut [f32],
+    ) {
+        let work = Products {
+            plan: self,
+            tiles,
+            block: index / PRODUCTS,
+            product: index % PRODUCTS,
+            groups,
+            sums,
+        };
+        // SAFETY: the groups hold `tiles` transformed tiles, `sums` is one matrix.
+        unsafe { launch(kernels, work) }
     }
 
     fn transform_sums(&self, kernels: Kernels, sums: &[f32], gradient: &mut [f32]) {
@@ -188,152 +296,6 @@ impl WinogradGradient {
                 // SAFETY: both slices are whole stacks of matrices.
                 unsafe { launch(kernels, work) }
             });
-    }
-
-    /// Where a tile of the batch is.
-    fn place(&self, tile: usize) -> Place {
-        let (image, y, x) = self.tiling.place(tile);
-        let (inputs, start) = self.tiling.inputs(y, x, self.in_pitch);
-        let start = image * self.tiling.bordered_len(self.in_pitch) + start;
-        let row_step = (self.tiling.width + 2) * self.out_pitch;
-        let (rows, columns) = self.tiling.inside(y, x);
-        let gradients = Tile {
-            row_step,
-            column_step: self.out_pitch,
-            rows,
-            columns,
-        };
-        let first = image * self.tiling.bordered_len(self.out_pitch);
-        let first = first + (y + 1) * row_step + (x + 1) * self.out_pitch;
-        Place {
-            inputs: (inputs, start),
-            gradients: (gradients, first),
-        }
-    }
-}
-
-/// Tiles to transform: x into `inputs`, dz into `gradients`.
-struct Group<'a> {
-    plan: &'a WinogradGradient,
-    tiles: Range,
-    x: View<'a>,
-    dz: View<'a>,
-    inputs: &'a mut [f32],
-    gradients: &'a mut [f32],
-}
-
-impl Work for Group<'_> {
-    #[inline(always)]
-    unsafe fn run<S: Simd>(mut self) {
-        // SAFETY: passed on from the caller; both views have the plan's precision.
-        unsafe {
-            match (self.x, self.dz) {
-                (View::F32(x), View::F32(dz)) => {
-                    let tiles = self.tiles.clone();
-                    for (row, tile) in tiles.enumerate() {
-                        self.transform_tile::<S, _>(row, tile, x.as_ptr(), dz.as_ptr());
-                    }
-                }
-                (View::Bf16(x), View::Bf16(dz)) => {
-                    let tiles = self.tiles.clone();
-                    for (row, tile) in tiles.step_by(2).enumerate() {
-                        self.transform_pair::<S, _>(row, tile, x.as_ptr(), dz.as_ptr());
-                    }
-                }
-                _ => unreachable!("`run` compared the precisions"),
-            }
-        }
-    }
-}
-
-impl Group<'_> {
-    /// # Safety
-    /// x and dz hold the image of the tile, the group has a row for it; `S` is available.
-    #[inline(always)]
-    unsafe fn transform_tile<S: Simd, P: Pixels>(&mut self, row: usize, tile: usize, x: P, dz: P) {
-        let plan = self.plan;
-        let (input_step, gradient_step) = plan.steps();
-        let at = plan.place(tile);
-        for channel in (0..plan.in_pitch).step_by(S::LANES) {
-            // SAFETY: passed on from the caller.
-            unsafe {
-                let numbers = at.input::<S, P>(x, channel);
-                let to = self.inputs.as_mut_ptr().add(row * plan.in_pitch + channel);
-                transform::store::<S>(numbers, to, input_step);
-            }
-        }
-        for channel in (0..plan.out_pitch).step_by(S::LANES) {
-            // SAFETY: passed on from the caller.
-            unsafe {
-                let numbers = at.gradient::<S, P>(dz, channel);
-                let to = row * plan.out_pitch + channel;
-                transform::store::<S>(numbers, self.gradients.as_mut_ptr().add(to), gradient_step);
-            }
-        }
-    }
-
-    /// This tile and the next, or zeros after the last one.
-    ///
-    /// # Safety
-    /// As [`Group::transform_tile`].
-    #[inline(always)]
-    unsafe fn transform_pair<S: Simd, P: Pixels>(&mut self, row: usize, tile: usize, x: P, dz: P) {
-        let plan = self.plan;
-        let (input_step, gradient_step) = plan.steps();
-        let first = plan.place(tile);
-        let second = (tile + 1 < self.tiles.end).then(|| plan.place(tile + 1));
-        for channel in (0..plan.in_pitch).step_by(S::LANES) {
-            // SAFETY: passed on from the caller.
-            unsafe {
-                let even = first.input::<S, P>(x, channel);
-                let odd = match second {
-                    Some(place) => place.input::<S, P>(x, channel),
-                    None => [[S::zero(); INPUTS]; INPUTS],
-                };
-                let to = self.inputs.as_mut_ptr().add(row * plan.in_pitch + channel);
-                transform::store_pairs::<S>(even, odd, to, input_step);
-            }
-        }
-        for channel in (0..plan.out_pitch).step_by(S::LANES) {
-            // SAFETY: passed on from the caller.
-            unsafe {
-                let even = first.gradient::<S, P>(dz, channel);
-                let odd = match second {
-                    Some(place) => place.gradient::<S, P>(dz, channel),
-                    None => [[S::zero(); INPUTS]; INPUTS],
-                };
-                let to = row * plan.out_pitch + channel;
-                let to = self.gradients.as_mut_ptr().add(to);
-                transform::store_pairs::<S>(even, odd, to, gradient_step);
-            }
-        }
-    }
-}
-
-/// Where the inputs and the gradients of one tile are.
-#[derive(Clone, Copy)]
-struct Place {
-    inputs: (Tile, usize),
-    gradients: (Tile, usize),
-}
-
-impl Place {
-    /// # Safety
-    /// `x` points at the batch's bordered images; `S` is available.
-    #[inline(always)]
-    unsafe fn input<S: Simd, P: Pixels>(self, x: P, channel: usize) -> Transformed<S::Vector> {
-        let (tile, start) = self.inputs;
-        // SAFETY: passed on from the caller; the tile lies inside its image.
-        unsafe { transform::input::<S, P>(tile, x.at(start + channel)) }
-    }
-
-    /// # Safety
-    /// `dz` points at the batch's bordered gradients; `S` is available.
-    #[inline(always)]
-    unsafe fn gradient<S: Simd, P: Pixels>(self, dz: P, channel: usize) -> Transformed<S::Vector> {
-        let (tile, start) = self.gradients;
-        // SAFETY: passed on from the caller; the tile lies inside its image.
-        unsafe { transform::gradient::<S, P>(tile, dz.at(start + channel)) }
     }
 }
 
@@ -361,10 +323,10 @@ impl Work for Products<'_> {
             sums: self.sums.as_mut_ptr(),
         };
         let vectors = plan.block / S::LANES;
-        for (group, first) in (0..self.tiles).step_by(TILES_PER_GROUP).enumerate() {
+        for (group, first) in (0..self.tiles).step_by(plan.tiles_per_group).enumerate() {
             let start = group * plan.group_len();
             let gradients = start + PRODUCTS * input_step + self.product * gradient_step;
-            let tiles = TILES_PER_GROUP.min(self.tiles - first);
+            let tiles = plan.tiles_per_group.min(self.tiles - first);
             let stretch = Stretch {
                 input: start + self.product * input_step,
                 gradient: gradients + self.block * plan.block,

@@ -1,0 +1,154 @@
+//! A group of tiles, transformed for the weight gradient.
+
+use super::{Range, WinogradGradient};
+use crate::buffer::View;
+use crate::kernel::simd::{Simd, Work};
+use crate::kernel::winograd::transform::{self, INPUTS, Pixels, Tile, Transformed};
+
+/// Tiles to transform: x into `inputs`, dz into `gradients`.
+pub(super) struct Group<'a> {
+    pub plan: &'a WinogradGradient,
+    pub tiles: Range,
+    pub x: View<'a>,
+    pub dz: View<'a>,
+    pub inputs: &'a mut [f32],
+    pub gradients: &'a mut [f32],
+}
+
+impl Work for Group<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(mut self) {
+        // SAFETY: passed on from the caller; both views have the plan's precision.
+        unsafe {
+            match (self.x, self.dz) {
+                (View::F32(x), View::F32(dz)) => {
+                    let tiles = self.tiles.clone();
+                    for (row, tile) in tiles.enumerate() {
+                        self.transform_tile::<S, _>(row, tile, x.as_ptr(), dz.as_ptr());
+                    }
+                }
+                (View::Bf16(x), View::Bf16(dz)) => {
+                    let tiles = self.tiles.clone();
+                    for (row, tile) in tiles.step_by(2).enumerate() {
+                        self.transform_pair::<S, _>(row, tile, x.as_ptr(), dz.as_ptr());
+                    }
+                }
+                _ => unreachable!("`run` compared the precisions"),
+            }
+        }
+    }
+}
+
+impl Group<'_> {
+    /// # Safety
+    /// x and dz hold the image of the tile, the group has a row for it; `S` is available.
+    #[inline(always)]
+    unsafe fn transform_tile<S: Simd, P: Pixels>(&mut self, row: usize, tile: usize, x: P, dz: P) {
+        let plan = self.plan;
+        let (input_step, gradient_step) = plan.steps();
+        let at = plan.place(tile);
+        for channel in (0..plan.in_pitch).step_by(S::LANES) {
+            // SAFETY: passed on from the caller.
+            unsafe {
+                let numbers = at.input::<S, P>(x, channel);
+                let to = self.inputs.as_mut_ptr().add(row * plan.in_pitch + channel);
+                transform::store::<S>(numbers, to, input_step);
+            }
+        }
+        for channel in (0..plan.out_pitch).step_by(S::LANES) {
+            // SAFETY: passed on from the caller.
+            unsafe {
+                let numbers = at.gradient::<S, P>(dz, channel);
+                let to = row * plan.out_pitch + channel;
+                transform::store::<S>(numbers, self.gradients.as_mut_ptr().add(to), gradient_step);
+            }
+        }
+    }
+
+    /// This tile and the next, or zeros after the last one.
+    ///
+    /// # Safety
+    /// As [`Group::transform_tile`].
+    #[inline(always)]
+    unsafe fn transform_pair<S: Simd, P: Pixels>(&mut self, row: usize, tile: usize, x: P, dz: P) {
+        let plan = self.plan;
+        let (input_step, gradient_step) = plan.steps();
+        let first = plan.place(tile);
+        let second = (tile + 1 < self.tiles.end).then(|| plan.place(tile + 1));
+        for channel in (0..plan.in_pitch).step_by(S::LANES) {
+            // SAFETY: passed on from the caller.
+            unsafe {
+                let even = first.input::<S, P>(x, channel);
+                let odd = match second {
+                    Some(place) => place.input::<S, P>(x, channel),
+                    None => [[S::zero(); INPUTS]; INPUTS],
+                };
+                let to = self.inputs.as_mut_ptr().add(row * plan.in_pitch + channel);
+                transform::store_pairs::<S>(even, odd, to, input_step);
+            }
+        }
+        for channel in (0..plan.out_pitch).step_by(S::LANES) {
+            // SAFETY: passed on from the caller.
+            unsafe {
+                let even = first.gradient::<S, P>(dz, channel);
+                let odd = match second {
+                    Some(place) => place.gradient::<S, P>(dz, channel),
+                    None => [[S::zero(); INPUTS]; INPUTS],
+                };
+                let to = row * plan.out_pitch + channel;
+                let to = self.gradients.as_mut_ptr().add(to);
+                transform::store_pairs::<S>(even, odd, to, gradient_step);
+            }
+        }
+    }
+}
+
+impl WinogradGradient {
+    /// Where a tile of the batch is.
+    fn place(&self, tile: usize) -> Place {
+        let (image, y, x) = self.tiling.place(tile);
+        let (inputs, start) = self.tiling.inputs(y, x, self.in_pitch);
+        let start = image * self.tiling.bordered_len(self.in_pitch) + start;
+        let row_step = (self.tiling.width + 2) * self.out_pitch;
+        let (rows, columns) = self.tiling.inside(y, x);
+        let gradients = Tile {
+            row_step,
+            column_step: self.out_pitch,
+            rows,
+            columns,
+        };
+        let first = image * self.tiling.bordered_len(self.out_pitch);
+        let first = first + (y + 1) * row_step + (x + 1) * self.out_pitch;
+        Place {
+            inputs: (inputs, start),
+            gradients: (gradients, first),
+        }
+    }
+}
+
+/// Where the inputs and the gradients of one tile are.
+#[derive(Clone, Copy)]
+struct Place {
+    inputs: (Tile, usize),
+    gradients: (Tile, usize),
+}
+
+impl Place {
+    /// # Safety
+    /// `x` points at the batch's bordered images; `S` is available.
+    #[inline(always)]
+    unsafe fn input<S: Simd, P: Pixels>(self, x: P, channel: usize) -> Transformed<S::Vector> {
+        let (tile, start) = self.inputs;
+        // SAFETY: passed on from the caller; the tile lies inside its image.
+        unsafe { transform::input::<S, P>(tile, x.at(start + channel)) }
+    }
+
+    /// # Safety
+    /// `dz` points at the batch's bordered gradients; `S` is available.
+    #[inline(always)]
+    unsafe fn gradient<S: Simd, P: Pixels>(self, dz: P, channel: usize) -> Transformed<S::Vector> {
+        let (tile, start) = self.gradients;
+        // SAFETY: passed on from the caller; the tile lies inside its image.
+        unsafe { transform::gradient::<S, P>(tile, dz.at(start + channel)) }
+    }
+}
