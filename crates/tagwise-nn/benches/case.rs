@@ -38,18 +38,11 @@ impl Case {
     }
 }
 
-#[allow(dead_code, reason = "the other bench parses in order")]
-pub const PRECISIONS: [&str; 2] = ["f32", "bf16"];
-
-/// What follows `--precision`; ends the program where that is no precision.
-pub fn precision(arguments: &[String]) -> Precision {
-    let named = arguments.iter().position(|a| a == "--precision");
-    match named.map(|at| arguments.get(at + 1).map_or("", String::as_str)) {
-        None | Some("f32") => Precision::F32,
-        Some("bf16") => Precision::Bf16,
-        Some(other) => {
-            eprintln!("--precision: expected f32 or bf16, found \"{other}\"");
-            std::process::exit(2);
-        }
-    }
+/// The precision of this name; ends the program where there is none.
+pub fn precision(name: Option<&str>) -> Precision {
+    let name = name.unwrap_or_default();
+    serde_json::from_value(serde_json::Value::String(name.to_owned())).unwrap_or_else(|_| {
+        eprintln!("--precision: expected f32 or bf16, found \"{name}\"");
+        std::process::exit(2);
+    })
 }

@@ -10,15 +10,20 @@ use case::Case;
 const STEPS: usize = 5;
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let wants_json = arguments.iter().any(|argument| argument == "--json");
-    let precision = case::precision(&arguments);
-    let mut names: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    names.retain(|name| !name.starts_with("--") && !case::PRECISIONS.contains(name));
-    if names.is_empty() {
-        names.push("resnet18:56x56x1:32");
+    let (mut names, mut wants_json, mut precision) = (Vec::new(), false, Precision::F32);
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--json" => wants_json = true,
+            "--precision" => precision = case::precision(arguments.next().as_deref()),
+            "--bench" => {} // which `cargo bench` adds
+            _ => names.push(argument),
+        }
     }
-    for name in names {
+    if names.is_empty() {
+        names.push("resnet18:56x56x1:32".to_owned());
+    }
+    for name in &names {
         if let Err(problem) = run(name, precision, wants_json) {
             eprintln!("{name}: {problem}; {}", case::EXPECTED);
             std::process::exit(2);

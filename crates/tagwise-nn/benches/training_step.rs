@@ -28,12 +28,7 @@ fn main() {
                     std::process::exit(2);
                 }
             },
-            "--precision" => {
-                precision = case::precision(&[
-                    "--precision".to_owned(),
-                    arguments.next().unwrap_or_default(),
-                ])
-            }
+            "--precision" => precision = case::precision(arguments.next().as_deref()),
             "--bench" => {} // which `cargo bench` adds
             _ => wanted.push(argument),
         }

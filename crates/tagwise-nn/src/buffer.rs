@@ -83,6 +83,21 @@ impl Activations {
         }
     }
 
+    /// These numbers in a precision.
+    pub(crate) fn rounded(precision: Precision, numbers: &[f32]) -> Self {
+        let mut activations = Self::empty(precision);
+        activations.reserve(numbers.len());
+        match activations.view_mut() {
+            ViewMut::F32(to) => to.copy_from_slice(numbers),
+            ViewMut::Bf16(to) => {
+                for (to, value) in to.iter_mut().zip(numbers) {
+                    *to = Bf16::round(*value);
+                }
+            }
+        }
+        activations
+    }
+
     pub(crate) fn reserve(&mut self, len: usize) {
         match self {
             Self::F32(buffer) => buffer.reserve(len),

@@ -186,6 +186,11 @@ impl Plan {
         .checked()
     }
 
+    /// The precision of what is summed.
+    pub(crate) fn precision(&self) -> Precision {
+        self.precision
+    }
+
     /// Lanes of the weights.
     pub(crate) fn weights_len(&self) -> usize {
         self.weights_len

@@ -7,7 +7,7 @@ use super::layer::{ConvLayer, ConvScratch};
 use super::output::{Epilogue, Output, Write};
 use super::{KernelSet, Kernels, Precision, padded_channels};
 use crate::bf16::Bf16;
-use crate::buffer::{Activations, ViewMut};
+use crate::buffer::Activations;
 
 /// Rounding of f32 sums of at most a few thousand products of numbers of size one, relative to
 /// the square root of the number of products.
@@ -232,17 +232,7 @@ fn bordered(
         let target = ((image * (height + 2) + y + 1) * (width + 2) + x + 1) * pitch;
         result[target..target + channels].copy_from_slice(pixel);
     }
-    let mut activations = Activations::empty(precision);
-    activations.reserve(result.len());
-    match activations.view_mut() {
-        ViewMut::F32(to) => to.copy_from_slice(&result),
-        ViewMut::Bf16(to) => {
-            for (to, value) in to.iter_mut().zip(result) {
-                *to = Bf16::round(value);
-            }
-        }
-    }
-    activations
+    Activations::rounded(precision, &result)
 }
 
 fn total(numbers: &[f32]) -> f64 {

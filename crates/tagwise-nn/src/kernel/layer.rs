@@ -12,7 +12,6 @@ use crate::buffer::{Buffer, ThreadBuffers, View};
 pub(crate) struct ConvLayer {
     shape: ConvShape,
     kernels: Kernels,
-    input: Precision,
     method: Method,
 }
 
@@ -106,7 +105,6 @@ impl ConvLayer {
         Self {
             shape: *shape,
             kernels,
-            input,
             method,
         }
     }
@@ -124,7 +122,7 @@ impl ConvLayer {
     pub(crate) fn forward_scratch(&self) -> ScratchLen {
         match &self.method {
             Method::Direct { forward, .. } => ScratchLen {
-                transformed: paired_len(forward, self.input),
+                transformed: paired_len(forward),
                 ..ScratchLen::default()
             },
             Method::Winograd { forward, .. } => ScratchLen {
@@ -143,7 +141,7 @@ impl ConvLayer {
                 weight_gradient,
                 ..
             } => ScratchLen {
-                transformed: paired_len(data_gradient, self.kernels.precision()),
+                transformed: paired_len(data_gradient),
                 weight_parts: weight_gradient.scratch_len(),
                 per_thread: weight_gradient.thread_len(),
                 ..ScratchLen::default()
@@ -188,7 +186,7 @@ impl ConvLayer {
             Method::Direct { forward, .. } => {
                 let rows = (self.shape.in_channels, self.block(self.shape.out_pitch()));
                 let pairs = &mut scratch.transformed;
-                let weights = in_lanes(kernels, (forward, self.input), rows, weights, pairs);
+                let weights = in_lanes(kernels, forward, rows, weights, pairs);
                 forward.run(kernels, batch, x.lanes(), weights, z);
             }
             Method::Winograd { forward, .. } => {
@@ -218,8 +216,8 @@ impl ConvLayer {
             Method::Direct { data_gradient, .. } => {
                 let in_pitch = padded_channels(self.shape.in_channels);
                 let rows = (self.shape.out_channels, self.block(in_pitch));
-                let plan = (data_gradient, kernels.precision());
-                let weights = in_lanes(kernels, plan, rows, transposed, &mut scratch.transformed);
+                let pairs = &mut scratch.transformed;
+                let weights = in_lanes(kernels, data_gradient, rows, transposed, pairs);
                 data_gradient.run(kernels, batch, dz.lanes(), weights, dx);
             }
             Method::Winograd { data_gradient, .. } => {
@@ -260,23 +258,23 @@ impl ConvLayer {
     }
 }
 
-/// Numbers of the weights in pairs that a direct convolution of inputs in this precision needs.
-fn paired_len(plan: &Plan, precision: Precision) -> usize {
-    match precision {
+/// Numbers of the weights in pairs that a direct convolution needs.
+fn paired_len(plan: &Plan) -> usize {
+    match plan.precision() {
         Precision::F32 => 0,
         Precision::Bf16 => plan.weights_len(),
     }
 }
 
-/// Packed weights as a direct convolution of inputs in this precision takes them.
+/// Packed weights as a direct convolution takes them.
 fn in_lanes<'a>(
     kernels: Kernels,
-    (plan, precision): (&Plan, Precision),
+    plan: &Plan,
     rows: (usize, usize),
     weights: &'a [f32],
     pairs: &'a mut Buffer,
 ) -> &'a [f32] {
-    match precision {
+    match plan.precision() {
         Precision::F32 => weights,
         Precision::Bf16 => {
             let pairs = &mut pairs.as_mut_slice()[..plan.weights_len()];

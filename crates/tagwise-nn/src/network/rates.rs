@@ -5,9 +5,8 @@ use std::time::Instant;
 use super::BlockSpec;
 use super::spec::NetworkSpec;
 use crate::Result;
-use crate::bf16::Bf16;
 use crate::block::ConvNormSpec;
-use crate::buffer::{Activations, ViewMut};
+use crate::buffer::Activations;
 use crate::device::Device;
 use crate::kernel::convolution::ConvShape;
 use crate::kernel::layer::{ConvLayer, ConvScratch};
@@ -112,8 +111,8 @@ fn measure(
     let gflop = 2.0 * products as f64 / 1e9;
     let precision = device.kernels().precision();
     let input_precision = if is_first { Precision::F32 } else { precision };
-    let input = noisy(input_precision, batch * shape.in_image_len());
-    let dz = noisy(precision, batch * shape.out_bordered_len());
+    let input = Activations::rounded(input_precision, &noise(batch * shape.in_image_len()));
+    let dz = Activations::rounded(precision, &noise(batch * shape.out_bordered_len()));
     let weights = noise(shape.packed_len());
     let mut z = vec![0.0; batch * shape.out_image_len()];
     let layer = ConvLayer::new(shape, kernels, input_precision);
@@ -146,21 +145,6 @@ fn measure(
         data_gradient: data_gradient.map(|seconds| gflop / seconds),
         weight_gradient: gflop / weight_gradient,
     }
-}
-
-/// [`noise`] as activations.
-fn noisy(precision: Precision, len: usize) -> Activations {
-    let mut activations = Activations::empty(precision);
-    activations.reserve(len);
-    match activations.view_mut() {
-        ViewMut::F32(to) => to.copy_from_slice(&noise(len)),
-        ViewMut::Bf16(to) => {
-            for (to, value) in to.iter_mut().zip(noise(len)) {
-                *to = Bf16::round(value);
-            }
-        }
-    }
-    activations
 }
 
 /// Numbers in [−1, 1) without denormals, whose arithmetic is slow.
