@@ -14,7 +14,8 @@ mnist-bce are the reduced runs of experiments/ and need --mnist FOLDER.
 
 Heads and decoders run in experiments/heads.rs, baselines here, one after the other, on the same
 files. A fifth of the training samples (or the validation set of a network's run) is what both tune
-on. Baselines get two processes (n_jobs=2).
+on. Baselines get two processes (n_jobs=2). The one-versus-rest and neighbours "as they come" do
+not depend on the seed and are measured once.
 """
 
 import argparse
@@ -49,6 +50,7 @@ try:
 except ImportError:
     MLkNN = None
 
+TABLES = ["emotions", "scene", "yeast", "genbase", "tmc2007", "bibtex", "corel5k"]
 FILES = {"tmc2007": "tmc2007-500", "corel5k": "Corel5k"}
 MEASURES = ["subset_accuracy", "f1_samples", "f1_micro", "f1_macro", "hamming_loss"]
 TUNED_FOR = {"exact": "subset_accuracy", "f1": "f1_samples"}
@@ -169,14 +171,15 @@ class Baselines:
         prepare = sparse.csr_matrix if is_sparse else np.asarray
         scaler = StandardScaler(with_mean=not is_sparse)
         self.x, self.x_test = scaler.fit_transform(prepare(x)), scaler.transform(prepare(x_test))
-        self.y, self.seed = y[:, self.usable], seed
+        # Not uint8: OneVsRestClassifier of scikit-learn 1.9 mixes up more than 255 labels of that type.
+        self.y, self.seed = y[:, self.usable].astype(np.int64), seed
         if tuning is None:
             rows = train_test_split(np.arange(len(y)), test_size=0.2, random_state=seed)
             self.fitting, held_out = rows
             self.x_tuning, self.y_tuning = self.x[held_out], self.y[held_out]
         else:
             self.fitting = np.arange(len(y))
-            self.x_tuning, self.y_tuning = scaler.transform(prepare(tuning[0])), tuning[1][:, self.usable]
+            self.x_tuning, self.y_tuning = scaler.transform(prepare(tuning[0])), tuning[1][:, self.usable].astype(np.int64)
 
     def measure(self, predicted):
         whole = np.tile(self.constant, (len(self.y_test), 1))
@@ -215,19 +218,15 @@ class Baselines:
             yield {"decoder": name, "tuned_for": tuned_for, "measures": measures, "extra": extra}
 
     def rows(self, options):
-        num_classes = self.y.shape[1]
-        is_small = num_classes <= options.slow_up_to
         if self.seed == 0:
             linear = OneVsRestClassifier(LogisticRegression(max_iter=1000), n_jobs=2)
             yield from self.fitted("OneVsRest(LogisticRegression)", linear)
             yield from self.fitted("KNeighborsClassifier, k = 10", KNeighborsClassifier(10, n_jobs=2))
-            if MLkNN is not None and is_small:
+            if MLkNN is not None and self.y.shape[1] <= options.ml_knn_up_to:
                 yield from self.fitted("ML-kNN, k = 10", Dense(MLkNN(k=10)))
-        if is_small or self.seed == 0:
-            yield from self.tuned("OneVsRest(LogisticRegression), C and threshold tuned")
-        if is_small:
-            chain = ClassifierChain(LogisticRegression(max_iter=1000), order="random", random_state=self.seed)
-            yield from self.fitted("ClassifierChain(LogisticRegression)", chain)
+        yield from self.tuned("OneVsRest(LogisticRegression), C and threshold tuned")
+        chain = ClassifierChain(LogisticRegression(max_iter=1000), order="random", random_state=self.seed)
+        yield from self.fitted("ClassifierChain(LogisticRegression)", chain)
 
 
 class Dense:
@@ -265,24 +264,23 @@ def describe(train, test):
     }
 
 
-def measure_set(options, name):
-    rows, about = [], None
+def measure_set(options, name, keep):
+    """Measures every seed of a data set and hands what was found so far to `keep` after each."""
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder) / f"{part}.safetensors" for part in ("train", "test")]
         parts = None if name in TRAINED else of_mulan(options.folder, name, paths)
         for seed in range(options.seeds):
             if name in TRAINED:
                 paths, parts = of_run(options, name, seed)
-            about = about or describe(*parts[:2])
-            link = "sigmoid" if name.endswith("bce") else "softmax"
-            found = ours(paths, seed, link)
-            if not options.without_baselines:
+            rows = []
+            if "tagwise" in options.sides:
+                rows += ours(paths, seed, "sigmoid" if name.endswith("bce") else "softmax")
+            if "scikit-learn" in options.sides:
                 seed_of_split = seed if name not in TRAINED else 0  # every run has features of its own
                 baselines = Baselines(*parts[:2], parts[2] if len(parts) == 3 else None, seed_of_split)
-                found += [{"head": "scikit-learn", **row} for row in baselines.rows(options)]
-            rows += [{"set": name, "seed": seed, **row} for row in found]
-            print(f"{name}, seed {seed}: {len(found)} rows", file=sys.stderr, flush=True)
-    return about, rows
+                rows += [{"head": "scikit-learn", **row} for row in baselines.rows(options)]
+            keep(describe(*parts[:2]) if seed == 0 else None, [{"set": name, "seed": seed, **row} for row in rows])
+            print(f"{name}, seed {seed}: {len(rows)} rows", file=sys.stderr, flush=True)
 
 
 def cell(rows, measure):
@@ -310,8 +308,8 @@ def matrix(rows, tuned_for):
 
 def baseline_table(rows):
     rows = [row for row in rows if row["head"] == "scikit-learn"]
-    yield "| scikit-learn | tuned for | exact match | F1 samples | F1 micro | F1 macro | Hamming loss | fit, s |"
-    yield "|---|---|---|---|---|---|---|---|"
+    yield "| scikit-learn | tuned for | exact match | F1 samples | F1 micro | F1 macro | Hamming loss |"
+    yield "|---|---|---|---|---|---|---|"
     groups = {}
     for row in rows:
         is_tuned = row["decoder"].endswith("tuned")
@@ -319,8 +317,7 @@ def baseline_table(rows):
             groups.setdefault((row["decoder"], row["tuned_for"] if is_tuned else "–"), []).append(row)
     for (decoder, tuned_for), found in groups.items():
         cells = " | ".join(cell(found, measure) for measure in MEASURES)
-        seconds = np.mean([row["extra"]["fit_seconds"] for row in found])
-        yield f"| {decoder} | {tuned_for} | {cells} | {seconds:.1f} |"
+        yield f"| {decoder} | {tuned_for} | {cells} |"
 
 
 def combinations(name):
@@ -388,35 +385,59 @@ def section(name, about, rows):
         yield from baseline_table(rows)
 
 
+def side(row):
+    return "scikit-learn" if row["head"] == "scikit-learn" else "tagwise"
+
+
+def write(path, text):
+    """Replaces a file as a whole, so that an interruption leaves the old one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(text)
+    temporary.replace(path)
+
+
 def main():
     warnings.simplefilter("ignore", ConvergenceWarning)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    default = "emotions,scene,yeast,genbase,tmc2007,bibtex,corel5k,digits-pal,digits-bce,digits-etf"
-    parser.add_argument("--sets", default=default)
+    parser.add_argument("--sets", type=lambda text: text.split(","), help="all of them when absent")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--slow-up-to", type=int, default=30,
-                        help="largest K for the chain, ML-kNN and repeated tuning of the baselines")
+    parser.add_argument("--sides", default="tagwise,scikit-learn",
+                        help="what to measure; rows of the other side stay as they are in --out")
+    parser.add_argument("--ml-knn-up-to", type=int, default=30, help="largest K for ML-kNN, whose loops are Python's")
     parser.add_argument("--runs", type=Path, default=Path("runs/heads"))
     parser.add_argument("--mnist", type=Path, help="folder of the MNIST files")
-    parser.add_argument("--without-baselines", action="store_true")
     parser.add_argument("--out", type=Path, default=Path("runs/heads.json"),
-                        help="every number; sets that are in the file already are kept unless asked for")
+                        help="every number, written after each seed; what is in the file and not measured is kept")
     parser.add_argument("--tables", type=Path, default=Path("docs/heads-tables.md"))
     options = parser.parse_args()
+    sides = options.sides.split(",")
+    order = [*TABLES, *TRAINED]
+    wanted = options.sets or [name for name in order if options.mnist or not name.startswith("mnist")]
+    if unknown := set(wanted) - set(order):
+        parser.error(f"--sets: expected some of {', '.join(order)}, found {', '.join(sorted(unknown))}")
+    if options.mnist is None and any(name.startswith("mnist") for name in wanted):
+        parser.error("--mnist: expected the folder of the MNIST files for mnist-pal and mnist-bce")
+    if unknown := set(sides) - {"tagwise", "scikit-learn"}:
+        parser.error(f"--sides: expected tagwise, scikit-learn or both, found {', '.join(sorted(unknown))}")
     results = json.loads(options.out.read_text()) if options.out.exists() else {}
-    for name in filter(None, options.sets.split(",")):
-        start = time.perf_counter()
-        about, rows = measure_set(options, name)
-        results.pop(name, None)
-        results[name] = {"about": about, "rows": rows, "seconds": time.perf_counter() - start}
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(json.dumps(results, default=float))
+    for name in wanted:
+        def keep(about, found):
+            """Puts rows in the place of those of the same side and seed."""
+            entry = results.setdefault(name, {"about": about, "rows": []})
+            entry["about"] = about or entry["about"]
+            measured = {(side(row), row["seed"]) for row in found}
+            entry["rows"] = [row for row in entry["rows"] if (side(row), row["seed"]) not in measured] + found
+            write(options.out, json.dumps(results, default=float))
+
+        measure_set(options, name, keep)
+    results = {name: results[name] for name in order if name in results}
     lines = [TITLE, "\n## Summary\n", *distributions(results), "",
              *summary(results, "exact"), "", *summary(results, "f1")]
     for name, result in results.items():
         lines += section(name, result["about"], result["rows"])
-    options.tables.write_text("\n".join(lines) + "\n")
+    write(options.tables, "\n".join(lines) + "\n")
 
 
 TITLE = """# Every head with every decoder

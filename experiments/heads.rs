@@ -43,9 +43,6 @@ const SPARSE_BELOW: f64 = 0.1;
 /// As in `tagwise decode --decoder auto`: nodes of a search times classes.
 const LABELS_WEIGHED: u64 = 44_000;
 
-/// With more classes `auto` chooses for exact match alone: it tries 18 searches on every sample.
-const MANY_CLASSES: usize = 100;
-
 /// Each table shows what decoders reach when they are tuned for it.
 const CRITERIA: [(&str, Criterion); 2] = [
     ("exact", Criterion::SubsetAccuracy),
@@ -308,10 +305,8 @@ impl Bench<'_> {
                 let decoded = decoder.decode(&space.test, num_classes)?;
                 self.add(head, &name, tuned_for, &decoded, extra.clone());
             }
-            if criterion == Criterion::SubsetAccuracy || num_classes <= MANY_CLASSES {
-                let best = (criterion, tuned_for);
-                self.auto(head, link, space, &centred, &fitted, best)?;
-            }
+            let best = (criterion, tuned_for);
+            self.auto(head, link, space, &centred, &fitted, best)?;
         }
         let multiplicities: Vec<usize> = split
             .test
