@@ -2,18 +2,20 @@
 //!
 //! With b the vector of inner products ⟨h, h̄_k⟩ and G the Gram matrix of the class means, the
 //! score of a set S depends on h only through b(S) = Σ_{k∈S} b_k, and on the geometry only through
-//! q(S) = 1_SᵀG1_S. For a fixed multiplicity m every Gram matrix splits into
-//! G_jk = [j=k]·δ_k + u_j + u_k + E_jk with a remainder E that has a zero diagonal and zero row
-//! sums, so that q(S) = Σ_{k∈S} (δ_k + 2m·u_k) + E(S): linear in S but for E. On the collapsed
-//! geometry, centred or orthogonal, E is 0 and the m largest coefficients win. Otherwise a
-//! depth-first search over sets bounds E(R) of the r labels still to be chosen, row by row, from
-//! below by Σ_{k∈R} (sum of the r−1 smallest entries of row k of E).
+//! q(S) = 1_SᵀG1_S. The sets of one multiplicity after the other are searched depth first, with
+//! one of two bounds of q(S) that are sums over labels: [`additive`] ones, nearly free and tight
+//! close to collapse, and when these need many nodes those of a convex [`relaxation`], solved at
+//! each node and tight far from it as well.
 
 mod additive;
+mod convex;
+mod excess;
 mod geometry;
 mod progress;
+mod relaxation;
 
 use additive::Additive;
+use convex::Convex;
 use geometry::Query;
 pub(super) use geometry::{Form, Geometry, Offset};
 pub(super) use progress::Found;
@@ -22,12 +24,18 @@ use progress::Progress;
 /// Bounds closer to the threshold than this many roundings are ties, which need no search.
 const ROUNDINGS: f64 = 64.0 * f64::EPSILON;
 
+/// Nodes of a sample after which additive bounds are given up: they cost a few times less each, and
+/// close to collapse a dozen are enough.
+const ADDITIVE_NODES: u64 = 64;
+
 /// A search for the best sets, with buffers that are kept from one sample to the next.
 #[derive(Clone, Debug)]
 pub(super) struct Search {
     progress: Progress,
     additive: Additive,
+    convex: Convex,
     ranked: Vec<u32>,
+    additive_nodes: u64,
     max_nodes: u64,
 }
 
@@ -37,7 +45,9 @@ impl Search {
         Self {
             progress: Progress::new(wanted),
             additive: Additive::default(),
+            convex: Convex::default(),
             ranked: Vec::new(),
+            additive_nodes: ADDITIVE_NODES,
             max_nodes,
         }
     }
@@ -53,16 +63,31 @@ impl Search {
         scored: impl Iterator<Item = (&'a [u32], f64)>,
     ) -> &[Found] {
         self.progress.restart();
-        self.progress.limit_nodes(self.max_nodes);
         for (labels, score) in scored {
             self.progress.keep(labels, score);
         }
         let query = Query::new(geometry, products);
         self.seed(&query);
         for multiplicity in 1..=geometry.max_multiplicity {
-            self.additive.run(&query, multiplicity, &mut self.progress);
+            self.search(&query, multiplicity);
         }
         self.progress.best()
+    }
+
+    /// Searches the sets of one multiplicity: by additive bounds while that takes few nodes.
+    fn search(&mut self, query: &Query<'_>, multiplicity: usize) {
+        let progress = &mut self.progress;
+        if progress.nodes() <= self.additive_nodes {
+            progress.limit_nodes(self.max_nodes.min(self.additive_nodes));
+            self.additive.run(query, multiplicity, progress);
+            if !progress.is_spent() {
+                return;
+            }
+        }
+        progress.limit_nodes(self.max_nodes);
+        if !self.convex.run(query, multiplicity, progress) {
+            self.additive.run(query, multiplicity, progress);
+        }
     }
 
     /// Whether the last search ended before it had excluded all other sets.
@@ -96,173 +121,4 @@ impl Search {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    /// Rounding of a score against sums of at most 12² products of numbers of size one.
-    const ROUNDING: f64 = 1e-11;
-
-    /// The two best scores among all sets, found one by one.
-    fn brute_force(geometry: &Geometry, products: &[f64]) -> Vec<f64> {
-        let mut scores: Vec<f64> = (1u32..1 << geometry.num_classes)
-            .filter(|bits| bits.count_ones() as usize <= geometry.max_multiplicity)
-            .filter_map(|bits| {
-                let labels: Vec<u32> = (0..32).filter(|k| bits >> k & 1 == 1).collect();
-                geometry.score(products, &labels)
-            })
-            .collect();
-        scores.sort_unstable_by(|a, b| b.total_cmp(a));
-        scores.truncate(2);
-        scores
-    }
-
-    #[derive(Clone, Debug)]
-    struct Case {
-        gram: Vec<f64>,
-        products: Vec<f64>,
-        max_multiplicity: usize,
-        scales: Vec<f64>,
-        bonuses: Vec<f64>,
-    }
-
-    /// Means and a feature in `d` dimensions, from collapsed (spread 0) to arbitrary.
-    fn cases() -> impl Strategy<Value = Case> {
-        (1usize..=12, 1usize..=8).prop_flat_map(|(k, d)| {
-            (
-                prop::collection::vec(-1.0..1.0f64, k * d),
-                prop::collection::vec(-1.0..1.0f64, d),
-                prop::sample::select(vec![0.0, 0.01, 0.1, 1.0]),
-                -0.5..1.0f64,
-                1..=k,
-                prop::collection::vec(0.2..1.5f64, k),
-                prop::collection::vec(-0.3..0.3f64, k),
-            )
-                .prop_map(
-                    move |(noise, feature, spread, shift, m, scales, bonuses)| {
-                        let dim = k + d;
-                        let means: Vec<f64> = (0..k * dim)
-                            .map(|index| {
-                                let (row, column) = (index / dim, index % dim);
-                                let orthogonal = f64::from(u8::from(row == column));
-                                if column < k {
-                                    orthogonal + shift / k as f64
-                                } else {
-                                    spread * noise[row * d + column - k]
-                                }
-                            })
-                            .collect();
-                        let inner =
-                            |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(x, y)| x * y).sum();
-                        let row = |j: usize| &means[j * dim..][..dim];
-                        let target: Vec<f64> = (0..dim)
-                            .map(|c| feature[c % d] + row(0)[c] + row(k / 2)[c])
-                            .collect();
-                        Case {
-                            gram: (0..k * k).map(|i| inner(row(i / k), row(i % k))).collect(),
-                            products: (0..k).map(|j| inner(row(j), &target)).collect(),
-                            max_multiplicity: m,
-                            scales,
-                            bonuses,
-                        }
-                    },
-                )
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn the_search_finds_the_two_best_sets_of_all(case in cases(), sign in prop::sample::select(vec![1.0, -1.0])) {
-            let products: Vec<f64> = case.products.iter().map(|b| sign * b).collect();
-            for form in [
-                Form::Cosine { bonuses: vec![0.0; case.bonuses.len()] },
-                Form::Cosine { bonuses: case.bonuses.clone() },
-                Form::Quadratic { scales: case.scales.clone(), bonuses: case.bonuses.clone(), offset: Offset::None },
-            ] {
-                let geometry = Geometry::new(case.gram.clone(), case.max_multiplicity, form);
-                let expected = brute_force(&geometry, &products);
-                for wanted in [1, 2] {
-                    let mut search = Search::new(wanted, u64::MAX);
-                    let found = search.run(&geometry, &products, std::iter::empty());
-                    prop_assert_eq!(found.len(), expected.len().min(wanted));
-                    for (found, expected) in found.iter().zip(&expected) {
-                        prop_assert!((found.score - expected).abs() < ROUNDING, "{:?} vs {}", found, expected);
-                        prop_assert_eq!(Some(found.score), geometry.score(&products, &found.labels));
-                    }
-                    prop_assert!(!search.was_cut());
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn excluded_sets_are_left_to_the_scores_from_elsewhere() {
-        let gram = vec![1.0, 0.0, 0.0, 1.0];
-        let bonuses = vec![0.0; 2];
-        let geometry = Geometry::new(gram, 2, Form::Cosine { bonuses }).excluding([[0, 1].into()]);
-        let products = [1.0, 1.0];
-        let mut search = Search::new(1, u64::MAX);
-        let found = search.run(&geometry, &products, std::iter::empty());
-        assert_eq!(found[0].labels, [0]);
-        let scored: [(&[u32], f64); 2] = [(&[0, 1], 1.2), (&[], 0.3)];
-        assert_eq!(
-            search.run(&geometry, &products, scored.into_iter())[0].labels,
-            [0, 1]
-        );
-    }
-
-    #[test]
-    fn a_search_that_is_cut_says_so_and_still_answers() {
-        let (k, dim) = (30usize, 3usize);
-        // Many classes crowded into few dimensions: the worst case for the bounds.
-        let means: Vec<f64> = (0..k * dim)
-            .map(|i| ((i * i * 7 + i) as f64).sin())
-            .collect();
-        let inner = |j: usize, l: usize| {
-            (0..dim)
-                .map(|c| means[j * dim + c] * means[l * dim + c])
-                .sum()
-        };
-        let gram: Vec<f64> = (0..k * k).map(|i| inner(i / k, i % k)).collect();
-        let geometry = Geometry::new(
-            gram,
-            10,
-            Form::Cosine {
-                bonuses: vec![0.0; 10],
-            },
-        );
-        let products: Vec<f64> = (0..k).map(|j| inner(j, 1) + inner(j, 4)).collect();
-        let mut search = Search::new(1, 20);
-        assert_eq!(
-            search.run(&geometry, &products, std::iter::empty()).len(),
-            1
-        );
-        assert!(search.was_cut());
-    }
-
-    #[test]
-    fn exact_simplex_geometry_needs_one_node_for_each_multiplicity() {
-        let (k, m) = (80usize, 8usize);
-        let gram: Vec<f64> = (0..k * k)
-            .map(|i| f64::from(u8::from(i / k == i % k)) - 1.0 / k as f64)
-            .collect();
-        let members = [3usize, 20, 77];
-        let products: Vec<f64> = (0..k)
-            .map(|j| members.iter().map(|&l| gram[j * k + l]).sum())
-            .collect();
-        let geometry = Geometry::new(
-            gram,
-            m,
-            Form::Cosine {
-                bonuses: vec![0.0; m],
-            },
-        );
-        let mut search = Search::new(1, u64::MAX);
-        assert_eq!(
-            search.run(&geometry, &products, std::iter::empty())[0].labels,
-            [3, 20, 77]
-        );
-        assert_eq!(search.progress.nodes(), m as u64);
-    }
-}
+mod tests;

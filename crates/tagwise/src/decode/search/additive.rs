@@ -1,4 +1,11 @@
 //! Depth-first search by bounds that are sums over labels: cheap, and tight close to collapse.
+//!
+//! For a fixed multiplicity m every Gram matrix splits into
+//! G_jk = [j=k]·δ_k + u_j + u_k + E_jk with a remainder E that has a zero diagonal and zero row
+//! sums, so that q(S) = Σ_{k∈S} (δ_k + 2m·u_k) + E(S): linear in S but for E. On the collapsed
+//! geometry, centred or orthogonal, E is 0 and the m largest coefficients win. Otherwise E(R) of
+//! the r labels still to be chosen is bounded, row by row, from below by
+//! Σ_{k∈R} (sum of the r−1 smallest entries of row k of E).
 
 use super::ROUNDINGS;
 use super::geometry::{Form, Query};

@@ -1,6 +1,11 @@
 //! What all samples of a search share: the class means' Gram matrix and how sets are scored.
 
 use std::collections::HashSet;
+use std::sync::OnceLock;
+
+use faer::{Mat, Side};
+
+use super::ROUNDINGS;
 
 /// How the score of a label set follows from b(S) and q(S).
 #[derive(Clone, Debug)]
@@ -43,6 +48,7 @@ pub(in crate::decode) struct Geometry {
     pub(super) highest: Vec<f64>,       // [M, K]: sum of the r largest
     pub(super) chords: Vec<SquareRoot>, // per multiplicity
     pub(super) largest_gram: f64,
+    ridge: OnceLock<Option<f64>>,
     /// Sets whose score comes from elsewhere, so that the search must not offer them.
     excluded: HashSet<Box<[u32]>>,
 }
@@ -102,6 +108,7 @@ impl Geometry {
                 b.total_cmp(a)
             }),
             largest_gram: largest_magnitude(&gram),
+            ridge: OnceLock::new(),
             excluded: HashSet::new(),
             num_classes,
             max_multiplicity,
@@ -126,6 +133,18 @@ impl Geometry {
     ) -> Self {
         self.excluded.extend(sets);
         self
+    }
+
+    pub(super) fn gram_row(&self, label: u32) -> &[f64] {
+        &self.gram[label as usize * self.num_classes..][..self.num_classes]
+    }
+
+    /// The largest λ for which G − λ·(I − 11ᵀ/m) is positive semi-definite for every multiplicity
+    /// m; `None` when even G is not.
+    pub(super) fn ridge(&self) -> Option<f64> {
+        *self
+            .ridge
+            .get_or_init(|| largest_ridge(&self.gram, self.num_classes, self.max_multiplicity))
     }
 
     /// Whether the score of this set of sorted labels comes from elsewhere.
@@ -198,6 +217,33 @@ impl Geometry {
             }
         }
     }
+}
+
+/// See [`Geometry::ridge`]. The largest multiplicity is the one that allows least.
+fn largest_ridge(gram: &[f64], num_classes: usize, max_multiplicity: usize) -> Option<f64> {
+    const HALVINGS: usize = 12;
+    let is_definite = |ridge: f64, jitter: f64| {
+        let matrix = Mat::from_fn(num_classes, num_classes, |j, k| {
+            let diagonal = if j == k { jitter - ridge } else { 0.0 };
+            gram[j * num_classes + k] + ridge / max_multiplicity as f64 + diagonal
+        });
+        matrix.llt(Side::Lower).is_ok()
+    };
+    let rounding = ROUNDINGS * num_classes as f64 * largest_magnitude(gram);
+    if !is_definite(0.0, rounding.max(f64::MIN_POSITIVE)) {
+        return None;
+    }
+    let diagonal = (0..num_classes).map(|k| gram[k * num_classes + k]);
+    let (mut low, mut high) = (0.0, 2.0 * diagonal.fold(f64::INFINITY, f64::min));
+    for _ in 0..HALVINGS {
+        let middle = 0.5 * (low + high);
+        if is_definite(middle, 0.0) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    Some(low)
 }
 
 /// The least-squares u of G_jk ≈ u_j + u_k over j ≠ k.
