@@ -137,3 +137,79 @@ impl Excess {
         share.clamp(0.0, 1.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Rounding of sums of products of numbers of size one.
+    const ROUNDING: f64 = 1e-12;
+
+    const EXCESSES: [Excess; 3] = [
+        Excess::Cosine { least: 0.7 },
+        Excess::Cosine { least: 1e-3 },
+        Excess::Quadratic {
+            scale: 0.6,
+            constant: -0.4,
+        },
+    ];
+
+    fn inner(a: &[f64], b: &[f64]) -> f64 {
+        a.iter().zip(b).map(|(x, y)| x * y).sum()
+    }
+
+    fn vector() -> impl Strategy<Value = Vec<f64>> {
+        prop::collection::vec(-1.0..1.0f64, 4)
+    }
+
+    proptest! {
+        #[test]
+        fn a_tangent_is_above_the_excess_and_touches_it(x in vector(), v in vector(), h in vector()) {
+            let largest = Magnitudes { product: 4.0, norm: 4.0 };
+            for excess in EXCESSES {
+                let tangent = excess.tangent(inner(&x, &x), largest);
+                let bound = |at: &[f64]| tangent.constant + tangent.product_weight * inner(&h, at)
+                    - tangent.norm_weight * inner(&x, at);
+                let value = |at: &[f64]| excess.at(inner(&h, at), inner(at, at));
+                prop_assert!(bound(&v) >= value(&v) - ROUNDING - tangent.rounding);
+                prop_assert!((bound(&x) - value(&x)).abs() < ROUNDING * (1.0 + 1.0 / inner(&x, &x).sqrt()));
+            }
+        }
+
+        #[test]
+        fn no_share_of_a_segment_is_better_than_the_best(x in vector(), v in vector(), h in vector()) {
+            let way: Vec<f64> = v.iter().zip(&x).map(|(v, x)| v - x).collect();
+            let segment = Segment {
+                product: inner(&h, &way),
+                norm: inner(&x, &x),
+                cross: inner(&x, &way),
+                square: inner(&way, &way),
+            };
+            for excess in EXCESSES {
+                let value = |share: f64| {
+                    let at: Vec<f64> = x.iter().zip(&way).map(|(x, w)| x + share * w).collect();
+                    excess.at(inner(&h, &at), inner(&at, &at))
+                };
+                let best = value(excess.best_share(segment));
+                for share in 0..=20 {
+                    prop_assert!(value(f64::from(share) / 20.0) <= best + ROUNDING);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_segment_without_length_has_no_share() {
+        let segment = Segment {
+            product: 0.0,
+            norm: 1.0,
+            cross: 0.0,
+            square: 0.0,
+        };
+        for excess in EXCESSES {
+            assert_eq!(excess.best_share(segment), 0.0);
+        }
+    }
+}

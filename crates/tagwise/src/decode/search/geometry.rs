@@ -295,3 +295,42 @@ fn extreme_sums(
     }
     sums
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// G = I − shift·11ᵀ.
+    fn ridge(num_classes: usize, shift: f64, max_multiplicity: usize) -> Option<f64> {
+        let gram = (0..num_classes * num_classes)
+            .map(|i| f64::from(u8::from(i / num_classes == i % num_classes)) - shift)
+            .collect();
+        let bonuses = vec![0.0; max_multiplicity];
+        Geometry::new(gram, max_multiplicity, Form::Cosine { bonuses }).ridge()
+    }
+
+    #[test]
+    fn the_ridge_of_a_collapsed_geometry_is_all_that_is_not_common_to_the_means() {
+        /// Twelve halvings of at most 3.
+        const RESOLUTION: f64 = 3.0 / 4096.0;
+        for shift in [0.0, 1.0 / 9.0, -0.5] {
+            for max_multiplicity in [1, 4, 8] {
+                let ridge = ridge(9, shift, max_multiplicity).unwrap();
+                assert!(ridge <= 1.0 && ridge > 1.0 - RESOLUTION);
+            }
+        }
+    }
+
+    #[test]
+    fn there_is_no_ridge_below_the_smallest_eigenvalue() {
+        assert_eq!(ridge(9, 0.2, 3), None);
+        let flat = Geometry::new(
+            vec![1.0; 9],
+            2,
+            Form::Cosine {
+                bonuses: vec![0.0; 2],
+            },
+        );
+        assert_eq!(flat.ridge(), Some(0.0)); // one direction for all
+    }
+}
