@@ -25,8 +25,14 @@ use progress::Progress;
 const ROUNDINGS: f64 = 64.0 * f64::EPSILON;
 
 /// Nodes of a sample after which additive bounds are given up: they cost a few times less each, and
-/// close to collapse a dozen are enough.
-const ADDITIVE_NODES: u64 = 64;
+/// close to collapse a dozen are enough. They say more about distances than about the cosine, whose
+/// root they have to bound as well.
+fn additive_nodes(form: &Form) -> u64 {
+    match form {
+        Form::Cosine { .. } => 64,
+        Form::Quadratic { .. } => 256,
+    }
+}
 
 /// A search for the best sets, with buffers that are kept from one sample to the next.
 #[derive(Clone, Debug)]
@@ -35,7 +41,7 @@ pub(super) struct Search {
     additive: Additive,
     convex: Convex,
     ranked: Vec<u32>,
-    additive_nodes: u64,
+    additive_nodes: fn(&Form) -> u64,
     max_nodes: u64,
 }
 
@@ -47,7 +53,7 @@ impl Search {
             additive: Additive::default(),
             convex: Convex::default(),
             ranked: Vec::new(),
-            additive_nodes: ADDITIVE_NODES,
+            additive_nodes,
             max_nodes,
         }
     }
@@ -77,8 +83,9 @@ impl Search {
     /// Searches the sets of one multiplicity: by additive bounds while that takes few nodes.
     fn search(&mut self, query: &Query<'_>, multiplicity: usize) {
         let progress = &mut self.progress;
-        if progress.nodes() <= self.additive_nodes {
-            progress.limit_nodes(self.max_nodes.min(self.additive_nodes));
+        let additive_nodes = (self.additive_nodes)(&query.geometry.form);
+        if progress.nodes() <= additive_nodes {
+            progress.limit_nodes(self.max_nodes.min(additive_nodes));
             self.additive.run(query, multiplicity, progress);
             if !progress.is_spent() {
                 return;
