@@ -106,7 +106,7 @@ impl Search {
     fn seed(&mut self, query: &Query<'_>) {
         let (geometry, products) = (query.geometry, query.products);
         for label in 0..geometry.num_classes as u32 {
-            self.progress.offer(query, &[label]);
+            self.progress.offer_sorted(query, &[label]);
         }
         let ranked = &mut self.ranked;
         ranked.clear();

@@ -72,12 +72,17 @@ impl Progress {
         sorted.clear();
         sorted.extend_from_slice(labels);
         sorted.sort_unstable();
-        if !query.geometry.excludes(&sorted)
-            && let Some(score) = query.geometry.score(query.products, &sorted)
-        {
-            self.keep(&sorted, score);
-        }
+        self.offer_sorted(query, &sorted);
         self.sorted = sorted;
+    }
+
+    /// Scores a set of sorted labels and keeps it if it is among the best so far.
+    pub(super) fn offer_sorted(&mut self, query: &Query<'_>, labels: &[u32]) {
+        if !query.geometry.excludes(labels)
+            && let Some(score) = query.geometry.score(query.products, labels)
+        {
+            self.keep(labels, score);
+        }
     }
 
     /// Keeps this set of sorted labels if it is among the best so far.
