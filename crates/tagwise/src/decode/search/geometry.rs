@@ -126,7 +126,7 @@ impl Geometry {
     }
 
     /// Leaves these sets of sorted labels to the caller, who passes their scores to
-    /// [`Search::run`].
+    /// [`Search::run`](super::Search::run).
     pub(in crate::decode) fn excluding(
         mut self,
         sets: impl IntoIterator<Item = Box<[u32]>>,
