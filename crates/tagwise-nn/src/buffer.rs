@@ -8,6 +8,10 @@ use crate::kernel::Precision;
 /// Bytes of a cache line and of the widest vector register.
 const ALIGNMENT: usize = 64;
 
+/// Bytes of a huge page of x86-64 and of most other Linux systems.
+#[cfg(target_os = "linux")]
+const HUGE_PAGE: usize = 2 << 20;
+
 /// A fixed-length array of numbers whose first one starts a cache line.
 ///
 /// The storage is never reallocated after `zeros`, so the offset stays right.
@@ -21,7 +25,9 @@ pub(crate) struct Buffer<T = f32> {
 impl<T: Element> Buffer<T> {
     pub(crate) fn zeros(len: usize) -> Self {
         let line = ALIGNMENT / size_of::<T>();
-        let storage = vec![T::default(); len + line];
+        let mut storage = Vec::with_capacity(len + line);
+        prefer_huge_pages(&mut storage);
+        storage.resize(len + line, T::default());
         let offset = storage.as_ptr().align_offset(ALIGNMENT).min(line);
         Self {
             storage,
@@ -53,6 +59,24 @@ impl<T: Element> Buffer<T> {
         &mut self.storage[self.offset..self.offset + self.len]
     }
 }
+
+/// Asks Linux to back an empty vector's memory with huge pages: a pass over activations of some
+/// hundred megabytes then misses the address cache a fraction as often. The system may decline.
+#[cfg(target_os = "linux")]
+fn prefer_huge_pages<T>(storage: &mut Vec<T>) {
+    let room = storage.spare_capacity_mut();
+    let start = room.as_ptr().addr().next_multiple_of(HUGE_PAGE);
+    let end = (room.as_ptr().addr() + size_of_val(room)) / HUGE_PAGE * HUGE_PAGE;
+    if start < end {
+        let from = room.as_mut_ptr().with_addr(start);
+        // SAFETY: the range lies inside the vector's allocation, and the advice changes no contents.
+        unsafe { libc::madvise(from.cast(), end - start, libc::MADV_HUGEPAGE) };
+    }
+}
+
+/// Other systems choose the size of pages themselves.
+#[cfg(not(target_os = "linux"))]
+fn prefer_huge_pages<T>(_storage: &mut Vec<T>) {}
 
 /// What convolutions read: activations, or gradients of their outputs, in one of two precisions.
 #[derive(Debug)]
