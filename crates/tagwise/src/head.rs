@@ -218,7 +218,6 @@ impl Head {
         let scale = Scale::new(features, settings.scaling);
         let rescaled = scale.as_ref().map(|scale| scale.apply(features));
         let objective = Objective::new(rescaled.as_ref().unwrap_or(features), targets, settings)?;
-        let (own_start, inverse_curvatures) = objective.start();
         let mut parameters = match start {
             Some(head) if head.parameters.len() == objective.num_parameters() => {
                 head.parameters.clone()
@@ -230,15 +229,9 @@ impl Head {
                     found: head.parameters.len(),
                 });
             }
-            None => own_start,
+            None => objective.start(),
         };
-        let minimum = minimize(
-            &objective,
-            settings,
-            &inverse_curvatures,
-            &mut parameters,
-            progress,
-        );
+        let minimum = minimize(&objective, settings, &mut parameters, progress);
         let (mut weights, mut bias) = objective.weights_and_bias(&parameters);
         if let Some(scale) = &scale {
             scale.fold_into(&mut weights, &mut bias);
@@ -274,7 +267,6 @@ impl Head {
 fn minimize(
     objective: &Objective<'_>,
     settings: &HeadSettings,
-    inverse_curvatures: &[f64],
     parameters: &mut [f64],
     mut progress: impl FnMut(&Progress) -> ControlFlow<()> + Send,
 ) -> Minimum {
@@ -295,13 +287,13 @@ fn minimize(
             );
         }
     };
-    if objective.is_separable() && objective.num_classes() > separate::GROUP_LEN {
-        return separate::minimize(objective, &minimiser, parameters, progress);
+    if let Some(features) = objective.separable() {
+        return separate::minimize(objective, features, settings, parameters, progress);
     }
     let mut residuals = objective.residuals();
     minimiser.minimize_with(
         parameters,
-        Some(inverse_curvatures),
+        Some(&objective.inverse_curvatures()),
         |parameters, gradient| objective.value_and_gradient(parameters, gradient, &mut residuals),
         |minimum| {
             progress(&Progress {

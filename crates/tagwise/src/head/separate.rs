@@ -1,156 +1,206 @@
-//! Objectives that are a sum over labels, minimised a few labels at a time.
+//! Objectives that are a sum over labels, on sparse features: minimised label by label.
+
+mod machine;
+mod real;
+mod sweep;
+mod terms;
+mod vectors;
 
 use std::ops::ControlFlow;
 use std::sync::Mutex;
 
 use rayon::prelude::*;
 
-use super::Progress;
+use self::machine::{Job, Machine};
+use self::real::Real;
+use self::sweep::Sweep;
+use self::terms::Terms;
+use super::features::SparseRows;
 use super::objective::Objective;
-use crate::minimize::{Lbfgs, Minimum, Stop};
-use crate::{LabelSet, Targets};
-
-/// Labels minimised together: as many numbers as a register or a cache line holds.
-pub(super) const GROUP_LEN: usize = 8;
+use super::{HeadSettings, Progress};
+use crate::minimize::{Minimum, Stop};
 
 /// Labels rarer than this against the most frequent one need no smaller gradient.
 const SMALLEST_SHARE: f64 = 1e-2;
 
-/// Minimises a separable objective in groups of labels that are about as frequent, each to the
-/// gradient tolerance times the share of its labels against the most frequent ones: the gradients
-/// of a rare label are small from the start, and would pass for converged. Labels that are easy to
-/// fit end after a few steps instead of going on until the hardest is done, and the memory of
-/// L-BFGS stays in the cache.
+/// Minimises a separable objective, each label to the gradient tolerance times its share against
+/// the most frequent one: the gradients of a rare label are small from the start, and would pass
+/// for converged.
 ///
-/// The steps of the answer are those of the longest group. `progress` sees the sum of all
+/// Sixteen labels go side by side through f32 arithmetic, each with steps of its own; a label that
+/// is done makes room for the next. Then each is evaluated in f64, and goes on in f64 if its
+/// gradient is not as small as was asked for: value and gradient of the answer are those of f64.
+/// A label's numbers depend on nothing but that label, so that neither the number of threads nor
+/// the other labels change them.
+///
+/// The steps of the answer are those of the longest label. `progress` sees the sum of all
 /// objectives as far as they have come.
 pub(super) fn minimize(
     objective: &Objective<'_>,
-    minimiser: &Lbfgs,
+    features: &SparseRows,
+    settings: &HeadSettings,
     parameters: &mut [f64],
     progress: impl FnMut(&Progress) -> ControlFlow<()> + Send,
 ) -> Minimum {
+    let jobs = jobs(objective, settings.gradient_tolerance, parameters);
+    let board = Mutex::new(Board {
+        minima: vec![None; jobs.len()],
+        progress,
+        is_stopped: false,
+    });
+    let run = Run {
+        objective,
+        features,
+        inverse_curvatures: objective.mean_inverse_curvatures(),
+        max_iterations: settings.max_iterations,
+        board: &board,
+    };
+    let rough = run.fit::<f32, 16>(jobs);
+    let mut fits = run.fit::<f64, 8>(rough);
+    fits.sort_by_key(|job| job.label);
+    parameters
+        .par_chunks_mut(fits.len())
+        .enumerate()
+        .for_each(|(row, numbers)| {
+            for (number, job) in numbers.iter_mut().zip(&fits) {
+                *number = job.parameters[row];
+            }
+        });
+    let is_stopped = lock(&board).is_stopped;
+    let mut minimum = total(fits.iter().map(|job| &job.minimum));
+    if is_stopped {
+        minimum.stop = Stop::Interrupted;
+    }
+    minimum
+}
+
+/// Labels from frequent to rare: those that take most steps come first.
+fn jobs(objective: &Objective<'_>, tolerance: f64, parameters: &[f64]) -> Vec<Job> {
     let num_classes = objective.num_classes();
     let shares = objective.label_shares();
-    let groups = groups(&shares);
-    let largest = |labels: &[usize]| labels.iter().map(|&k| shares[k]).fold(0.0, f64::max);
-    let most_frequent = groups.last().map_or(0.0, |labels| largest(labels));
-    let board = Mutex::new(Board {
-        minima: vec![None; groups.len()],
-        progress,
-    });
-    let start: &[f64] = parameters;
-    let found: Vec<Vec<f64>> = groups
-        .par_iter()
-        .enumerate()
-        .map(|(group, labels)| {
-            let columns = |row: &[f64]| -> Vec<f64> { labels.iter().map(|&k| row[k]).collect() };
-            let mut own: Vec<f64> = start.chunks_exact(num_classes).flat_map(columns).collect();
-            let targets = restricted(objective.targets, labels);
-            let part = objective.of_labels(labels, &targets);
-            let (_, inverse_curvatures) = part.start();
-            let mut residuals = part.residuals();
-            let share = match most_frequent {
-                0.0 => 1.0,
-                most => (largest(labels) / most).max(SMALLEST_SHARE),
-            };
-            let minimiser = Lbfgs {
-                gradient_tolerance: share * minimiser.gradient_tolerance,
-                ..*minimiser
-            };
-            let minimum = minimiser.minimize_with(
-                &mut own,
-                Some(&inverse_curvatures),
-                |parameters, gradient| {
-                    part.value_and_gradient(parameters, gradient, &mut residuals)
-                },
-                |minimum| lock(&board).show(group, *minimum),
-            );
-            lock(&board).minima[group] = Some(minimum);
-            own
-        })
-        .collect();
-    for (labels, own) in groups.iter().zip(&found) {
-        let rows = parameters.chunks_exact_mut(num_classes);
-        for (row, own) in rows.zip(own.chunks_exact(labels.len())) {
-            labels
-                .iter()
-                .zip(own)
-                .for_each(|(&k, value)| row[k] = *value);
-        }
+    let most = shares.iter().copied().fold(0.0, f64::max);
+    let mut samples = vec![Vec::new(); num_classes];
+    for (sample, set) in (0..).zip(objective.targets.iter()) {
+        set.indices().for_each(|label| samples[label].push(sample));
     }
-    lock(&board).total()
-}
-
-/// Labels from rare to frequent, so that those of a group take about as many steps.
-fn groups(shares: &[f64]) -> Vec<Vec<usize>> {
-    let mut labels: Vec<usize> = (0..shares.len()).collect();
-    labels.sort_by(|&a, &b| shares[a].total_cmp(&shares[b]));
-    labels.chunks(GROUP_LEN).map(<[usize]>::to_vec).collect()
-}
-
-/// The label sets with these labels alone, numbered as they are listed.
-fn restricted(targets: &Targets, labels: &[usize]) -> Targets {
-    let part = |set: &LabelSet| -> LabelSet {
-        let positions = (0u32..).zip(labels);
-        let kept = positions.filter(|(_, label)| set.contains(**label as u32));
-        kept.map(|(position, _)| position).collect()
+    let job = |(label, samples): (usize, Vec<u32>)| {
+        let relative = match most {
+            0.0 => 1.0,
+            most => (shares[label] / most).max(SMALLEST_SHARE),
+        };
+        let own = parameters.iter().skip(label).step_by(num_classes);
+        Job {
+            label,
+            samples,
+            share: shares[label],
+            class_weight: objective.class_weight(label),
+            gradient_tolerance: relative * tolerance,
+            parameters: own.copied().collect(),
+            minimum: NOTHING,
+        }
     };
-    let distinct: Vec<LabelSet> = targets.distinct().iter().map(part).collect();
-    let sets = targets
-        .set_ids()
-        .iter()
-        .map(|&id| distinct[id as usize].clone());
-    Targets::new(labels.len(), sets).expect("positions lie below the number of labels")
+    let mut jobs: Vec<Job> = samples.into_par_iter().enumerate().map(job).collect();
+    jobs.sort_by(|a, b| b.share.total_cmp(&a.share));
+    jobs
 }
 
-/// How far every group has come.
+/// What all labels share.
+struct Run<'a, P> {
+    objective: &'a Objective<'a>,
+    features: &'a SparseRows,
+    inverse_curvatures: Vec<f64>, // [d + 1]
+    max_iterations: usize,
+    board: &'a Mutex<Board<P>>,
+}
+
+impl<P: FnMut(&Progress) -> ControlFlow<()> + Send> Run<'_, P> {
+    /// Fits every label in T, with a machine for each thread.
+    fn fit<T: Real, const L: usize>(&self, jobs: Vec<Job>) -> Vec<Job> {
+        let objective = self.objective;
+        let sweep = Sweep::<T>::new(
+            self.features,
+            Terms::new(objective.loss()).expect("a sum over labels"),
+            objective.sample_weights(),
+            objective.weight_decay,
+        );
+        let num_machines = jobs.len().div_ceil(L).min(rayon::current_num_threads());
+        let queue = Mutex::new(jobs.into_iter());
+        let work = |_| {
+            let mut machine =
+                Machine::<T, L>::new(&sweep, &self.inverse_curvatures, self.max_iterations);
+            let mut fits = Vec::new();
+            machine.run(
+                || lock(&queue).next(),
+                |moved| lock(self.board).show(moved),
+                |job| fits.push(job),
+            );
+            fits
+        };
+        let machines = (0..num_machines).into_par_iter().with_max_len(1);
+        machines.flat_map_iter(work).collect()
+    }
+}
+
+/// How far every label has come.
 struct Board<P> {
     minima: Vec<Option<Minimum>>,
     progress: P,
+    /// Whether `progress` has ended the fit.
+    is_stopped: bool,
 }
 
 impl<P: FnMut(&Progress) -> ControlFlow<()>> Board<P> {
-    fn show(&mut self, group: usize, minimum: Minimum) -> ControlFlow<()> {
-        self.minima[group] = Some(minimum);
-        let total = self.total();
-        if total.stop == Stop::Interrupted {
+    fn show(&mut self, moved: &[(usize, Minimum)]) -> ControlFlow<()> {
+        if self.is_stopped {
             return ControlFlow::Break(());
         }
-        (self.progress)(&Progress {
+        for (label, minimum) in moved {
+            self.minima[*label] = Some(*minimum);
+        }
+        if moved.is_empty() {
+            return ControlFlow::Continue(());
+        }
+        let total = total(self.minima.iter().flatten());
+        let seen = (self.progress)(&Progress {
             iterations: total.iterations,
             objective: total.value,
             gradient_norm: total.gradient_norm,
-        })
-    }
-
-    fn total(&self) -> Minimum {
-        let worse = |a: Stop, b: Stop| match (a, b) {
-            (Stop::Converged, other) | (other, Stop::Converged) => other,
-            (Stop::Interrupted, _) | (_, Stop::Interrupted) => Stop::Interrupted,
-            (first, _) => first,
-        };
-        let none = Minimum {
-            value: 0.0,
-            gradient_norm: 0.0,
-            iterations: 0,
-            evaluations: 0,
-            hessian_products: 0,
-            stop: Stop::Converged,
-        };
-        self.minima.iter().flatten().fold(none, |all, one| Minimum {
-            value: all.value + one.value,
-            gradient_norm: all.gradient_norm.max(one.gradient_norm),
-            iterations: all.iterations.max(one.iterations),
-            evaluations: all.evaluations + one.evaluations,
-            hessian_products: 0,
-            stop: worse(all.stop, one.stop),
-        })
+        });
+        self.is_stopped = seen.is_break();
+        seen
     }
 }
 
-fn lock<T>(board: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    board
+/// Before the first evaluation.
+const NOTHING: Minimum = Minimum {
+    value: 0.0,
+    gradient_norm: 0.0,
+    iterations: 0,
+    evaluations: 0,
+    hessian_products: 0,
+    stop: Stop::Converged,
+};
+
+/// The sum of all values, the largest gradient, the steps of the longest label and why the worst
+/// has ended.
+fn total<'a>(minima: impl Iterator<Item = &'a Minimum>) -> Minimum {
+    let worse = |a: Stop, b: Stop| match (a, b) {
+        (Stop::Converged, other) | (other, Stop::Converged) => other,
+        (Stop::Interrupted, _) | (_, Stop::Interrupted) => Stop::Interrupted,
+        (first, _) => first,
+    };
+    minima.fold(NOTHING, |all, one| Minimum {
+        value: all.value + one.value,
+        gradient_norm: all.gradient_norm.max(one.gradient_norm),
+        iterations: all.iterations.max(one.iterations),
+        evaluations: all.evaluations + one.evaluations,
+        hessian_products: 0,
+        stop: worse(all.stop, one.stop),
+    })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
@@ -159,6 +209,7 @@ fn lock<T>(board: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 mod tests {
     use super::super::{ClassWeights, Features, Head, HeadSettings, SparseRows};
     use super::*;
+    use crate::Targets;
     use crate::loss::Loss;
 
     const NUM_CLASSES: u32 = 21;
