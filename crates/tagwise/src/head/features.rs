@@ -407,14 +407,15 @@ impl Features {
                 })
             }
             Self::Sparse(sparse) => {
-                let mut rows = sparse.rows.clone();
+                let (mut rows, mut columns) = (sparse.rows.clone(), sparse.columns.clone());
                 for (value, &column) in rows.values.iter_mut().zip(&rows.indices) {
                     *value *= factors[column as usize];
                 }
-                Self::Sparse(SparseRows {
-                    columns: rows.transposed(factors.len()),
-                    rows,
-                })
+                for (range, factor) in columns.starts.windows(2).zip(factors) {
+                    let values = &mut columns.values[range[0]..range[1]];
+                    values.iter_mut().for_each(|value| *value *= factor);
+                }
+                Self::Sparse(SparseRows { rows, columns })
             }
         }
     }

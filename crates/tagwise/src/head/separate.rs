@@ -207,28 +207,29 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{ClassWeights, Features, Head, HeadSettings, SparseRows};
+    use super::super::{
+        ClassWeights, DenseRows, Features, Head, HeadSettings, Scaling, SparseRows,
+    };
     use super::*;
-    use crate::Targets;
     use crate::loss::Loss;
+    use crate::{LabelSet, Targets};
 
-    const NUM_CLASSES: u32 = 21;
-
-    fn data() -> (Features, Targets) {
+    /// Of 160 samples with 12 features, some without any, and a feature that none has.
+    fn data(num_classes: u32) -> (Features, Targets) {
         let (n, dim) = (160u32, 12u32);
         let value = |i: u32, j: u32| ((i * 31 + j * 17) % 23) as f64 / 23.0;
         let rows = (0..n).map(|i| {
-            (0..dim)
-                .filter(move |j| (i + 5 * j) % 4 == 0)
+            (0..dim - 1)
+                .filter(move |j| (i + 5 * j) % 4 == 0 && i % 7 != 3)
                 .map(move |j| (j, value(i, j)))
         });
         let features = Features::Sparse(SparseRows::new(dim as usize, rows).unwrap());
         let sets = (0..n).map(|i| {
-            (0..NUM_CLASSES)
+            (0..num_classes)
                 .filter(|k| (i * (k + 3) + k) % 9 < 2)
-                .collect()
+                .collect::<LabelSet>()
         });
-        (features, Targets::new(NUM_CLASSES as usize, sets).unwrap())
+        (features, Targets::new(num_classes as usize, sets).unwrap())
     }
 
     fn settings() -> HeadSettings {
@@ -241,40 +242,102 @@ mod tests {
         }
     }
 
+    fn losses() -> [Loss; 3] {
+        [
+            Loss::BinaryCrossEntropy {},
+            Loss::Focal { gamma: 1.5 },
+            Loss::Asymmetric {
+                gamma_positive: 0.0,
+                gamma_negative: 2.0,
+                margin: 0.05,
+            },
+        ]
+    }
+
     #[test]
-    fn groups_of_labels_and_all_labels_together_have_the_same_minimum() {
+    fn labels_on_their_own_and_all_labels_together_have_the_same_minimum() {
         /// The gradients of both are below 1e-7 and the curvature above 2e-3.
         const NEAR: f64 = 1e-3;
-        let (features, targets) = data();
-        let apart = Head::fit(&features, &targets, &settings(), None).unwrap();
-        // Dense features are fitted with all labels together, but their mean is taken off; left as
-        // they are, both forms are one problem.
-        let unscaled = HeadSettings {
-            scaling: super::super::Scaling::None,
-            ..settings()
-        };
-        let sparse = Head::fit(&features, &targets, &unscaled, None).unwrap();
-        let dense = super::super::DenseRows::new(features.to_dense(), features.dim()).unwrap();
-        let dense = Head::fit(&Features::Dense(dense), &targets, &unscaled, None).unwrap();
-        assert_eq!(
-            (apart.stop, sparse.stop, dense.stop),
-            (Stop::Converged, Stop::Converged, Stop::Converged)
-        );
-        assert!((sparse.objective - dense.objective).abs() < 1e-9 * dense.objective);
-        for k in 0..targets.num_classes() {
-            for j in 0..features.dim() {
-                let (a, b) = (
-                    sparse.classifier.weight[(k, j)],
-                    dense.classifier.weight[(k, j)],
-                );
-                assert!((a - b).abs() < NEAR, "{a} {b}");
-            }
+        for (num_classes, balance) in [(1, 0.0), (7, 0.0), (16, 0.5), (21, 1.0)] {
+            let (features, targets) = data(num_classes);
+            // Dense features are fitted with all labels together, but their mean is taken off;
+            // left as they are, both forms are one problem.
+            let settings = HeadSettings {
+                scaling: Scaling::None,
+                balance,
+                ..settings()
+            };
+            let sparse = Head::fit(&features, &targets, &settings, None).unwrap();
+            let dense = DenseRows::new(features.to_dense(), features.dim()).unwrap();
+            let dense = Head::fit(&Features::Dense(dense), &targets, &settings, None).unwrap();
+            assert_eq!(
+                (sparse.stop, dense.stop),
+                (Stop::Converged, Stop::Converged)
+            );
+            assert!((sparse.objective - dense.objective).abs() < 1e-9 * dense.objective);
+            let difference = &sparse.classifier.weight - &dense.classifier.weight;
+            assert!(difference.norm_max() < NEAR, "{num_classes} labels");
         }
     }
 
     #[test]
-    fn a_break_ends_every_group() {
-        let (features, targets) = data();
+    fn the_objective_is_that_of_the_definition() {
+        for loss in losses() {
+            let (features, targets) = data(19);
+            let settings = HeadSettings {
+                loss,
+                scaling: Scaling::None,
+                class_weights: ClassWeights::Uniform,
+                // Met by f32 alone for most labels.
+                gradient_tolerance: 1e-4,
+                ..settings()
+            };
+            let head = Head::fit(&features, &targets, &settings, None).unwrap();
+            assert_eq!(head.stop, Stop::Converged, "{loss:?}");
+            assert!(head.gradient_norm <= settings.gradient_tolerance);
+            let logits = head.logits(&features).unwrap();
+            let mut slopes = vec![0.0; 19];
+            let rows = logits.chunks(19).zip(targets.iter());
+            let total: f64 = rows
+                .map(|(row, set)| loss.value_and_gradient(row, set, &mut slopes))
+                .sum();
+            let squares = head.classifier.weight.squared_norm_l2();
+            let objective = total / targets.len() as f64 + settings.weight_decay * squares;
+            assert!(
+                (objective - head.objective).abs() < 1e-12 * objective,
+                "{loss:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn features_too_large_for_f32_are_fitted_in_f64() {
+        let rows = (0..40u32).map(|i| [(0, 1e60 * f64::from(i % 5)), (1, f64::from(i % 3))]);
+        let features = Features::Sparse(SparseRows::new(2, rows).unwrap());
+        let sets = (0..40u32).map(|i| LabelSet::new((i % 3 == 0).then_some(0)));
+        let targets = Targets::new(1, sets).unwrap();
+        let head = Head::fit(&features, &targets, &settings(), None).unwrap();
+        assert_eq!(head.stop, Stop::Converged);
+        let unscaled = HeadSettings {
+            scaling: Scaling::None,
+            ..settings()
+        };
+        let head = Head::fit(&features, &targets, &unscaled, None).unwrap();
+        assert!(head.objective.is_finite() && head.gradient_norm.is_finite());
+    }
+
+    #[test]
+    fn a_start_at_the_minimum_is_kept_bit_by_bit() {
+        let (features, targets) = data(9);
+        let head = Head::fit(&features, &targets, &settings(), None).unwrap();
+        let again = Head::fit(&features, &targets, &settings(), Some(&head)).unwrap();
+        assert_eq!(again.iterations, 0);
+        assert_eq!(again.classifier, head.classifier);
+    }
+
+    #[test]
+    fn a_break_ends_every_label() {
+        let (features, targets) = data(21);
         let mut calls = 0;
         let head = Head::fit_with(&features, &targets, &settings(), None, |progress| {
             calls += 1;
@@ -287,19 +350,24 @@ mod tests {
         })
         .unwrap();
         assert_eq!(head.stop, Stop::Interrupted);
+        assert_eq!(calls, 4);
+        assert_eq!(head.classifier.num_classes(), 21);
     }
 
     #[test]
-    fn the_number_of_threads_changes_no_bit() {
-        let (features, targets) = data();
-        let fit = |num_threads| {
-            let pool = rayon::ThreadPoolBuilder::new()
-                .num_threads(num_threads)
-                .build()
-                .unwrap();
-            pool.install(|| Head::fit(&features, &targets, &settings(), None).unwrap())
-        };
-        let (one, three) = (fit(1), fit(3));
-        assert_eq!(one.classifier, three.classifier);
+    fn neither_threads_nor_other_labels_change_a_bit() {
+        let (features, targets) = data(21);
+        for loss in losses() {
+            let settings = HeadSettings { loss, ..settings() };
+            let fit = |num_threads| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(num_threads);
+                let fit = || Head::fit(&features, &targets, &settings, None).unwrap();
+                pool.build().unwrap().install(fit)
+            };
+            let (one, two, three) = (fit(1), fit(2), fit(3));
+            assert_eq!(one.classifier, two.classifier, "{loss:?}");
+            assert_eq!(one.classifier, three.classifier, "{loss:?}");
+            assert_eq!(one.objective, three.objective);
+        }
     }
 }

@@ -9,7 +9,7 @@ use crate::kernel::vectorized;
 use crate::minimize::{LineSearch, Minimum, Sample, Stop, Verdict};
 
 /// Pairs of steps and gradient changes that are kept.
-const MEMORY: usize = 8;
+const MEMORY: usize = 10;
 
 /// Steps without a smaller value after which rounding is all that is left.
 const STALLED: usize = 10;

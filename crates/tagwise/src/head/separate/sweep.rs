@@ -254,3 +254,112 @@ fn combination<T: Real, const L: usize>(
     }
     even
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::LabelSet;
+    use crate::loss::Loss;
+
+    /// More rows and columns than a task handles, some of them empty.
+    const NUM_ROWS: u32 = 700;
+    const DIM: u32 = 300;
+
+    fn features() -> SparseRows {
+        let rows = (0..NUM_ROWS).map(|i| {
+            (0..DIM)
+                .filter(move |j| (i * 13 + j * 29) % 41 < i % 5 && j % 11 != 6)
+                .map(move |j| (j, f64::from((i * 7 + j * 3) % 16) / 8.0 - 0.9))
+        });
+        SparseRows::new(DIM as usize, rows).unwrap()
+    }
+
+    fn is_in_set(row: usize, lane: usize) -> bool {
+        (row * 5 + lane * 3) % 7 < 2
+    }
+
+    fn number(i: usize) -> f64 {
+        ((i * 37 + 11) % 64) as f64 / 32.0 - 1.0
+    }
+
+    fn lanes<T: Real, const L: usize>(len: usize, shift: usize) -> Vec<Lanes<T, L>> {
+        let row = |i: usize| std::array::from_fn(|lane| T::of(number(i * L + lane + shift)));
+        (0..len).map(|i| Lanes(row(i))).collect()
+    }
+
+    /// Values and gradients against plain loops over dense rows in f64.
+    fn check<T: Real, const L: usize>(loss: Loss, rounding: f64) {
+        const WEIGHT_DECAY: f64 = 0.01;
+        let features = features();
+        let (n, dim) = (NUM_ROWS as usize, DIM as usize);
+        let weight = |row: usize| (1 + row % 3) as f64 / 1000.0;
+        let terms = Terms::new(loss).unwrap();
+        let sweep = Sweep::<T>::new(&features, terms, (0..n).map(weight), WEIGHT_DECAY);
+        let class_weights: [f64; L] = std::array::from_fn(|lane| 0.5 + lane as f64 / 8.0);
+        let positives = (0..n).map(|row| {
+            let bits = (0..L).filter(|&lane| is_in_set(row, lane));
+            bits.fold(0, |all, lane| all | 1 << lane)
+        });
+        let truth = Truth {
+            positives: positives.collect(),
+            class_weights: class_weights.map(T::of),
+        };
+        let (point, direction) = (lanes::<T, L>(dim + 1, 0), lanes::<T, L>(dim + 1, 5));
+        let mut slopes = vec![Lanes::default(); n];
+        let mut gradient = vec![Lanes::default(); dim + 1];
+        let seen = sweep.evaluate(&point, &direction, &truth, &mut slopes, &mut gradient);
+        let rows = super::super::super::Features::Sparse(features.clone()).to_dense();
+        for lane in 0..L {
+            let at = |i: usize| point[i].0[lane].wide();
+            let mut exact = vec![0.0; dim + 1];
+            let mut value = 0.0;
+            for (i, row) in rows.chunks(dim).enumerate() {
+                let logit: f64 = at(dim) + (0..dim).map(|j| row[j] * at(j)).sum::<f64>();
+                let set = LabelSet::new(is_in_set(i, lane).then_some(0));
+                let mut slope = [0.0];
+                let own = &class_weights[lane..=lane];
+                let loss = loss.weighted_value_and_gradient(&[logit], &set, own, &mut slope);
+                value += weight(i) * loss;
+                let with_bias = row.iter().chain([&1.0]);
+                for (sum, x) in exact.iter_mut().zip(with_bias) {
+                    *sum += weight(i) * slope[0] * x;
+                }
+            }
+            for j in 0..dim {
+                exact[j] += 2.0 * WEIGHT_DECAY * at(j);
+                value += WEIGHT_DECAY * at(j) * at(j);
+            }
+            let largest = exact.iter().fold(0.0, |a: f64, b| a.max(b.abs()));
+            let along = |j: usize| direction[j].0[lane].wide();
+            let slope: f64 = (0..=dim).map(|j| exact[j] * along(j)).sum();
+            assert!((seen.values[lane] - value).abs() < rounding * value);
+            assert!((seen.largest[lane] - largest).abs() < rounding * largest);
+            assert!((seen.slopes[lane] - slope).abs() < rounding * 10.0);
+            for j in 0..=dim {
+                let difference = gradient[j].0[lane].wide() - exact[j];
+                assert!(
+                    difference.abs() < rounding * largest,
+                    "{loss:?}, {lane}, {j}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn values_and_gradients_are_those_of_plain_loops() {
+        // Logits of size 10 are rounded to 1e-6 in f32, and losses follow them.
+        for loss in [
+            Loss::BinaryCrossEntropy {},
+            Loss::Focal { gamma: 2.0 },
+            Loss::Asymmetric {
+                gamma_positive: 0.5,
+                gamma_negative: 4.0,
+                margin: 0.05,
+            },
+        ] {
+            check::<f32, 16>(loss, 1e-5);
+            check::<f64, 8>(loss, 1e-12);
+            check::<f64, 1>(loss, 1e-12);
+        }
+    }
+}

@@ -53,6 +53,29 @@ fn sum<T: Real, const L: usize>(len: usize, mut term: impl FnMut(usize) -> [T; L
     total
 }
 
+/// As [`sum`], of two terms; the sum of the second goes to `other`.
+#[inline(always)]
+fn sum_both<T: Real, const L: usize>(
+    len: usize,
+    mut terms: impl FnMut(usize) -> ([T; L], [T; L]),
+    other: &mut Sums<L>,
+) -> Sums<L> {
+    let mut total = [0.0; L];
+    for first in (0..len).step_by(CHUNK_LEN) {
+        let mut sums = ([T::default(); L], [T::default(); L]);
+        for i in first..(first + CHUNK_LEN).min(len) {
+            let terms = terms(i);
+            for lane in 0..L {
+                sums.0[lane] += terms.0[lane];
+                sums.1[lane] += terms.1[lane];
+            }
+        }
+        add(&mut total, &widen(&sums.0));
+        add(other, &widen(&sums.1));
+    }
+    total
+}
+
 /// x ← (x + factor·along)·scale for each lane; returns Σ x·other.
 #[inline(always)]
 fn advance<T: Real, const L: usize>(
@@ -148,42 +171,44 @@ impl<T: Real, const L: usize> History<T, L> {
         let slot = &mut self.slots[self.newest];
         let factor = moved.map(|moved| if moved { T::ONE } else { T::default() });
         let kept = first.map(|first| if first { T::default() } else { T::ONE });
+        let (steps, changes) = (&mut slot.steps, &mut slot.changes);
         let mut norms = [0.0; L];
-        let mut curvatures = [0.0; L];
-        vectorized(
+        let curvatures = vectorized(
             #[inline(always)]
             || {
-                let (steps, changes) = (&mut slot.steps, &mut slot.changes);
-                for i in 0..from.len() {
-                    for lane in 0..L {
-                        let is_moved = factor[lane] > T::default();
-                        let (x, g) = (from[i].0[lane], before[i].0[lane]);
-                        let new_x = if is_moved { to[i].0[lane] } else { x };
-                        let new_g = if is_moved { after[i].0[lane] } else { g };
-                        let is_kept = kept[lane] > T::default();
-                        steps[i].0[lane] = if is_kept { new_x - x } else { T::default() };
-                        changes[i].0[lane] = if is_kept { new_g - g } else { T::default() };
-                        from[i].0[lane] = new_x;
-                        before[i].0[lane] = new_g;
-                    }
-                }
-                curvatures = sum(
-                    steps.len(),
-                    #[inline(always)]
-                    |i| product(&steps[i].0, &changes[i].0),
-                );
-                norms = sum(
-                    changes.len(),
+                sum_both(
+                    from.len(),
                     #[inline(always)]
                     |i| {
                         let inverse = self.inverse_curvatures[i];
-                        let squares = product(&changes[i].0, &changes[i].0);
-                        squares.map(
-                            #[inline(always)]
-                            |square| square * inverse,
-                        )
+                        let (step, change) = (&mut steps[i].0, &mut changes[i].0);
+                        let (x, g) = (&mut from[i].0, &mut before[i].0);
+                        let (new_x, new_g) = (&to[i].0, &after[i].0);
+                        let mut products = ([T::default(); L], [T::default(); L]);
+                        for lane in 0..L {
+                            let is_moved = factor[lane] > T::default();
+                            let next_x = if is_moved { new_x[lane] } else { x[lane] };
+                            let next_g = if is_moved { new_g[lane] } else { g[lane] };
+                            let is_kept = kept[lane] > T::default();
+                            let s = if is_kept {
+                                next_x - x[lane]
+                            } else {
+                                T::default()
+                            };
+                            let y = if is_kept {
+                                next_g - g[lane]
+                            } else {
+                                T::default()
+                            };
+                            (x[lane], g[lane]) = (next_x, next_g);
+                            (step[lane], change[lane]) = (s, y);
+                            products.0[lane] = s * y;
+                            products.1[lane] = y * y * inverse;
+                        }
+                        products
                     },
-                );
+                    &mut norms,
+                )
             },
         );
         for lane in 0..L {
@@ -205,20 +230,22 @@ impl<T: Real, const L: usize> History<T, L> {
         work: &mut [Lanes<T, L>],
         direction: &mut [Lanes<T, L>],
     ) -> Sums<L> {
-        for (work, gradient) in work.iter_mut().zip(gradient) {
-            work.0 = gradient.0.map(|g| -g);
-        }
         let scales = narrow(&self.scales);
         let slots: Vec<&Slot<T, L>> = self.newest_first().collect();
         let mut weights = Vec::with_capacity(slots.len());
         let none = [T::default(); L];
-        let nowhere = gradient;
+        let chosen = wanted.map(|wanted| if wanted { T::ONE } else { T::default() });
         let slopes = vectorized(
             #[inline(always)]
             || {
+                for (work, gradient) in work.iter_mut().zip(gradient) {
+                    for lane in 0..L {
+                        work.0[lane] = -gradient.0[lane];
+                    }
+                }
                 let as_is = |_| [T::ONE; L];
                 let mut back = none;
-                let mut along = nowhere;
+                let mut along = gradient;
                 for slot in &slots {
                     let products = advance(work, back, along, as_is, &slot.steps);
                     let weight = times(&products, &slot.inverse_curvatures);
@@ -242,16 +269,16 @@ impl<T: Real, const L: usize> History<T, L> {
                     };
                     products = advance(work, narrow(&forth), &slot.steps, as_is, other);
                 }
+                for (direction, work) in direction.iter_mut().zip(work.iter()) {
+                    for lane in 0..L {
+                        let is_wanted = chosen[lane] > T::default();
+                        let old = direction.0[lane];
+                        direction.0[lane] = if is_wanted { work.0[lane] } else { old };
+                    }
+                }
                 products
             },
         );
-        for (direction, work) in direction.iter_mut().zip(work.iter()) {
-            for lane in 0..L {
-                if wanted[lane] {
-                    direction.0[lane] = work.0[lane];
-                }
-            }
-        }
         slopes
     }
 
@@ -259,15 +286,6 @@ impl<T: Real, const L: usize> History<T, L> {
         let len = self.slots.len();
         (0..len).map(move |age| &self.slots[(self.newest + len - age) % len])
     }
-}
-
-#[inline(always)]
-fn product<T: Real, const L: usize>(a: &[T; L], b: &[T; L]) -> [T; L] {
-    let mut product = [T::default(); L];
-    for lane in 0..L {
-        product[lane] = a[lane] * b[lane];
-    }
-    product
 }
 
 #[inline(always)]
