@@ -58,7 +58,8 @@ pub enum Scaling {
 #[serde(rename_all = "kebab-case")]
 pub enum Optimizer {
     /// L-BFGS, preconditioned by the curvature at the start; the fastest where all samples fit
-    /// into memory.
+    /// into memory. Binary cross-entropy, focal and asymmetric loss on sparse features are fitted
+    /// label by label, in f32 as far as that goes; value and gradient reported are those of f64.
     #[default]
     Lbfgs,
     /// Stochastic gradient descent on mini-batches.
@@ -131,7 +132,9 @@ pub struct HeadSettings {
     /// Largest number of L-BFGS steps, or of passes over the samples.
     pub max_iterations: usize,
     /// Largest entry of the gradient at which the fit has converged; 1e-4 unless told otherwise, as
-    /// for scikit-learn's `LogisticRegression`.
+    /// for scikit-learn's `LogisticRegression`. A loss that is a sum over labels, on sparse
+    /// features, is fitted further for rare labels: to this times the label's share against that
+    /// of the most frequent one, or 1/100 of it at least.
     pub gradient_tolerance: f64,
 }
 
@@ -174,7 +177,9 @@ impl Head {
     ///
     /// Memory beside the features: 32 times the parameters for L-BFGS, 6 times for stochastic
     /// descent, N·K numbers, and one scaled copy of the features unless [`Scaling::None`] is
-    /// chosen. The result does not depend on the number of threads.
+    /// chosen. Losses that are sums over labels, on sparse features, are fitted label by label
+    /// instead: 3 times the parameters, and 26·d + N numbers of a cache line for each thread. The
+    /// result does not depend on the number of threads.
     ///
     /// # Errors
     /// [`Error::SizeMismatch`] when sizes differ, [`Error::Undefined`] without a sample or when

@@ -235,7 +235,7 @@ impl<T: Real, const L: usize> History<T, L> {
         let mut weights = Vec::with_capacity(slots.len());
         let none = [T::default(); L];
         let chosen = wanted.map(|wanted| if wanted { T::ONE } else { T::default() });
-        let slopes = vectorized(
+        vectorized(
             #[inline(always)]
             || {
                 for (work, gradient) in work.iter_mut().zip(gradient) {
@@ -278,8 +278,7 @@ impl<T: Real, const L: usize> History<T, L> {
                 }
                 products
             },
-        );
-        slopes
+        )
     }
 
     fn newest_first(&self) -> impl Iterator<Item = &Slot<T, L>> {
