@@ -81,6 +81,15 @@ impl SparseRows {
         }
         self.starts.push(self.columns.len());
     }
+
+    /// Adds rows of the same number of features.
+    fn append(&mut self, more: &Self) {
+        let start = self.columns.len();
+        self.columns.extend_from_slice(&more.columns);
+        self.values.extend_from_slice(&more.values);
+        let ends = more.starts[1..].iter().map(|end| start + end);
+        self.starts.extend(ends);
+    }
 }
 
 impl Features {

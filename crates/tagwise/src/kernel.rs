@@ -273,8 +273,8 @@ const INVERSE_FACTORIALS: [f64; 12] = [
 ];
 /// ln 2 in two parts, the first with few enough digits for exact products with exponents
 /// (fdlibm's e_exp.c).
-const LN_2_HIGH: f64 = f64::from_bits(0x3fe6_2e42_fee0_0000);
-const LN_2_LOW: f64 = 1.908_214_929_270_587_7e-10;
+pub(crate) const LN_2_HIGH: f64 = f64::from_bits(0x3fe6_2e42_fee0_0000);
+pub(crate) const LN_2_LOW: f64 = 1.908_214_929_270_587_7e-10;
 /// Below this the exponential is not a normal number and counts as 0.
 const SMALLEST_EXPONENT: f64 = -708.0;
 /// 1.5·2⁵²: added to a small number it leaves the nearest integer in the low bits.

@@ -8,9 +8,11 @@
 //! that is worse than the one they were given.
 
 mod lbfgs;
+mod line_search;
 mod trust_region;
 
 pub use lbfgs::Lbfgs;
+pub(crate) use line_search::{LineSearch, Sample, Verdict};
 pub use trust_region::{Curvature, TrustRegion};
 
 /// How a minimisation ended.

@@ -10,6 +10,7 @@ mod row;
 
 use std::path::Path;
 
+use rayon::prelude::*;
 use tagwise::{LabelSet, Targets};
 
 use super::{Features, SparseRows, Table};
@@ -29,6 +30,9 @@ pub enum Labels<'a> {
     Named(&'a [&'a str]),
 }
 
+/// Lines read by one task.
+const PART_LEN: usize = 256;
+
 /// Reads a table; the attributes named in `left_out` (identifiers such as genbase's `protein`)
 /// become neither feature nor label.
 ///
@@ -45,15 +49,24 @@ pub fn read(path: &Path, labels: Labels<'_>, left_out: &[&str]) -> Result<Table>
     let (header, data_line) = header::parse(&text).map_err(|error| error.at(path))?;
     let label_attributes = labels::find(path, &header, labels)?;
     let columns = Columns::new(path, &header.attributes, &label_attributes, left_out)?;
+    let lines = text.lines().enumerate().skip(data_line);
+    let lines = lines.map(|(index, line)| (index + 1, line.trim()));
+    let lines: Vec<(usize, &str)> = lines
+        .filter(|(_, line)| !line.is_empty() && !line.starts_with('%'))
+        .collect();
+    let parts: Vec<Result<Builder<'_>, LineError>> = lines
+        .par_chunks(PART_LEN)
+        .map(|lines| {
+            let mut part = Builder::new(&header.attributes, &columns, label_attributes.len());
+            for &(line, text) in lines {
+                part.push(text).map_err(|what| LineError::new(line, what))?;
+            }
+            Ok(part)
+        })
+        .collect();
     let mut builder = Builder::new(&header.attributes, &columns, label_attributes.len());
-    for (index, line) in text.lines().enumerate().skip(data_line) {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('%') {
-            continue;
-        }
-        builder
-            .push(line)
-            .map_err(|what| LineError::new(index + 1, what).at(path))?;
+    for part in parts {
+        builder.append(part.map_err(|error| error.at(path))?);
     }
     let label_names = label_attributes
         .iter()
@@ -101,6 +114,8 @@ enum Role {
 
 struct Columns {
     roles: Vec<Role>,
+    /// The attributes that become several features, with the first of these.
+    one_hot: Vec<(usize, u32)>,
     names: Vec<String>,
 }
 
@@ -162,11 +177,21 @@ impl Columns {
                 names.push(attribute.name.clone());
             }
         }
-        let roles = roles
+        let roles: Vec<Role> = roles
             .into_iter()
             .map(|role| role.unwrap_or(Role::LeftOut))
             .collect();
-        Ok(Self { roles, names })
+        let several = (0..)
+            .zip(&roles)
+            .filter_map(|(attribute, role)| match role {
+                Role::OneHot(first) => Some((attribute, *first)),
+                _ => None,
+            });
+        Ok(Self {
+            one_hot: several.collect(),
+            roles,
+            names,
+        })
     }
 }
 
@@ -206,11 +231,9 @@ impl<'a> Builder<'a> {
                 }
             }
             Row::Sparse(values) => {
-                let mut given = values.iter().map(|(attribute, _)| *attribute).peekable();
-                for attribute in 0..self.attributes.len() {
-                    if given.peek() == Some(&attribute) {
-                        given.next();
-                    } else if let Role::OneHot(first) = self.columns.roles[attribute] {
+                for &(attribute, first) in &self.columns.one_hot {
+                    let given = values.binary_search_by_key(&attribute, |(given, _)| *given);
+                    if given.is_err() {
                         self.row.push((first, 1.0));
                     }
                 }
@@ -253,6 +276,21 @@ impl<'a> Builder<'a> {
             Role::LeftOut => {}
         }
         Ok(())
+    }
+
+    /// Adds the rows of another part.
+    fn append(&mut self, part: Self) {
+        if part.sparse.is_some() && self.sparse.is_none() {
+            self.sparse = Some(self.dense_as_sparse());
+        }
+        match &mut self.sparse {
+            Some(rows) => match &part.sparse {
+                Some(more) => rows.append(more),
+                None => rows.append(&part.dense_as_sparse()),
+            },
+            None => self.dense.extend_from_slice(&part.dense),
+        }
+        self.sets.extend(part.sets);
     }
 
     fn dense_as_sparse(&self) -> SparseRows {

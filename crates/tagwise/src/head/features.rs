@@ -84,6 +84,12 @@ impl Compressed {
             .zip(self.values[range].iter().copied())
     }
 
+    #[inline(always)]
+    fn indices_of(&self, index: usize) -> (&[u32], Range<usize>) {
+        let range = self.starts[index]..self.starts[index + 1];
+        (&self.indices[range.clone()], range)
+    }
+
     /// Adds Σ value·row(index) over each of some lists to a row of `out` `[lists, width]`, for
     /// `rows` of the same width.
     ///
@@ -208,6 +214,35 @@ impl SparseRows {
             columns: compressed.transposed(dim),
             rows: compressed,
         })
+    }
+}
+
+impl SparseRows {
+    /// Feature dimension d.
+    pub(super) fn dim(&self) -> usize {
+        self.columns.len()
+    }
+
+    /// The columns of a row, and where their values are in [`row_values`](Self::row_values).
+    #[inline(always)]
+    pub(super) fn row(&self, row: usize) -> (&[u32], Range<usize>) {
+        self.rows.indices_of(row)
+    }
+
+    /// The rows of a column, and where their values are in [`column_values`](Self::column_values).
+    #[inline(always)]
+    pub(super) fn column(&self, column: usize) -> (&[u32], Range<usize>) {
+        self.columns.indices_of(column)
+    }
+
+    /// All values, row by row.
+    pub(super) fn row_values(&self) -> &[f64] {
+        &self.rows.values
+    }
+
+    /// All values, column by column.
+    pub(super) fn column_values(&self) -> &[f64] {
+        &self.columns.values
     }
 }
 
@@ -372,14 +407,15 @@ impl Features {
                 })
             }
             Self::Sparse(sparse) => {
-                let mut rows = sparse.rows.clone();
+                let (mut rows, mut columns) = (sparse.rows.clone(), sparse.columns.clone());
                 for (value, &column) in rows.values.iter_mut().zip(&rows.indices) {
                     *value *= factors[column as usize];
                 }
-                Self::Sparse(SparseRows {
-                    columns: rows.transposed(factors.len()),
-                    rows,
-                })
+                for (range, factor) in columns.starts.windows(2).zip(factors) {
+                    let values = &mut columns.values[range[0]..range[1]];
+                    values.iter_mut().for_each(|value| *value *= factor);
+                }
+                Self::Sparse(SparseRows { rows, columns })
             }
         }
     }

@@ -3,7 +3,7 @@
 use faer::{Accum, Mat, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
-use super::features::{BLOCK_LEN, Features};
+use super::features::{BLOCK_LEN, Features, SparseRows};
 use super::{HeadKind, HeadSettings, weights};
 use crate::etf::simplex_etf;
 use crate::loss::Loss;
@@ -55,36 +55,32 @@ impl<'a> Objective<'a> {
         })
     }
 
-    /// Whether it is a sum of one objective for each label, and features are sparse, so that few
-    /// labels at a time cost no more than their share.
-    pub(super) fn is_separable(&self) -> bool {
+    /// The features if they are sparse and the objective is a sum of one objective for each label.
+    pub(super) fn separable(&self) -> Option<&'a SparseRows> {
         let of_labels = match self.loss {
             Loss::BinaryCrossEntropy {} | Loss::Focal { .. } | Loss::Asymmetric { .. } => true,
             Loss::PickAllLabels(_) | Loss::Zlpr {} => false,
         };
-        let first = self.set_weights.first();
-        let is_uniform = self.set_weights.iter().all(|weight| Some(weight) == first);
-        let is_sparse = matches!(self.features, Features::Sparse(_));
-        of_labels && is_uniform && is_sparse && self.frame.is_none()
+        match self.features {
+            Features::Sparse(features) if of_labels && self.frame.is_none() => Some(features),
+            _ => None,
+        }
     }
 
-    /// The part of a separable objective that belongs to these labels, `targets` holding them
-    /// alone.
-    pub(super) fn of_labels<'b>(&self, labels: &[usize], targets: &'b Targets) -> Objective<'b>
-    where
-        'a: 'b,
-    {
-        let weight = self.set_weights.first().copied().unwrap_or(0.0);
-        let class_weights = self.class_weights.as_ref();
-        Objective {
-            features: self.features,
-            targets,
-            weight_decay: self.weight_decay,
-            loss: self.loss,
-            set_weights: vec![weight; targets.distinct().len()],
-            class_weights: class_weights.map(|all| labels.iter().map(|&k| all[k]).collect()),
-            frame: None,
-        }
+    pub(super) fn loss(&self) -> Loss {
+        self.loss
+    }
+
+    /// How much a label counts where a sample has it.
+    pub(super) fn class_weight(&self, label: usize) -> f64 {
+        let weights = self.class_weights.as_ref();
+        weights.map_or(1.0, |weights| weights[label])
+    }
+
+    /// The weight of each sample, with sum 1.
+    pub(super) fn sample_weights(&self) -> impl Iterator<Item = f64> {
+        let set_ids = self.targets.set_ids().iter();
+        set_ids.map(|&id| self.set_weights[id as usize])
     }
 
     /// How often each label occurs, by the weights of the samples: 1 when all have it.
@@ -105,44 +101,65 @@ impl<'a> Objective<'a> {
         shares
     }
 
-    /// W = 0 with, for binary cross-entropy, the bias that fits the shares of the labels; and a
-    /// rough inverse of the curvature of each parameter: the square root of that at the shares of
-    /// the labels, as the curvature of a class falls while its samples are fitted.
-    pub(super) fn start(&self) -> (Vec<f64>, Vec<f64>) {
-        /// Shares are kept this far from 0 and 1, where logits are infinite.
+    /// The share of each label, kept away from 0 and 1, where logits are infinite.
+    fn probabilities(&self) -> Vec<f64> {
         const SMALLEST_SHARE: f64 = 1e-6;
         let shares = self.label_shares();
         let total: f64 = shares.iter().sum();
         let of_softmax = matches!(self.loss, Loss::PickAllLabels(_));
-        let probabilities: Vec<f64> = shares
-            .iter()
-            .map(|share| {
-                let probability = if of_softmax { share / total } else { *share };
-                probability.clamp(SMALLEST_SHARE, 1.0 - SMALLEST_SHARE)
-            })
-            .collect();
-        let curvatures: Vec<f64> = probabilities.iter().map(|p| p * (1.0 - p)).collect();
-        let width = self.width();
+        let probability = |share: &f64| {
+            let probability = if of_softmax { share / total } else { *share };
+            probability.clamp(SMALLEST_SHARE, 1.0 - SMALLEST_SHARE)
+        };
+        shares.iter().map(probability).collect()
+    }
+
+    /// W = 0 with, for binary cross-entropy, the bias that fits the shares of the labels.
+    pub(super) fn start(&self) -> Vec<f64> {
         let mut parameters = vec![0.0; self.num_parameters()];
+        if let Loss::BinaryCrossEntropy {} = self.loss {
+            let bias = &mut parameters[self.features.dim() * self.width()..];
+            for (bias, p) in bias.iter_mut().zip(self.probabilities()) {
+                *bias = (p / (1.0 - p)).ln();
+            }
+        }
+        parameters
+    }
+
+    /// A rough inverse of the curvature of each parameter: the square root of that at the shares of
+    /// the labels, as the curvature of a class falls while its samples are fitted.
+    pub(super) fn inverse_curvatures(&self) -> Vec<f64> {
+        let probabilities = self.probabilities();
+        let curvatures: Vec<f64> = probabilities.iter().map(|p| p * (1.0 - p)).collect();
+        let mean = [curvatures.iter().sum::<f64>() / curvatures.len() as f64];
+        let of_weights: &[f64] = match &self.frame {
+            None => &curvatures,
+            Some(_) => &mean,
+        };
+        let width = self.width();
         let mut inverse = Vec::with_capacity(self.num_parameters());
-        let mean_curvature = curvatures.iter().sum::<f64>() / curvatures.len() as f64;
         for (_, square) in self.features.column_moments() {
-            let of_class = |class: usize| match self.frame {
-                None => curvatures[class],
-                Some(_) => mean_curvature,
-            };
-            let curvature = |c| of_class(c) * square + 2.0 * self.weight_decay + TINY;
-            inverse.extend((0..width).map(|c| 1.0 / curvature(c).sqrt()));
+            let of_class = of_weights.iter().cycle().take(width);
+            inverse.extend(of_class.map(|curvature| self.inverse_curvature(*curvature, square)));
         }
         inverse.extend(curvatures.iter().map(|curvature| 1.0 / curvature.sqrt()));
-        let bias = &mut parameters[self.features.dim() * width..];
-        for (bias, &p) in bias.iter_mut().zip(&probabilities) {
-            *bias = match self.loss {
-                Loss::BinaryCrossEntropy {} => (p / (1.0 - p)).ln(),
-                _ => 0.0,
-            };
-        }
-        (parameters, inverse)
+        inverse
+    }
+
+    /// As [`inverse_curvatures`](Self::inverse_curvatures), for the mean over all labels:
+    /// `[d + 1]`.
+    pub(super) fn mean_inverse_curvatures(&self) -> Vec<f64> {
+        let probabilities = self.probabilities();
+        let curvatures = probabilities.iter().map(|p| p * (1.0 - p));
+        let mean = curvatures.sum::<f64>() / probabilities.len() as f64;
+        let moments = self.features.column_moments().into_iter();
+        let of_columns = moments.map(|(_, square)| self.inverse_curvature(mean, square));
+        of_columns.chain([1.0 / mean.sqrt()]).collect()
+    }
+
+    /// For a weight of a feature with this mean square.
+    fn inverse_curvature(&self, of_class: f64, square: f64) -> f64 {
+        1.0 / (of_class * square + 2.0 * self.weight_decay + TINY).sqrt()
     }
 
     pub(super) fn num_classes(&self) -> usize {

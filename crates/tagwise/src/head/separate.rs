@@ -1,183 +1,235 @@
-//! Objectives that are a sum over labels, minimised a few labels at a time.
+//! Objectives that are a sum over labels, on sparse features: minimised label by label.
+
+mod machine;
+mod real;
+mod sweep;
+mod terms;
+mod vectors;
 
 use std::ops::ControlFlow;
 use std::sync::Mutex;
 
 use rayon::prelude::*;
 
-use super::Progress;
+use self::machine::{Job, Machine};
+use self::real::Real;
+use self::sweep::Sweep;
+use self::terms::Terms;
+use super::features::SparseRows;
 use super::objective::Objective;
-use crate::minimize::{Lbfgs, Minimum, Stop};
-use crate::{LabelSet, Targets};
-
-/// Labels minimised together: as many numbers as a register or a cache line holds.
-pub(super) const GROUP_LEN: usize = 8;
+use super::{HeadSettings, Progress};
+use crate::minimize::{Minimum, Stop};
 
 /// Labels rarer than this against the most frequent one need no smaller gradient.
 const SMALLEST_SHARE: f64 = 1e-2;
 
-/// Minimises a separable objective in groups of labels that are about as frequent, each to the
-/// gradient tolerance times the share of its labels against the most frequent ones: the gradients
-/// of a rare label are small from the start, and would pass for converged. Labels that are easy to
-/// fit end after a few steps instead of going on until the hardest is done, and the memory of
-/// L-BFGS stays in the cache.
+/// Minimises a separable objective, each label to the gradient tolerance times its share against
+/// the most frequent one: the gradients of a rare label are small from the start, and would pass
+/// for converged.
 ///
-/// The steps of the answer are those of the longest group. `progress` sees the sum of all
+/// Sixteen labels go side by side through f32 arithmetic, each with steps of its own; a label that
+/// is done makes room for the next. Then each is evaluated in f64, and goes on in f64 if its
+/// gradient is not as small as was asked for: value and gradient of the answer are those of f64.
+/// A label's numbers depend on nothing but that label, so that neither the number of threads nor
+/// the other labels change them.
+///
+/// The steps of the answer are those of the longest label. `progress` sees the sum of all
 /// objectives as far as they have come.
 pub(super) fn minimize(
     objective: &Objective<'_>,
-    minimiser: &Lbfgs,
+    features: &SparseRows,
+    settings: &HeadSettings,
     parameters: &mut [f64],
     progress: impl FnMut(&Progress) -> ControlFlow<()> + Send,
 ) -> Minimum {
+    let jobs = jobs(objective, settings.gradient_tolerance, parameters);
+    let board = Mutex::new(Board {
+        minima: vec![None; jobs.len()],
+        progress,
+        is_stopped: false,
+    });
+    let run = Run {
+        objective,
+        features,
+        inverse_curvatures: objective.mean_inverse_curvatures(),
+        max_iterations: settings.max_iterations,
+        board: &board,
+    };
+    let rough = run.fit::<f32, 16>(jobs);
+    let mut fits = run.fit::<f64, 8>(rough);
+    fits.sort_by_key(|job| job.label);
+    parameters
+        .par_chunks_mut(fits.len())
+        .enumerate()
+        .for_each(|(row, numbers)| {
+            for (number, job) in numbers.iter_mut().zip(&fits) {
+                *number = job.parameters[row];
+            }
+        });
+    let is_stopped = lock(&board).is_stopped;
+    let mut minimum = total(fits.iter().map(|job| &job.minimum));
+    if is_stopped {
+        minimum.stop = Stop::Interrupted;
+    }
+    minimum
+}
+
+/// Labels from frequent to rare: those that take most steps come first.
+fn jobs(objective: &Objective<'_>, tolerance: f64, parameters: &[f64]) -> Vec<Job> {
     let num_classes = objective.num_classes();
     let shares = objective.label_shares();
-    let groups = groups(&shares);
-    let largest = |labels: &[usize]| labels.iter().map(|&k| shares[k]).fold(0.0, f64::max);
-    let most_frequent = groups.last().map_or(0.0, |labels| largest(labels));
-    let board = Mutex::new(Board {
-        minima: vec![None; groups.len()],
-        progress,
-    });
-    let start: &[f64] = parameters;
-    let found: Vec<Vec<f64>> = groups
-        .par_iter()
-        .enumerate()
-        .map(|(group, labels)| {
-            let columns = |row: &[f64]| -> Vec<f64> { labels.iter().map(|&k| row[k]).collect() };
-            let mut own: Vec<f64> = start.chunks_exact(num_classes).flat_map(columns).collect();
-            let targets = restricted(objective.targets, labels);
-            let part = objective.of_labels(labels, &targets);
-            let (_, inverse_curvatures) = part.start();
-            let mut residuals = part.residuals();
-            let share = match most_frequent {
-                0.0 => 1.0,
-                most => (largest(labels) / most).max(SMALLEST_SHARE),
-            };
-            let minimiser = Lbfgs {
-                gradient_tolerance: share * minimiser.gradient_tolerance,
-                ..*minimiser
-            };
-            let minimum = minimiser.minimize_with(
-                &mut own,
-                Some(&inverse_curvatures),
-                |parameters, gradient| {
-                    part.value_and_gradient(parameters, gradient, &mut residuals)
-                },
-                |minimum| lock(&board).show(group, *minimum),
-            );
-            lock(&board).minima[group] = Some(minimum);
-            own
-        })
-        .collect();
-    for (labels, own) in groups.iter().zip(&found) {
-        let rows = parameters.chunks_exact_mut(num_classes);
-        for (row, own) in rows.zip(own.chunks_exact(labels.len())) {
-            labels
-                .iter()
-                .zip(own)
-                .for_each(|(&k, value)| row[k] = *value);
-        }
+    let most = shares.iter().copied().fold(0.0, f64::max);
+    let mut samples = vec![Vec::new(); num_classes];
+    for (sample, set) in (0..).zip(objective.targets.iter()) {
+        set.indices().for_each(|label| samples[label].push(sample));
     }
-    lock(&board).total()
-}
-
-/// Labels from rare to frequent, so that those of a group take about as many steps.
-fn groups(shares: &[f64]) -> Vec<Vec<usize>> {
-    let mut labels: Vec<usize> = (0..shares.len()).collect();
-    labels.sort_by(|&a, &b| shares[a].total_cmp(&shares[b]));
-    labels.chunks(GROUP_LEN).map(<[usize]>::to_vec).collect()
-}
-
-/// The label sets with these labels alone, numbered as they are listed.
-fn restricted(targets: &Targets, labels: &[usize]) -> Targets {
-    let part = |set: &LabelSet| -> LabelSet {
-        let positions = (0u32..).zip(labels);
-        let kept = positions.filter(|(_, label)| set.contains(**label as u32));
-        kept.map(|(position, _)| position).collect()
+    let job = |(label, samples): (usize, Vec<u32>)| {
+        let relative = match most {
+            0.0 => 1.0,
+            most => (shares[label] / most).max(SMALLEST_SHARE),
+        };
+        let own = parameters.iter().skip(label).step_by(num_classes);
+        Job {
+            label,
+            samples,
+            share: shares[label],
+            class_weight: objective.class_weight(label),
+            gradient_tolerance: relative * tolerance,
+            parameters: own.copied().collect(),
+            minimum: NOTHING,
+        }
     };
-    let distinct: Vec<LabelSet> = targets.distinct().iter().map(part).collect();
-    let sets = targets
-        .set_ids()
-        .iter()
-        .map(|&id| distinct[id as usize].clone());
-    Targets::new(labels.len(), sets).expect("positions lie below the number of labels")
+    let mut jobs: Vec<Job> = samples.into_par_iter().enumerate().map(job).collect();
+    jobs.sort_by(|a, b| b.share.total_cmp(&a.share));
+    jobs
 }
 
-/// How far every group has come.
+/// What all labels share.
+struct Run<'a, P> {
+    objective: &'a Objective<'a>,
+    features: &'a SparseRows,
+    inverse_curvatures: Vec<f64>, // [d + 1]
+    max_iterations: usize,
+    board: &'a Mutex<Board<P>>,
+}
+
+impl<P: FnMut(&Progress) -> ControlFlow<()> + Send> Run<'_, P> {
+    /// Fits every label in T, with a machine for each thread.
+    fn fit<T: Real, const L: usize>(&self, jobs: Vec<Job>) -> Vec<Job> {
+        let objective = self.objective;
+        let sweep = Sweep::<T>::new(
+            self.features,
+            Terms::new(objective.loss()).expect("a sum over labels"),
+            objective.sample_weights(),
+            objective.weight_decay,
+        );
+        let num_machines = jobs.len().div_ceil(L).min(rayon::current_num_threads());
+        let queue = Mutex::new(jobs.into_iter());
+        let work = |_| {
+            let mut machine =
+                Machine::<T, L>::new(&sweep, &self.inverse_curvatures, self.max_iterations);
+            let mut fits = Vec::new();
+            machine.run(
+                || lock(&queue).next(),
+                |moved| lock(self.board).show(moved),
+                |job| fits.push(job),
+            );
+            fits
+        };
+        let machines = (0..num_machines).into_par_iter().with_max_len(1);
+        machines.flat_map_iter(work).collect()
+    }
+}
+
+/// How far every label has come.
 struct Board<P> {
     minima: Vec<Option<Minimum>>,
     progress: P,
+    /// Whether `progress` has ended the fit.
+    is_stopped: bool,
 }
 
 impl<P: FnMut(&Progress) -> ControlFlow<()>> Board<P> {
-    fn show(&mut self, group: usize, minimum: Minimum) -> ControlFlow<()> {
-        self.minima[group] = Some(minimum);
-        let total = self.total();
-        if total.stop == Stop::Interrupted {
+    fn show(&mut self, moved: &[(usize, Minimum)]) -> ControlFlow<()> {
+        if self.is_stopped {
             return ControlFlow::Break(());
         }
-        (self.progress)(&Progress {
+        for (label, minimum) in moved {
+            self.minima[*label] = Some(*minimum);
+        }
+        if moved.is_empty() {
+            return ControlFlow::Continue(());
+        }
+        let total = total(self.minima.iter().flatten());
+        let seen = (self.progress)(&Progress {
             iterations: total.iterations,
             objective: total.value,
             gradient_norm: total.gradient_norm,
-        })
-    }
-
-    fn total(&self) -> Minimum {
-        let worse = |a: Stop, b: Stop| match (a, b) {
-            (Stop::Converged, other) | (other, Stop::Converged) => other,
-            (Stop::Interrupted, _) | (_, Stop::Interrupted) => Stop::Interrupted,
-            (first, _) => first,
-        };
-        let none = Minimum {
-            value: 0.0,
-            gradient_norm: 0.0,
-            iterations: 0,
-            evaluations: 0,
-            hessian_products: 0,
-            stop: Stop::Converged,
-        };
-        self.minima.iter().flatten().fold(none, |all, one| Minimum {
-            value: all.value + one.value,
-            gradient_norm: all.gradient_norm.max(one.gradient_norm),
-            iterations: all.iterations.max(one.iterations),
-            evaluations: all.evaluations + one.evaluations,
-            hessian_products: 0,
-            stop: worse(all.stop, one.stop),
-        })
+        });
+        self.is_stopped = seen.is_break();
+        seen
     }
 }
 
-fn lock<T>(board: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    board
+/// Before the first evaluation.
+const NOTHING: Minimum = Minimum {
+    value: 0.0,
+    gradient_norm: 0.0,
+    iterations: 0,
+    evaluations: 0,
+    hessian_products: 0,
+    stop: Stop::Converged,
+};
+
+/// The sum of all values, the largest gradient, the steps of the longest label and why the worst
+/// has ended.
+fn total<'a>(minima: impl Iterator<Item = &'a Minimum>) -> Minimum {
+    let worse = |a: Stop, b: Stop| match (a, b) {
+        (Stop::Converged, other) | (other, Stop::Converged) => other,
+        (Stop::Interrupted, _) | (_, Stop::Interrupted) => Stop::Interrupted,
+        (first, _) => first,
+    };
+    minima.fold(NOTHING, |all, one| Minimum {
+        value: all.value + one.value,
+        gradient_norm: all.gradient_norm.max(one.gradient_norm),
+        iterations: all.iterations.max(one.iterations),
+        evaluations: all.evaluations + one.evaluations,
+        hessian_products: 0,
+        stop: worse(all.stop, one.stop),
+    })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{ClassWeights, Features, Head, HeadSettings, SparseRows};
+    use super::super::{
+        ClassWeights, DenseRows, Features, Head, HeadSettings, Scaling, SparseRows,
+    };
     use super::*;
     use crate::loss::Loss;
+    use crate::{LabelSet, Targets};
 
-    const NUM_CLASSES: u32 = 21;
-
-    fn data() -> (Features, Targets) {
+    /// Of 160 samples with 12 features, some without any, and a feature that none has.
+    fn data(num_classes: u32) -> (Features, Targets) {
         let (n, dim) = (160u32, 12u32);
         let value = |i: u32, j: u32| ((i * 31 + j * 17) % 23) as f64 / 23.0;
         let rows = (0..n).map(|i| {
-            (0..dim)
-                .filter(move |j| (i + 5 * j) % 4 == 0)
+            (0..dim - 1)
+                .filter(move |j| (i + 5 * j) % 4 == 0 && i % 7 != 3)
                 .map(move |j| (j, value(i, j)))
         });
         let features = Features::Sparse(SparseRows::new(dim as usize, rows).unwrap());
         let sets = (0..n).map(|i| {
-            (0..NUM_CLASSES)
+            (0..num_classes)
                 .filter(|k| (i * (k + 3) + k) % 9 < 2)
-                .collect()
+                .collect::<LabelSet>()
         });
-        (features, Targets::new(NUM_CLASSES as usize, sets).unwrap())
+        (features, Targets::new(num_classes as usize, sets).unwrap())
     }
 
     fn settings() -> HeadSettings {
@@ -190,40 +242,102 @@ mod tests {
         }
     }
 
+    fn losses() -> [Loss; 3] {
+        [
+            Loss::BinaryCrossEntropy {},
+            Loss::Focal { gamma: 1.5 },
+            Loss::Asymmetric {
+                gamma_positive: 0.0,
+                gamma_negative: 2.0,
+                margin: 0.05,
+            },
+        ]
+    }
+
     #[test]
-    fn groups_of_labels_and_all_labels_together_have_the_same_minimum() {
+    fn labels_on_their_own_and_all_labels_together_have_the_same_minimum() {
         /// The gradients of both are below 1e-7 and the curvature above 2e-3.
         const NEAR: f64 = 1e-3;
-        let (features, targets) = data();
-        let apart = Head::fit(&features, &targets, &settings(), None).unwrap();
-        // Dense features are fitted with all labels together, but their mean is taken off; left as
-        // they are, both forms are one problem.
-        let unscaled = HeadSettings {
-            scaling: super::super::Scaling::None,
-            ..settings()
-        };
-        let sparse = Head::fit(&features, &targets, &unscaled, None).unwrap();
-        let dense = super::super::DenseRows::new(features.to_dense(), features.dim()).unwrap();
-        let dense = Head::fit(&Features::Dense(dense), &targets, &unscaled, None).unwrap();
-        assert_eq!(
-            (apart.stop, sparse.stop, dense.stop),
-            (Stop::Converged, Stop::Converged, Stop::Converged)
-        );
-        assert!((sparse.objective - dense.objective).abs() < 1e-9 * dense.objective);
-        for k in 0..targets.num_classes() {
-            for j in 0..features.dim() {
-                let (a, b) = (
-                    sparse.classifier.weight[(k, j)],
-                    dense.classifier.weight[(k, j)],
-                );
-                assert!((a - b).abs() < NEAR, "{a} {b}");
-            }
+        for (num_classes, balance) in [(1, 0.0), (7, 0.0), (16, 0.5), (21, 1.0)] {
+            let (features, targets) = data(num_classes);
+            // Dense features are fitted with all labels together, but their mean is taken off;
+            // left as they are, both forms are one problem.
+            let settings = HeadSettings {
+                scaling: Scaling::None,
+                balance,
+                ..settings()
+            };
+            let sparse = Head::fit(&features, &targets, &settings, None).unwrap();
+            let dense = DenseRows::new(features.to_dense(), features.dim()).unwrap();
+            let dense = Head::fit(&Features::Dense(dense), &targets, &settings, None).unwrap();
+            assert_eq!(
+                (sparse.stop, dense.stop),
+                (Stop::Converged, Stop::Converged)
+            );
+            assert!((sparse.objective - dense.objective).abs() < 1e-9 * dense.objective);
+            let difference = &sparse.classifier.weight - &dense.classifier.weight;
+            assert!(difference.norm_max() < NEAR, "{num_classes} labels");
         }
     }
 
     #[test]
-    fn a_break_ends_every_group() {
-        let (features, targets) = data();
+    fn the_objective_is_that_of_the_definition() {
+        for loss in losses() {
+            let (features, targets) = data(19);
+            let settings = HeadSettings {
+                loss,
+                scaling: Scaling::None,
+                class_weights: ClassWeights::Uniform,
+                // Met by f32 alone for most labels.
+                gradient_tolerance: 1e-4,
+                ..settings()
+            };
+            let head = Head::fit(&features, &targets, &settings, None).unwrap();
+            assert_eq!(head.stop, Stop::Converged, "{loss:?}");
+            assert!(head.gradient_norm <= settings.gradient_tolerance);
+            let logits = head.logits(&features).unwrap();
+            let mut slopes = vec![0.0; 19];
+            let rows = logits.chunks(19).zip(targets.iter());
+            let total: f64 = rows
+                .map(|(row, set)| loss.value_and_gradient(row, set, &mut slopes))
+                .sum();
+            let squares = head.classifier.weight.squared_norm_l2();
+            let objective = total / targets.len() as f64 + settings.weight_decay * squares;
+            assert!(
+                (objective - head.objective).abs() < 1e-12 * objective,
+                "{loss:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn features_too_large_for_f32_are_fitted_in_f64() {
+        let rows = (0..40u32).map(|i| [(0, 1e60 * f64::from(i % 5)), (1, f64::from(i % 3))]);
+        let features = Features::Sparse(SparseRows::new(2, rows).unwrap());
+        let sets = (0..40u32).map(|i| LabelSet::new((i % 3 == 0).then_some(0)));
+        let targets = Targets::new(1, sets).unwrap();
+        let head = Head::fit(&features, &targets, &settings(), None).unwrap();
+        assert_eq!(head.stop, Stop::Converged);
+        let unscaled = HeadSettings {
+            scaling: Scaling::None,
+            ..settings()
+        };
+        let head = Head::fit(&features, &targets, &unscaled, None).unwrap();
+        assert!(head.objective.is_finite() && head.gradient_norm.is_finite());
+    }
+
+    #[test]
+    fn a_start_at_the_minimum_is_kept_bit_by_bit() {
+        let (features, targets) = data(9);
+        let head = Head::fit(&features, &targets, &settings(), None).unwrap();
+        let again = Head::fit(&features, &targets, &settings(), Some(&head)).unwrap();
+        assert_eq!(again.iterations, 0);
+        assert_eq!(again.classifier, head.classifier);
+    }
+
+    #[test]
+    fn a_break_ends_every_label() {
+        let (features, targets) = data(21);
         let mut calls = 0;
         let head = Head::fit_with(&features, &targets, &settings(), None, |progress| {
             calls += 1;
@@ -236,19 +350,24 @@ mod tests {
         })
         .unwrap();
         assert_eq!(head.stop, Stop::Interrupted);
+        assert_eq!(calls, 4);
+        assert_eq!(head.classifier.num_classes(), 21);
     }
 
     #[test]
-    fn the_number_of_threads_changes_no_bit() {
-        let (features, targets) = data();
-        let fit = |num_threads| {
-            let pool = rayon::ThreadPoolBuilder::new()
-                .num_threads(num_threads)
-                .build()
-                .unwrap();
-            pool.install(|| Head::fit(&features, &targets, &settings(), None).unwrap())
-        };
-        let (one, three) = (fit(1), fit(3));
-        assert_eq!(one.classifier, three.classifier);
+    fn neither_threads_nor_other_labels_change_a_bit() {
+        let (features, targets) = data(21);
+        for loss in losses() {
+            let settings = HeadSettings { loss, ..settings() };
+            let fit = |num_threads| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(num_threads);
+                let fit = || Head::fit(&features, &targets, &settings, None).unwrap();
+                pool.build().unwrap().install(fit)
+            };
+            let (one, two, three) = (fit(1), fit(2), fit(3));
+            assert_eq!(one.classifier, two.classifier, "{loss:?}");
+            assert_eq!(one.classifier, three.classifier, "{loss:?}");
+            assert_eq!(one.objective, three.objective);
+        }
     }
 }

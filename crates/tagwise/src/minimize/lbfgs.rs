@@ -1,5 +1,6 @@
 use std::ops::ControlFlow;
 
+use super::line_search::{LineSearch, Sample, Verdict};
 use super::{Minimum, Stop, max_abs};
 use crate::kernel::{add_scaled, dot};
 
@@ -40,11 +41,6 @@ impl Default for Lbfgs {
     }
 }
 
-/// Wolfe's constants: sufficient decrease, and the part of the initial slope that may remain.
-const DECREASE: f64 = 1e-4;
-const SLOPE: f64 = 0.9;
-/// Evaluations of one line search.
-const MAX_TRIALS: usize = 40;
 /// Changes of the value below this part of it are rounding.
 const VALUE_ROUNDING: f64 = 1e-15;
 
@@ -94,9 +90,9 @@ impl Lbfgs {
         }
         let mut pairs = Pairs::new(self.memory.max(1), n);
         let mut direction = vec![0.0; n];
-        let mut search = LineSearch {
-            trial: vec![0.0; n],
-            trial_gradient: vec![0.0; n],
+        let mut trial = Trial {
+            point: vec![0.0; n],
+            gradient: vec![0.0; n],
             evaluations: 0,
         };
         loop {
@@ -121,13 +117,9 @@ impl Lbfgs {
             } else {
                 1.0
             };
-            let start = Sample {
-                step: 0.0,
-                value: minimum.value,
-                slope,
-            };
-            let found = search.run(x, &direction, start, first_step, &mut objective);
-            minimum.evaluations += std::mem::take(&mut search.evaluations);
+            let search = LineSearch::new(minimum.value, slope, VALUE_ROUNDING);
+            let found = trial.search(x, &direction, search, first_step, &mut objective);
+            minimum.evaluations += std::mem::take(&mut trial.evaluations);
             let Some(found) = found else {
                 if pairs.is_empty() {
                     minimum.stop = Stop::Precision;
@@ -136,9 +128,9 @@ impl Lbfgs {
                 pairs.clear();
                 continue;
             };
-            pairs.push(&direction, found.step, &gradient, &search.trial_gradient);
-            x.copy_from_slice(&search.trial);
-            gradient.copy_from_slice(&search.trial_gradient);
+            pairs.push(&direction, found.step, &gradient, &trial.gradient);
+            x.copy_from_slice(&trial.point);
+            gradient.copy_from_slice(&trial.gradient);
             minimum.value = found.value;
             minimum.iterations += 1;
             minimum.gradient_norm = max_abs(&gradient);
@@ -243,109 +235,38 @@ impl Pairs {
     }
 }
 
-/// The objective along the search direction.
-#[derive(Clone, Copy)]
-struct Sample {
-    step: f64,
-    value: f64,
-    slope: f64,
-}
-
-struct LineSearch {
-    trial: Vec<f64>,
-    trial_gradient: Vec<f64>,
+/// Where the objective was evaluated last.
+struct Trial {
+    point: Vec<f64>,
+    gradient: Vec<f64>,
     evaluations: usize,
 }
 
-impl LineSearch {
-    fn sample(
+impl Trial {
+    /// Goes along the direction to a step that meets the strong Wolfe conditions and stays there.
+    fn search(
         &mut self,
         x: &[f64],
         direction: &[f64],
-        step: f64,
-        objective: &mut impl FnMut(&[f64], &mut [f64]) -> f64,
-    ) -> Sample {
-        for ((t, x), d) in self.trial.iter_mut().zip(x).zip(direction) {
-            *t = x + step * d;
-        }
-        self.evaluations += 1;
-        let value = objective(&self.trial, &mut self.trial_gradient);
-        let slope = dot(&self.trial_gradient, direction);
-        Sample { step, value, slope }
-    }
-
-    /// A step that meets the strong Wolfe conditions, left in `trial` and `trial_gradient`.
-    fn run(
-        &mut self,
-        x: &[f64],
-        direction: &[f64],
-        start: Sample,
+        mut search: LineSearch,
         first_step: f64,
         objective: &mut impl FnMut(&[f64], &mut [f64]) -> f64,
     ) -> Option<Sample> {
-        let rounding = VALUE_ROUNDING * start.value.abs();
-        let decreases =
-            |s: &Sample| s.value <= start.value + DECREASE * s.step * start.slope + rounding;
-        let is_flat = |s: &Sample| s.slope.abs() <= -SLOPE * start.slope;
-        let mut low = start;
-        let mut high: Option<Sample> = None;
         let mut step = first_step;
-        for _ in 0..MAX_TRIALS {
-            let s = self.sample(x, direction, step, objective);
-            let is_finite = s.value.is_finite() && s.slope.is_finite();
-            if is_finite && decreases(&s) && is_flat(&s) {
-                return Some(s);
+        loop {
+            for ((t, x), d) in self.point.iter_mut().zip(x).zip(direction) {
+                *t = x + step * d;
             }
-            if !is_finite || !decreases(&s) || s.value > low.value + rounding {
-                high = Some(s);
-            } else {
-                // The minimiser lies behind s when the slope points away from the far end.
-                let is_past = match high {
-                    None => s.slope >= 0.0,
-                    Some(high) => s.slope * (high.step - low.step) >= 0.0,
-                };
-                if is_past {
-                    high = Some(low);
-                }
-                low = s;
-            }
-            step = match high {
-                None => 2.0 * low.step.max(step),
-                Some(high) => between(&low, &high),
+            self.evaluations += 1;
+            let value = objective(&self.point, &mut self.gradient);
+            let slope = dot(&self.gradient, direction);
+            let sample = Sample { step, value, slope };
+            step = match search.judge(sample) {
+                Verdict::Accept => return Some(sample),
+                Verdict::Try(step) => step,
+                Verdict::Fail => return None,
             };
-            if high.is_some_and(|high| (high.step - low.step).abs() <= 1e-16 * low.step.abs()) {
-                break;
-            }
         }
-        // A decrease without the slope condition is still progress.
-        if low.step > 0.0 && low.value < start.value {
-            return Some(self.sample(x, direction, low.step, objective));
-        }
-        None
-    }
-}
-
-/// The minimiser of the cubic through two samples, kept inside the middle 80 % of the interval.
-fn between(low: &Sample, high: &Sample) -> f64 {
-    let width = high.step - low.step;
-    let bisection = low.step + 0.5 * width;
-    if !high.value.is_finite() || !high.slope.is_finite() {
-        return low.step + 0.1 * width;
-    }
-    let secant = (high.value - low.value) / width;
-    let d1 = low.slope + high.slope - 3.0 * secant;
-    let discriminant = d1 * d1 - low.slope * high.slope;
-    if discriminant < 0.0 {
-        return bisection;
-    }
-    let d2 = discriminant.sqrt().copysign(width);
-    let cubic = high.step - width * (high.slope + d2 - d1) / (high.slope - low.slope + 2.0 * d2);
-    let (left, right) = (low.step + 0.1 * width, low.step + 0.9 * width);
-    let (left, right) = (left.min(right), left.max(right));
-    if cubic.is_finite() {
-        cubic.clamp(left, right)
-    } else {
-        bisection
     }
 }
 

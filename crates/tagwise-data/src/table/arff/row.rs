@@ -2,9 +2,9 @@ use std::borrow::Cow;
 
 /// The cells of a line as text.
 pub(super) enum Cells<'a> {
-    Dense(Vec<Cow<'a, str>>),
+    Dense(Vec<&'a str>),
     /// Each an attribute's position, a space and a value.
-    Sparse(Vec<Cow<'a, str>>),
+    Sparse(Vec<&'a str>),
 }
 
 /// The cells of a line with their attributes, checked against the header's number of attributes.
@@ -40,7 +40,7 @@ impl<'a> Row<'a> {
                 values.len()
             )),
             Cells::Sparse(cells) => {
-                let pairs = cells.iter().map(|cell| pair(cell, num_attributes));
+                let pairs = cells.into_iter().map(|cell| pair(cell, num_attributes));
                 let mut pairs = pairs.collect::<Result<Vec<_>, _>>()?;
                 pairs.sort_by_key(|(attribute, _)| *attribute);
                 if let Some(twice) = pairs.windows(2).find(|pair| pair[0].0 == pair[1].0) {
@@ -55,7 +55,7 @@ impl<'a> Row<'a> {
     }
 }
 
-fn pair<'a>(cell: &str, num_attributes: usize) -> Result<(usize, Cow<'a, str>), String> {
+fn pair(cell: &str, num_attributes: usize) -> Result<(usize, Cow<'_, str>), String> {
     let (attribute, value) = cell
         .split_once(char::is_whitespace)
         .ok_or_else(|| format!("expected an attribute's number and a value, found {cell:?}"))?;
@@ -69,16 +69,13 @@ fn pair<'a>(cell: &str, num_attributes: usize) -> Result<(usize, Cow<'a, str>), 
             num_attributes.saturating_sub(1)
         )
     })?;
-    Ok((position, unquoted(Cow::Owned(value.trim().to_string()))))
+    Ok((position, unquoted(value.trim())))
 }
 
 /// Splits at commas outside quotes; blanks around the parts are removed, quotes stay.
-pub(super) fn split_list(text: &str) -> Result<Vec<Cow<'_, str>>, String> {
-    if !text.contains(['\'', '"']) {
-        return Ok(text
-            .split(',')
-            .map(|part| Cow::Borrowed(part.trim()))
-            .collect());
+pub(super) fn split_list(text: &str) -> Result<Vec<&str>, String> {
+    if !text.bytes().any(|byte| matches!(byte, b'\'' | b'"')) {
+        return Ok(text.split(',').map(str::trim).collect());
     }
     let mut parts = Vec::new();
     let (mut start, mut quote, mut escaped) = (0, None, false);
@@ -89,7 +86,7 @@ pub(super) fn split_list(text: &str) -> Result<Vec<Cow<'_, str>>, String> {
             (letter, Some(open)) if letter == open => quote = None,
             ('\'' | '"', None) => quote = Some(letter),
             (',', None) => {
-                parts.push(Cow::Borrowed(text[start..position].trim()));
+                parts.push(text[start..position].trim());
                 start = position + 1;
             }
             _ => {}
@@ -98,14 +95,17 @@ pub(super) fn split_list(text: &str) -> Result<Vec<Cow<'_, str>>, String> {
     if quote.is_some() {
         return Err("expected the quotes to close, found an open one".into());
     }
-    parts.push(Cow::Borrowed(text[start..].trim()));
+    parts.push(text[start..].trim());
     Ok(parts)
 }
 
-fn unquoted(text: Cow<'_, str>) -> Cow<'_, str> {
-    match text.contains(['\'', '"', '\\']) {
-        true => Cow::Owned(unescape(&text)),
-        false => text,
+fn unquoted(text: &str) -> Cow<'_, str> {
+    match text
+        .bytes()
+        .any(|byte| matches!(byte, b'\'' | b'"' | b'\\'))
+    {
+        true => Cow::Owned(unescape(text)),
+        false => Cow::Borrowed(text),
     }
 }
 

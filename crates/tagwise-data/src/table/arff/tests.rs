@@ -321,3 +321,39 @@ fn genuine_meka_file_is_read() {
     );
     assert_eq!(table.label_names[0], "amazed-suprised");
 }
+
+#[test]
+fn rows_of_many_parts_keep_their_order_and_their_line_numbers() {
+    const HEADER: &str = "@relation 't: -C 1'\n@attribute a {0,1}\n@attribute x numeric\n\
+                          @attribute c {p,q,r}\n@data\n";
+    let num_rows = 2 * PART_LEN + 90;
+    let dense = |row: usize| format!("{},{row},q\n", row % 2);
+    let sparse = |row: usize| format!("{{0 {},1 {row},2 q}}\n", row % 2);
+    // Dense rows, then sparse ones from the middle of the second part on.
+    let switch = PART_LEN + 40;
+    let row = |row| {
+        if row < switch {
+            dense(row)
+        } else {
+            sparse(row)
+        }
+    };
+    let text: String = (0..num_rows).map(row).collect();
+    let table = read_text(&format!("{HEADER}{text}"), Labels::Meka, &[]).unwrap();
+    assert!(matches!(table.features, Features::Sparse(_)));
+    assert_eq!(table.features.num_rows(), num_rows);
+    for (row, values) in table.features.to_dense().chunks(4).enumerate() {
+        assert_eq!(values, [row as f32, 0.0, 1.0, 0.0]);
+        let expected = LabelSet::new((row % 2 == 1).then_some(0));
+        assert_eq!(*table.targets.set(row), expected);
+    }
+    let all_dense: String = (0..num_rows).map(dense).collect();
+    let dense = read_text(&format!("{HEADER}{all_dense}"), Labels::Meka, &[]).unwrap();
+    assert!(matches!(dense.features, Features::Dense { .. }));
+    assert_eq!(dense.features.to_dense(), table.features.to_dense());
+    // The first of two bad lines is named, whichever part is read first.
+    let broken = format!("{HEADER}{text}0,1\n1,2\n");
+    let error = read_text(&broken, Labels::Meka, &[]).unwrap_err();
+    let line = 5 + num_rows + 1;
+    assert!(error.contains(&format!("line {line}:")), "{error}");
+}
