@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use tagwise::decode::threshold::top_multiplicity;
 use tagwise::decode::{
     Decoder, DecoderSpec, Distance, EmptyRule, EmptySet, Link, LogitDecoder, NearestSettings,
-    OneNearestNeighbour, Prior, Prototypes, Rule, RuleKind, Validation, choose,
+    OneNearestNeighbour, Prior, Prototypes, Rule, RuleKind, Validation, choose_each,
 };
 use tagwise::evaluate::{Criterion, SetMeasures};
 use tagwise::head::{Features, Head, HeadKind, HeadSettings, SparseRows, logits};
@@ -296,7 +296,6 @@ impl Bench<'_> {
             }
         }
         let centred = space.centred(num_classes);
-        let fitted = statistics(&centred.fitting, &split.fitting.targets)?;
         for (tuned_for, criterion) in CRITERIA {
             for kind in RuleKind::ALL {
                 let (logits, truth) = (&space.tuning, &split.tuning.targets);
@@ -305,9 +304,8 @@ impl Bench<'_> {
                 let decoded = decoder.decode(&space.test, num_classes)?;
                 self.add(head, &name, tuned_for, &decoded, extra.clone());
             }
-            let best = (criterion, tuned_for);
-            self.auto(head, link, space, &centred, &fitted, best)?;
         }
+        self.auto(head, link, space, &centred)?;
         let multiplicities: Vec<usize> = split
             .test
             .targets
@@ -321,37 +319,35 @@ impl Bench<'_> {
         self.nearest(head, &centred)
     }
 
-    /// The choice among all decoders.
-    fn auto(
-        &mut self,
-        head: &str,
-        link: Link,
-        space: &Space,
-        centred: &Space,
-        fitted: &Statistics,
-        (criterion, tuned_for): (Criterion, &str),
-    ) -> Result<()> {
+    /// The choice among all decoders, for each criterion.
+    fn auto(&mut self, head: &str, link: Link, space: &Space, centred: &Space) -> Result<()> {
         let split = self.split;
-        let num_classes = self.num_classes();
         let validation = Validation {
             features: &centred.tuning,
             logits: Some(&space.tuning),
             link,
             truth: &split.tuning.targets,
         };
-        let choice = choose(fitted, &validation, criterion)?;
-        let spec = choice.candidates[choice.best].spec;
-        let decoder = match spec {
-            DecoderSpec::OneNearestNeighbour { settings } => {
-                let statistics = statistics(&centred.training, &split.training.targets)?;
-                let decoder = OneNearestNeighbour::fit(&statistics, &settings)?;
-                Decoder::OneNearestNeighbour(Box::new(decoder))
-            }
-            DecoderSpec::Rule { .. } => choice.decoder,
-        };
-        let decoded = decoder.decode(&centred.test, &space.test, num_classes)?;
-        let extra = json!({"chosen": spec.to_string()});
-        self.add(head, "auto", tuned_for, &decoded, extra);
+        let fitted = statistics(&centred.fitting, &split.fitting.targets)?;
+        let choices = choose_each(
+            &fitted,
+            &validation,
+            CRITERIA.map(|(_, criterion)| criterion),
+        )?;
+        for (choice, (tuned_for, _)) in choices.into_iter().zip(CRITERIA) {
+            let spec = choice.candidates[choice.best].spec;
+            let decoder = match spec {
+                DecoderSpec::OneNearestNeighbour { settings } => {
+                    let statistics = statistics(&centred.training, &split.training.targets)?;
+                    let decoder = OneNearestNeighbour::fit(&statistics, &settings)?;
+                    Decoder::OneNearestNeighbour(Box::new(decoder))
+                }
+                DecoderSpec::Rule { .. } => choice.decoder,
+            };
+            let decoded = decoder.decode(&centred.test, &space.test, self.num_classes())?;
+            let extra = json!({"chosen": spec.to_string()});
+            self.add(head, "auto", tuned_for, &decoded, extra);
+        }
         Ok(())
     }
 

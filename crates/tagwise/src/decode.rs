@@ -15,7 +15,7 @@ mod search;
 mod sweep;
 pub mod threshold;
 
-pub use choice::{Candidate, Choice, Decoder, DecoderSpec, Validation, choose};
+pub use choice::{Candidate, Choice, Decoder, DecoderSpec, Validation, choose, choose_each};
 pub use fit::{Distance, EmptySet, NearestSettings, Prior, Prototypes};
 pub use multiplicity::MultiplicityModel;
 pub use nearest::{Decoded, Metric, OneNearestNeighbour};

@@ -129,23 +129,55 @@ pub fn choose(
     validation: &Validation<'_>,
     criterion: Criterion,
 ) -> Result<Choice> {
-    let mut candidates = Vec::new();
-    let mut best: Option<(f64, usize)> = None;
+    choose_each(statistics, validation, [criterion]).map(|[choice]| choice)
+}
+
+/// [`choose`] for several criteria: decoders that no criterion tunes decode only once.
+///
+/// # Errors
+/// As [`choose`].
+pub fn choose_each<const N: usize>(
+    statistics: &Statistics,
+    validation: &Validation<'_>,
+    criteria: [Criterion; N],
+) -> Result<[Choice; N]> {
+    let mut candidates = [(); N].map(|()| Vec::new());
     for spec in specs(statistics, validation) {
-        let (value, note) = match measure(&spec, statistics, validation, criterion) {
-            Ok((value, unproven)) => {
+        let measured = measure(&spec, statistics, validation, &criteria);
+        let (values, note) = match measured {
+            Ok((values, unproven)) => {
                 let note = format!("{unproven} answers not proven");
-                (Some(value), (unproven > 0).then_some(note))
+                (values.map(Some), (unproven > 0).then_some(note))
             }
-            Err(Error::Undefined(reason)) => (None, Some(reason)),
+            Err(Error::Undefined(reason)) => ([None; N], Some(reason)),
             Err(error) => return Err(error),
         };
-        if let Some(value) = value
+        for (candidates, value) in candidates.iter_mut().zip(values) {
+            let note = note.clone();
+            candidates.push(Candidate { spec, value, note });
+        }
+    }
+    let mut choices = Vec::with_capacity(N);
+    for (criterion, candidates) in criteria.into_iter().zip(candidates) {
+        choices.push(best_of(candidates, statistics, validation, criterion)?);
+    }
+    Ok(choices.try_into().expect("a choice for each criterion"))
+}
+
+/// The first of the candidates with the largest value, fitted.
+fn best_of(
+    candidates: Vec<Candidate>,
+    statistics: &Statistics,
+    validation: &Validation<'_>,
+    criterion: Criterion,
+) -> Result<Choice> {
+    let mut best: Option<(f64, usize)> = None;
+    for (i, candidate) in candidates.iter().enumerate() {
+        if let Some(value) = candidate.value
             && best.is_none_or(|(best, _)| value > best)
         {
-            best = Some((value, candidates.len()));
+            best = Some((value, i));
         }
-        candidates.push(Candidate { spec, value, note });
     }
     let Some((_, best)) = best else {
         let reason = candidates.into_iter().find_map(|candidate| candidate.note);
@@ -154,11 +186,10 @@ pub fn choose(
             reason.unwrap_or_default()
         )));
     };
+    let spec = candidates[best].spec;
     Ok(Choice {
         criterion,
-        decoder: candidates[best]
-            .spec
-            .fit(statistics, validation, criterion)?,
+        decoder: spec.fit(statistics, validation, criterion)?,
         candidates,
         best,
     })
@@ -232,29 +263,32 @@ fn specs(statistics: &Statistics, validation: &Validation<'_>) -> Vec<DecoderSpe
     specs
 }
 
-/// The criterion on validation data and the number of answers not proven.
-fn measure(
+/// The criteria on validation data and the number of answers not proven.
+fn measure<const N: usize>(
     spec: &DecoderSpec,
     statistics: &Statistics,
     validation: &Validation<'_>,
-    criterion: Criterion,
-) -> Result<(f64, usize)> {
+    criteria: &[Criterion; N],
+) -> Result<([f64; N], usize)> {
     let truth = validation.truth;
-    let (decoded, unproven) = match *spec {
+    match *spec {
         DecoderSpec::OneNearestNeighbour { settings } => {
             let decoder = OneNearestNeighbour::fit(statistics, &settings)?;
             let decoded = decoder.decode(validation.features)?;
-            (decoded.targets, decoded.unproven.len())
+            let measures = SetMeasures::new(&decoded.targets, truth)?;
+            let values = criteria.map(|criterion| criterion.value(&measures));
+            Ok((values, decoded.unproven.len()))
         }
         DecoderSpec::Rule { kind, link } => {
             let logits = validation.logits.unwrap_or_default();
-            (crossed(kind, link, logits, truth, criterion)?, 0)
+            let mut values = [0.0; N];
+            for (value, &criterion) in values.iter_mut().zip(criteria) {
+                let decoded = crossed(kind, link, logits, truth, criterion)?;
+                *value = criterion.value(&SetMeasures::new(&decoded, truth)?);
+            }
+            Ok((values, 0))
         }
-    };
-    Ok((
-        criterion.value(&SetMeasures::new(&decoded, truth)?),
-        unproven,
-    ))
+    }
 }
 
 /// Each half decoded by the rule that was tuned on the other.
