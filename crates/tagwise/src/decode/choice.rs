@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::fit::{Distance, EmptySet, NearestSettings, Prior, Prototypes};
+use super::fit::{Distance, EmptySet, NearestSettings, Prior, Prototypes, Training};
 use super::nearest::OneNearestNeighbour;
 use super::rules::{Link, LogitDecoder, RuleKind};
 use crate::evaluate::{Criterion, SetMeasures};
@@ -142,8 +142,9 @@ pub fn choose_each<const N: usize>(
     criteria: [Criterion; N],
 ) -> Result<[Choice; N]> {
     let mut candidates = [(); N].map(|()| Vec::new());
+    let training = Training::new(statistics, None);
     for spec in specs(statistics, validation) {
-        let measured = measure(&spec, statistics, validation, &criteria);
+        let measured = measure(&spec, (statistics, &training), validation, &criteria);
         let (values, note) = match measured {
             Ok((values, unproven)) => {
                 let note = format!("{unproven} answers not proven");
@@ -266,14 +267,17 @@ fn specs(statistics: &Statistics, validation: &Validation<'_>) -> Vec<DecoderSpe
 /// The criteria on validation data and the number of answers not proven.
 fn measure<const N: usize>(
     spec: &DecoderSpec,
-    statistics: &Statistics,
+    (statistics, training): (&Statistics, &Result<Training>),
     validation: &Validation<'_>,
     criteria: &[Criterion; N],
 ) -> Result<([f64; N], usize)> {
     let truth = validation.truth;
     match *spec {
         DecoderSpec::OneNearestNeighbour { settings } => {
-            let decoder = OneNearestNeighbour::fit(statistics, &settings)?;
+            let decoder = match training {
+                Ok(training) => OneNearestNeighbour::fit_from(training, statistics, &settings)?,
+                Err(_) => OneNearestNeighbour::fit(statistics, &settings)?, // fails with that error
+            };
             let decoded = decoder.decode(validation.features)?;
             let measures = SetMeasures::new(&decoded.targets, truth)?;
             let values = criteria.map(|criterion| criterion.value(&measures));

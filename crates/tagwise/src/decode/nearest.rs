@@ -185,6 +185,15 @@ impl OneNearestNeighbour {
         Self::from_parts(fit::estimate(statistics, settings, None)?)
     }
 
+    /// [`fit`](Self::fit) from what decoders of the same statistics share.
+    pub(super) fn fit_from(
+        training: &fit::Training,
+        statistics: &Statistics,
+        settings: &NearestSettings,
+    ) -> Result<Self> {
+        Self::from_parts(fit::estimate_from(training, statistics, settings, None)?)
+    }
+
     /// As [`fit`](Self::fit), with the scales c_1, …, c_M of the tag-wise averages given instead of
     /// estimated, such as those of [`ufm_scales`](super::ufm_scales). They play no part for the
     /// cosine between a feature and a tag-wise average.
