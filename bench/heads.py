@@ -269,7 +269,7 @@ def measure_set(options, name, keep):
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder) / f"{part}.safetensors" for part in ("train", "test")]
         parts = None if name in TRAINED else of_mulan(options.folder, name, paths)
-        for seed in range(options.seeds):
+        for seed in range(options.first_seed, options.seeds):
             if name in TRAINED:
                 paths, parts = of_run(options, name, seed)
             rows = []
@@ -279,7 +279,7 @@ def measure_set(options, name, keep):
                 seed_of_split = seed if name not in TRAINED else 0  # every run has features of its own
                 baselines = Baselines(*parts[:2], parts[2] if len(parts) == 3 else None, seed_of_split)
                 rows += [{"head": "scikit-learn", **row} for row in baselines.rows(options)]
-            keep(describe(*parts[:2]) if seed == 0 else None, [{"set": name, "seed": seed, **row} for row in rows])
+            keep(describe(*parts[:2]) if seed == options.first_seed else None, [{"set": name, "seed": seed, **row} for row in rows])
             print(f"{name}, seed {seed}: {len(rows)} rows", file=sys.stderr, flush=True)
 
 
@@ -403,6 +403,7 @@ def main():
     parser.add_argument("folder", type=Path)
     parser.add_argument("--sets", type=lambda text: text.split(","), help="all of them when absent")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=0, help="to go on after an interruption")
     parser.add_argument("--sides", default="tagwise,scikit-learn",
                         help="what to measure; rows of the other side stay as they are in --out")
     parser.add_argument("--ml-knn-up-to", type=int, default=30, help="largest K for ML-kNN, whose loops are Python's")
@@ -426,7 +427,7 @@ def main():
         def keep(about, found):
             """Puts rows in the place of those of the same side and seed."""
             entry = results.setdefault(name, {"about": about, "rows": []})
-            entry["about"] = about or entry["about"]
+            entry["about"] = entry["about"] or about
             measured = {(side(row), row["seed"]) for row in found}
             entry["rows"] = [row for row in entry["rows"] if (side(row), row["seed"]) not in measured] + found
             write(options.out, json.dumps(results, default=float))
