@@ -273,6 +273,7 @@ fn compare(
 fn available() -> impl Iterator<Item = Kernels> {
     KernelSet::ALL
         .into_iter()
+        .chain([KernelSet::EmulatedAmx])
         .filter_map(|set| Kernels::select(set).ok())
         .flat_map(|kernels| {
             [Precision::F32, Precision::Bf16].map(|precision| kernels.with_precision(precision))
