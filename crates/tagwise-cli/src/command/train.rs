@@ -94,7 +94,7 @@ enum Precision {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum DeviceName {
-    /// The processor; TAGWISE_KERNELS=portable, avx2, avx512 or avx512-bf16 chooses its instructions
+    /// The processor; TAGWISE_KERNELS=portable, avx2, avx512, avx512-bf16 or amx chooses its instructions
     Cpu,
 }
 

@@ -6,7 +6,8 @@
 //! of the output with transposed weights; at stride 2 once for each parity of (row, column).
 //!
 //! A tile of output pixels × output channels stays in registers while all taps and a slab of input
-//! channels are added to it; the slab of weights stays in the first-level cache.
+//! channels are added to it; the slab of weights stays in the first-level cache. Where the machine
+//! has registers that are tiles, [`DirectJob`] takes the same sums.
 //!
 //! Inputs and weights are read in *lanes* of 32 bits: one f32 of a channel, or the bf16 numbers of
 //! a pair of channels.
@@ -15,7 +16,9 @@ use rayon::prelude::*;
 
 use super::output::{Output, Write};
 use super::simd::{Pairs, Simd, Work, launch};
+use super::tiles::{self, DirectJob, Tiles};
 use super::{Kernels, Precision, padded_channels};
+use crate::buffer::ThreadBuffers;
 
 /// Bytes of packed weights that a tile loop walks over repeatedly: two thirds of the smallest
 /// first-level cache among the machines we know (32 KiB).
@@ -88,8 +91,8 @@ pub(super) struct Pixel {
 /// One summand of the convolution: a shift of the input and its weight matrix.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tap {
-    input: u32,
-    weights: u32,
+    pub input: u32,
+    pub weights: u32,
 }
 
 impl Tap {
@@ -111,6 +114,8 @@ struct Pass {
 #[derive(Debug)]
 pub(crate) struct Plan {
     precision: Precision,
+    /// Whether the products are taken by tiles.
+    tiled: bool,
     passes: Vec<Pass>,
     /// Lanes of the channels summed over.
     channels: usize,
@@ -146,6 +151,7 @@ impl Plan {
             .collect();
         Self {
             precision,
+            tiled: kernels.with_precision(precision).have_tiles(),
             passes: vec![Pass { pixels, taps }],
             channels,
             block,
@@ -175,6 +181,7 @@ impl Plan {
             .collect();
         Self {
             precision,
+            tiled: kernels.have_tiles(),
             passes,
             channels,
             block,
@@ -194,6 +201,21 @@ impl Plan {
     /// Lanes of the weights.
     pub(crate) fn weights_len(&self) -> usize {
         self.weights_len
+    }
+
+    /// Numbers of scratch memory for every thread.
+    pub(crate) fn thread_len(&self) -> usize {
+        if self.tiled { DirectJob::SCRATCH } else { 0 }
+    }
+
+    /// Channels whose products are summed before the sums go back to memory.
+    fn slab(&self, pass: &Pass) -> usize {
+        let taps = pass.taps.len();
+        if self.tiled {
+            tiles::MOST_STEPS / taps * tiles::depth(self.channels)
+        } else {
+            (SLAB_BYTES / (taps * self.block * size_of::<f32>())).max(4)
+        }
     }
 
     /// Verifies that no offset leaves its image, which the unchecked inner loops rely on.
@@ -222,6 +244,7 @@ impl Plan {
         batch: usize,
         input: &[f32],
         weights: &[f32],
+        threads: &ThreadBuffers,
         output: Output<'_>,
     ) {
         assert!(input.len() >= batch * self.input_len);
@@ -229,103 +252,108 @@ impl Plan {
         let write = output.write;
         output.for_each_group(batch, self.output_len, 1, |image, output| {
             let input = &input[image * self.input_len..][..self.input_len];
-            self.run_image(kernels, input, weights, output, write);
+            assert_eq!(output.len(), self.output_len);
+            threads.with(self.thread_len(), |scratch| {
+                let image = Image {
+                    plan: self,
+                    input,
+                    weights,
+                    scratch,
+                    output,
+                    write,
+                };
+                // SAFETY: `checked` proved that every offset of this plan stays inside slices of
+                // these lengths.
+                unsafe { launch(kernels, image) }
+            });
         });
-    }
-
-    fn run_image(
-        &self,
-        kernels: Kernels,
-        input: &[f32],
-        weights: &[f32],
-        output: &mut [f32],
-        write: Write,
-    ) {
-        assert!(input.len() == self.input_len && output.len() == self.output_len);
-        for pass in &self.passes {
-            let image = Image {
-                plan: self,
-                pass,
-                input,
-                weights,
-                output,
-                write,
-            };
-            // SAFETY: `checked` proved that every offset of this plan stays inside slices of these
-            // lengths, and `run` compared the lengths.
-            unsafe { launch(kernels, image) }
-        }
-    }
-
-    /// # Safety
-    /// The slices have the plan's lengths and the CPU has the features of `S`.
-    #[inline(always)]
-    unsafe fn run_pass<S: Simd>(
-        &self,
-        pass: &Pass,
-        input: &[f32],
-        weights: &[f32],
-        output: &mut [f32],
-        write: Write,
-    ) {
-        if pass.taps.is_empty() {
-            if write == Write::Replace {
-                for pixel in &pass.pixels {
-                    output[pixel.output as usize..][..self.num_blocks * self.block].fill(0.0);
-                }
-            }
-            return;
-        }
-        let block_len = self.weights_len / self.num_blocks;
-        let slab = (SLAB_BYTES / (pass.taps.len() * self.block * size_of::<f32>())).max(4);
-        for pixels in pass.pixels.chunks(PIXELS_PER_BLOCK) {
-            for block in 0..self.num_blocks {
-                let mut first = 0;
-                while first < self.channels {
-                    let channels = slab.min(self.channels - first);
-                    let write = if first > 0 { Write::Add } else { write };
-                    // SAFETY: the offsets added here are those that `checked` summed up.
-                    unsafe {
-                        let input = input.as_ptr().add(first);
-                        let weights = weights.as_ptr().add(block * block_len + first * self.block);
-                        let output = output.as_mut_ptr().add(block * self.block);
-                        let job = Job {
-                            pixels,
-                            taps: &pass.taps,
-                            channels,
-                            input,
-                            weights,
-                            output,
-                            write,
-                        };
-                        job.run::<S>(self.block / S::LANES);
-                    }
-                    first += channels;
-                }
-            }
-        }
     }
 }
 
-/// One pass of a plan over one image.
+/// One image of a batch.
 struct Image<'a> {
     plan: &'a Plan,
-    pass: &'a Pass,
     input: &'a [f32],
     weights: &'a [f32],
+    scratch: &'a mut [f32],
     output: &'a mut [f32],
     write: Write,
 }
 
 impl Work for Image<'_> {
     #[inline(always)]
-    unsafe fn run<S: Simd>(self) {
-        let (plan, pass, x, w, y) = (self.plan, self.pass, self.input, self.weights, self.output);
+    unsafe fn run<S: Simd>(mut self) {
         // SAFETY: passed on from the caller.
         unsafe {
-            match plan.precision {
-                Precision::F32 => plan.run_pass::<S>(pass, x, w, y, self.write),
-                Precision::Bf16 => plan.run_pass::<Pairs<S>>(pass, x, w, y, self.write),
+            match self.plan.precision {
+                Precision::F32 => self.run_passes::<S>(None),
+                Precision::Bf16 => {
+                    let tiles = S::Tiles::configure(tiles::depth(self.plan.channels));
+                    self.run_passes::<Pairs<S>>(tiles.as_ref());
+                }
+            }
+        }
+    }
+}
+
+impl Image<'_> {
+    /// # Safety
+    /// The slices have the plan's lengths; `S` is available and its tiles are configured.
+    #[inline(always)]
+    unsafe fn run_passes<S: Simd>(&mut self, tiles: Option<&S::Tiles>) {
+        for pass in &self.plan.passes {
+            if pass.taps.is_empty() {
+                self.replace_by_zeros(pass);
+            } else {
+                // SAFETY: passed on from the caller.
+                unsafe { self.run_pass::<S>(pass, tiles) }
+            }
+        }
+    }
+
+    fn replace_by_zeros(&mut self, pass: &Pass) {
+        if self.write == Write::Replace {
+            let len = self.plan.num_blocks * self.plan.block;
+            for pixel in &pass.pixels {
+                self.output[pixel.output as usize..][..len].fill(0.0);
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`Image::run_passes`].
+    #[inline(always)]
+    unsafe fn run_pass<S: Simd>(&mut self, pass: &Pass, tiles: Option<&S::Tiles>) {
+        let plan = self.plan;
+        let block_len = plan.weights_len / plan.num_blocks;
+        let slab = plan.slab(pass);
+        for pixels in pass.pixels.chunks(PIXELS_PER_BLOCK) {
+            for block in 0..plan.num_blocks {
+                for first in (0..plan.channels).step_by(slab) {
+                    // SAFETY: the offsets added here are those that `checked` summed up.
+                    unsafe {
+                        let weights = self.weights.as_ptr();
+                        let job = Job {
+                            pixels,
+                            taps: &pass.taps,
+                            channels: slab.min(plan.channels - first),
+                            input: self.input.as_ptr().add(first),
+                            weights: weights.add(block * block_len + first * plan.block),
+                            output: self.output.as_mut_ptr().add(block * plan.block),
+                            write: if first > 0 { Write::Add } else { self.write },
+                        };
+                        if let Some(tiles) = tiles {
+                            let job = DirectJob {
+                                job,
+                                columns: plan.block,
+                                depth: tiles::depth(plan.channels),
+                            };
+                            job.run(tiles, self.scratch);
+                        } else {
+                            job.run::<S>(plan.block / S::LANES);
+                        }
+                    }
+                }
             }
         }
     }

@@ -151,7 +151,7 @@ impl Layer {
         }
         let terms = s.in_channels * s.taps();
         compare(
-            "forward",
+            &format!("forward, {kernels:?}"),
             s,
             &found,
             s.out_channels,
@@ -168,7 +168,7 @@ impl Layer {
             let output = Output::new(&mut found, write);
             layer.data_gradient(self.batch, dz.view(), &packed, &mut scratch, output);
             compare(
-                "data gradient",
+                &format!("data gradient, {kernels:?}"),
                 s,
                 &found,
                 s.in_channels,
@@ -187,7 +187,7 @@ impl Layer {
         });
         let terms = self.batch * height * width;
         compare(
-            "weight gradient",
+            &format!("weight gradient, {kernels:?}"),
             s,
             &plain,
             1,
@@ -270,9 +270,13 @@ fn compare(
     }
 }
 
+/// Every kernel set of this machine in both precisions, or the one that `TAGWISE_KERNELS` names.
 fn available() -> impl Iterator<Item = Kernels> {
+    let chosen = std::env::var("TAGWISE_KERNELS").ok();
     KernelSet::ALL
         .into_iter()
+        .chain([KernelSet::EmulatedAmx])
+        .filter(move |set| chosen.as_ref().is_none_or(|name| name == set.name()))
         .filter_map(|set| Kernels::select(set).ok())
         .flat_map(|kernels| {
             [Precision::F32, Precision::Bf16].map(|precision| kernels.with_precision(precision))

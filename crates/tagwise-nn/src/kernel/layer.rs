@@ -123,6 +123,7 @@ impl ConvLayer {
         match &self.method {
             Method::Direct { forward, .. } => ScratchLen {
                 transformed: paired_len(forward),
+                per_thread: forward.thread_len(),
                 ..ScratchLen::default()
             },
             Method::Winograd { forward, .. } => ScratchLen {
@@ -143,7 +144,7 @@ impl ConvLayer {
             } => ScratchLen {
                 transformed: paired_len(data_gradient),
                 weight_parts: weight_gradient.scratch_len(),
-                per_thread: weight_gradient.thread_len(),
+                per_thread: data_gradient.thread_len().max(weight_gradient.thread_len()),
                 ..ScratchLen::default()
             },
             Method::Winograd {
@@ -187,7 +188,7 @@ impl ConvLayer {
                 let rows = (self.shape.in_channels, self.block(self.shape.out_pitch()));
                 let pairs = &mut scratch.transformed;
                 let weights = in_lanes(kernels, forward, rows, weights, pairs);
-                forward.run(kernels, batch, x.lanes(), weights, z);
+                forward.run(kernels, batch, x.lanes(), weights, &scratch.threads, z);
             }
             Method::Winograd { forward, .. } => {
                 let transformed = scratch.transformed.as_mut_slice();
@@ -218,7 +219,7 @@ impl ConvLayer {
                 let rows = (self.shape.out_channels, self.block(in_pitch));
                 let pairs = &mut scratch.transformed;
                 let weights = in_lanes(kernels, data_gradient, rows, transposed, pairs);
-                data_gradient.run(kernels, batch, dz.lanes(), weights, dx);
+                data_gradient.run(kernels, batch, dz.lanes(), weights, &scratch.threads, dx);
             }
             Method::Winograd { data_gradient, .. } => {
                 let transformed = scratch.transformed.as_mut_slice();

@@ -14,6 +14,7 @@ pub(crate) mod peak;
 pub(crate) mod pool;
 pub(crate) mod sgd;
 pub(crate) mod simd;
+mod tiles;
 pub(crate) mod weight_gradient;
 mod winograd;
 
@@ -35,11 +36,17 @@ pub enum KernelSet {
     /// AVX-512F with BW and BF16: products of two bf16 numbers in one instruction.
     #[serde(rename = "avx512-bf16")]
     Avx512Bf16,
+    /// The same with AMX: products of whole tiles of bf16 numbers.
+    Amx,
+    /// What `Amx` does, in plain Rust.
+    #[cfg(test)]
+    EmulatedAmx,
 }
 
 impl KernelSet {
     /// All sets, the widest first.
-    pub const ALL: [KernelSet; 4] = [
+    pub const ALL: [KernelSet; 5] = [
+        KernelSet::Amx,
         KernelSet::Avx512Bf16,
         KernelSet::Avx512,
         KernelSet::Avx2,
@@ -54,10 +61,14 @@ impl KernelSet {
             KernelSet::Avx2 => "avx2",
             KernelSet::Avx512 => "avx512",
             KernelSet::Avx512Bf16 => "avx512-bf16",
+            KernelSet::Amx => "amx",
+            #[cfg(test)]
+            KernelSet::EmulatedAmx => "emulated-amx",
         }
     }
 
-    /// Whether this machine can run the set.
+    /// Whether this machine can run the set. On Linux the first call about `Amx` asks the system,
+    /// where the processor has it, for the permission that the whole process needs.
     #[must_use]
     pub fn is_available(self) -> bool {
         match self {
@@ -74,8 +85,12 @@ impl KernelSet {
                     && is_x86_feature_detected!("avx512bf16")
                     && KernelSet::Avx512.is_available()
             }
+            #[cfg(target_arch = "x86_64")]
+            KernelSet::Amx => KernelSet::Avx512Bf16.is_available() && tiles::amx::is_available(),
+            #[cfg(test)]
+            KernelSet::EmulatedAmx => true,
             #[cfg(not(target_arch = "x86_64"))]
-            KernelSet::Avx2 | KernelSet::Avx512 | KernelSet::Avx512Bf16 => false,
+            KernelSet::Avx2 | KernelSet::Avx512 | KernelSet::Avx512Bf16 | KernelSet::Amx => false,
         }
     }
 }
@@ -121,7 +136,7 @@ pub struct Kernels {
 
 impl Kernels {
     /// The set named by the environment variable `TAGWISE_KERNELS` (`portable`, `avx2`,
-    /// `avx512`, `avx512-bf16`), or the widest one that this machine has.
+    /// `avx512`, `avx512-bf16`, `amx`), or the widest one that this machine has.
     ///
     /// # Errors
     /// [`Error::Kernels`] for a name that does not exist or a set that this machine lacks.
@@ -193,13 +208,26 @@ impl Kernels {
         self.precision
     }
 
+    /// Whether products are taken by tiles.
+    pub(crate) fn have_tiles(self) -> bool {
+        let set_has_tiles = match self.set {
+            KernelSet::Amx => true,
+            #[cfg(test)]
+            KernelSet::EmulatedAmx => true,
+            _ => false,
+        };
+        set_has_tiles && self.precision == Precision::Bf16
+    }
+
     /// How many output channels one block of packed weights holds when a layer has `width` of
     /// them (a multiple of [`CHANNEL_MULTIPLE`]).
     pub(crate) fn channel_block(self, width: usize) -> usize {
         let (lanes, max_vectors) = match self.set {
             KernelSet::Portable => (4, 2),
             KernelSet::Avx2 => (8, 2),
-            KernelSet::Avx512 | KernelSet::Avx512Bf16 => (16, 4),
+            KernelSet::Avx512 | KernelSet::Avx512Bf16 | KernelSet::Amx => (16, 4),
+            #[cfg(test)]
+            KernelSet::EmulatedAmx => (16, 4),
         };
         let vectors = width / lanes;
         let per_block = (1..=max_vectors).rev().find(|v| vectors.is_multiple_of(*v));
@@ -250,7 +278,9 @@ macro_rules! for_each_kernel_set {
                 #[cfg(target_arch = "x86_64")]
                 $crate::kernel::KernelSet::Avx2 => unsafe { avx2($($arg),*) },
                 #[cfg(target_arch = "x86_64")]
-                $crate::kernel::KernelSet::Avx512 | $crate::kernel::KernelSet::Avx512Bf16 => {
+                $crate::kernel::KernelSet::Avx512
+                | $crate::kernel::KernelSet::Avx512Bf16
+                | $crate::kernel::KernelSet::Amx => {
                     // SAFETY: as above.
                     unsafe { avx512($($arg),*) }
                 }

@@ -4,6 +4,7 @@
 //! with `#[target_feature]` (those of [`launch`]), and only there do the intrinsics become
 //! instructions.
 
+use super::tiles::{NoTiles, Tiles};
 use super::{KernelSet, Kernels};
 use crate::bf16::Bf16;
 
@@ -16,6 +17,8 @@ use crate::bf16::Bf16;
 /// pointers must be valid for `LANES` numbers (no alignment needed).
 pub(crate) trait Simd: Copy {
     type Vector: Copy;
+    /// The tiles beside the registers.
+    type Tiles: Tiles;
     /// Numbers in one register.
     const LANES: usize;
 
@@ -42,6 +45,7 @@ pub(crate) struct Pairs<S>(S);
 
 impl<S: Simd> Simd for Pairs<S> {
     type Vector = S::Vector;
+    type Tiles = S::Tiles;
     const LANES: usize = S::LANES;
 
     #[inline(always)]
@@ -129,6 +133,10 @@ pub(crate) unsafe fn launch(kernels: Kernels, work: impl Work) {
             KernelSet::Avx512 => x86::avx512(work),
             #[cfg(target_arch = "x86_64")]
             KernelSet::Avx512Bf16 => x86::avx512_bf16(work),
+            #[cfg(target_arch = "x86_64")]
+            KernelSet::Amx => x86::amx(work),
+            #[cfg(test)]
+            KernelSet::EmulatedAmx => work.run::<super::tiles::emulated::Wide>(),
             _ => work.run::<Portable>(),
         }
     }
@@ -140,6 +148,7 @@ pub(crate) struct Portable;
 
 impl Simd for Portable {
     type Vector = [f32; 4];
+    type Tiles = NoTiles;
     const LANES: usize = 4;
 
     #[inline(always)]
@@ -227,8 +236,11 @@ impl Simd for Portable {
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{Simd, Work};
+    use std::marker::PhantomData;
+
+    use super::{NoTiles, Simd, Tiles, Work};
     use crate::bf16::Bf16;
+    use crate::kernel::tiles::amx::Amx;
 
     /// # Safety
     /// AVX2 and FMA are present, and the work's own promises hold.
@@ -251,7 +263,15 @@ mod x86 {
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16,avx2,fma")]
     pub(super) unsafe fn avx512_bf16(work: impl Work) {
         // SAFETY: the features are enabled here.
-        unsafe { work.run::<Avx512Bf16>() }
+        unsafe { work.run::<Avx512Bf16<NoTiles>>() }
+    }
+
+    /// # Safety
+    /// AVX-512F, BW and BF16 and AMX for bf16 are present, and the work's own promises hold.
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16,avx2,fma")]
+    pub(super) unsafe fn amx(work: impl Work) {
+        // SAFETY: the features are enabled here; AMX is used in assembly alone.
+        unsafe { work.run::<Avx512Bf16<Amx>>() }
     }
 
     /// AVX2 with FMA: eight lanes, sixteen registers.
@@ -278,6 +298,7 @@ mod x86 {
 
     impl Simd for Avx2 {
         type Vector = __m256;
+        type Tiles = NoTiles;
         const LANES: usize = 8;
 
         #[inline(always)]
@@ -441,6 +462,7 @@ mod x86 {
     }
 
     impl Simd for Avx512 {
+        type Tiles = NoTiles;
         avx512_single_precision!();
 
         #[inline(always)]
@@ -476,10 +498,17 @@ mod x86 {
     }
 
     /// AVX-512F with BF16: products of pairs are one instruction (which takes denormals as zero).
-    #[derive(Clone, Copy)]
-    pub(super) struct Avx512Bf16;
+    pub(super) struct Avx512Bf16<T>(PhantomData<T>);
 
-    impl Simd for Avx512Bf16 {
+    impl<T> Clone for Avx512Bf16<T> {
+        fn clone(&self) -> Self {
+            *self
+        }
+    }
+    impl<T> Copy for Avx512Bf16<T> {}
+
+    impl<T: Tiles> Simd for Avx512Bf16<T> {
+        type Tiles = T;
         avx512_single_precision!();
 
         #[inline(always)]

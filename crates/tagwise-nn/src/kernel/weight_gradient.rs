@@ -6,12 +6,13 @@
 //! the batch are fixed by the layer's shape, never by the number of threads, and are added in
 //! order.
 
+mod pairs;
+
 use rayon::prelude::*;
 
 use super::convolution::ConvShape;
-use super::simd::{Pairs, Simd, Work, launch};
+use super::simd::{Simd, Work, launch};
 use super::{Kernels, Precision, padded_channels};
-use crate::bf16::Bf16;
 use crate::buffer::{ThreadBuffers, View};
 
 /// Pieces to cut a layer into so that many cores find work.
@@ -20,8 +21,10 @@ const WANTED_PIECES: usize = 32;
 /// blocks then read the images of one part, which a cache holds.
 const PARTS_BYTES: usize = 5 << 20;
 const MOST_PARTS: usize = 16;
-/// Pixels of dz that one tile sums over before its sums go back to memory.
+/// Pixels of dz that one tile sums over before its sums go back to memory; more for tiles of AMX,
+/// whose products take less time than their sums' way to memory.
 const PIXELS_PER_RUN: usize = 64;
+const PIXELS_PER_TILED_RUN: usize = 256;
 
 /// The weight gradient of one layer: its shape and how the work is cut.
 #[derive(Debug)]
@@ -31,6 +34,10 @@ pub(crate) struct WeightGradient {
     block: usize,
     num_blocks: usize,
     parts: usize,
+    /// Whether the products are taken by tiles.
+    tiled: bool,
+    /// Pixels whose products are summed at a time.
+    pixels: usize,
 }
 
 /// A stretch of a row of output pixels: where its inputs and its gradients start, from the batch's
@@ -48,12 +55,19 @@ impl WeightGradient {
         let num_blocks = shape.out_pitch() / block;
         let wanted = WANTED_PIECES.div_ceil(num_blocks * shape.taps());
         let fitting = PARTS_BYTES / (shape.packed_len() * size_of::<f32>());
+        let tiled = kernels.have_tiles();
         Self {
             precision: kernels.precision(),
             shape: *shape,
             block,
             num_blocks,
             parts: wanted.max(fitting.min(MOST_PARTS)),
+            tiled,
+            pixels: if tiled {
+                PIXELS_PER_TILED_RUN
+            } else {
+                PIXELS_PER_RUN
+            },
         }
     }
 
@@ -138,8 +152,13 @@ impl WeightGradient {
     pub(crate) fn thread_len(&self) -> usize {
         match self.precision {
             Precision::F32 => 0,
-            Precision::Bf16 => PIXELS_PER_RUN / 2 * (self.paired_channels() + self.block),
+            Precision::Bf16 => self.rows() * (self.paired_channels() + self.block),
         }
+    }
+
+    /// Pairs of pixels in a run.
+    fn rows(&self) -> usize {
+        self.pixels / 2
     }
 
     fn paired_channels(&self) -> usize {
@@ -173,7 +192,7 @@ impl Work for Piece<'_> {
             (tap / shape.kernel + base) * x_row + (tap % shape.kernel + base) * shape.in_pitch;
         let dz_first = dz_row + shape.out_pitch() + block * self.plan.block;
         let (x_step, dz_step) = self.plan.steps();
-        let mut run = [Stretch::default(); PIXELS_PER_RUN];
+        let mut run = [Stretch::default(); PIXELS_PER_TILED_RUN];
         let (mut stretches, mut pixels) = (0, 0);
         for row in self.images.start * height..self.images.end * height {
             let (image, y) = (row / height, row % height);
@@ -181,14 +200,14 @@ impl Work for Piece<'_> {
             let dz_start = image * shape.out_bordered_len() + dz_first + y * dz_row;
             let mut column = 0;
             while column < width {
-                let len = (width - column).min(PIXELS_PER_RUN - pixels);
+                let len = (width - column).min(self.plan.pixels - pixels);
                 run[stretches] = Stretch {
                     input: x_start + column * x_step,
                     gradient: dz_start + column * dz_step,
                     pixels: len,
                 };
                 (stretches, pixels, column) = (stretches + 1, pixels + len, column + len);
-                if pixels == PIXELS_PER_RUN {
+                if pixels == self.plan.pixels {
                     // SAFETY: the stretches address pixels inside the images that the caller
                     // vouches for.
                     unsafe { self.add::<S>(&run[..stretches]) }
@@ -202,7 +221,7 @@ impl Work for Piece<'_> {
 }
 
 impl Piece<'_> {
-    /// Adds a run of at most [`PIXELS_PER_RUN`] pixels.
+    /// Adds a run of pixels, at most as many as the plan says.
     ///
     /// # Safety
     /// The stretches address pixels inside x and dz; `S` is available.
@@ -227,74 +246,6 @@ impl Piece<'_> {
                 (View::Bf16(_), View::F32(_)) => unreachable!("`run` compared the precisions"),
             }
         }
-    }
-
-    /// Joins the pixels of a run to pairs and adds them; the last one of an odd number is joined
-    /// with a gradient of zero.
-    ///
-    /// # Safety
-    /// As [`Piece::add`].
-    #[inline(always)]
-    unsafe fn add_pairs<S: Simd>(&mut self, run: &[Stretch], dz: &[Bf16]) {
-        let plan = self.plan;
-        let (x_step, dz_step) = plan.steps();
-        let mut places = [(0, 0); PIXELS_PER_RUN];
-        let mut pixels = 0;
-        for stretch in run {
-            for i in 0..stretch.pixels {
-                places[pixels] = (stretch.input + i * x_step, stretch.gradient + i * dz_step);
-                pixels += 1;
-            }
-        }
-        let pitch = plan.paired_channels();
-        let (x_pairs, dz_pairs) = self.pairs.split_at_mut(PIXELS_PER_RUN / 2 * pitch);
-        for (row, pair) in places[..pixels].chunks(2).enumerate() {
-            let ((x_first, dz_first), second) = (pair[0], pair.get(1));
-            let x_second = second.map_or(x_first, |(x, _)| *x);
-            let to = &mut x_pairs[row * pitch..][..pitch];
-            // SAFETY: passed on from the caller; the scratch memory has a row for every pair.
-            unsafe {
-                match self.x {
-                    View::F32(x) => {
-                        for (c, to) in to[..plan.shape.in_channels].iter_mut().enumerate() {
-                            *to = Bf16::pair([x_first, x_second].map(|i| Bf16::round(x[i + c])));
-                        }
-                    }
-                    View::Bf16(x) => {
-                        let (first, second) = (x.as_ptr().add(x_first), x.as_ptr().add(x_second));
-                        for c in (0..pitch).step_by(S::LANES) {
-                            let even = S::load_bf16(first.add(c));
-                            let odd = S::load_bf16(second.add(c));
-                            S::store_pairs(to.as_mut_ptr().add(c), even, odd);
-                        }
-                    }
-                }
-                let to = dz_pairs.as_mut_ptr().add(row * plan.block);
-                for c in (0..plan.block).step_by(S::LANES) {
-                    let even = S::load_bf16(dz.as_ptr().add(dz_first + c));
-                    let odd = match second {
-                        Some((_, dz_second)) => S::load_bf16(dz.as_ptr().add(dz_second + c)),
-                        None => S::zero(),
-                    };
-                    S::store_pairs(to.add(c), even, odd);
-                }
-            }
-        }
-        let job = Job {
-            x_step: pitch,
-            dz_step: plan.block,
-            channels: plan.shape.in_channels,
-            x: x_pairs.as_ptr(),
-            dz: dz_pairs.as_ptr(),
-            sums: self.sums.as_mut_ptr(),
-        };
-        let rows = Stretch {
-            input: 0,
-            gradient: 0,
-            pixels: pixels.div_ceil(2),
-        };
-        // SAFETY: the rows written above.
-        unsafe { job.add::<Pairs<S>>(plan.block / S::LANES, &[rows]) }
     }
 }
 

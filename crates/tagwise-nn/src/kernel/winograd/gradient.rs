@@ -1,6 +1,7 @@
 //! Weight gradient in the transformed domain: dW = Gᵀ[Σ over tiles of (Bᵀ d B)ᵀ(A dz Aᵀ)]G.
 
 mod group;
+mod tiled;
 
 use rayon::prelude::*;
 
@@ -12,6 +13,7 @@ use crate::buffer::{ThreadBuffers, View};
 use crate::kernel::convolution::ConvShape;
 use crate::kernel::output::Write;
 use crate::kernel::simd::{Pairs, Simd, Work, launch};
+use crate::kernel::tiles::{SIDE, Tiles};
 use crate::kernel::weight_gradient::{Job, Stretch, add_parts};
 use crate::kernel::{Kernels, Precision};
 
@@ -21,6 +23,8 @@ const TILES_PER_GROUP: usize = 64;
 /// room for them in the second-level cache.
 const OWN_SUMS_BYTES: usize = 600 << 10;
 const ROWS_BESIDE_SUMS: usize = 32;
+/// The same for tiles of AMX, whose products take less time than their sums' way to memory.
+const TILED_ROWS_BESIDE_SUMS: usize = 64;
 /// Parts of a batch with sums of their own.
 const PARTS: usize = 16;
 /// Bytes of transformed tiles that are kept at a time, where a group takes less.
@@ -44,6 +48,8 @@ pub(crate) struct WinogradGradient {
     tiles_per_group: usize,
     /// One if the whole batch is summed at once.
     parts: usize,
+    /// Whether the products are taken by tiles of AMX.
+    tiled: bool,
 }
 
 impl WinogradGradient {
@@ -51,8 +57,13 @@ impl WinogradGradient {
         assert!(serves(shape), "a 3×3 convolution with stride 1");
         let precision = kernels.precision();
         let sums_len = PRODUCTS * shape.in_channels * shape.out_pitch();
+        let tiled = kernels.have_tiles();
+        let rows = match tiled {
+            true => TILED_ROWS_BESIDE_SUMS,
+            false => ROWS_BESIDE_SUMS,
+        };
         let (tiles_per_group, parts) = if sums_len * size_of::<f32>() <= OWN_SUMS_BYTES {
-            (ROWS_BESIDE_SUMS * precision.per_lane(), PARTS)
+            (rows * precision.per_lane(), PARTS)
         } else {
             (TILES_PER_GROUP, 1)
         };
@@ -68,6 +79,7 @@ impl WinogradGradient {
             block: kernels.channel_block(shape.out_pitch()),
             tiles_per_group,
             parts,
+            tiled,
         }
     }
 
@@ -75,12 +87,25 @@ impl WinogradGradient {
         self.out_pitch / self.block
     }
 
+    /// Rows of the matrices of a group: a lane holds one number or a pair.
+    fn rows(&self) -> usize {
+        self.tiles_per_group / self.precision.per_lane()
+    }
+
+    /// Rows of so many tiles, filled up to whole steps of tiles of AMX.
+    fn filled_rows(&self, tiles: usize) -> usize {
+        let rows = tiles.div_ceil(self.precision.per_lane());
+        match self.tiled {
+            true => rows.next_multiple_of(SIDE),
+            false => rows,
+        }
+    }
+
     /// Distance of the 36 matrices of inputs and of gradients in a group.
     fn steps(&self) -> (usize, usize) {
-        let rows = self.tiles_per_group / self.precision.per_lane();
         (
-            super::product_step(rows * self.in_pitch),
-            super::product_step(rows * self.out_pitch),
+            super::product_step(self.rows() * self.in_pitch),
+            super::product_step(self.rows() * self.out_pitch),
         )
     }
 
@@ -311,8 +336,17 @@ struct Products<'a> {
 
 impl Work for Products<'_> {
     #[inline(always)]
-    unsafe fn run<S: Simd>(self) {
+    unsafe fn run<S: Simd>(mut self) {
         let plan = self.plan;
+        if plan.tiled {
+            // SAFETY: passed on from the caller; plans for tiles are made only where `S` has them.
+            unsafe {
+                if let Some(tiles) = S::Tiles::configure(SIDE) {
+                    self.add_tiled(&tiles);
+                }
+            }
+            return;
+        }
         let (input_step, gradient_step) = plan.steps();
         let job = Job {
             x_step: plan.in_pitch,

@@ -11,6 +11,7 @@
 //! Transformed numbers are counted in *lanes* of 32 bits: one f32 or a pair of bf16.
 
 mod gradient;
+mod tiled;
 mod transform;
 
 use rayon::prelude::*;
@@ -20,6 +21,7 @@ pub(crate) use gradient::WinogradGradient;
 use super::convolution::{ConvShape, Job, Pixel, Tap};
 use super::output::{Output, Write};
 use super::simd::{Pairs, Simd, Work, launch};
+use super::tiles::Tiles;
 use super::{Kernels, Precision, padded_channels};
 use crate::bf16::Bf16;
 use crate::buffer::{ThreadBuffers, View};
@@ -33,6 +35,9 @@ const SLAB: usize = 64;
 /// any cache and are read again for every run.
 const TILES_PER_RUN: usize = 36;
 const TILES_PER_WIDE_RUN: usize = 66;
+/// The same where the products are taken by tiles of AMX: whole pairs of rows of those.
+const TILES_PER_TILED_RUN: usize = 32;
+const TILES_PER_WIDE_TILED_RUN: usize = 64;
 const WIDE: usize = 512;
 /// Tiles that one task should have at least, so that a matrix of weights read from far away is
 /// used often.
@@ -112,6 +117,8 @@ pub(crate) struct Winograd {
     tiles: usize,
     /// Where the tiles of a run lie in one of the 36 matrices.
     pixels: Vec<Pixel>,
+    /// Whether the products are taken by tiles of AMX.
+    tiled: bool,
 }
 
 /// Which of a layer's two convolutions over images.
@@ -136,10 +143,12 @@ impl Winograd {
         assert_eq!(in_pitch, padded_channels(channels));
         let block = kernels.channel_block(out_pitch);
         let precision = kernels.precision();
-        let tiles = if channels < WIDE {
-            TILES_PER_RUN
-        } else {
-            TILES_PER_WIDE_RUN
+        let tiled = kernels.have_tiles();
+        let tiles = match (channels < WIDE, tiled) {
+            (true, false) => TILES_PER_RUN,
+            (false, false) => TILES_PER_WIDE_RUN,
+            (true, true) => TILES_PER_TILED_RUN,
+            (false, true) => TILES_PER_WIDE_TILED_RUN,
         };
         let pixels = (0..tiles)
             .map(|tile| Pixel {
@@ -160,6 +169,7 @@ impl Winograd {
             block,
             tiles,
             pixels,
+            tiled,
         }
     }
 
@@ -172,9 +182,13 @@ impl Winograd {
         self.channels.div_ceil(self.precision.per_lane())
     }
 
-    /// Lanes per slab of transformed weights.
+    /// Lanes per slab of transformed weights; all of them where sums stay in tiles meanwhile.
     fn slab(&self) -> usize {
-        SLAB.min(self.lanes())
+        if self.tiled {
+            self.lanes()
+        } else {
+            SLAB.min(self.lanes())
+        }
     }
 
     fn num_slabs(&self) -> usize {
@@ -361,6 +375,26 @@ struct Task<'a> {
 impl Work for Task<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(mut self) {
+        // SAFETY: passed on from the caller.
+        unsafe {
+            match self.pass.precision {
+                Precision::F32 => self.run_all::<S, S>(None),
+                Precision::Bf16 => {
+                    let tiles = S::Tiles::configure(tiled::depth(self.pass));
+                    self.run_all::<S, Pairs<S>>(tiles.as_ref());
+                }
+            }
+        }
+    }
+}
+
+impl Task<'_> {
+    /// Transforms with the registers of `S`, multiplies with those of `M` or with tiles.
+    ///
+    /// # Safety
+    /// Input and output hold the task's images; `S` is available and its tiles are configured.
+    #[inline(always)]
+    unsafe fn run_all<S: Simd, M: Simd>(&mut self, amx: Option<&S::Tiles>) {
         let pass = self.pass;
         let tiles = self.images * pass.tiling.count();
         for first in (0..tiles).step_by(pass.tiles) {
@@ -372,18 +406,16 @@ impl Work for Task<'_> {
                     View::Bf16(input) => self.transform_inputs::<S, _>(run.clone(), input.as_ptr()),
                 }
                 for block in 0..pass.num_blocks() {
-                    match pass.precision {
-                        Precision::F32 => self.multiply::<S>(run.len(), block),
-                        Precision::Bf16 => self.multiply::<Pairs<S>>(run.len(), block),
+                    match amx {
+                        Some(tiles) => self.multiply_tiled(tiles, run.len(), block),
+                        None => self.multiply::<M>(run.len(), block),
                     }
                     self.transform_products::<S>(run.clone(), block);
                 }
             }
         }
     }
-}
 
-impl Task<'_> {
     /// # Safety
     /// Input and output hold the task's images; `S` is available.
     #[inline(always)]

@@ -3,6 +3,7 @@
 use super::{Range, WinogradGradient};
 use crate::buffer::View;
 use crate::kernel::simd::{Simd, Work};
+use crate::kernel::tiles::{SIDE, TILE, Tiles, place_in_squares};
 use crate::kernel::winograd::transform::{self, INPUTS, Pixels, Tile, Transformed};
 
 /// Tiles to transform: x into `inputs`, dz into `gradients`.
@@ -31,6 +32,10 @@ impl Work for Group<'_> {
                     let tiles = self.tiles.clone();
                     for (row, tile) in tiles.step_by(2).enumerate() {
                         self.transform_pair::<S, _>(row, tile, x.as_ptr(), dz.as_ptr());
+                    }
+                    if self.plan.tiled {
+                        self.fill_up::<S>();
+                        self.transpose::<S>();
                     }
                 }
                 _ => unreachable!("`run` compared the precisions"),
@@ -83,7 +88,7 @@ impl Group<'_> {
                     Some(place) => place.input::<S, P>(x, channel),
                     None => [[S::zero(); INPUTS]; INPUTS],
                 };
-                let to = self.inputs.as_mut_ptr().add(row * plan.in_pitch + channel);
+                let to = self.inputs.as_mut_ptr().add(plan.pairs_place(row, channel));
                 transform::store_pairs::<S>(even, odd, to, input_step);
             }
         }
@@ -101,9 +106,68 @@ impl Group<'_> {
             }
         }
     }
+
+    /// Writes zeros into the rows that complete the last step.
+    ///
+    /// # Safety
+    /// `S` is available.
+    #[inline(always)]
+    unsafe fn fill_up<S: Simd>(&mut self) {
+        let plan = self.plan;
+        let (input_step, gradient_step) = plan.steps();
+        let tiles = self.tiles.len();
+        for row in tiles.div_ceil(2)..plan.filled_rows(tiles) {
+            // SAFETY: the group has room for whole steps.
+            unsafe {
+                let zeros = [[S::zero(); INPUTS]; INPUTS];
+                for channel in (0..plan.in_pitch).step_by(S::LANES) {
+                    let to = self.inputs.as_mut_ptr().add(plan.pairs_place(row, channel));
+                    transform::store::<S>(zeros, to, input_step);
+                }
+                for channel in (0..plan.out_pitch).step_by(S::LANES) {
+                    let to = row * plan.out_pitch + channel;
+                    transform::store::<S>(
+                        zeros,
+                        self.gradients.as_mut_ptr().add(to),
+                        gradient_step,
+                    );
+                }
+            }
+        }
+    }
+
+    /// Turns the squares of inputs, so that a row holds the pairs of one channel.
+    ///
+    /// # Safety
+    /// `S` is available and has tiles.
+    #[inline(always)]
+    unsafe fn transpose<S: Simd>(&mut self) {
+        let plan = self.plan;
+        let (input_step, _) = plan.steps();
+        let filled = plan.filled_rows(self.tiles.len()) * SIDE;
+        for matrix in self.inputs.chunks_mut(input_step) {
+            let matrix = &mut matrix[..plan.rows() * plan.in_pitch];
+            for channels in matrix.chunks_exact_mut(plan.rows() * SIDE) {
+                for square in channels[..filled].chunks_exact_mut(TILE) {
+                    // SAFETY: the square is whole.
+                    unsafe { S::Tiles::transpose(square.as_mut_ptr()) }
+                }
+            }
+        }
+    }
 }
 
 impl WinogradGradient {
+    /// Where a channel of a row of pairs of inputs is written.
+    #[inline(always)]
+    fn pairs_place(&self, row: usize, channel: usize) -> usize {
+        if self.tiled {
+            place_in_squares(self.rows(), row, channel)
+        } else {
+            row * self.in_pitch + channel
+        }
+    }
+
     /// Where a tile of the batch is.
     fn place(&self, tile: usize) -> Place {
         let (image, y, x) = self.tiling.place(tile);
