@@ -59,64 +59,49 @@ impl DirectJob<'_> {
         scratch: &mut [f32],
     ) {
         let (gathered, staged) = scratch.split_at_mut(2 * MOST_STEPS * TILE);
-        let (job, rows) = (&self.job, pixels.len().div_ceil(SIDE));
-        let even_inputs = pixels
-            .chunks(SIDE)
-            .all(|p| distance(p, |p| p.input).is_some());
-        let even_outputs = pixels
-            .chunks(SIDE)
-            .all(|p| distance(p, |p| p.output).is_some());
+        let lefts = rows_in_place(pixels, self.job.input, |pixel| pixel.input);
+        let sums = rows_in_place(pixels, self.job.output.cast_const(), |pixel| pixel.output);
         let mut packed = [Step::default(); MOST_STEPS];
         // SAFETY: passed on from the caller; the scratch memory has room for two rows of tiles.
         unsafe {
-            if !even_inputs {
+            if lefts.is_none() {
                 self.gather(steps, pixels, gathered);
                 for (i, (to, from)) in packed.iter_mut().zip(steps).enumerate() {
                     (to.left, to.right) = (i * TILE, from.right);
                 }
             }
-            if !even_outputs {
+            if sums.is_none() {
                 self.copy_sums::<true>(pixels, staged);
             }
             let columns = Columns {
                 right: Rows {
-                    first: job.weights,
+                    first: self.job.weights,
                     step: self.columns,
                 },
                 count: self.columns,
-                steps: match even_inputs {
-                    true => steps,
-                    false => &packed[..steps.len()],
+                steps: match lefts {
+                    Some(_) => steps,
+                    None => &packed[..steps.len()],
                 },
-                write: job.write,
+                write: self.job.write,
             };
-            let (gathered, staged_sums) = (gathered.as_ptr(), staged.as_mut_ptr());
-            columns.multiply(tiles, rows, |row| {
-                let pixels = &pixels[row * SIDE..];
-                TileRow {
-                    left: match distance(pixels, |p| p.input) {
-                        Some(step) if even_inputs => Rows {
-                            first: job.input.wrapping_add(pixels[0].input as usize),
-                            step,
-                        },
-                        _ => Rows {
-                            first: gathered.wrapping_add(row * MOST_STEPS * TILE),
-                            step: SIDE,
-                        },
-                    },
-                    sums: match distance(pixels, |p| p.output) {
-                        Some(step) if even_outputs => Rows {
-                            first: job.output.wrapping_add(pixels[0].output as usize),
-                            step,
-                        },
-                        _ => Rows {
-                            first: staged_sums.wrapping_add(row * SIDE * self.columns),
-                            step: self.columns,
-                        },
-                    },
-                }
+            let lefts = lefts.unwrap_or_else(|| {
+                let tiles = [0, 1].map(|row| gathered[row * MOST_STEPS * TILE..].as_ptr());
+                tiles.map(|first| Rows { first, step: SIDE })
             });
-            if !even_outputs {
+            let places = sums.map(|rows| rows.map(Rows::writable));
+            let places = places.unwrap_or_else(|| {
+                let step = self.columns;
+                [0, 1].map(|row| Rows {
+                    first: staged.as_mut_ptr().wrapping_add(row * SIDE * step),
+                    step,
+                })
+            });
+            columns.multiply(tiles, pixels.len().div_ceil(SIDE), |row| TileRow {
+                left: lefts[row],
+                sums: places[row],
+            });
+            if sums.is_none() {
                 self.copy_sums::<false>(pixels, staged);
             }
         }
@@ -168,14 +153,24 @@ impl DirectJob<'_> {
     }
 }
 
-/// The distance of the first 16 pixels, if it is the same for all of them.
+/// The rows of one or two whole tiles of pixels that start after `first`, if the pixels of each lie
+/// at equal distances.
 #[inline(always)]
-fn distance(pixels: &[Pixel], at: impl Fn(&Pixel) -> u32) -> Option<usize> {
-    let pixels = pixels.get(..SIDE)?;
-    let (first, last) = (at(&pixels[0]), at(&pixels[SIDE - 1]));
-    let step = last.checked_sub(first)? / (SIDE as u32 - 1);
-    let mut places = pixels.iter().zip(0..);
-    places
-        .all(|(pixel, i)| at(pixel) == first + i * step)
-        .then_some(step as usize)
+fn rows_in_place(
+    pixels: &[Pixel],
+    first: *const f32,
+    at: impl Fn(&Pixel) -> u32,
+) -> Option<[Rows<*const f32>; 2]> {
+    let mut rows = [Rows { first, step: 0 }; 2];
+    for (tile, rows) in pixels.chunks(SIDE).zip(&mut rows) {
+        let (start, end) = (at(&tile[0]), at(tile.get(SIDE - 1)?));
+        let step = end.checked_sub(start)? / (SIDE as u32 - 1);
+        let mut places = tile.iter().zip(0..);
+        if !places.all(|(pixel, i)| at(pixel) == start + i * step) {
+            return None;
+        }
+        rows.first = first.wrapping_add(start as usize);
+        rows.step = step as usize;
+    }
+    Some(rows)
 }

@@ -30,6 +30,16 @@ pub(crate) struct Rows<P> {
     pub step: usize,
 }
 
+impl Rows<*const f32> {
+    /// The same rows to write; they come from a pointer that may be written through.
+    fn writable(self) -> Rows<*mut f32> {
+        Rows {
+            first: self.first.cast_mut(),
+            step: self.step,
+        }
+    }
+}
+
 /// Where the factors of one step start, in lanes after those of a product.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
