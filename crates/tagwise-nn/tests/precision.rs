@@ -108,28 +108,37 @@ fn bf16_stays_near_f32_with_every_kernel_set() {
     assert!(checked > 0);
 }
 
+/// Two steps on one, two and three threads.
+fn check_bits(architecture: Architecture, precision: Precision) {
+    let train = || {
+        let device = Device::cpu().expect("a device").with_precision(precision);
+        let mut network = Network::new(&spec(architecture), 3, device).expect("a network");
+        let mut sgd = Sgd::new(SgdConfig::default(), &mut network);
+        for _ in 0..2 {
+            network.forward_train(&images(), BATCH).expect("a pass");
+            let gradient: Vec<f32> = network.logits().iter().map(|z| z - 0.3).collect();
+            network.backward(&gradient, None).expect("gradients");
+            sgd.step(&mut network, 0.01).expect("a step");
+        }
+        network.state()
+    };
+    let runs = [1, 2, 3].map(|threads| {
+        let pool = ThreadPoolBuilder::new().num_threads(threads).build();
+        pool.expect("a pool").install(train)
+    });
+    assert!(runs[0] == runs[1] && runs[0] == runs[2], "{precision:?}");
+    assert!(runs[0].iter().all(|t| t.data.iter().all(|v| v.is_finite())));
+}
+
+#[test]
+fn a_small_network_has_the_same_bits_in_bf16_on_one_two_and_three_threads() {
+    check_bits(Architecture::Small, Precision::Bf16);
+}
+
 #[test]
 fn both_precisions_give_the_same_bits_on_one_two_and_three_threads() {
     for precision in [Precision::F32, Precision::Bf16] {
-        let train = || {
-            let device = Device::cpu().expect("a device").with_precision(precision);
-            let spec = spec(Architecture::ResNet18);
-            let mut network = Network::new(&spec, 3, device).expect("a network");
-            let mut sgd = Sgd::new(SgdConfig::default(), &mut network);
-            for _ in 0..2 {
-                network.forward_train(&images(), BATCH).expect("a pass");
-                let gradient: Vec<f32> = network.logits().iter().map(|z| z - 0.3).collect();
-                network.backward(&gradient, None).expect("gradients");
-                sgd.step(&mut network, 0.01).expect("a step");
-            }
-            network.state()
-        };
-        let runs = [1, 2, 3].map(|threads| {
-            let pool = ThreadPoolBuilder::new().num_threads(threads).build();
-            pool.expect("a pool").install(train)
-        });
-        assert!(runs[0] == runs[1] && runs[0] == runs[2], "{precision:?}");
-        assert!(runs[0].iter().all(|t| t.data.iter().all(|v| v.is_finite())));
+        check_bits(Architecture::ResNet18, precision);
     }
 }
 
