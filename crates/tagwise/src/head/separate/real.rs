@@ -76,6 +76,17 @@ macro_rules! series {
     }};
 }
 
+/// ln(1 + offset) added to a number in two parts, for √½ ≤ 1 + offset ≤ √2.
+macro_rules! logarithm_near_one {
+    ($number:ty, $terms:expr, $offset:expr, $base:expr, $low:expr) => {{
+        let offset: $number = $offset;
+        let s = offset / (2.0 + offset);
+        let square = s * s;
+        let series = square * series!(square, $terms, $number);
+        $base + (2.0 * s + (s * series + $low))
+    }};
+}
+
 macro_rules! logarithms {
     ($number:ty, $bits:ty, $integer:ty, $terms:expr, $ln_2:expr, $ln_2_low:expr) => {
         #[inline(always)]
@@ -87,11 +98,8 @@ macro_rules! logarithms {
             let exponent = (above >> MANTISSA_BITS) << MANTISSA_BITS;
             let mantissa = <$number>::from_bits(self.to_bits().wrapping_sub(exponent));
             let exponent = ((exponent as $integer) >> MANTISSA_BITS) as $number;
-            let offset = mantissa - 1.0;
-            let s = offset / (2.0 + offset);
-            let square = s * s;
-            let series = square * series!(square, $terms, $number);
-            exponent * $ln_2 + (2.0 * s + (s * series + exponent * $ln_2_low))
+            let (base, low) = (exponent * $ln_2, exponent * $ln_2_low);
+            logarithm_near_one!($number, $terms, mantissa - 1.0, base, low)
         }
 
         #[inline(always)]
@@ -102,10 +110,7 @@ macro_rules! logarithms {
             let offset = if is_large { (self - 1.0) * 0.5 } else { self };
             let base = if is_large { $ln_2 } else { 0.0 };
             let low = if is_large { $ln_2_low } else { 0.0 };
-            let s = offset / (2.0 + offset);
-            let square = s * s;
-            let series = square * series!(square, $terms, $number);
-            base + (2.0 * s + (s * series + low))
+            logarithm_near_one!($number, $terms, offset, base, low)
         }
     };
 }
