@@ -1,5 +1,7 @@
 //! Brain floating point: the upper half of an f32.
 
+use crate::buffer::{View, ViewMut};
+
 /// A number with the exponent of f32 and eight significant bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(transparent)]
@@ -40,6 +42,9 @@ impl Bf16 {
 pub(crate) trait Element: Copy + Default + Send + Sync {
     fn narrow(value: f32) -> Self;
     fn wide(self) -> f32;
+    /// The numbers of a view in this precision: whoever calls it has made both in one precision.
+    fn of(view: View<'_>) -> &[Self];
+    fn view_mut(numbers: &mut [Self]) -> ViewMut<'_>;
 }
 
 impl Element for f32 {
@@ -51,6 +56,15 @@ impl Element for f32 {
     fn wide(self) -> f32 {
         self
     }
+    fn of(view: View<'_>) -> &[Self] {
+        match view {
+            View::F32(numbers) => numbers,
+            View::Bf16(_) => unreachable!("numbers in f32"),
+        }
+    }
+    fn view_mut(numbers: &mut [Self]) -> ViewMut<'_> {
+        ViewMut::F32(numbers)
+    }
 }
 
 impl Element for Bf16 {
@@ -61,6 +75,15 @@ impl Element for Bf16 {
     #[inline(always)]
     fn wide(self) -> f32 {
         self.widen()
+    }
+    fn of(view: View<'_>) -> &[Self] {
+        match view {
+            View::Bf16(numbers) => numbers,
+            View::F32(_) => unreachable!("numbers in bf16"),
+        }
+    }
+    fn view_mut(numbers: &mut [Self]) -> ViewMut<'_> {
+        ViewMut::Bf16(numbers)
     }
 }
 

@@ -174,6 +174,30 @@ impl<'a> View<'a> {
     }
 }
 
+impl ViewMut<'_> {
+    pub(crate) fn precision(&self) -> Precision {
+        self.as_view().precision()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.as_view().len()
+    }
+
+    pub(crate) fn as_view(&self) -> View<'_> {
+        match self {
+            Self::F32(numbers) => View::F32(numbers),
+            Self::Bf16(numbers) => View::Bf16(numbers),
+        }
+    }
+
+    pub(crate) fn reborrow(&mut self) -> ViewMut<'_> {
+        match self {
+            Self::F32(numbers) => ViewMut::F32(numbers),
+            Self::Bf16(numbers) => ViewMut::Bf16(numbers),
+        }
+    }
+}
+
 /// Scratch memory for every thread of the pool, made before the threads need it.
 #[derive(Debug)]
 pub(crate) struct ThreadBuffers(Vec<Mutex<Buffer>>);

@@ -18,13 +18,11 @@ const GRADIENT: f64 = 1e-3;
 const KINKED_GRADIENT: f64 = 5e-2;
 /// Pre-activations farther than this from 0 keep their sign in f32.
 const SAFE_DISTANCE: f64 = 1e-5;
-/// Five steps amplify rounding: each multiplies a small deviation several times. With direct sums
-/// the networks stay within 1e-3, with Winograd's, whose rounding is about three times as large,
-/// within 3.3e-3.
-const TRAINED: f64 = 5e-3;
-/// Evaluation after five steps, far from the statistics of the last batch: PyTorch's own f32 run
-/// of VGG-16 is off by 5e-3.
-const EVALUATED: f64 = 1e-2;
+/// Five steps amplify rounding: each multiplies a small deviation several times. PyTorch's own f32
+/// run leaves the losses of VGG-19 by 1.5e-4, ours by 1.0e-4; running means move more.
+const TRAINED: f64 = 3e-3;
+/// Evaluation after five steps, far from the statistics of the last batch.
+const EVALUATED: f64 = 3e-3;
 
 /// Numbers in [0, 1): murmur3's finaliser of (seed, position), as the script has it.
 fn uniform(seed: u32, count: usize) -> Vec<f64> {

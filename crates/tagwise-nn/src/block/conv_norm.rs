@@ -3,7 +3,7 @@
 use rand::Rng;
 
 use super::{Layout, Mode, Parameter, Pass, Statistic, Workspace};
-use crate::buffer::{Activations, Buffer, View};
+use crate::buffer::{Activations, View};
 use crate::device::Device;
 use crate::initial;
 use crate::kernel::convolution::ConvShape;
@@ -101,7 +101,7 @@ pub(crate) struct ConvNorm {
     pub running_variance: Statistic,
     layer: ConvLayer,
     /// Convolution output `[B, h, w, pitch]`.
-    pub z: Buffer,
+    z: Activations,
     /// y = z·scale + shift, `[pitch]` each.
     pub scale: Vec<f32>,
     pub shift: Vec<f32>,
@@ -150,7 +150,7 @@ impl ConvNorm {
             running_mean: Statistic::from_plain(format!("{norm}.running_mean"), vector, &zeros),
             running_variance: Statistic::from_plain(format!("{norm}.running_var"), vector, &ones),
             layer: ConvLayer::new(&shape, kernels, input),
-            z: Buffer::empty(),
+            z: Activations::empty(kernels.precision()),
             scale: vec![0.0; plane.pitch],
             shift: vec![0.0; plane.pitch],
             mean: vec![0.0; plane.pitch],
@@ -201,13 +201,15 @@ impl ConvNorm {
         let weight = self.weight.value.as_slice();
         let Workspace { conv, partial, .. } = workspace;
         let (batch, plane) = (pass.batch, self.plane);
-        let z = Output::new(self.z.as_mut_slice(), Write::Replace);
+        let z = Output::new(self.z.view_mut(), Write::Replace);
         match pass.mode {
             Mode::Train => {
                 let moments = Epilogue {
                     sums: partial,
                     sums_len: 2 * plane.pitch,
-                    finish: &|_, z, moments| norm::image_moments(kernels, plane, z, moments),
+                    finish: &|_, z, moments| {
+                        norm::image_moments(kernels, plane, z.as_view(), moments);
+                    },
                 };
                 let z = z.followed_by(moments);
                 self.layer.forward(batch, x, weight, conv, z);
@@ -236,7 +238,7 @@ impl ConvNorm {
     /// The convolution's output with the scale and shift that normalise it.
     pub(crate) fn normalised(&self) -> Normalised<'_> {
         Normalised {
-            z: self.z.as_slice(),
+            z: self.z.view(),
             scale: &self.scale,
             shift: &self.shift,
         }
@@ -286,7 +288,7 @@ impl ConvNorm {
     /// The convolution's output with its mean.
     pub(crate) fn centred(&self) -> Centred<'_> {
         Centred {
-            z: self.z.as_slice(),
+            z: self.z.view(),
             mean: &self.center,
         }
     }
@@ -322,7 +324,7 @@ impl ConvNorm {
     pub(crate) fn backward_norm(
         &self,
         pass: Pass,
-        g: &[f32],
+        g: View<'_>,
         bordered: &mut [(Plane, Activations)],
     ) {
         let [on_g, on_z, constant] = &self.coefficients;
@@ -330,7 +332,7 @@ impl ConvNorm {
             pass.device.kernels(),
             self.plane,
             pass.batch,
-            (g, self.z.as_slice()),
+            (g, self.z.view()),
             [on_g, on_z, constant],
             bordered[self.dz_index].1.view_mut(),
         );

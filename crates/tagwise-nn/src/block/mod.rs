@@ -13,7 +13,7 @@ pub(crate) use parameter::{Layout, Parameter, Statistic};
 pub(crate) use residual::ResidualBlock;
 pub(crate) use stage::{Block, ConvNormAct, InputGradient, MaxPool};
 
-use crate::buffer::{Activations, Buffer};
+use crate::buffer::Activations;
 use crate::device::Device;
 use crate::kernel::Precision;
 use crate::kernel::layer::ConvScratch;
@@ -32,9 +32,9 @@ pub enum Mode {
 #[derive(Debug)]
 pub(crate) struct Workspace {
     /// Gradient of the activations in hand, `[B, h, w, pitch]` without border.
-    pub gradient: Buffer,
+    pub gradient: Activations,
     /// A second gradient of the same kind.
-    pub other_gradient: Buffer,
+    pub other_gradient: Activations,
     /// Bordered gradients of convolution outputs, one per plane so that borders stay zero.
     pub bordered: Vec<(Plane, Activations)>,
     /// Sums over single images: of a convolution's output, then of the gradient in hand.
@@ -43,10 +43,10 @@ pub(crate) struct Workspace {
 }
 
 impl Workspace {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(precision: Precision) -> Self {
         Self {
-            gradient: Buffer::empty(),
-            other_gradient: Buffer::empty(),
+            gradient: Activations::empty(precision),
+            other_gradient: Activations::empty(precision),
             bordered: Vec::new(),
             partial: Vec::new(),
             conv: ConvScratch::new(),

@@ -111,7 +111,7 @@ impl ResidualBlock {
                 (&*other_gradient, 2 * pitch)
             };
             unit.backward_parameters(pass, ImageSums::new(partial, len, pitch));
-            unit.backward_norm(pass, g.as_slice(), bordered);
+            unit.backward_norm(pass, g.view(), bordered);
             let input = if i == 0 { x } else { self.hidden[i - 1].view() };
             unit.backward_weight(pass, input, bordered, conv);
             // `gradient` now holds the masked gradient of the sum, which an identity shortcut
@@ -125,14 +125,14 @@ impl ResidualBlock {
                 (None, Some(_)) => (&mut *other_gradient, Write::Replace, InputGradient::Plain),
                 (None, None) => (&mut *gradient, Write::Add, into),
             };
-            into.write(partial, Output::new(dx.as_mut_slice(), write), |dx| {
+            into.write(partial, Output::new(dx.view_mut(), write), |dx| {
                 unit.backward_input(pass, bordered, conv, dx);
             });
         }
         if let Some(unit) = &mut self.projection {
-            unit.backward_norm(pass, gradient.as_slice(), bordered);
+            unit.backward_norm(pass, gradient.view(), bordered);
             unit.backward_weight(pass, x, bordered, conv);
-            let dx = Output::new(other_gradient.as_mut_slice(), Write::Add);
+            let dx = Output::new(other_gradient.view_mut(), Write::Add);
             into.write(partial, dx, |dx| {
                 unit.backward_input(pass, bordered, conv, dx)
             });

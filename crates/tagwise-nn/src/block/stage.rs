@@ -159,10 +159,10 @@ impl ConvNormAct {
         let unit = &mut self.unit;
         let pitch = unit.plane().pitch;
         unit.backward_parameters(pass, ImageSums::new(partial, 2 * pitch, pitch));
-        unit.backward_norm(pass, gradient.as_slice(), bordered);
+        unit.backward_norm(pass, gradient.view(), bordered);
         unit.backward_weight(pass, x, bordered, conv);
         if !matches!(into, InputGradient::Skipped) {
-            let dx = Output::new(gradient.as_mut_slice(), Write::Replace);
+            let dx = Output::new(gradient.view_mut(), Write::Replace);
             into.write(partial, dx, |dx| {
                 unit.backward_input(pass, bordered, conv, dx)
             });
@@ -213,8 +213,8 @@ impl MaxPool {
             partial,
             ..
         } = workspace;
-        let (y, dy) = (self.y.view(), gradient.as_slice());
-        let dx = Output::new(other_gradient.as_mut_slice(), Write::Replace);
+        let (y, dy) = (self.y.view(), gradient.view());
+        let dx = Output::new(other_gradient.view_mut(), Write::Replace);
         into.write(partial, dx, |dx| {
             pool::maximum_gradient(self.plane, pass.batch, x, y, dy, dx);
         });

@@ -18,7 +18,8 @@ use super::output::{Output, Write};
 use super::simd::{Pairs, Simd, Work, launch};
 use super::tiles::{self, DirectJob, Tiles};
 use super::{Kernels, Precision, padded_channels};
-use crate::buffer::ThreadBuffers;
+use crate::bf16::Bf16;
+use crate::buffer::{ThreadBuffers, ViewMut};
 
 /// Bytes of packed weights that a tile loop walks over repeatedly: two thirds of the smallest
 /// first-level cache among the machines we know (32 KiB).
@@ -107,13 +108,36 @@ impl Tap {
 #[derive(Debug)]
 struct Pass {
     pixels: Vec<Pixel>,
+    /// Where the results of each pixel belong in the output image.
+    places: Vec<u32>,
     taps: Vec<Tap>,
+}
+
+impl Pass {
+    /// A pass over pixels that write where their results belong, or, `staged`, for a block of
+    /// channels at a time one after the other.
+    fn new(mut pixels: Vec<Pixel>, taps: Vec<Tap>, staged: Option<usize>) -> Self {
+        let places = pixels.iter().map(|pixel| pixel.output).collect();
+        if let Some(block) = staged {
+            for (index, pixel) in pixels.iter_mut().enumerate() {
+                pixel.output = offset(index % PIXELS_PER_BLOCK * block);
+            }
+        }
+        Self {
+            pixels,
+            places,
+            taps,
+        }
+    }
 }
 
 /// A convolution ready to run: tables of offsets, checked once.
 #[derive(Debug)]
 pub(crate) struct Plan {
     precision: Precision,
+    /// The precision of the results. Those in bf16 are rounded from sums that are complete, which
+    /// are staged in f32 until then.
+    output: Precision,
     /// Whether the products are taken by tiles.
     tiled: bool,
     passes: Vec<Pass>,
@@ -136,6 +160,7 @@ impl Plan {
         let row = shape.in_width + 2;
         let base = 1 - shape.padding();
         let block = kernels.channel_block(out_pitch);
+        let output = kernels.precision();
         let pixels = (0..shape.out_height())
             .flat_map(|y| (0..shape.out_width()).map(move |x| (y, x)))
             .map(|(y, x)| Pixel {
@@ -151,8 +176,9 @@ impl Plan {
             .collect();
         Self {
             precision,
+            output,
             tiled: kernels.with_precision(precision).have_tiles(),
-            passes: vec![Pass { pixels, taps }],
+            passes: vec![Pass::new(pixels, taps, staged(output, block))],
             channels,
             block,
             num_blocks: out_pitch / block,
@@ -176,11 +202,15 @@ impl Plan {
         };
         let passes = (0..shape.stride)
             .flat_map(|y| (0..shape.stride).map(move |x| (y, x)))
-            .map(|parity| gradient_pass(shape, lanes, parity, in_pitch, block))
+            .map(|parity| {
+                let (pixels, taps) = gradient_pass(shape, lanes, parity, in_pitch, block);
+                Pass::new(pixels, taps, staged(precision, block))
+            })
             .filter(|pass| !pass.pixels.is_empty())
             .collect();
         Self {
             precision,
+            output: precision,
             tiled: kernels.have_tiles(),
             passes,
             channels,
@@ -205,12 +235,17 @@ impl Plan {
 
     /// Numbers of scratch memory for every thread.
     pub(crate) fn thread_len(&self) -> usize {
-        if self.tiled { DirectJob::SCRATCH } else { 0 }
+        let tiled = if self.tiled { DirectJob::SCRATCH } else { 0 };
+        tiled + self.staged_len()
+    }
+
+    /// Sums that are staged at a time.
+    fn staged_len(&self) -> usize {
+        staged(self.output, self.block).map_or(0, |block| PIXELS_PER_BLOCK * block)
     }
 
     /// Channels whose products are summed before the sums go back to memory.
-    fn slab(&self, pass: &Pass) -> usize {
-        let taps = pass.taps.len();
+    fn slab(&self, taps: usize) -> usize {
         if self.tiled {
             tiles::MOST_STEPS / taps * tiles::depth(self.channels)
         } else {
@@ -222,7 +257,7 @@ impl Plan {
     fn checked(self) -> Self {
         for pass in &self.passes {
             let last_input = pass.pixels.iter().map(|p| p.input).max().unwrap_or(0) as usize;
-            let last_output = pass.pixels.iter().map(|p| p.output).max().unwrap_or(0) as usize;
+            let last_output = pass.places.iter().copied().max().unwrap_or(0) as usize;
             assert!(last_output + self.num_blocks * self.block <= self.output_len);
             for tap in &pass.taps {
                 assert!(last_input + tap.input as usize + self.channels <= self.input_len);
@@ -249,15 +284,18 @@ impl Plan {
     ) {
         assert!(input.len() >= batch * self.input_len);
         assert_eq!(weights.len(), self.weights_len);
+        assert_eq!(output.precision(), self.output);
         let write = output.write;
         output.for_each_group(batch, self.output_len, 1, |image, output| {
             let input = &input[image * self.input_len..][..self.input_len];
             assert_eq!(output.len(), self.output_len);
             threads.with(self.thread_len(), |scratch| {
+                let (staged, scratch) = scratch.split_at_mut(self.staged_len());
                 let image = Image {
                     plan: self,
                     input,
                     weights,
+                    staged,
                     scratch,
                     output,
                     write,
@@ -275,8 +313,10 @@ struct Image<'a> {
     plan: &'a Plan,
     input: &'a [f32],
     weights: &'a [f32],
+    /// Sums of some pixels and one block of channels, where results are rounded.
+    staged: &'a mut [f32],
     scratch: &'a mut [f32],
-    output: &'a mut [f32],
+    output: ViewMut<'a>,
     write: Write,
 }
 
@@ -286,10 +326,10 @@ impl Work for Image<'_> {
         // SAFETY: passed on from the caller.
         unsafe {
             match self.plan.precision {
-                Precision::F32 => self.run_passes::<S>(None),
+                Precision::F32 => self.run_passes::<S, S>(None),
                 Precision::Bf16 => {
                     let tiles = S::Tiles::configure(tiles::depth(self.plan.channels));
-                    self.run_passes::<Pairs<S>>(tiles.as_ref());
+                    self.run_passes::<S, Pairs<S>>(tiles.as_ref());
                 }
             }
         }
@@ -297,16 +337,18 @@ impl Work for Image<'_> {
 }
 
 impl Image<'_> {
+    /// Multiplies with the registers of `M` or with tiles.
+    ///
     /// # Safety
     /// The slices have the plan's lengths; `S` is available and its tiles are configured.
     #[inline(always)]
-    unsafe fn run_passes<S: Simd>(&mut self, tiles: Option<&S::Tiles>) {
+    unsafe fn run_passes<S: Simd, M: Simd>(&mut self, tiles: Option<&S::Tiles>) {
         for pass in &self.plan.passes {
             if pass.taps.is_empty() {
                 self.replace_by_zeros(pass);
             } else {
                 // SAFETY: passed on from the caller.
-                unsafe { self.run_pass::<S>(pass, tiles) }
+                unsafe { self.run_pass::<S, M>(pass, tiles) }
             }
         }
     }
@@ -314,8 +356,12 @@ impl Image<'_> {
     fn replace_by_zeros(&mut self, pass: &Pass) {
         if self.write == Write::Replace {
             let len = self.plan.num_blocks * self.plan.block;
-            for pixel in &pass.pixels {
-                self.output[pixel.output as usize..][..len].fill(0.0);
+            for place in &pass.places {
+                let pixel = *place as usize..*place as usize + len;
+                match &mut self.output {
+                    ViewMut::F32(output) => output[pixel].fill(0.0),
+                    ViewMut::Bf16(output) => output[pixel].fill(Bf16::default()),
+                }
             }
         }
     }
@@ -323,36 +369,94 @@ impl Image<'_> {
     /// # Safety
     /// As [`Image::run_passes`].
     #[inline(always)]
-    unsafe fn run_pass<S: Simd>(&mut self, pass: &Pass, tiles: Option<&S::Tiles>) {
+    unsafe fn run_pass<S: Simd, M: Simd>(&mut self, pass: &Pass, tiles: Option<&S::Tiles>) {
         let plan = self.plan;
-        let block_len = plan.weights_len / plan.num_blocks;
-        let slab = plan.slab(pass);
-        for pixels in pass.pixels.chunks(PIXELS_PER_BLOCK) {
+        let chunks = pass.pixels.chunks(PIXELS_PER_BLOCK);
+        for (pixels, places) in chunks.zip(pass.places.chunks(PIXELS_PER_BLOCK)) {
             for block in 0..plan.num_blocks {
-                for first in (0..plan.channels).step_by(slab) {
-                    // SAFETY: the offsets added here are those that `checked` summed up.
-                    unsafe {
-                        let weights = self.weights.as_ptr();
-                        let job = Job {
-                            pixels,
-                            taps: &pass.taps,
-                            channels: slab.min(plan.channels - first),
-                            input: self.input.as_ptr().add(first),
-                            weights: weights.add(block * block_len + first * plan.block),
-                            output: self.output.as_mut_ptr().add(block * plan.block),
-                            write: if first > 0 { Write::Add } else { self.write },
-                        };
-                        if let Some(tiles) = tiles {
-                            let job = DirectJob {
-                                job,
-                                columns: plan.block,
-                                depth: tiles::depth(plan.channels),
-                            };
-                            job.run(tiles, self.scratch);
-                        } else {
-                            job.run::<S>(plan.block / S::LANES);
+                let first = block * plan.block;
+                // SAFETY: the offsets are those that `checked` summed up.
+                unsafe {
+                    match self.output.reborrow() {
+                        ViewMut::F32(output) => {
+                            let sums = output.as_mut_ptr().add(first);
+                            let (taps, write) = (&pass.taps, self.write);
+                            self.add_up::<S, M>(pixels, taps, tiles, block, (sums, write));
+                        }
+                        ViewMut::Bf16(output) => {
+                            let output = output.as_mut_ptr().add(first);
+                            let sums = self.staged.as_mut_ptr();
+                            let (taps, write) = (&pass.taps, Write::Replace);
+                            self.add_up::<S, M>(pixels, taps, tiles, block, (sums, write));
+                            self.round::<S>(places, output);
                         }
                     }
+                }
+            }
+        }
+    }
+
+    /// The sums of some pixels and one block of output channels.
+    ///
+    /// # Safety
+    /// As [`Image::run_passes`]; `sums` is where the pixels' offsets count from.
+    #[inline(always)]
+    unsafe fn add_up<S: Simd, M: Simd>(
+        &mut self,
+        pixels: &[Pixel],
+        taps: &[Tap],
+        tiles: Option<&S::Tiles>,
+        block: usize,
+        (sums, write): (*mut f32, Write),
+    ) {
+        let plan = self.plan;
+        let block_len = plan.weights_len / plan.num_blocks;
+        let slab = plan.slab(taps.len());
+        for first in (0..plan.channels).step_by(slab) {
+            // SAFETY: the offsets added here are those that `checked` summed up.
+            unsafe {
+                let weights = self.weights.as_ptr();
+                let job = Job {
+                    pixels,
+                    taps,
+                    channels: slab.min(plan.channels - first),
+                    input: self.input.as_ptr().add(first),
+                    weights: weights.add(block * block_len + first * plan.block),
+                    output: sums,
+                    write: if first > 0 { Write::Add } else { write },
+                };
+                if let Some(tiles) = tiles {
+                    let job = DirectJob {
+                        job,
+                        columns: plan.block,
+                        depth: tiles::depth(plan.channels),
+                    };
+                    job.run(tiles, self.scratch);
+                } else {
+                    job.run::<M>(plan.block / M::LANES);
+                }
+            }
+        }
+    }
+
+    /// Rounds the staged sums of a block of channels to its places.
+    ///
+    /// # Safety
+    /// As [`Image::run_passes`]; `output` is where the places count from.
+    #[inline(always)]
+    unsafe fn round<S: Simd>(&self, places: &[u32], output: *mut Bf16) {
+        let block = self.plan.block;
+        for (place, sums) in places.iter().zip(self.staged.chunks_exact(block)) {
+            for channel in (0..block).step_by(S::LANES) {
+                // SAFETY: passed on from the caller; a block is whole registers.
+                unsafe {
+                    let to = output.add(*place as usize + channel);
+                    let sum = S::load(sums.as_ptr().add(channel));
+                    let value = match self.write {
+                        Write::Replace => sum,
+                        Write::Add => S::add(S::load_bf16(to), sum),
+                    };
+                    S::store_bf16(to, value);
                 }
             }
         }
@@ -373,7 +477,7 @@ fn gradient_pass(
     (parity_y, parity_x): (usize, usize),
     in_pitch: usize,
     block: usize,
-) -> Pass {
+) -> (Vec<Pixel>, Vec<Tap>) {
     let (stride, pitch) = (shape.stride, lanes.pitch);
     let row = shape.out_width() + 2;
     let pixels = (parity_y..shape.in_height)
@@ -406,7 +510,15 @@ fn gradient_pass(
             })
         })
         .collect();
-    Pass { pixels, taps }
+    (pixels, taps)
+}
+
+/// The channels of a block whose sums are staged, if results in this precision are.
+fn staged(output: Precision, block: usize) -> Option<usize> {
+    match output {
+        Precision::F32 => None,
+        Precision::Bf16 => Some(block),
+    }
 }
 
 /// Offsets are stored in 32 bits: an image of 2³² numbers would need 16 GiB.

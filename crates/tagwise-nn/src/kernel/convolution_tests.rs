@@ -7,7 +7,7 @@ use super::layer::{ConvLayer, ConvScratch};
 use super::output::{Epilogue, Output, Write};
 use super::{KernelSet, Kernels, Precision, padded_channels};
 use crate::bf16::Bf16;
-use crate::buffer::Activations;
+use crate::buffer::{Activations, View};
 
 /// Rounding of f32 sums of at most a few thousand products of numbers of size one, relative to
 /// the square root of the number of products.
@@ -15,6 +15,8 @@ const ROUNDING: f64 = 1e-5;
 /// The same for Winograd's products of numbers rounded to bf16: relative to the standard deviation
 /// of such a sum, a third of that root, the error is about 1 %, and rarely five times that.
 const BF16_ROUNDING: f64 = 0.05;
+/// The same for a result that is stored in bf16, relative to itself: half a unit in the last place.
+const BF16_RESULT: f64 = 1.0 / 256.0;
 
 /// One layer with random numbers, outside of any border or packing.
 #[derive(Debug)]
@@ -128,7 +130,9 @@ impl Layer {
             s.out_pitch(),
         );
 
-        let mut found = vec![7.0; self.batch * s.out_image_len()];
+        let result = kernels.precision();
+        let sevens = vec![7.0; self.batch * s.out_image_len()];
+        let mut found = Activations::rounded(result, &sevens);
         let layer = ConvLayer::new(s, kernels, input);
         let rounding = match kernels.precision() {
             Precision::Bf16 if !layer.is_direct() => BF16_ROUNDING,
@@ -137,15 +141,16 @@ impl Layer {
         let mut scratch = ConvScratch::new();
         scratch.reserve(layer.training_scratch(self.batch));
         let mut sums = vec![0.0; self.batch * 2];
-        let output = Output::new(&mut found, Write::Replace).followed_by(Epilogue {
+        let output = Output::new(found.view_mut(), Write::Replace).followed_by(Epilogue {
             sums: &mut sums,
             sums_len: 2,
             finish: &|index, image, sums| {
                 sums[0] += index as f64;
-                sums[1] += total(image);
+                sums[1] += total(&plain(image.as_view()));
             },
         });
         layer.forward(self.batch, x.view(), &packed, &mut scratch, output);
+        let found = plain(found.view());
         for (index, image) in found.chunks_exact(s.out_image_len()).enumerate() {
             assert_eq!(sums[2 * index..][..2], [index as f64, total(image)]);
         }
@@ -158,43 +163,44 @@ impl Layer {
             s.out_pitch(),
             &z,
             0.0,
-            (terms, rounding),
+            (terms, rounding, result),
         );
 
         let in_pitch = padded_channels(s.in_channels);
         let terms = s.out_channels * s.taps();
         for (write, offset) in [(Write::Replace, 0.0), (Write::Add, 0.5)] {
-            let mut found = vec![0.5; self.batch * s.in_height * s.in_width * in_pitch];
-            let output = Output::new(&mut found, write);
+            let halves = vec![0.5; self.batch * s.in_height * s.in_width * in_pitch];
+            let mut found = Activations::rounded(result, &halves);
+            let output = Output::new(found.view_mut(), write);
             layer.data_gradient(self.batch, dz.view(), &packed, &mut scratch, output);
             compare(
                 &format!("data gradient, {kernels:?}"),
                 s,
-                &found,
+                &plain(found.view()),
                 s.in_channels,
                 in_pitch,
                 &dx,
                 offset,
-                (terms, rounding),
+                (terms, rounding, result),
             );
         }
 
         let mut found = vec![7.0; s.packed_len()];
         layer.weight_gradient(self.batch, x.view(), dz.view(), &mut scratch, &mut found);
-        let mut plain = vec![0.0; self.weights.len()];
+        let mut dense = vec![0.0; self.weights.len()];
         self.for_each_weight(|position, out, input, tap| {
-            plain[position] = found[packed_index(s, block, out, input, tap)];
+            dense[position] = found[packed_index(s, block, out, input, tap)];
         });
         let terms = self.batch * height * width;
         compare(
             &format!("weight gradient, {kernels:?}"),
             s,
-            &plain,
+            &dense,
             1,
             1,
             &dw,
             0.0,
-            (terms, rounding),
+            (terms, rounding, Precision::F32),
         );
     }
 
@@ -235,6 +241,14 @@ fn bordered(
     Activations::rounded(precision, &result)
 }
 
+/// The numbers as f32.
+fn plain(numbers: View<'_>) -> Vec<f32> {
+    match numbers {
+        View::F32(numbers) => numbers.to_vec(),
+        View::Bf16(numbers) => numbers.iter().map(|number| number.widen()).collect(),
+    }
+}
+
 fn total(numbers: &[f32]) -> f64 {
     numbers.iter().map(|x| f64::from(*x)).sum()
 }
@@ -248,7 +262,7 @@ fn compare(
     pitch: usize,
     expected: &[f64],
     offset: f64,
-    (terms, rounding): (usize, f64),
+    (terms, rounding, result): (usize, f64, Precision),
 ) {
     let pixels = found
         .chunks_exact(pitch)
@@ -256,9 +270,14 @@ fn compare(
     let tolerance = rounding * (1.0 + terms as f64).sqrt();
     for (pixel, (found, expected)) in pixels.enumerate() {
         for c in 0..channels {
-            let error = (f64::from(found[c]) - expected[c] - offset).abs();
+            let expected = expected[c] + offset;
+            let error = (f64::from(found[c]) - expected).abs();
+            let stored = match result {
+                Precision::F32 => 0.0,
+                Precision::Bf16 => BF16_RESULT * (expected.abs() + tolerance),
+            };
             assert!(
-                error < tolerance,
+                error < tolerance + stored,
                 "{what} {shape:?} pixel {pixel} channel {c}: {error:.1e}"
             );
         }

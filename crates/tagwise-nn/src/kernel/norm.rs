@@ -6,8 +6,8 @@
 
 use rayon::prelude::*;
 
-use super::{Kernels, for_each_kernel_set};
-use crate::bf16::Element;
+use super::Kernels;
+use super::simd::{Number, Simd, Work, launch};
 use crate::buffer::{View, ViewMut};
 
 /// Height, width and stored channels of one image.
@@ -35,6 +35,14 @@ impl Plane {
     pub(crate) fn row_len(self) -> usize {
         self.width * self.pitch
     }
+    #[inline(always)]
+    pub(super) fn place(self, y: usize, x: usize, channel: usize) -> Place {
+        Place {
+            channel,
+            inner: (y * self.width + x) * self.pitch + channel,
+            bordered: self.bordered_row(y) + x * self.pitch + channel,
+        }
+    }
 }
 
 /// What is added before the ReLU.
@@ -47,50 +55,146 @@ pub(crate) enum Residual<'a> {
     Projection(Normalised<'a>),
 }
 
-/// Channels whose sums are kept in registers at a time.
-pub(super) const GROUP: usize = 16;
+/// Registers of channels whose sums are kept at a time, where a pixel has as many.
+pub(super) const WIDE: usize = 4;
 
-for_each_kernel_set! {
-    /// Sum and sum of squares around the image's mean, per channel, of one image: what [`moments`]
-    /// merges.
-    ///
-    /// # Shapes
-    /// `z` is `[h, w, pitch]`, `moments` `[2, pitch]`.
-    pub(crate) fn image_moments(plane: Plane, z: &[f32], moments: &mut [f64]) {
-        let (sums, squares) = moments.split_at_mut(plane.pitch);
-        for first in (0..plane.pitch).step_by(GROUP) {
-            let mut total = [0.0f64; GROUP];
-            for row in z.chunks_exact(plane.row_len()) {
-                let mut partial = [0.0f32; GROUP];
-                for pixel in row.chunks_exact(plane.pitch) {
-                    for c in 0..GROUP {
-                        partial[c] += pixel[first..first + GROUP][c];
-                    }
-                }
-                for c in 0..GROUP {
-                    total[c] += f64::from(partial[c]);
-                }
-            }
-            let mut mean = [0.0f32; GROUP];
-            for c in 0..GROUP {
-                mean[c] = (total[c] / plane.pixels() as f64) as f32;
-            }
-            let mut spread = [0.0f64; GROUP];
-            for row in z.chunks_exact(plane.row_len()) {
-                let mut partial = [0.0f32; GROUP];
-                for pixel in row.chunks_exact(plane.pitch) {
-                    for c in 0..GROUP {
-                        let deviation = pixel[first..first + GROUP][c] - mean[c];
-                        partial[c] += deviation * deviation;
-                    }
-                }
-                for c in 0..GROUP {
-                    spread[c] += f64::from(partial[c]);
-                }
-            }
-            sums[first..first + GROUP].copy_from_slice(&total);
-            squares[first..first + GROUP].copy_from_slice(&spread);
+/// Sum and sum of squares around the image's mean, per channel, of one image: what [`moments`]
+/// merges.
+///
+/// # Shapes
+/// `z` is `[h, w, pitch]`, `moments` `[2, pitch]`.
+pub(crate) fn image_moments(kernels: Kernels, plane: Plane, z: View<'_>, moments: &mut [f64]) {
+    assert!(z.len() == plane.len() && moments.len() == 2 * plane.pitch);
+    let (sums, squares) = moments.split_at_mut(plane.pitch);
+    // SAFETY: the image and the moments were measured.
+    unsafe {
+        match z {
+            View::F32(z) => launch(
+                kernels,
+                ImageMoments {
+                    plane,
+                    z,
+                    sums,
+                    squares,
+                },
+            ),
+            View::Bf16(z) => launch(
+                kernels,
+                ImageMoments {
+                    plane,
+                    z,
+                    sums,
+                    squares,
+                },
+            ),
         }
+    }
+}
+
+struct ImageMoments<'a, E> {
+    plane: Plane,
+    z: &'a [E],
+    sums: &'a mut [f64],
+    squares: &'a mut [f64],
+}
+
+impl<E: Number> Work for ImageMoments<'_, E> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(mut self) {
+        let pitch = self.plane.pitch;
+        let mut first = 0;
+        while first < pitch {
+            // SAFETY: passed on from the caller; channels come in whole registers.
+            unsafe {
+                if first + WIDE * S::LANES <= pitch {
+                    self.block::<S, WIDE>(first);
+                    first += WIDE * S::LANES;
+                } else {
+                    self.block::<S, 1>(first);
+                    first += S::LANES;
+                }
+            }
+        }
+    }
+}
+
+impl<E: Number> ImageMoments<'_, E> {
+    /// The moments of `VECTORS` registers of channels.
+    ///
+    /// # Safety
+    /// The channels lie inside the pitch; `S` is available.
+    #[inline(always)]
+    unsafe fn block<S: Simd, const VECTORS: usize>(&mut self, first: usize) {
+        let pixels = self.plane.pixels() as f64;
+        // SAFETY: passed on from the caller.
+        unsafe {
+            let mut mean = [S::zero(); VECTORS];
+            self.add_rows::<S, VECTORS>(first, |sum, z, _| S::add(sum, z), false);
+            for (v, mean) in mean.iter_mut().enumerate() {
+                let mut numbers = [0.0f32; MOST_LANES];
+                let sums = &self.sums[first + v * S::LANES..][..S::LANES];
+                for (number, sum) in numbers.iter_mut().zip(sums) {
+                    *number = (sum / pixels) as f32;
+                }
+                *mean = S::load(numbers.as_ptr());
+            }
+            let square = |sum, z, v: usize| {
+                let deviation = S::subtract(z, mean[v]);
+                S::multiply_add(deviation, deviation, sum)
+            };
+            self.add_rows::<S, VECTORS>(first, square, true);
+        }
+    }
+
+    /// Sums over all pixels, in f32 within a row of the image.
+    ///
+    /// # Safety
+    /// As [`ImageMoments::block`].
+    #[inline(always)]
+    unsafe fn add_rows<S: Simd, const VECTORS: usize>(
+        &mut self,
+        first: usize,
+        add: impl Fn(S::Vector, S::Vector, usize) -> S::Vector,
+        squares: bool,
+    ) {
+        let Plane { width, pitch, .. } = self.plane;
+        let totals = match squares {
+            true => &mut *self.squares,
+            false => &mut *self.sums,
+        };
+        totals[first..first + VECTORS * S::LANES].fill(0.0);
+        for row in self.z.chunks_exact(self.plane.row_len()) {
+            // SAFETY: passed on from the caller.
+            unsafe {
+                let mut sums = [S::zero(); VECTORS];
+                for x in 0..width {
+                    for (v, sum) in sums.iter_mut().enumerate() {
+                        let at = x * pitch + first + v * S::LANES;
+                        *sum = add(*sum, E::load::<S>(row.as_ptr().add(at)), v);
+                    }
+                }
+                for (v, sum) in sums.iter().enumerate() {
+                    add_to_f64::<S>(*sum, &mut totals[first + v * S::LANES..]);
+                }
+            }
+        }
+    }
+}
+
+/// Lanes of the widest register.
+const MOST_LANES: usize = 16;
+
+/// Adds the lanes of a register to so many sums.
+///
+/// # Safety
+/// `S` is available.
+#[inline(always)]
+pub(super) unsafe fn add_to_f64<S: Simd>(value: S::Vector, sums: &mut [f64]) {
+    let mut numbers = [0.0f32; MOST_LANES];
+    // SAFETY: passed on from the caller; no register has more lanes.
+    unsafe { S::store(numbers.as_mut_ptr(), value) }
+    for (sum, number) in sums[..S::LANES].iter_mut().zip(numbers) {
+        *sum += f64::from(number);
     }
 }
 
@@ -128,59 +232,11 @@ pub(crate) fn moments(
     }
 }
 
-/// max(0, x) that lets NaN through, so that a diverged run is seen in its loss.
-#[inline(always)]
-fn relu(x: f32) -> f32 {
-    if x < 0.0 { 0.0 } else { x }
-}
-
-for_each_kernel_set! {
-    fn activate_row[E: Element](
-        pitch: usize, z: &[f32], scale: &[f32], shift: &[f32], y: &mut [E],
-    ) {
-        for (y, z) in y.chunks_exact_mut(pitch).zip(z.chunks_exact(pitch)) {
-            for c in 0..pitch {
-                y[c] = E::narrow(relu(z[c] * scale[..pitch][c] + shift[..pitch][c]));
-            }
-        }
-    }
-}
-
-for_each_kernel_set! {
-    fn activate_row_identity[E: Element](
-        pitch: usize, z: &[f32], scale: &[f32], shift: &[f32], residual: &[E], y: &mut [E],
-    ) {
-        let pixels = y.chunks_exact_mut(pitch).zip(z.chunks_exact(pitch));
-        for ((y, z), residual) in pixels.zip(residual.chunks_exact(pitch)) {
-            for c in 0..pitch {
-                let main = z[c] * scale[..pitch][c] + shift[..pitch][c];
-                y[c] = E::narrow(relu(main + residual[c].wide()));
-            }
-        }
-    }
-}
-
-for_each_kernel_set! {
-    fn activate_row_projection[E: Element](
-        pitch: usize, z: &[f32], scale: &[f32], shift: &[f32],
-        z2: &[f32], scale2: &[f32], shift2: &[f32], y: &mut [E],
-    ) {
-        let pixels = y.chunks_exact_mut(pitch).zip(z.chunks_exact(pitch));
-        for ((y, z), z2) in pixels.zip(z2.chunks_exact(pitch)) {
-            for c in 0..pitch {
-                let main = z[c] * scale[..pitch][c] + shift[..pitch][c];
-                let side = z2[c] * scale2[..pitch][c] + shift2[..pitch][c];
-                y[c] = E::narrow(relu(main + side));
-            }
-        }
-    }
-}
-
 /// A convolution's output with the scale and shift that normalise it.
 #[derive(Clone, Copy)]
 pub(crate) struct Normalised<'a> {
     /// `[B, h, w, pitch]`
-    pub z: &'a [f32],
+    pub z: View<'a>,
     /// `[pitch]`
     pub scale: &'a [f32],
     /// `[pitch]`
@@ -199,26 +255,9 @@ pub(crate) fn activate(
     residual: Residual<'_>,
     y: ViewMut<'_>,
 ) {
-    match (y, residual) {
-        (ViewMut::F32(y), Residual::Identity(View::F32(x))) => {
-            activate_all(kernels, plane, batch, main, Shortcut::Identity(x), y);
-        }
-        (ViewMut::Bf16(y), Residual::Identity(View::Bf16(x))) => {
-            activate_all(kernels, plane, batch, main, Shortcut::Identity(x), y);
-        }
-        (_, Residual::Identity(_)) => unreachable!("a block has one precision"),
-        (ViewMut::F32(y), Residual::None) => {
-            activate_all(kernels, plane, batch, main, Shortcut::None, y);
-        }
-        (ViewMut::Bf16(y), Residual::None) => {
-            activate_all(kernels, plane, batch, main, Shortcut::None, y);
-        }
-        (ViewMut::F32(y), Residual::Projection(side)) => {
-            activate_all(kernels, plane, batch, main, Shortcut::Projection(side), y);
-        }
-        (ViewMut::Bf16(y), Residual::Projection(side)) => {
-            activate_all(kernels, plane, batch, main, Shortcut::Projection(side), y);
-        }
+    match y {
+        ViewMut::F32(y) => activate_all(kernels, plane, batch, main, residual, y),
+        ViewMut::Bf16(y) => activate_all(kernels, plane, batch, main, residual, y),
     }
 }
 
@@ -227,44 +266,121 @@ pub(crate) fn activate(
 enum Shortcut<'a, E> {
     None,
     Identity(&'a [E]),
-    Projection(Normalised<'a>),
+    Projection(&'a [E], Normalised<'a>),
 }
 
-fn activate_all<E: Element>(
+fn activate_all<E: Number>(
     kernels: Kernels,
     plane: Plane,
     batch: usize,
     main: Normalised<'_>,
-    shortcut: Shortcut<'_, E>,
+    residual: Residual<'_>,
     y: &mut [E],
 ) {
-    let pitch = plane.pitch;
-    let Normalised { z, scale, shift } = main;
+    let shortcut = match residual {
+        Residual::None => Shortcut::None,
+        Residual::Identity(x) => Shortcut::Identity(E::of(x)),
+        Residual::Projection(side) => Shortcut::Projection(E::of(side.z), side),
+    };
+    let z = E::of(main.z);
     y[..batch * plane.bordered_len()]
         .par_chunks_exact_mut(plane.bordered_len())
         .with_max_len(1)
         .enumerate()
         .for_each(|(image, y)| {
-            for row in 0..plane.height {
-                let inner = (image * plane.height + row) * plane.row_len();
-                let inner = inner..inner + plane.row_len();
-                let bordered = plane.bordered_row(row);
-                let bordered = bordered..bordered + plane.row_len();
-                let y = &mut y[bordered.clone()];
-                let z = &z[inner.clone()];
-                match shortcut {
-                    Shortcut::None => activate_row(kernels, pitch, z, scale, shift, y),
-                    Shortcut::Identity(x) => {
-                        let x = &x[image * plane.bordered_len()..][bordered];
-                        activate_row_identity(kernels, pitch, z, scale, shift, x, y);
-                    }
-                    Shortcut::Projection(side) => {
-                        let z2 = &side.z[inner];
-                        activate_row_projection(
-                            kernels, pitch, z, scale, shift, z2, side.scale, side.shift, y,
-                        );
+            let work = Activation {
+                plane,
+                z: &z[image * plane.len()..][..plane.len()],
+                scale: &main.scale[..plane.pitch],
+                shift: &main.shift[..plane.pitch],
+                shortcut: shortcut.of_image(plane, image),
+                y,
+            };
+            // SAFETY: the image's slices were cut to their lengths.
+            unsafe { launch(kernels, work) }
+        });
+}
+
+impl<'a, E: Number> Shortcut<'a, E> {
+    /// The same of one image of the batch.
+    fn of_image(self, plane: Plane, image: usize) -> Self {
+        match self {
+            Self::None => Self::None,
+            Self::Identity(x) => {
+                Self::Identity(&x[image * plane.bordered_len()..][..plane.bordered_len()])
+            }
+            Self::Projection(z, side) => {
+                Self::Projection(&z[image * plane.len()..][..plane.len()], side)
+            }
+        }
+    }
+}
+
+/// One image to normalise: `z` and a projection's without, `y` and an identity's with a border.
+struct Activation<'a, E> {
+    plane: Plane,
+    z: &'a [E],
+    scale: &'a [f32],
+    shift: &'a [f32],
+    shortcut: Shortcut<'a, E>,
+    y: &'a mut [E],
+}
+
+/// Where a register of channels of a pixel is.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub channel: usize,
+    /// In an image without border.
+    pub inner: usize,
+    /// In an image with its border.
+    pub bordered: usize,
+}
+
+impl<E: Number> Work for Activation<'_, E> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(mut self) {
+        // SAFETY: places lie inside the image's slices, which the caller measured.
+        unsafe {
+            match self.shortcut {
+                Shortcut::None => self.write::<S>(|main, _| main),
+                Shortcut::Identity(x) => self.write::<S>(|main, place| {
+                    S::add(main, E::load::<S>(x.as_ptr().add(place.bordered)))
+                }),
+                Shortcut::Projection(z, side) => {
+                    let (scale, shift) = (side.scale.as_ptr(), side.shift.as_ptr());
+                    self.write::<S>(|main, place| {
+                        let scale = S::load(scale.add(place.channel));
+                        let shift = S::load(shift.add(place.channel));
+                        let z = E::load::<S>(z.as_ptr().add(place.inner));
+                        S::add(main, S::multiply_add(z, scale, shift))
+                    });
+                }
+            }
+        }
+    }
+}
+
+impl<E: Number> Activation<'_, E> {
+    /// # Safety
+    /// All slices have their lengths; `S` is available.
+    #[inline(always)]
+    unsafe fn write<S: Simd>(&mut self, add: impl Fn(S::Vector, Place) -> S::Vector) {
+        let plane = self.plane;
+        for row in 0..plane.height {
+            for x in 0..plane.width {
+                for channel in (0..plane.pitch).step_by(S::LANES) {
+                    let place = plane.place(row, x, channel);
+                    // SAFETY: passed on from the caller.
+                    unsafe {
+                        let z = E::load::<S>(self.z.as_ptr().add(place.inner));
+                        let scale = S::load(self.scale.as_ptr().add(channel));
+                        let shift = S::load(self.shift.as_ptr().add(channel));
+                        let sum = add(S::multiply_add(z, scale, shift), place);
+                        let to = self.y.as_mut_ptr().add(place.bordered);
+                        E::store::<S>(to, S::relu(sum));
                     }
                 }
             }
-        });
+        }
+    }
 }

@@ -6,9 +6,9 @@
 
 use rayon::prelude::*;
 
-use super::norm::{GROUP, Normalised, Plane};
-use super::{Kernels, for_each_kernel_set};
-use crate::bf16::Element;
+use super::Kernels;
+use super::norm::{Normalised, Place, Plane, WIDE, add_to_f64};
+use super::simd::{Number, Simd, Work, launch};
 use crate::buffer::{View, ViewMut};
 
 /// Where the ReLU after a norm lets the gradient pass.
@@ -20,87 +20,109 @@ pub(crate) enum Mask<'a> {
     Relu(View<'a>),
 }
 
-/// One row of an image's gradient and the sums over the image so far.
-struct GradientRow<'a> {
-    pitch: usize,
-    z: &'a [f32],
+/// One image's gradient, to mask in place and sum.
+struct ImageSums<'a, E> {
+    plane: Plane,
+    z: &'a [E],
     mean: &'a [f32],
-    g: &'a mut [f32],
+    mask: ImageMask<'a, E>,
+    g: &'a mut [E],
+    /// Σ g, `[pitch]`
     sums: Option<&'a mut [f64]>,
+    /// Σ g·(z − mean), `[pitch]`
     products: &'a mut [f64],
 }
 
-impl GradientRow<'_> {
-    /// Zeroes g where `sign` of a position in the row and its channel is not positive, and adds g
-    /// and g·(z − mean) to the sums.
+/// [`Mask`] of one image, or none.
+#[derive(Clone, Copy)]
+enum ImageMask<'a, E> {
+    None,
+    Own { scale: &'a [f32], shift: &'a [f32] },
+    Relu(&'a [E]),
+}
+
+impl<E: Number> Work for ImageSums<'_, E> {
     #[inline(always)]
-    fn add(&mut self, sign: impl Fn(usize, usize) -> [f32; GROUP]) {
-        for first in (0..self.pitch).step_by(GROUP) {
-            let center = *group(self.mean, first);
-            let (mut sum, mut product) = ([0.0f32; GROUP], [0.0f32; GROUP]);
-            for start in (first..self.g.len()).step_by(self.pitch) {
-                let (z, sign) = (group(self.z, start), sign(start, first));
-                let (g, _) = self.g[start..]
-                    .split_first_chunk_mut::<GROUP>()
-                    .expect("a group");
-                for c in 0..GROUP {
-                    g[c] = if sign[c] > 0.0 { g[c] } else { 0.0 };
-                    sum[c] += g[c];
-                    product[c] += g[c] * (z[c] - center[c]);
-                }
-            }
-            for c in 0..GROUP {
-                self.products[first + c] += f64::from(product[c]);
-            }
-            if let Some(sums) = &mut self.sums {
-                for c in 0..GROUP {
-                    sums[first + c] += f64::from(sum[c]);
+    unsafe fn run<S: Simd>(mut self) {
+        // SAFETY: places lie inside the image's slices, which the caller measured.
+        unsafe {
+            match self.mask {
+                ImageMask::None => self.add::<S>(|_, _| S::splat(1.0)),
+                ImageMask::Own { scale, shift } => self.add::<S>(|z, place| {
+                    let scale = S::load(scale.as_ptr().add(place.channel));
+                    S::multiply_add(z, scale, S::load(shift.as_ptr().add(place.channel)))
+                }),
+                ImageMask::Relu(y) => {
+                    self.add::<S>(|_, place| E::load::<S>(y.as_ptr().add(place.bordered)));
                 }
             }
         }
     }
 }
 
-/// The group of channels that starts at `first`.
-#[inline(always)]
-fn group(numbers: &[f32], first: usize) -> &[f32; GROUP] {
-    numbers[first..]
-        .first_chunk()
-        .expect("a multiple of the group")
-}
-
-for_each_kernel_set! {
-    fn add_row(row: GradientRow<'_>) {
-        let mut row = row;
-        row.add(|_, _| [1.0; GROUP]);
-    }
-}
-
-for_each_kernel_set! {
-    fn add_row_masked[E: Element](row: GradientRow<'_>, y: &[E]) {
-        let mut row = row;
-        row.add(|i, _| {
-            let mut sign = [0.0; GROUP];
-            for c in 0..GROUP {
-                sign[c] = y[i..i + GROUP][c].wide();
+impl<E: Number> ImageSums<'_, E> {
+    /// Zeroes g where `sign` of z and a place is not positive, and sums it.
+    ///
+    /// # Safety
+    /// All slices have their lengths; `S` is available.
+    #[inline(always)]
+    unsafe fn add<S: Simd>(&mut self, sign: impl Fn(S::Vector, Place) -> S::Vector + Copy) {
+        let pitch = self.plane.pitch;
+        let mut first = 0;
+        while first < pitch {
+            // SAFETY: passed on from the caller; channels come in whole registers.
+            unsafe {
+                if first + WIDE * S::LANES <= pitch {
+                    self.block::<S, WIDE>(first, sign);
+                    first += WIDE * S::LANES;
+                } else {
+                    self.block::<S, 1>(first, sign);
+                    first += S::LANES;
+                }
             }
-            sign
-        });
+        }
     }
-}
 
-for_each_kernel_set! {
-    fn add_row_masked_by_own(row: GradientRow<'_>, scale: &[f32], shift: &[f32]) {
-        let mut row = row;
-        let z = row.z;
-        row.add(|i, c| {
-            let (z, scale, shift) = (group(z, i), group(scale, c), group(shift, c));
-            let mut y = [0.0f32; GROUP];
-            for c in 0..GROUP {
-                y[c] = z[c] * scale[c] + shift[c];
+    /// `VECTORS` registers of channels of all pixels, summed in f32 within a row.
+    ///
+    /// # Safety
+    /// As [`ImageSums::add`]; the channels lie inside the pitch.
+    #[inline(always)]
+    unsafe fn block<S: Simd, const VECTORS: usize>(
+        &mut self,
+        first: usize,
+        sign: impl Fn(S::Vector, Place) -> S::Vector,
+    ) {
+        let plane = self.plane;
+        let g = self.g.as_mut_ptr();
+        // SAFETY: passed on from the caller.
+        unsafe {
+            let mut center = [S::zero(); VECTORS];
+            for (v, center) in center.iter_mut().enumerate() {
+                *center = S::load(self.mean.as_ptr().add(first + v * S::LANES));
             }
-            y
-        });
+            for row in 0..plane.height {
+                let (mut sums, mut products) = ([S::zero(); VECTORS], [S::zero(); VECTORS]);
+                for x in 0..plane.width {
+                    for v in 0..VECTORS {
+                        let place = plane.place(row, x, first + v * S::LANES);
+                        let z = E::load::<S>(self.z.as_ptr().add(place.inner));
+                        let to = g.add(place.inner);
+                        let g = S::keep_positive(E::load::<S>(to), sign(z, place));
+                        sums[v] = S::add(sums[v], g);
+                        products[v] = S::multiply_add(g, S::subtract(z, center[v]), products[v]);
+                        E::store::<S>(to, g);
+                    }
+                }
+                for v in 0..VECTORS {
+                    let first = first + v * S::LANES;
+                    add_to_f64::<S>(products[v], &mut self.products[first..]);
+                    if let Some(totals) = &mut self.sums {
+                        add_to_f64::<S>(sums[v], &mut totals[first..]);
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -121,7 +143,7 @@ pub(crate) struct Entry<'a> {
 #[derive(Clone, Copy)]
 pub(crate) struct Centred<'a> {
     /// `[B, h, w, pitch]`
-    pub z: &'a [f32],
+    pub z: View<'a>,
     /// `[pitch]`
     pub mean: &'a [f32],
 }
@@ -138,46 +160,53 @@ impl Entry<'_> {
     ///
     /// # Shapes
     /// `g` is `[h, w, pitch]`, `sums` `[sums_len]`.
-    pub(crate) fn take(&self, image: usize, g: &mut [f32], sums: &mut [f64]) {
+    pub(crate) fn take(&self, image: usize, g: ViewMut<'_>, sums: &mut [f64]) {
+        match g {
+            ViewMut::F32(g) => self.take_all(image, g, sums),
+            ViewMut::Bf16(g) => self.take_all(image, g, sums),
+        }
+    }
+
+    fn take_all<E: Number>(&self, image: usize, g: &mut [E], sums: &mut [f64]) {
         let (kernels, plane) = (self.kernels, self.plane);
-        let (pitch, row_len) = (plane.pitch, plane.row_len());
+        let pitch = plane.pitch;
+        assert!(g.len() == plane.len() && sums.len() == self.sums_len());
         sums.fill(0.0);
         let (sum, products) = sums.split_at_mut(pitch);
         let (product, side_product) = products.split_at_mut(pitch);
-        for (y, g) in g.chunks_exact_mut(row_len).enumerate() {
-            let start = image * plane.len() + y * row_len;
-            let row = GradientRow {
-                pitch,
-                z: &self.main.z[start..start + row_len],
-                mean: self.mean,
-                g,
-                sums: Some(&mut *sum),
-                products: &mut *product,
-            };
-            match self.mask {
-                Mask::Own => {
-                    add_row_masked_by_own(kernels, row, self.main.scale, self.main.shift);
-                }
+        let inner = image * plane.len()..(image + 1) * plane.len();
+        let work = ImageSums {
+            plane,
+            z: &E::of(self.main.z)[inner.clone()],
+            mean: &self.mean[..pitch],
+            mask: match self.mask {
+                Mask::Own => ImageMask::Own {
+                    scale: &self.main.scale[..pitch],
+                    shift: &self.main.shift[..pitch],
+                },
                 Mask::Relu(outputs) => {
-                    let start = image * plane.bordered_len() + plane.bordered_row(y);
-                    let y = start..start + row_len;
-                    match outputs {
-                        View::F32(outputs) => add_row_masked(kernels, row, &outputs[y]),
-                        View::Bf16(outputs) => add_row_masked(kernels, row, &outputs[y]),
-                    }
+                    let len = plane.bordered_len();
+                    ImageMask::Relu(&E::of(outputs)[image * len..][..len])
                 }
-            }
-            if let Some(Centred { z, mean }) = self.side {
-                let row = GradientRow {
-                    pitch,
-                    z: &z[start..start + row_len],
-                    mean,
-                    g,
-                    sums: None,
-                    products: &mut *side_product,
-                };
-                add_row(kernels, row);
-            }
+            },
+            g: &mut *g,
+            sums: Some(sum),
+            products: product,
+        };
+        // SAFETY: the image's slices were cut to their lengths.
+        unsafe { launch(kernels, work) }
+        if let Some(Centred { z, mean }) = self.side {
+            let work = ImageSums {
+                plane,
+                z: &E::of(z)[inner],
+                mean: &mean[..pitch],
+                mask: ImageMask::None,
+                g,
+                sums: None,
+                products: side_product,
+            };
+            // SAFETY: as above.
+            unsafe { launch(kernels, work) }
         }
     }
 }
@@ -201,27 +230,12 @@ pub(crate) fn add_images(
     }
 }
 
-for_each_kernel_set! {
-    fn input_gradient_row[E: Element](
-        pitch: usize, g: &[f32], z: &[f32], on_g: &[f32], on_z: &[f32], constant: &[f32],
-        dz: &mut [E],
-    ) {
-        let pixels = dz.chunks_exact_mut(pitch).zip(g.chunks_exact(pitch));
-        for ((dz, g), z) in pixels.zip(z.chunks_exact(pitch)) {
-            for c in 0..pitch {
-                let sum = g[c] * on_g[..pitch][c] + z[c] * on_z[..pitch][c] + constant[..pitch][c];
-                dz[c] = E::narrow(sum);
-            }
-        }
-    }
-}
-
 /// The gradient before the norm, dz = g·on_g + z·on_z + constant, written inside dz's border.
 pub(crate) fn input_gradient(
     kernels: Kernels,
     plane: Plane,
     batch: usize,
-    (g, z): (&[f32], &[f32]),
+    (g, z): (View<'_>, View<'_>),
     coefficients: [&[f32]; 3],
     dz: ViewMut<'_>,
 ) {
@@ -231,25 +245,62 @@ pub(crate) fn input_gradient(
     }
 }
 
-fn input_gradient_all<E: Element>(
+fn input_gradient_all<E: Number>(
     kernels: Kernels,
     plane: Plane,
     batch: usize,
-    (g, z): (&[f32], &[f32]),
-    [on_g, on_z, constant]: [&[f32]; 3],
+    (g, z): (View<'_>, View<'_>),
+    coefficients: [&[f32]; 3],
     dz: &mut [E],
 ) {
+    let (g, z) = (E::of(g), E::of(z));
     dz[..batch * plane.bordered_len()]
         .par_chunks_exact_mut(plane.bordered_len())
         .with_max_len(1)
         .enumerate()
         .for_each(|(image, dz)| {
-            for row in 0..plane.height {
-                let inner = (image * plane.height + row) * plane.row_len();
-                let inner = inner..inner + plane.row_len();
-                let dz = &mut dz[plane.bordered_row(row)..][..plane.row_len()];
-                let (g, z) = (&g[inner.clone()], &z[inner]);
-                input_gradient_row(kernels, plane.pitch, g, z, on_g, on_z, constant, dz);
-            }
+            let work = InputGradient {
+                plane,
+                g: &g[image * plane.len()..][..plane.len()],
+                z: &z[image * plane.len()..][..plane.len()],
+                coefficients: coefficients.map(|numbers| &numbers[..plane.pitch]),
+                dz,
+            };
+            // SAFETY: the image's slices were cut to their lengths.
+            unsafe { launch(kernels, work) }
         });
+}
+
+/// One image of [`input_gradient`].
+struct InputGradient<'a, E> {
+    plane: Plane,
+    g: &'a [E],
+    z: &'a [E],
+    coefficients: [&'a [f32]; 3],
+    dz: &'a mut [E],
+}
+
+impl<E: Number> Work for InputGradient<'_, E> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let Self { plane, g, z, .. } = self;
+        for row in 0..plane.height {
+            for x in 0..plane.width {
+                for channel in (0..plane.pitch).step_by(S::LANES) {
+                    let place = plane.place(row, x, channel);
+                    // SAFETY: places lie inside the image's slices, which the caller measured.
+                    unsafe {
+                        let [on_g, on_z, constant] = self
+                            .coefficients
+                            .map(|numbers| S::load(numbers.as_ptr().add(channel)));
+                        let g = E::load::<S>(g.as_ptr().add(place.inner));
+                        let z = E::load::<S>(z.as_ptr().add(place.inner));
+                        let sum = S::multiply_add(z, on_z, constant);
+                        let sum = S::multiply_add(g, on_g, sum);
+                        E::store::<S>(self.dz.as_mut_ptr().add(place.bordered), sum);
+                    }
+                }
+            }
+        }
+    }
 }

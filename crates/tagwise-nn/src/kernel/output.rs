@@ -2,6 +2,10 @@
 
 use rayon::prelude::*;
 
+use super::Precision;
+use crate::bf16::Element;
+use crate::buffer::ViewMut;
+
 /// Whether a kernel replaces its output or adds to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Write {
@@ -11,7 +15,7 @@ pub(crate) enum Write {
 
 /// The images that a convolution writes, `[B, h, w, pitch]`.
 pub(crate) struct Output<'a> {
-    numbers: &'a mut [f32],
+    numbers: ViewMut<'a>,
     pub write: Write,
     epilogue: Option<Epilogue<'a>>,
 }
@@ -26,10 +30,10 @@ pub(crate) struct Epilogue<'a> {
 }
 
 /// Takes the index of an image in the batch, the image and its sums.
-pub(crate) type Finish<'a> = dyn Fn(usize, &mut [f32], &mut [f64]) + Sync + 'a;
+pub(crate) type Finish<'a> = dyn Fn(usize, ViewMut<'_>, &mut [f64]) + Sync + 'a;
 
 impl<'a> Output<'a> {
-    pub(crate) fn new(numbers: &'a mut [f32], write: Write) -> Self {
+    pub(crate) fn new(numbers: ViewMut<'a>, write: Write) -> Self {
         Self {
             numbers,
             write,
@@ -45,6 +49,10 @@ impl<'a> Output<'a> {
         }
     }
 
+    pub(crate) fn precision(&self) -> Precision {
+        self.numbers.precision()
+    }
+
     /// Calls `write` in parallel with every `images` images of the batch and the index of the
     /// first, each call followed by the epilogue.
     pub(crate) fn for_each_group(
@@ -52,15 +60,43 @@ impl<'a> Output<'a> {
         batch: usize,
         image_len: usize,
         images: usize,
-        write: impl Fn(usize, &mut [f32]) + Sync,
+        write: impl Fn(usize, ViewMut<'_>) + Sync,
     ) {
-        let groups = self.numbers[..batch * image_len]
+        let groups = Groups {
+            batch,
+            image_len,
+            images,
+        };
+        match self.numbers {
+            ViewMut::F32(numbers) => groups.write(numbers, self.epilogue, write),
+            ViewMut::Bf16(numbers) => groups.write(numbers, self.epilogue, write),
+        }
+    }
+}
+
+/// How the images of a batch are shared out.
+struct Groups {
+    batch: usize,
+    image_len: usize,
+    /// Images of a group.
+    images: usize,
+}
+
+impl Groups {
+    fn write<E: Element>(
+        &self,
+        numbers: &mut [E],
+        epilogue: Option<Epilogue<'_>>,
+        write: impl Fn(usize, ViewMut<'_>) + Sync,
+    ) {
+        let (image_len, images) = (self.image_len, self.images);
+        let groups = numbers[..self.batch * image_len]
             .par_chunks_mut(images * image_len)
             .enumerate();
-        let Some(epilogue) = self.epilogue else {
+        let Some(epilogue) = epilogue else {
             groups
                 .with_max_len(1)
-                .for_each(|(index, group)| write(index * images, group));
+                .for_each(|(index, group)| write(index * images, E::view_mut(group)));
             return;
         };
         let Epilogue {
@@ -69,13 +105,13 @@ impl<'a> Output<'a> {
             finish,
         } = epilogue;
         groups
-            .zip(sums[..batch * sums_len].par_chunks_mut(images * sums_len))
+            .zip(sums[..self.batch * sums_len].par_chunks_mut(images * sums_len))
             .with_max_len(1)
             .for_each(|((index, group), sums)| {
-                write(index * images, group);
+                write(index * images, E::view_mut(group));
                 let sums = sums.chunks_exact_mut(sums_len);
                 for (i, (image, sums)) in group.chunks_exact_mut(image_len).zip(sums).enumerate() {
-                    finish(index * images + i, image, sums);
+                    finish(index * images + i, E::view_mut(image), sums);
                 }
             });
     }

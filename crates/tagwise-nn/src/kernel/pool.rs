@@ -44,17 +44,25 @@ fn average_all<E: Element>(plane: Plane, dim: usize, y: &[E], features: &mut [f3
 /// # Shapes
 /// `gradient` is `[B, d]`, `g` is `[B, h, w, pitch]` without border.
 pub(crate) fn global_average_gradient(plane: Plane, dim: usize, gradient: &[f32], g: Output<'_>) {
-    let share = 1.0 / plane.pixels() as f32;
     let batch = gradient.len() / dim;
     g.for_each_group(batch, plane.len(), 1, |image, g| {
-        for pixel in g.chunks_exact_mut(plane.pitch) {
-            let (real, surplus) = pixel.split_at_mut(dim);
-            for (g, value) in real.iter_mut().zip(&gradient[image * dim..]) {
-                *g = value * share;
-            }
-            surplus.fill(0.0);
+        let gradient = &gradient[image * dim..][..dim];
+        match g {
+            ViewMut::F32(g) => spread(plane, gradient, g),
+            ViewMut::Bf16(g) => spread(plane, gradient, g),
         }
     });
+}
+
+fn spread<E: Element>(plane: Plane, gradient: &[f32], g: &mut [E]) {
+    let share = 1.0 / plane.pixels() as f32;
+    for pixel in g.chunks_exact_mut(plane.pitch) {
+        let (real, surplus) = pixel.split_at_mut(gradient.len());
+        for (g, value) in real.iter_mut().zip(gradient) {
+            *g = E::narrow(value * share);
+        }
+        surplus.fill(E::default());
+    }
 }
 
 /// The plane after a 2×2 maximum with stride 2; an odd last row or column is dropped.
@@ -112,30 +120,34 @@ pub(crate) fn maximum_gradient(
     batch: usize,
     x: View<'_>,
     y: View<'_>,
-    dy: &[f32],
-    dx: Output<'_>,
-) {
-    match (x, y) {
-        (View::F32(x), View::F32(y)) => maximum_gradient_all(plane, batch, (x, y), dy, dx),
-        (View::Bf16(x), View::Bf16(y)) => maximum_gradient_all(plane, batch, (x, y), dy, dx),
-        _ => unreachable!("a maximum keeps the precision"),
-    }
-}
-
-fn maximum_gradient_all<E: Element>(
-    plane: Plane,
-    batch: usize,
-    (x, y): (&[E], &[E]),
-    dy: &[f32],
+    dy: View<'_>,
     dx: Output<'_>,
 ) {
     let out = halved(plane);
-    let row_step = (plane.width + 2) * plane.pitch;
     dx.for_each_group(batch, plane.len(), 1, |image, dx| {
-        let x = &x[image * plane.bordered_len()..][..plane.bordered_len()];
-        let y = &y[image * out.bordered_len()..][..out.bordered_len()];
-        let dy = &dy[image * out.len()..][..out.len()];
-        dx.fill(0.0);
+        let place = ImageOfMaximum { plane, out, image };
+        match dx {
+            ViewMut::F32(dx) => place.gradient(x, y, dy, dx),
+            ViewMut::Bf16(dx) => place.gradient(x, y, dy, dx),
+        }
+    });
+}
+
+/// One image of a batch whose maxima were taken.
+struct ImageOfMaximum {
+    plane: Plane,
+    out: Plane,
+    image: usize,
+}
+
+impl ImageOfMaximum {
+    fn gradient<E: Element>(&self, x: View<'_>, y: View<'_>, dy: View<'_>, dx: &mut [E]) {
+        let &Self { plane, out, image } = self;
+        let row_step = (plane.width + 2) * plane.pitch;
+        let x = &E::of(x)[image * plane.bordered_len()..][..plane.bordered_len()];
+        let y = &E::of(y)[image * out.bordered_len()..][..out.bordered_len()];
+        let dy = &E::of(dy)[image * out.len()..][..out.len()];
+        dx.fill(E::default());
         for (row, column) in (0..out.height).flat_map(|r| (0..out.width).map(move |c| (r, c))) {
             let from = plane.bordered_row(2 * row) + 2 * column * plane.pitch;
             let to = (2 * row * plane.width + 2 * column) * plane.pitch;
@@ -158,7 +170,7 @@ fn maximum_gradient_all<E: Element>(
                 }
             }
         }
-    });
+    }
 }
 
 #[cfg(test)]
@@ -219,8 +231,8 @@ mod tests {
         let mut gradient = vec![f32::NAN; BATCH * PLANE.len()];
         let before = pooled(&x);
         let (x_view, y_view) = (View::F32(&x), View::F32(&before));
-        let output = Output::new(&mut gradient, Write::Replace);
-        maximum_gradient(PLANE, BATCH, x_view, y_view, &weights, output);
+        let output = Output::new(ViewMut::F32(&mut gradient), Write::Replace);
+        maximum_gradient(PLANE, BATCH, x_view, y_view, View::F32(&weights), output);
         expect_differences(&gradient, |x| {
             let y = pooled(x);
             let mut change = 0.0; // against the unmoved image: a sum of all would round it away
@@ -246,7 +258,7 @@ mod tests {
         };
         let weights: Vec<f32> = (0..BATCH * dim).map(|i| i as f32 - 4.0).collect();
         let mut gradient = vec![f32::NAN; BATCH * PLANE.len()];
-        let output = Output::new(&mut gradient, Write::Replace);
+        let output = Output::new(ViewMut::F32(&mut gradient), Write::Replace);
         global_average_gradient(PLANE, dim, &weights, output);
         let before = averaged(&spread(BATCH * PLANE.bordered_len()));
         expect_differences(&gradient, |x| {

@@ -6,7 +6,7 @@
 
 use super::tiles::{NoTiles, Tiles};
 use super::{KernelSet, Kernels};
-use crate::bf16::Bf16;
+use crate::bf16::{Bf16, Element};
 
 /// One kind of vector register.
 ///
@@ -31,12 +31,55 @@ pub(crate) trait Simd: Copy {
     unsafe fn multiply(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// a·b + c
     unsafe fn multiply_add(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    /// The larger of zero and each lane; NaN stays NaN, so that a diverged run is seen in its loss.
+    unsafe fn relu(value: Self::Vector) -> Self::Vector;
+    /// Each lane where that of `sign` is positive, zero elsewhere.
+    unsafe fn keep_positive(value: Self::Vector, sign: Self::Vector) -> Self::Vector;
     /// Lane by lane, the sum of c and the two products of the pairs a and b.
     unsafe fn dot_pairs(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
     unsafe fn load_bf16(from: *const Bf16) -> Self::Vector;
     unsafe fn store_bf16(to: *mut Bf16, value: Self::Vector);
     /// Stores the pairs (first, second) of every lane.
     unsafe fn store_pairs(to: *mut f32, first: Self::Vector, second: Self::Vector);
+}
+
+/// Numbers in memory that registers of f32 are loaded from and stored to.
+pub(crate) trait Number: Element {
+    /// # Safety
+    /// A register of numbers lies at `from`; `S` is available.
+    unsafe fn load<S: Simd>(from: *const Self) -> S::Vector;
+
+    /// Rounds to the nearest number.
+    ///
+    /// # Safety
+    /// There is room for a register of numbers at `to`; `S` is available.
+    unsafe fn store<S: Simd>(to: *mut Self, value: S::Vector);
+}
+
+impl Number for f32 {
+    #[inline(always)]
+    unsafe fn load<S: Simd>(from: *const Self) -> S::Vector {
+        // SAFETY: passed on from the caller.
+        unsafe { S::load(from) }
+    }
+    #[inline(always)]
+    unsafe fn store<S: Simd>(to: *mut Self, value: S::Vector) {
+        // SAFETY: passed on from the caller.
+        unsafe { S::store(to, value) }
+    }
+}
+
+impl Number for Bf16 {
+    #[inline(always)]
+    unsafe fn load<S: Simd>(from: *const Self) -> S::Vector {
+        // SAFETY: passed on from the caller.
+        unsafe { S::load_bf16(from) }
+    }
+    #[inline(always)]
+    unsafe fn store<S: Simd>(to: *mut Self, value: S::Vector) {
+        // SAFETY: passed on from the caller.
+        unsafe { S::store_bf16(to, value) }
+    }
 }
 
 /// The registers of `S` holding pairs of bf16 numbers: a multiply-add takes both products.
@@ -87,6 +130,16 @@ impl<S: Simd> Simd for Pairs<S> {
     unsafe fn multiply_add(a: S::Vector, b: S::Vector, c: S::Vector) -> S::Vector {
         // SAFETY: as above.
         unsafe { S::dot_pairs(a, b, c) }
+    }
+    #[inline(always)]
+    unsafe fn relu(value: S::Vector) -> S::Vector {
+        // SAFETY: as above.
+        unsafe { S::relu(value) }
+    }
+    #[inline(always)]
+    unsafe fn keep_positive(value: S::Vector, sign: S::Vector) -> S::Vector {
+        // SAFETY: as above.
+        unsafe { S::keep_positive(value, sign) }
     }
     #[inline(always)]
     unsafe fn dot_pairs(a: S::Vector, b: S::Vector, c: S::Vector) -> S::Vector {
@@ -189,6 +242,18 @@ impl Simd for Portable {
             a[2] * b[2] + c[2],
             a[3] * b[3] + c[3],
         ]
+    }
+    #[inline(always)]
+    unsafe fn relu(value: [f32; 4]) -> [f32; 4] {
+        value.map(|x| if x < 0.0 { 0.0 } else { x })
+    }
+    #[inline(always)]
+    unsafe fn keep_positive(value: [f32; 4], sign: [f32; 4]) -> [f32; 4] {
+        let mut kept = [0.0; 4];
+        for lane in 0..4 {
+            kept[lane] = if sign[lane] > 0.0 { value[lane] } else { 0.0 };
+        }
+        kept
     }
     #[inline(always)]
     unsafe fn dot_pairs(a: [f32; 4], b: [f32; 4], c: [f32; 4]) -> [f32; 4] {
@@ -342,6 +407,19 @@ mod x86 {
             unsafe { _mm256_fmadd_ps(a, b, c) }
         }
         #[inline(always)]
+        unsafe fn relu(value: __m256) -> __m256 {
+            // SAFETY: as above. Of NaN and zero the instruction returns its second operand.
+            unsafe { _mm256_max_ps(_mm256_setzero_ps(), value) }
+        }
+        #[inline(always)]
+        unsafe fn keep_positive(value: __m256, sign: __m256) -> __m256 {
+            // SAFETY: as above.
+            unsafe {
+                let positive = _mm256_cmp_ps::<_CMP_GT_OQ>(sign, _mm256_setzero_ps());
+                _mm256_and_ps(positive, value)
+            }
+        }
+        #[inline(always)]
         unsafe fn dot_pairs(a: __m256, b: __m256, c: __m256) -> __m256 {
             // SAFETY: as above.
             unsafe {
@@ -427,6 +505,19 @@ mod x86 {
             unsafe fn multiply_add(a: __m512, b: __m512, c: __m512) -> __m512 {
                 // SAFETY: the trait's contract: AVX-512F is present.
                 unsafe { _mm512_fmadd_ps(a, b, c) }
+            }
+            #[inline(always)]
+            unsafe fn relu(value: __m512) -> __m512 {
+                // SAFETY: as above. Of NaN and zero the instruction returns its second operand.
+                unsafe { _mm512_max_ps(_mm512_setzero_ps(), value) }
+            }
+            #[inline(always)]
+            unsafe fn keep_positive(value: __m512, sign: __m512) -> __m512 {
+                // SAFETY: as above.
+                unsafe {
+                    let positive = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(sign, _mm512_setzero_ps());
+                    _mm512_maskz_mov_ps(positive, value)
+                }
             }
             #[inline(always)]
             unsafe fn load_bf16(from: *const Bf16) -> __m512 {

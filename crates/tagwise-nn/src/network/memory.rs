@@ -131,7 +131,7 @@ impl Sum {
         let (shape, plane) = (&conv.shape, conv.plane());
         self.parameters += conv.stored_parameters();
         self.statistics += 2 * plane.pitch;
-        self.activations += self.batch * plane.len();
+        self.activations += self.in_f32(self.batch * plane.len());
         let inputs = shape.in_height * shape.in_width * padded_channels(shape.in_channels);
         self.gradient = self.gradient.max(self.batch * plane.len().max(inputs));
         let layer = ConvLayer::new(shape, self.device.kernels(), input);
@@ -165,9 +165,9 @@ impl Sum {
     fn finish(self) -> MemoryEstimate {
         let bytes = |numbers: usize| (numbers * size_of::<f32>()) as u64;
         let bordered: usize = self.bordered.iter().map(|plane| plane.bordered_len()).sum();
-        let gradients = self.in_f32(self.batch * bordered);
-        // Two gradients; sums over images are f64.
-        let workspace = 2 * self.gradient + self.conv.total() + 2 * self.partial + gradients;
+        // Those of convolution outputs, and two of activations; sums over images are f64.
+        let gradients = self.in_f32(self.batch * bordered + 2 * self.gradient);
+        let workspace = self.conv.total() + 2 * self.partial + gradients;
         MemoryEstimate {
             weights: bytes(self.parameters + self.statistics),
             training_state: bytes(2 * self.parameters),

@@ -57,7 +57,7 @@ impl Network {
     pub fn new(spec: &NetworkSpec, seed: u64, device: Device) -> Result<Self> {
         let blueprint = spec.blueprint()?;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let mut workspace = Workspace::new();
+        let mut workspace = Workspace::new(device.kernels().precision());
         let blocks = blueprint
             .blocks
             .iter()
@@ -237,7 +237,7 @@ impl Network {
         } = self;
         classifier.backward(pass, features, grad_logits, grad_features);
         let into = last_gradient(blocks, pass);
-        let gradient = Output::new(workspace.gradient.as_mut_slice(), Write::Replace);
+        let gradient = Output::new(workspace.gradient.view_mut(), Write::Replace);
         into.write(&mut workspace.partial, gradient, |gradient| {
             pool::global_average_gradient(self.plane, self.feature_dim, grad_features, gradient);
         });

@@ -114,19 +114,22 @@ fn measure(
     let input = Activations::rounded(input_precision, &noise(batch * shape.in_image_len()));
     let dz = Activations::rounded(precision, &noise(batch * shape.out_bordered_len()));
     let weights = noise(shape.packed_len());
-    let mut z = vec![0.0; batch * shape.out_image_len()];
+    let mut z = zeros(precision, batch * shape.out_image_len());
     let layer = ConvLayer::new(shape, kernels, input_precision);
     let mut scratch = ConvScratch::new();
     scratch.reserve(layer.training_scratch(batch));
     let forward = best(steps, || {
-        let z = Output::new(&mut z, Write::Replace);
+        let z = Output::new(z.view_mut(), Write::Replace);
         layer.forward(batch, input.view(), &weights, &mut scratch, z);
     });
     let data_gradient = (!is_first).then(|| {
         let in_pitch = padded_channels(shape.in_channels);
-        let mut dx = vec![0.0; batch * shape.in_height * shape.in_width * in_pitch];
+        let mut dx = zeros(
+            precision,
+            batch * shape.in_height * shape.in_width * in_pitch,
+        );
         best(steps, || {
-            let dx = Output::new(&mut dx, Write::Replace);
+            let dx = Output::new(dx.view_mut(), Write::Replace);
             layer.data_gradient(batch, dz.view(), &weights, &mut scratch, dx);
         })
     });
@@ -145,6 +148,12 @@ fn measure(
         data_gradient: data_gradient.map(|seconds| gflop / seconds),
         weight_gradient: gflop / weight_gradient,
     }
+}
+
+fn zeros(precision: Precision, len: usize) -> Activations {
+    let mut zeros = Activations::empty(precision);
+    zeros.reserve(len);
+    zeros
 }
 
 /// Numbers in [−1, 1) without denormals, whose arithmetic is slow.

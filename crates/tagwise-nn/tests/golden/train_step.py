@@ -250,15 +250,16 @@ def rounded(value):
 
 
 def main():
-    # Deep networks amplify rounding from step to step: their rate is low.
+    # Deep networks amplify rounding from step to step: their rate is low. With ten times these of
+    # the VGGs the losses of PyTorch's own f32 run leave those below by 4e-3, with these by 1.5e-4.
     cases = [
         case("small", (9, 7, 3), 4, 5, "learned", None, 0.02, 1e-5),
         case("small", (8, 8, 1), 5, 10, "fixed-etf", 10, 0.02, 1e-5),
         case("resnet18", (17, 14, 1), 4, 10, "learned", None, 0.0005, 1e-6, tries=1),
         case("resnet18", (16, 16, 3), 4, 10, "fixed-etf", 10, 0.0005, 1e-6, tries=1),
         case("resnet50", (16, 16, 1), 4, 10, "fixed-etf", 12, 0.0005, 1e-6, tries=1),
-        case("vgg16", (32, 32, 3), 4, 10, "learned", None, 0.0005, 3e-7, tries=1),
-        case("vgg19", (33, 32, 1), 4, 9, "fixed-etf", 9, 0.0005, 3e-7, tries=1),
+        case("vgg16", (32, 32, 3), 4, 10, "learned", None, 0.00005, 3e-7, tries=1),
+        case("vgg19", (33, 32, 1), 4, 9, "fixed-etf", 9, 0.00005, 3e-7, tries=1),
     ]
     path = pathlib.Path(__file__).with_suffix(".json")
     settings = {

@@ -102,6 +102,12 @@ impl Simd for Wide {
     unsafe fn multiply_add(a: Lanes, b: Lanes, c: Lanes) -> Lanes {
         std::array::from_fn(|i| a[i] * b[i] + c[i])
     }
+    unsafe fn relu(value: Lanes) -> Lanes {
+        value.map(|x| if x < 0.0 { 0.0 } else { x })
+    }
+    unsafe fn keep_positive(value: Lanes, sign: Lanes) -> Lanes {
+        std::array::from_fn(|i| if sign[i] > 0.0 { value[i] } else { 0.0 })
+    }
     unsafe fn dot_pairs(a: Lanes, b: Lanes, c: Lanes) -> Lanes {
         std::array::from_fn(|i| c[i] + dot(a[i], b[i]))
     }

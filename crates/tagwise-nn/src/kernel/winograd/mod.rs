@@ -20,12 +20,11 @@ pub(crate) use gradient::WinogradGradient;
 
 use super::convolution::{ConvShape, Job, Pixel, Tap};
 use super::output::{Output, Write};
-use super::simd::{Pairs, Simd, Work, launch};
+use super::simd::{Number, Pairs, Simd, Work, launch};
 use super::tiles::Tiles;
 use super::{Kernels, Precision, padded_channels};
-use crate::bf16::Bf16;
-use crate::buffer::{ThreadBuffers, View};
-use transform::{INPUTS, PRODUCTS, Pixels, RESULTS, Tile};
+use crate::buffer::{ThreadBuffers, View, ViewMut};
+use transform::{INPUTS, PRODUCTS, RESULTS, Tile};
 
 /// Lanes of channels whose products are summed before the sums go back to memory: with one block of
 /// outputs their weights stay in the first-level cache.
@@ -264,7 +263,7 @@ impl Winograd {
         threads: &ThreadBuffers,
         output: Output<'_>,
     ) {
-        assert_eq!(input.precision(), self.precision);
+        assert_eq!([input.precision(), output.precision()], [self.precision; 2]);
         assert!(input.len() >= batch * self.tiling.bordered_len(self.in_pitch));
         assert!(transformed.len() >= self.weights_len());
         let output_len = self.tiling.height * self.tiling.width * self.out_pitch;
@@ -346,7 +345,7 @@ impl Work for SlabOfWeights<'_> {
                     let to = self.slab.as_mut_ptr().add(row * block + first);
                     match self.pass.precision {
                         Precision::F32 => {
-                            transform::store::<S>(self.channel::<S>(lane, first), to, step);
+                            transform::store::<S, _>(self.channel::<S>(lane, first), to, step);
                         }
                         Precision::Bf16 => {
                             let even = self.channel::<S>(2 * lane, first);
@@ -368,24 +367,42 @@ struct Task<'a> {
     images: usize,
     transformed: &'a [f32],
     scratch: &'a mut [f32],
-    output: &'a mut [f32],
+    output: ViewMut<'a>,
     write: Write,
 }
 
 impl Work for Task<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(mut self) {
-        // SAFETY: passed on from the caller.
+        // SAFETY: passed on from the caller; pointers are taken anew for every precision.
         unsafe {
-            match self.pass.precision {
-                Precision::F32 => self.run_all::<S, S>(None),
-                Precision::Bf16 => {
-                    let tiles = S::Tiles::configure(tiled::depth(self.pass));
-                    self.run_all::<S, Pairs<S>>(tiles.as_ref());
+            match (self.input, self.output.reborrow()) {
+                (View::F32(input), ViewMut::F32(output)) => {
+                    let images = Images {
+                        input: input.as_ptr(),
+                        output: output.as_mut_ptr(),
+                    };
+                    self.run_all::<S, S, _>(images, None);
                 }
+                (View::Bf16(input), ViewMut::Bf16(output)) => {
+                    let images = Images {
+                        input: input.as_ptr(),
+                        output: output.as_mut_ptr(),
+                    };
+                    let tiles = S::Tiles::configure(tiled::depth(self.pass));
+                    self.run_all::<S, Pairs<S>, _>(images, tiles.as_ref());
+                }
+                _ => unreachable!("`run` compared the precisions"),
             }
         }
     }
+}
+
+/// A batch's bordered input and a task's output.
+#[derive(Clone, Copy)]
+struct Images<E> {
+    input: *const E,
+    output: *mut E,
 }
 
 impl Task<'_> {
@@ -394,23 +411,24 @@ impl Task<'_> {
     /// # Safety
     /// Input and output hold the task's images; `S` is available and its tiles are configured.
     #[inline(always)]
-    unsafe fn run_all<S: Simd, M: Simd>(&mut self, amx: Option<&S::Tiles>) {
+    unsafe fn run_all<S: Simd, M: Simd, E: Number>(
+        &mut self,
+        images: Images<E>,
+        amx: Option<&S::Tiles>,
+    ) {
         let pass = self.pass;
         let tiles = self.images * pass.tiling.count();
         for first in (0..tiles).step_by(pass.tiles) {
             let run = first..tiles.min(first + pass.tiles);
             // SAFETY: passed on from the caller.
             unsafe {
-                match self.input {
-                    View::F32(input) => self.transform_inputs::<S, _>(run.clone(), input.as_ptr()),
-                    View::Bf16(input) => self.transform_inputs::<S, _>(run.clone(), input.as_ptr()),
-                }
+                self.transform_inputs::<S, _>(run.clone(), images.input);
                 for block in 0..pass.num_blocks() {
                     match amx {
                         Some(tiles) => self.multiply_tiled(tiles, run.len(), block),
                         None => self.multiply::<M>(run.len(), block),
                     }
-                    self.transform_products::<S>(run.clone(), block);
+                    self.transform_products::<S, _>(run.clone(), block, images.output);
                 }
             }
         }
@@ -419,10 +437,10 @@ impl Task<'_> {
     /// # Safety
     /// Input and output hold the task's images; `S` is available.
     #[inline(always)]
-    unsafe fn transform_inputs<S: Simd, P: Pixels>(&mut self, run: Range, input: P) {
+    unsafe fn transform_inputs<S: Simd, E: Number>(&mut self, run: Range, input: *const E) {
         let pass = self.pass;
-        let (pitch, step) = (pass.in_pitch, pass.input_step());
-        let lanes = self.scratch.as_mut_ptr();
+        let (pitch, step) = (pass.in_pitch, pass.input_step() * pass.precision.per_lane());
+        let numbers = self.scratch.as_mut_ptr().cast::<E>();
         for (i, tile) in run.enumerate() {
             let (image, y, x) = pass.tiling.place(tile);
             let (tile, start) = pass.tiling.inputs(y, x, pitch);
@@ -430,15 +448,8 @@ impl Task<'_> {
             for channel in (0..pitch).step_by(S::LANES) {
                 // SAFETY: the tile lies inside its image, and i is below the tiles of a run.
                 unsafe {
-                    let numbers = transform::input::<S, P>(tile, input.at(start + channel));
-                    let to = i * pitch + channel;
-                    match pass.precision {
-                        Precision::F32 => transform::store::<S>(numbers, lanes.add(to), step),
-                        Precision::Bf16 => {
-                            let to = lanes.cast::<Bf16>().add(to);
-                            transform::store_bf16::<S>(numbers, to, 2 * step);
-                        }
-                    }
+                    let tile = transform::input::<S, E>(tile, input.add(start + channel));
+                    transform::store::<S, E>(tile, numbers.add(i * pitch + channel), step);
                 }
             }
         }
@@ -477,7 +488,12 @@ impl Task<'_> {
     /// # Safety
     /// As [`Task::transform_inputs`].
     #[inline(always)]
-    unsafe fn transform_products<S: Simd>(&mut self, run: Range, block: usize) {
+    unsafe fn transform_products<S: Simd, E: Number>(
+        &mut self,
+        run: Range,
+        block: usize,
+        output: *mut E,
+    ) {
         let pass = self.pass;
         let Tiling { height, width } = pass.tiling;
         let (pitch, step) = (pass.out_pitch, pass.output_step());
@@ -491,15 +507,15 @@ impl Task<'_> {
                 unsafe {
                     let from = products.as_ptr().add(i * pass.block + channel);
                     let results = transform::result::<S>(from, step);
-                    let to = self.output.as_mut_ptr().add(start + channel);
+                    let to = output.add(start + channel);
                     for (y, row) in results.iter().enumerate().take(rows) {
                         for (x, result) in row.iter().enumerate().take(columns) {
                             let to = to.add((y * width + x) * pitch);
                             let value = match self.write {
                                 Write::Replace => *result,
-                                Write::Add => S::add(S::load(to), *result),
+                                Write::Add => S::add(E::load::<S>(to), *result),
                             };
-                            S::store(to, value);
+                            E::store::<S>(to, value);
                         }
                     }
                 }

@@ -5,8 +5,7 @@
 
 use std::f32::consts::{FRAC_1_SQRT_2, SQRT_2};
 
-use crate::bf16::Bf16;
-use crate::kernel::simd::Simd;
+use crate::kernel::simd::{Number, Simd};
 
 /// Side of a tile of results.
 pub(super) const RESULTS: usize = 4;
@@ -34,9 +33,9 @@ impl Tile {
     /// # Safety
     /// `from` points at `rows` × `columns` pixels with these steps; `S` is available.
     #[inline(always)]
-    unsafe fn load<S: Simd, P: Pixels, const SIDE: usize>(
+    unsafe fn load<S: Simd, E: Number, const SIDE: usize>(
         self,
-        from: P,
+        from: *const E,
     ) -> [[S::Vector; SIDE]; SIDE] {
         // SAFETY: passed on from the caller; pixels outside the rectangle are not read.
         unsafe {
@@ -45,7 +44,7 @@ impl Tile {
                 for (x, pixel) in row.iter_mut().enumerate() {
                     if y < self.rows && x < self.columns {
                         let offset = y * self.row_step + x * self.column_step;
-                        *pixel = from.at(offset).load::<S>();
+                        *pixel = E::load::<S>(from.add(offset));
                     }
                 }
             }
@@ -69,76 +68,23 @@ impl Tile {
     }
 }
 
-/// Where a tile's pixels are, in either precision.
-pub(super) trait Pixels: Copy {
-    /// The place `offset` numbers on.
-    ///
-    /// # Safety
-    /// It lies in the same allocation.
-    unsafe fn at(self, offset: usize) -> Self;
-
-    /// # Safety
-    /// A register of numbers lies here; `S` is available.
-    unsafe fn load<S: Simd>(self) -> S::Vector;
-}
-
-impl Pixels for *const f32 {
-    #[inline(always)]
-    unsafe fn at(self, offset: usize) -> Self {
-        // SAFETY: passed on from the caller.
-        unsafe { self.add(offset) }
-    }
-    #[inline(always)]
-    unsafe fn load<S: Simd>(self) -> S::Vector {
-        // SAFETY: passed on from the caller.
-        unsafe { S::load(self) }
-    }
-}
-
-impl Pixels for *const Bf16 {
-    #[inline(always)]
-    unsafe fn at(self, offset: usize) -> Self {
-        // SAFETY: passed on from the caller.
-        unsafe { self.add(offset) }
-    }
-    #[inline(always)]
-    unsafe fn load<S: Simd>(self) -> S::Vector {
-        // SAFETY: passed on from the caller.
-        unsafe { S::load_bf16(self) }
-    }
-}
-
 /// The 36 numbers that a tile or a kernel becomes, for one register of channels.
 pub(super) type Transformed<V> = [[V; INPUTS]; INPUTS];
 
-/// Stores 36 registers `step` apart.
+/// Stores 36 registers `step` numbers apart.
 ///
 /// # Safety
 /// `to` points at the places; `S` is available.
 #[inline(always)]
-pub(super) unsafe fn store<S: Simd>(numbers: Transformed<S::Vector>, to: *mut f32, step: usize) {
-    for y in 0..INPUTS {
-        for x in 0..INPUTS {
-            // SAFETY: passed on from the caller.
-            unsafe { S::store(to.add((y * INPUTS + x) * step), numbers[y][x]) }
-        }
-    }
-}
-
-/// Stores 36 registers, rounded to bf16, `step` apart.
-///
-/// # Safety
-/// `to` points at the places; `S` is available.
-#[inline(always)]
-pub(super) unsafe fn store_bf16<S: Simd>(
+pub(super) unsafe fn store<S: Simd, E: Number>(
     numbers: Transformed<S::Vector>,
-    to: *mut Bf16,
+    to: *mut E,
     step: usize,
 ) {
     for y in 0..INPUTS {
         for x in 0..INPUTS {
             // SAFETY: passed on from the caller.
-            unsafe { S::store_bf16(to.add((y * INPUTS + x) * step), numbers[y][x]) }
+            unsafe { E::store::<S>(to.add((y * INPUTS + x) * step), numbers[y][x]) }
         }
     }
 }
@@ -167,13 +113,16 @@ pub(super) unsafe fn store_pairs<S: Simd>(
 /// # Safety
 /// `from` points at the tile's pixels; `S` is available.
 #[inline(always)]
-pub(super) unsafe fn input<S: Simd, P: Pixels>(tile: Tile, from: P) -> Transformed<S::Vector> {
+pub(super) unsafe fn input<S: Simd, E: Number>(
+    tile: Tile,
+    from: *const E,
+) -> Transformed<S::Vector> {
     // SAFETY: passed on from the caller.
     unsafe {
         let pixels = if tile.is_full(INPUTS) {
-            tile.full(INPUTS).load::<S, P, INPUTS>(from)
+            tile.full(INPUTS).load::<S, E, INPUTS>(from)
         } else {
-            tile.load::<S, P, INPUTS>(from)
+            tile.load::<S, E, INPUTS>(from)
         };
         let mut numbers = [[S::zero(); INPUTS]; INPUTS];
         for x in 0..INPUTS {
@@ -271,13 +220,16 @@ unsafe fn result_line<S: Simd>(m: [S::Vector; INPUTS]) -> [S::Vector; RESULTS] {
 /// # Safety
 /// `from` points at the tile's pixels; `S` is available.
 #[inline(always)]
-pub(super) unsafe fn gradient<S: Simd, P: Pixels>(tile: Tile, from: P) -> Transformed<S::Vector> {
+pub(super) unsafe fn gradient<S: Simd, E: Number>(
+    tile: Tile,
+    from: *const E,
+) -> Transformed<S::Vector> {
     // SAFETY: passed on from the caller.
     unsafe {
         let pixels = if tile.is_full(RESULTS) {
-            tile.full(RESULTS).load::<S, P, RESULTS>(from)
+            tile.full(RESULTS).load::<S, E, RESULTS>(from)
         } else {
-            tile.load::<S, P, RESULTS>(from)
+            tile.load::<S, E, RESULTS>(from)
         };
         let mut columns = [[S::zero(); RESULTS]; INPUTS];
         for x in 0..RESULTS {

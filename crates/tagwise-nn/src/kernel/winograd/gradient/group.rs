@@ -2,9 +2,9 @@
 
 use super::{Range, WinogradGradient};
 use crate::buffer::View;
-use crate::kernel::simd::{Simd, Work};
+use crate::kernel::simd::{Number, Simd, Work};
 use crate::kernel::tiles::{SIDE, TILE, Tiles, place_in_squares};
-use crate::kernel::winograd::transform::{self, INPUTS, Pixels, Tile, Transformed};
+use crate::kernel::winograd::transform::{self, INPUTS, Tile, Transformed};
 
 /// Tiles to transform: x into `inputs`, dz into `gradients`.
 pub(super) struct Group<'a> {
@@ -48,24 +48,34 @@ impl Group<'_> {
     /// # Safety
     /// x and dz hold the image of the tile, the group has a row for it; `S` is available.
     #[inline(always)]
-    unsafe fn transform_tile<S: Simd, P: Pixels>(&mut self, row: usize, tile: usize, x: P, dz: P) {
+    unsafe fn transform_tile<S: Simd, E: Number>(
+        &mut self,
+        row: usize,
+        tile: usize,
+        x: *const E,
+        dz: *const E,
+    ) {
         let plan = self.plan;
         let (input_step, gradient_step) = plan.steps();
         let at = plan.place(tile);
         for channel in (0..plan.in_pitch).step_by(S::LANES) {
             // SAFETY: passed on from the caller.
             unsafe {
-                let numbers = at.input::<S, P>(x, channel);
+                let numbers = at.input::<S, E>(x, channel);
                 let to = self.inputs.as_mut_ptr().add(row * plan.in_pitch + channel);
-                transform::store::<S>(numbers, to, input_step);
+                transform::store::<S, _>(numbers, to, input_step);
             }
         }
         for channel in (0..plan.out_pitch).step_by(S::LANES) {
             // SAFETY: passed on from the caller.
             unsafe {
-                let numbers = at.gradient::<S, P>(dz, channel);
+                let numbers = at.gradient::<S, E>(dz, channel);
                 let to = row * plan.out_pitch + channel;
-                transform::store::<S>(numbers, self.gradients.as_mut_ptr().add(to), gradient_step);
+                transform::store::<S, _>(
+                    numbers,
+                    self.gradients.as_mut_ptr().add(to),
+                    gradient_step,
+                );
             }
         }
     }
@@ -75,7 +85,13 @@ impl Group<'_> {
     /// # Safety
     /// As [`Group::transform_tile`].
     #[inline(always)]
-    unsafe fn transform_pair<S: Simd, P: Pixels>(&mut self, row: usize, tile: usize, x: P, dz: P) {
+    unsafe fn transform_pair<S: Simd, E: Number>(
+        &mut self,
+        row: usize,
+        tile: usize,
+        x: *const E,
+        dz: *const E,
+    ) {
         let plan = self.plan;
         let (input_step, gradient_step) = plan.steps();
         let first = plan.place(tile);
@@ -83,9 +99,9 @@ impl Group<'_> {
         for channel in (0..plan.in_pitch).step_by(S::LANES) {
             // SAFETY: passed on from the caller.
             unsafe {
-                let even = first.input::<S, P>(x, channel);
+                let even = first.input::<S, E>(x, channel);
                 let odd = match second {
-                    Some(place) => place.input::<S, P>(x, channel),
+                    Some(place) => place.input::<S, E>(x, channel),
                     None => [[S::zero(); INPUTS]; INPUTS],
                 };
                 let to = self.inputs.as_mut_ptr().add(plan.pairs_place(row, channel));
@@ -95,9 +111,9 @@ impl Group<'_> {
         for channel in (0..plan.out_pitch).step_by(S::LANES) {
             // SAFETY: passed on from the caller.
             unsafe {
-                let even = first.gradient::<S, P>(dz, channel);
+                let even = first.gradient::<S, E>(dz, channel);
                 let odd = match second {
-                    Some(place) => place.gradient::<S, P>(dz, channel),
+                    Some(place) => place.gradient::<S, E>(dz, channel),
                     None => [[S::zero(); INPUTS]; INPUTS],
                 };
                 let to = row * plan.out_pitch + channel;
@@ -122,11 +138,11 @@ impl Group<'_> {
                 let zeros = [[S::zero(); INPUTS]; INPUTS];
                 for channel in (0..plan.in_pitch).step_by(S::LANES) {
                     let to = self.inputs.as_mut_ptr().add(plan.pairs_place(row, channel));
-                    transform::store::<S>(zeros, to, input_step);
+                    transform::store::<S, _>(zeros, to, input_step);
                 }
                 for channel in (0..plan.out_pitch).step_by(S::LANES) {
                     let to = row * plan.out_pitch + channel;
-                    transform::store::<S>(
+                    transform::store::<S, _>(
                         zeros,
                         self.gradients.as_mut_ptr().add(to),
                         gradient_step,
@@ -201,18 +217,26 @@ impl Place {
     /// # Safety
     /// `x` points at the batch's bordered images; `S` is available.
     #[inline(always)]
-    unsafe fn input<S: Simd, P: Pixels>(self, x: P, channel: usize) -> Transformed<S::Vector> {
+    unsafe fn input<S: Simd, E: Number>(
+        self,
+        x: *const E,
+        channel: usize,
+    ) -> Transformed<S::Vector> {
         let (tile, start) = self.inputs;
         // SAFETY: passed on from the caller; the tile lies inside its image.
-        unsafe { transform::input::<S, P>(tile, x.at(start + channel)) }
+        unsafe { transform::input::<S, E>(tile, x.add(start + channel)) }
     }
 
     /// # Safety
     /// `dz` points at the batch's bordered gradients; `S` is available.
     #[inline(always)]
-    unsafe fn gradient<S: Simd, P: Pixels>(self, dz: P, channel: usize) -> Transformed<S::Vector> {
+    unsafe fn gradient<S: Simd, E: Number>(
+        self,
+        dz: *const E,
+        channel: usize,
+    ) -> Transformed<S::Vector> {
         let (tile, start) = self.gradients;
         // SAFETY: passed on from the caller; the tile lies inside its image.
-        unsafe { transform::gradient::<S, P>(tile, dz.at(start + channel)) }
+        unsafe { transform::gradient::<S, E>(tile, dz.add(start + channel)) }
     }
 }
