@@ -44,7 +44,12 @@ pub(crate) trait Element: Copy + Default + Send + Sync {
     fn wide(self) -> f32;
     /// The numbers of a view in this precision: whoever calls it has made both in one precision.
     fn of(view: View<'_>) -> &[Self];
+    fn view(numbers: &[Self]) -> View<'_>;
     fn view_mut(numbers: &mut [Self]) -> ViewMut<'_>;
+    /// Lanes of 32 bits that hold so many numbers.
+    fn lanes(len: usize) -> usize;
+    /// The numbers that lanes of 32 bits hold.
+    fn in_lanes(lanes: &mut [f32]) -> &mut [Self];
 }
 
 impl Element for f32 {
@@ -62,8 +67,17 @@ impl Element for f32 {
             View::Bf16(_) => unreachable!("numbers in f32"),
         }
     }
+    fn view(numbers: &[Self]) -> View<'_> {
+        View::F32(numbers)
+    }
     fn view_mut(numbers: &mut [Self]) -> ViewMut<'_> {
         ViewMut::F32(numbers)
+    }
+    fn lanes(len: usize) -> usize {
+        len
+    }
+    fn in_lanes(lanes: &mut [f32]) -> &mut [Self] {
+        lanes
     }
 }
 
@@ -82,8 +96,20 @@ impl Element for Bf16 {
             View::F32(_) => unreachable!("numbers in bf16"),
         }
     }
+    fn view(numbers: &[Self]) -> View<'_> {
+        View::Bf16(numbers)
+    }
     fn view_mut(numbers: &mut [Self]) -> ViewMut<'_> {
         ViewMut::Bf16(numbers)
+    }
+    fn lanes(len: usize) -> usize {
+        len.div_ceil(2)
+    }
+    fn in_lanes(lanes: &mut [f32]) -> &mut [Self] {
+        // SAFETY: every pattern of bits is two u16 and they fill an f32, whose alignment is larger.
+        let (before, numbers, after) = unsafe { lanes.align_to_mut() };
+        assert!(before.is_empty() && after.is_empty(), "whole lanes");
+        numbers
     }
 }
 

@@ -42,7 +42,7 @@ impl Sgd {
     pub fn new(config: SgdConfig, network: &mut Network) -> Self {
         let mut velocity = Vec::new();
         network.visit_parameters(&mut |parameter| {
-            velocity.push(Buffer::zeros(parameter.value.len()));
+            velocity.push(Buffer::zeros(parameter.value().len()));
         });
         Self { config, velocity }
     }
@@ -62,8 +62,7 @@ impl Sgd {
         let mut velocities = self.velocity.iter_mut();
         network.visit_parameters(&mut |parameter| {
             if let Some(velocity) = velocities.next() {
-                let gradient = parameter.gradient.as_slice();
-                let value = parameter.value.as_mut_slice();
+                let (value, gradient) = parameter.value_and_gradient();
                 sgd::step(kernels, update, gradient, velocity.as_mut_slice(), value);
             }
         });
@@ -115,7 +114,7 @@ impl Sgd {
 
     fn expect_network(&self, network: &mut Network) -> Result<()> {
         let (mut expected, mut found) = (0, 0);
-        network.visit_parameters(&mut |parameter| found += parameter.value.len());
+        network.visit_parameters(&mut |parameter| found += parameter.value().len());
         expected += self.velocity.iter().map(Buffer::len).sum::<usize>();
         if expected == found {
             return Ok(());

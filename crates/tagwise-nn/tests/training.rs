@@ -3,7 +3,7 @@
 use rayon::ThreadPoolBuilder;
 use tagwise_nn::{
     Architecture, ClassifierKind, Device, Error, ImageShape, NamedTensor, Network, NetworkSpec,
-    Sgd, SgdConfig, read_safetensors, write_safetensors,
+    Precision, Sgd, SgdConfig, read_safetensors, write_safetensors,
 };
 
 const BATCH: usize = 6;
@@ -125,6 +125,37 @@ fn evaluation_treats_every_image_on_its_own() {
     for (i, image) in images().chunks(72).enumerate() {
         network.forward_eval(image, 1).expect("a pass");
         assert_eq!(network.logits(), &together[i * 4..][..4]);
+    }
+}
+
+/// Logits in evaluation, which keeps weights in another form from pass to pass.
+fn evaluate(network: &mut Network) -> Vec<f32> {
+    network.forward_eval(&images(), BATCH).expect("a pass");
+    network.logits().to_vec()
+}
+
+#[test]
+fn evaluation_sees_every_change_of_the_weights() {
+    for precision in [Precision::F32, Precision::Bf16] {
+        let device = Device::cpu().expect("a device").with_precision(precision);
+        let spec = spec(ClassifierKind::Learned);
+        let mut network = Network::new(&spec, 3, device).expect("a network");
+        let mut fresh = Network::new(&spec, 4, device).expect("a network");
+        let mut sgd = Sgd::new(SgdConfig::default(), &mut network);
+        let mut seen = vec![evaluate(&mut network)];
+        for _ in 0..2 {
+            network.forward_train(&images(), BATCH).expect("a pass");
+            let gradient: Vec<f32> = network.logits().iter().map(|z| z - 0.3).collect();
+            network.backward(&gradient, None).expect("gradients");
+            sgd.step(&mut network, 0.05).expect("a step");
+            let logits = evaluate(&mut network);
+            assert_eq!(logits, evaluate(&mut network), "nothing changed");
+            assert!(!seen.contains(&logits));
+            seen.push(logits);
+        }
+        evaluate(&mut fresh);
+        fresh.load_state(&network.state()).expect("its tensors");
+        assert_eq!(evaluate(&mut fresh), seen[2]);
     }
 }
 

@@ -64,7 +64,7 @@ impl Classifier {
             ClassifierKind::Learned => {
                 let plain = initial::linear_uniform(num_classes * dim, dim, rng);
                 let offsets = initial::linear_uniform(num_classes, dim, rng);
-                bias.value.as_mut_slice().copy_from_slice(&offsets);
+                bias.value_mut().copy_from_slice(&offsets);
                 Weight::Learned(Parameter::from_plain(weight_name, layout, &plain))
             }
             ClassifierKind::FixedEtf => {
@@ -88,14 +88,14 @@ impl Classifier {
     /// The weights, `[K, d]`.
     pub(crate) fn weight(&self) -> &[f32] {
         match &self.weight {
-            Weight::Learned(parameter) => parameter.value.as_slice(),
+            Weight::Learned(parameter) => parameter.value(),
             Weight::Fixed(tensor) => tensor.value.as_slice(),
         }
     }
 
     /// The bias, `[K]`.
     pub(crate) fn bias(&self) -> &[f32] {
-        self.bias.value.as_slice()
+        self.bias.value()
     }
 
     pub(crate) fn forward(&self, pass: Pass, features: &[f32], logits: &mut [f32]) {

@@ -3,14 +3,14 @@
 use rand::Rng;
 
 use super::{Layout, Mode, Parameter, Pass, Statistic, Workspace};
-use crate::buffer::{Activations, View};
+use crate::buffer::{Activations, Buffer, View, ViewMut};
 use crate::device::Device;
 use crate::initial;
 use crate::kernel::convolution::ConvShape;
 use crate::kernel::layer::{ConvLayer, ConvScratch};
-use crate::kernel::norm::{self, Normalised, Plane};
+use crate::kernel::norm::{self, Activate, Normalised, Plane, Residual};
 use crate::kernel::norm_gradient::{self, Centred, Entry, Mask};
-use crate::kernel::output::{Epilogue, Output, Write};
+use crate::kernel::output::{Epilogue, Output, Passage, Write};
 use crate::kernel::{Precision, padded_channels};
 
 /// PyTorch's defaults of `BatchNorm2d`.
@@ -85,7 +85,24 @@ impl<'a> ImageSums<'a> {
     }
 }
 
-/// Convolution → batch norm, without the activation.
+/// Weights as evaluation takes them, kept from batch to batch.
+#[derive(Debug)]
+struct Prepared {
+    weights: Buffer,
+    /// The version of the weights that these were made of.
+    version: Option<u64>,
+}
+
+impl Prepared {
+    fn none() -> Self {
+        Self {
+            weights: Buffer::empty(),
+            version: None,
+        }
+    }
+}
+
+/// Convolution → batch norm.
 ///
 /// In training mode the norm uses the batch's mean and biased variance and moves its running
 /// statistics by a tenth (unbiased variance), as PyTorch's `BatchNorm2d` does.
@@ -100,6 +117,7 @@ pub(crate) struct ConvNorm {
     pub running_mean: Statistic,
     pub running_variance: Statistic,
     layer: ConvLayer,
+    prepared: Prepared,
     /// Convolution output `[B, h, w, pitch]`.
     z: Activations,
     /// y = z·scale + shift, `[pitch]` each.
@@ -150,6 +168,7 @@ impl ConvNorm {
             running_mean: Statistic::from_plain(format!("{norm}.running_mean"), vector, &zeros),
             running_variance: Statistic::from_plain(format!("{norm}.running_var"), vector, &ones),
             layer: ConvLayer::new(&shape, kernels, input),
+            prepared: Prepared::none(),
             z: Activations::empty(kernels.precision()),
             scale: vec![0.0; plane.pitch],
             shift: vec![0.0; plane.pitch],
@@ -171,11 +190,12 @@ impl ConvNorm {
     /// Makes room for a batch, in training with the memory that gradients need.
     pub(crate) fn reserve(&mut self, pass: Pass, workspace: &mut Workspace) {
         let len = pass.batch * self.plane.len();
-        self.z.reserve(len);
         if pass.mode == Mode::Evaluate {
             workspace.conv.reserve(self.layer.forward_scratch());
+            workspace.passing.reserve(self.layer.group_len(pass.batch));
             return;
         }
+        self.z.reserve(len);
         let scratch = self.layer.training_scratch(pass.batch);
         workspace.conv.reserve(scratch);
         workspace.reserve_sums(pass.batch * 2 * self.plane.pitch);
@@ -186,10 +206,59 @@ impl ConvNorm {
         bordered.reserve(pass.batch * self.plane.bordered_len());
     }
 
+    /// Makes room for the output of [`ConvNorm::forward`] in evaluation too.
+    pub(crate) fn reserve_output(&mut self, pass: Pass) {
+        self.z.reserve(pass.batch * self.plane.len());
+    }
+
     /// Numbers of the input's gradient for one image.
     fn input_gradient_len(&self) -> usize {
         let shape = self.layer.shape();
         shape.in_height * shape.in_width * padded_channels(shape.in_channels)
+    }
+
+    /// y = ReLU(norm(x ∗ w) + residual). In evaluation z = x ∗ w is not kept.
+    ///
+    /// # Shapes
+    /// `x` and `y` are bordered, `[B, h+2, w+2, pitch]`.
+    pub(crate) fn forward_activated(
+        &mut self,
+        pass: Pass,
+        x: View<'_>,
+        residual: Residual<'_>,
+        y: &mut Activations,
+        workspace: &mut Workspace,
+    ) {
+        if pass.mode == Mode::Train {
+            self.forward(pass, x, workspace);
+            let activate = self.activate(pass, residual);
+            return activate.batch(pass.batch, self.z.view(), y.view_mut());
+        }
+        self.recall_running();
+        self.prepare();
+        let activate = self.activate(pass, residual);
+        let turn = |image, z: View<'_>, y: ViewMut<'_>| activate.image(image, z, y);
+        let z = Output::passing(Passage {
+            threads: &workspace.passing,
+            precision: pass.device.kernels().precision(),
+            kept: y.view_mut(),
+            kept_len: self.plane.bordered_len(),
+            turn: &turn,
+        });
+        let weights = (self.weight.value(), self.prepared.weights.as_slice());
+        let threads = workspace.conv.threads();
+        self.layer
+            .forward_prepared(pass.batch, x, weights, threads, z);
+    }
+
+    fn activate<'a>(&'a self, pass: Pass, residual: Residual<'a>) -> Activate<'a> {
+        Activate {
+            kernels: pass.device.kernels(),
+            plane: self.plane,
+            scale: &self.scale,
+            shift: &self.shift,
+            residual,
+        }
     }
 
     /// z = x ∗ w, and the scale and shift that normalise it.
@@ -197,34 +266,47 @@ impl ConvNorm {
     /// # Shapes
     /// `x` is bordered, `[B, h+2, w+2, in_pitch]`.
     pub(crate) fn forward(&mut self, pass: Pass, x: View<'_>, workspace: &mut Workspace) {
-        let kernels = pass.device.kernels();
-        let weight = self.weight.value.as_slice();
-        let Workspace { conv, partial, .. } = workspace;
         let (batch, plane) = (pass.batch, self.plane);
-        let z = Output::new(self.z.view_mut(), Write::Replace);
-        match pass.mode {
-            Mode::Train => {
-                let moments = Epilogue {
-                    sums: partial,
-                    sums_len: 2 * plane.pitch,
-                    finish: &|_, z, moments| {
-                        norm::image_moments(kernels, plane, z.as_view(), moments);
-                    },
-                };
-                let z = z.followed_by(moments);
-                self.layer.forward(batch, x, weight, conv, z);
-                norm::moments(plane, batch, partial, &mut self.mean, &mut self.variance);
-                self.update_running(batch);
-            }
-            Mode::Evaluate => {
-                self.layer.forward(batch, x, weight, conv, z);
-                self.recall_running();
-            }
+        if pass.mode == Mode::Evaluate {
+            self.recall_running();
+            self.prepare();
+            let z = Output::new(self.z.view_mut(), Write::Replace);
+            let weights = (self.weight.value(), self.prepared.weights.as_slice());
+            let threads = workspace.conv.threads();
+            self.layer.forward_prepared(batch, x, weights, threads, z);
+            return;
         }
-        let (gamma, beta) = (
-            self.norm_weight.value.as_slice(),
-            self.norm_bias.value.as_slice(),
-        );
+        let kernels = pass.device.kernels();
+        let Workspace { conv, partial, .. } = workspace;
+        let moments = Epilogue {
+            sums: partial,
+            sums_len: 2 * plane.pitch,
+            finish: &|_, z, moments| {
+                norm::image_moments(kernels, plane, z.as_view(), moments);
+            },
+        };
+        let z = Output::new(self.z.view_mut(), Write::Replace).followed_by(moments);
+        self.layer.forward(batch, x, self.weight.value(), conv, z);
+        norm::moments(plane, batch, partial, &mut self.mean, &mut self.variance);
+        self.update_running(batch);
+        self.set_scale();
+    }
+
+    /// Prepares the weights for evaluation if they are not.
+    fn prepare(&mut self) {
+        let Self {
+            prepared, layer, ..
+        } = self;
+        if prepared.version != Some(self.weight.version()) {
+            prepared.weights.reserve(layer.prepared_len());
+            layer.prepare(self.weight.value(), prepared.weights.as_mut_slice());
+            prepared.version = Some(self.weight.version());
+        }
+    }
+
+    /// The scale and shift of the mean and variance in hand.
+    fn set_scale(&mut self) {
+        let (gamma, beta) = (self.norm_weight.value(), self.norm_bias.value());
         for c in 0..self.plane.pitch {
             let inverse = 1.0 / (self.variance[c] + EPSILON).sqrt();
             let scale = f64::from(gamma[c]) * inverse;
@@ -252,7 +334,7 @@ impl ConvNorm {
             self.running_mean.value.as_mut_slice(),
             self.running_variance.value.as_mut_slice(),
         );
-        let bias = self.bias.as_ref().map(|bias| bias.value.as_slice());
+        let bias = self.bias.as_ref().map(Parameter::value);
         for c in 0..self.layer.shape().out_channels {
             let mean = self.mean[c] + bias.map_or(0.0, |bias| f64::from(bias[c]));
             let variance = self.variance[c] * unbiased;
@@ -264,13 +346,14 @@ impl ConvNorm {
 
     /// Takes the running statistics as the batch's.
     fn recall_running(&mut self) {
-        let bias = self.bias.as_ref().map(|bias| bias.value.as_slice());
+        let bias = self.bias.as_ref().map(Parameter::value);
         let means = self.running_mean.value.as_slice();
         let variances = self.running_variance.value.as_slice();
         for c in 0..self.layer.shape().out_channels {
             self.mean[c] = f64::from(means[c]) - bias.map_or(0.0, |bias| f64::from(bias[c]));
             self.variance[c] = f64::from(variances[c]);
         }
+        self.set_scale();
     }
 
     /// The norm as the gradient of its output enters it.
@@ -303,8 +386,7 @@ impl ConvNorm {
             norm_gradient::add_images(pass.batch, images.sums, images.len, first, result);
         }
         let count = (pass.batch * self.plane.pixels()) as f64;
-        let gamma = self.norm_weight.value.as_slice();
-        let d_gamma = self.norm_weight.gradient.as_mut_slice();
+        let (d_gamma, gamma) = self.norm_weight.gradient_and_value();
         let d_beta = self.norm_bias.gradient.as_mut_slice();
         let [on_g, on_z, constant] = &mut self.coefficients;
         for c in 0..self.plane.pitch {
@@ -361,7 +443,7 @@ impl ConvNorm {
         dx: Output<'_>,
     ) {
         let dz = bordered[self.dz_index].1.view();
-        let weights = self.weight.value.as_slice();
+        let weights = self.weight.value();
         self.layer.data_gradient(pass.batch, dz, weights, conv, dx);
     }
 

@@ -13,7 +13,7 @@ pub(crate) use parameter::{Layout, Parameter, Statistic};
 pub(crate) use residual::ResidualBlock;
 pub(crate) use stage::{Block, ConvNormAct, InputGradient, MaxPool};
 
-use crate::buffer::Activations;
+use crate::buffer::{Activations, ThreadBuffers};
 use crate::device::Device;
 use crate::kernel::Precision;
 use crate::kernel::layer::ConvScratch;
@@ -40,6 +40,8 @@ pub(crate) struct Workspace {
     /// Sums over single images: of a convolution's output, then of the gradient in hand.
     pub partial: Vec<f64>,
     pub conv: ConvScratch,
+    /// Convolution outputs of evaluation for every thread.
+    pub passing: ThreadBuffers,
 }
 
 impl Workspace {
@@ -50,6 +52,7 @@ impl Workspace {
             bordered: Vec::new(),
             partial: Vec::new(),
             conv: ConvScratch::new(),
+            passing: ThreadBuffers::empty(),
         }
     }
 

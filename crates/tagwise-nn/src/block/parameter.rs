@@ -85,7 +85,9 @@ impl Layout {
 pub(crate) struct Parameter {
     pub name: String,
     pub layout: Layout,
-    pub value: Buffer,
+    value: Buffer,
+    /// How often the value may have changed.
+    version: u64,
     pub gradient: Buffer,
 }
 
@@ -96,6 +98,7 @@ impl Parameter {
             name,
             layout,
             value: Buffer::zeros(layout.stored_len()),
+            version: 0,
             gradient: Buffer::zeros(layout.stored_len()),
         }
     }
@@ -105,6 +108,31 @@ impl Parameter {
         let mut parameter = Self::zeros(name, layout);
         layout.pack(plain, parameter.value.as_mut_slice());
         parameter
+    }
+
+    pub(crate) fn value(&self) -> &[f32] {
+        self.value.as_slice()
+    }
+
+    /// The value, to be changed.
+    pub(crate) fn value_mut(&mut self) -> &mut [f32] {
+        self.value_and_gradient().0
+    }
+
+    /// The value, to be changed, and the gradient.
+    pub(crate) fn value_and_gradient(&mut self) -> (&mut [f32], &[f32]) {
+        self.version += 1;
+        (self.value.as_mut_slice(), self.gradient.as_slice())
+    }
+
+    /// The gradient, to be replaced, and the value.
+    pub(crate) fn gradient_and_value(&mut self) -> (&mut [f32], &[f32]) {
+        (self.gradient.as_mut_slice(), self.value.as_slice())
+    }
+
+    /// Another number whenever the value may have changed.
+    pub(crate) fn version(&self) -> u64 {
+        self.version
     }
 }
 

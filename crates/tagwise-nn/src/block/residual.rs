@@ -3,7 +3,7 @@
 use super::{ConvNorm, ImageSums, InputGradient, Mode, Parameter, Pass, Statistic, Workspace};
 use crate::buffer::{Activations, View};
 use crate::kernel::Precision;
-use crate::kernel::norm::{self, Residual};
+use crate::kernel::norm::Residual;
 use crate::kernel::norm_gradient::{Entry, Mask};
 use crate::kernel::output::{Output, Write};
 
@@ -38,6 +38,9 @@ impl ResidualBlock {
         for unit in self.body.iter_mut().chain(&mut self.projection) {
             unit.reserve(pass, workspace);
         }
+        if let Some(unit) = &mut self.projection {
+            unit.reserve_output(pass);
+        }
         let outputs = self.hidden.iter_mut().chain(std::iter::once(&mut self.y));
         for (unit, output) in self.body.iter().zip(outputs) {
             output.reserve(pass.batch * unit.plane().bordered_len());
@@ -48,26 +51,20 @@ impl ResidualBlock {
     }
 
     pub(crate) fn forward(&mut self, pass: Pass, x: View<'_>, workspace: &mut Workspace) {
-        let kernels = pass.device.kernels();
-        for (i, unit) in self.body.iter_mut().enumerate() {
-            let (before, after) = self.hidden.split_at_mut(i);
+        let Self {
+            body,
+            hidden,
+            projection,
+            y,
+        } = self;
+        for (i, unit) in body.iter_mut().enumerate() {
+            let (before, after) = hidden.split_at_mut(i);
             let input = before.last().map_or(x, Activations::view);
-            unit.forward(pass, input, workspace);
             let (residual, output) = match after.first_mut() {
                 Some(hidden) => (Residual::None, hidden),
-                None => (
-                    shortcut(pass, x, &mut self.projection, workspace),
-                    &mut self.y,
-                ),
+                None => (shortcut(pass, x, projection, workspace), &mut *y),
             };
-            norm::activate(
-                kernels,
-                unit.plane(),
-                pass.batch,
-                unit.normalised(),
-                residual,
-                output.view_mut(),
-            );
+            unit.forward_activated(pass, input, residual, output, workspace);
         }
     }
 
@@ -94,6 +91,7 @@ impl ResidualBlock {
             bordered,
             partial,
             conv,
+            ..
         } = workspace;
         let last = self.body.len() - 1;
         let len = self.entry(pass).sums_len();

@@ -3,7 +3,7 @@
 use super::{ConvNorm, ImageSums, Mode, Parameter, Pass, ResidualBlock, Statistic, Workspace};
 use crate::buffer::{Activations, View};
 use crate::kernel::Precision;
-use crate::kernel::norm::{self, Plane, Residual};
+use crate::kernel::norm::{Plane, Residual};
 use crate::kernel::norm_gradient::{Entry, Mask};
 use crate::kernel::output::{Epilogue, Output, Write};
 use crate::kernel::pool;
@@ -131,15 +131,8 @@ impl ConvNormAct {
     }
 
     fn forward(&mut self, pass: Pass, x: View<'_>, workspace: &mut Workspace) {
-        self.unit.forward(pass, x, workspace);
-        norm::activate(
-            pass.device.kernels(),
-            self.unit.plane(),
-            pass.batch,
-            self.unit.normalised(),
-            Residual::None,
-            self.y.view_mut(),
-        );
+        self.unit
+            .forward_activated(pass, x, Residual::None, &mut self.y, workspace);
     }
 
     fn backward(

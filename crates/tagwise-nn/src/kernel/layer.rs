@@ -78,6 +78,11 @@ impl ConvScratch {
         }
     }
 
+    /// Memory for every thread.
+    pub(crate) fn threads(&self) -> &ThreadBuffers {
+        &self.threads
+    }
+
     pub(crate) fn reserve(&mut self, len: ScratchLen) {
         self.transposed.reserve(len.transposed);
         self.transformed.reserve(len.transformed);
@@ -118,19 +123,33 @@ impl ConvLayer {
         matches!(self.method, Method::Direct { .. })
     }
 
-    /// The scratch memory of a forward pass alone.
-    pub(crate) fn forward_scratch(&self) -> ScratchLen {
+    /// Lanes of the weights as the forward pass takes them, if it does not take them as they are.
+    pub(crate) fn prepared_len(&self) -> usize {
         match &self.method {
-            Method::Direct { forward, .. } => ScratchLen {
-                transformed: paired_len(forward),
-                per_thread: forward.thread_len(),
-                ..ScratchLen::default()
-            },
-            Method::Winograd { forward, .. } => ScratchLen {
-                transformed: forward.weights_len(),
-                per_thread: forward.thread_len(),
-                ..ScratchLen::default()
-            },
+            Method::Direct { forward, .. } => paired_len(forward),
+            Method::Winograd { forward, .. } => forward.weights_len(),
+        }
+    }
+
+    /// Lanes of the images that one thread writes at a time in a forward pass over a batch.
+    pub(crate) fn group_len(&self, batch: usize) -> usize {
+        let images = match &self.method {
+            Method::Direct { .. } => 1,
+            Method::Winograd { forward, .. } => forward.images_per_task(batch),
+        };
+        let numbers = images * self.shape.out_image_len();
+        numbers.div_ceil(self.kernels.precision().per_lane())
+    }
+
+    /// The scratch memory of forward passes with prepared weights.
+    pub(crate) fn forward_scratch(&self) -> ScratchLen {
+        let per_thread = match &self.method {
+            Method::Direct { forward, .. } => forward.thread_len(),
+            Method::Winograd { forward, .. } => forward.thread_len(),
+        };
+        ScratchLen {
+            per_thread,
+            ..ScratchLen::default()
         }
     }
 
@@ -158,11 +177,12 @@ impl ConvLayer {
                 ..ScratchLen::default()
             },
         };
-        let transposed = ScratchLen {
+        let weights = ScratchLen {
             transposed: self.shape.transposed_len(),
+            transformed: self.prepared_len(),
             ..ScratchLen::default()
         };
-        self.forward_scratch().max(gradients).max(transposed)
+        self.forward_scratch().max(gradients).max(weights)
     }
 
     /// Channels per block of packed weights of a layer with this many stored outputs.
@@ -182,18 +202,45 @@ impl ConvLayer {
         scratch: &mut ConvScratch,
         z: Output<'_>,
     ) {
-        let kernels = self.kernels;
+        let prepared = &mut scratch.transformed.as_mut_slice()[..self.prepared_len()];
+        self.prepare(weights, prepared);
+        self.forward_prepared(batch, x, (weights, prepared), &scratch.threads, z);
+    }
+
+    /// The weights as [`ConvLayer::forward_prepared`] takes them, in `prepared_len` lanes.
+    pub(crate) fn prepare(&self, weights: &[f32], prepared: &mut [f32]) {
         match &self.method {
             Method::Direct { forward, .. } => {
                 let rows = (self.shape.in_channels, self.block(self.shape.out_pitch()));
-                let pairs = &mut scratch.transformed;
-                let weights = in_lanes(kernels, forward, rows, weights, pairs);
-                forward.run(kernels, batch, x.lanes(), weights, &scratch.threads, z);
+                in_lanes(self.kernels, forward, rows, weights, prepared);
             }
             Method::Winograd { forward, .. } => {
-                let transformed = scratch.transformed.as_mut_slice();
-                forward.transform_weights(kernels, weights, transformed);
-                forward.run(kernels, batch, x, transformed, &scratch.threads, z);
+                forward.transform_weights(self.kernels, weights, prepared);
+            }
+        }
+    }
+
+    /// [`ConvLayer::forward`] with weights and what [`ConvLayer::prepare`] made of them.
+    pub(crate) fn forward_prepared(
+        &self,
+        batch: usize,
+        x: View<'_>,
+        (weights, prepared): (&[f32], &[f32]),
+        threads: &ThreadBuffers,
+        z: Output<'_>,
+    ) {
+        let kernels = self.kernels;
+        match &self.method {
+            Method::Direct { forward, .. } => {
+                let weights = if prepared.is_empty() {
+                    weights
+                } else {
+                    prepared
+                };
+                forward.run(kernels, batch, x.lanes(), weights, threads, z);
+            }
+            Method::Winograd { forward, .. } => {
+                forward.run(kernels, batch, x, prepared, threads, z);
             }
         }
     }
@@ -217,7 +264,8 @@ impl ConvLayer {
             Method::Direct { data_gradient, .. } => {
                 let in_pitch = padded_channels(self.shape.in_channels);
                 let rows = (self.shape.out_channels, self.block(in_pitch));
-                let pairs = &mut scratch.transformed;
+                let pairs = scratch.transformed.as_mut_slice();
+                let pairs = &mut pairs[..paired_len(data_gradient)];
                 let weights = in_lanes(kernels, data_gradient, rows, transposed, pairs);
                 data_gradient.run(kernels, batch, dz.lanes(), weights, &scratch.threads, dx);
             }
@@ -273,12 +321,11 @@ fn in_lanes<'a>(
     plan: &Plan,
     rows: (usize, usize),
     weights: &'a [f32],
-    pairs: &'a mut Buffer,
+    pairs: &'a mut [f32],
 ) -> &'a [f32] {
     match plan.precision() {
         Precision::F32 => weights,
         Precision::Bf16 => {
-            let pairs = &mut pairs.as_mut_slice()[..plan.weights_len()];
             pair_rows(kernels, rows, weights, pairs);
             pairs
         }

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use super::Kernels;
 use super::simd::{Number, Simd, Work, launch};
+use crate::bf16::{Bf16, Element};
 use crate::buffer::{View, ViewMut};
 
 /// Height, width and stored channels of one image.
@@ -244,20 +245,68 @@ pub(crate) struct Normalised<'a> {
 }
 
 /// y = ReLU(z·scale + shift + residual), written inside y's border.
-///
-/// # Shapes
-/// `y` is `[B, h+2, w+2, pitch]`.
-pub(crate) fn activate(
-    kernels: Kernels,
-    plane: Plane,
-    batch: usize,
-    main: Normalised<'_>,
-    residual: Residual<'_>,
-    y: ViewMut<'_>,
-) {
-    match y {
-        ViewMut::F32(y) => activate_all(kernels, plane, batch, main, residual, y),
-        ViewMut::Bf16(y) => activate_all(kernels, plane, batch, main, residual, y),
+#[derive(Clone, Copy)]
+pub(crate) struct Activate<'a> {
+    pub kernels: Kernels,
+    pub plane: Plane,
+    /// `[pitch]`
+    pub scale: &'a [f32],
+    /// `[pitch]`
+    pub shift: &'a [f32],
+    /// Of the whole batch.
+    pub residual: Residual<'a>,
+}
+
+impl Activate<'_> {
+    /// All images of a batch.
+    ///
+    /// # Shapes
+    /// `z` is `[B, h, w, pitch]`, `y` `[B, h+2, w+2, pitch]`.
+    pub(crate) fn batch(&self, batch: usize, z: View<'_>, y: ViewMut<'_>) {
+        match y {
+            ViewMut::F32(y) => self.all(batch, f32::of(z), y),
+            ViewMut::Bf16(y) => self.all(batch, Bf16::of(z), y),
+        }
+    }
+
+    fn all<E: Number>(&self, batch: usize, z: &[E], y: &mut [E]) {
+        y[..batch * self.plane.bordered_len()]
+            .par_chunks_exact_mut(self.plane.bordered_len())
+            .zip(z.par_chunks_exact(self.plane.len()))
+            .with_max_len(1)
+            .enumerate()
+            .for_each(|(image, (y, z))| self.one(image, z, y));
+    }
+
+    /// One image of the batch.
+    ///
+    /// # Shapes
+    /// `z` is `[h, w, pitch]`, `y` `[h+2, w+2, pitch]`.
+    pub(crate) fn image(&self, image: usize, z: View<'_>, y: ViewMut<'_>) {
+        match y {
+            ViewMut::F32(y) => self.one(image, f32::of(z), y),
+            ViewMut::Bf16(y) => self.one(image, Bf16::of(z), y),
+        }
+    }
+
+    fn one<E: Number>(&self, image: usize, z: &[E], y: &mut [E]) {
+        let plane = self.plane;
+        assert!(z.len() == plane.len() && y.len() == plane.bordered_len());
+        let shortcut = match self.residual {
+            Residual::None => Shortcut::None,
+            Residual::Identity(x) => Shortcut::Identity(E::of(x)),
+            Residual::Projection(side) => Shortcut::Projection(E::of(side.z), side),
+        };
+        let work = Activation {
+            plane,
+            z,
+            scale: &self.scale[..plane.pitch],
+            shift: &self.shift[..plane.pitch],
+            shortcut: shortcut.of_image(plane, image),
+            y,
+        };
+        // SAFETY: the image's slices were measured or cut to their lengths.
+        unsafe { launch(self.kernels, work) }
     }
 }
 
@@ -267,38 +316,6 @@ enum Shortcut<'a, E> {
     None,
     Identity(&'a [E]),
     Projection(&'a [E], Normalised<'a>),
-}
-
-fn activate_all<E: Number>(
-    kernels: Kernels,
-    plane: Plane,
-    batch: usize,
-    main: Normalised<'_>,
-    residual: Residual<'_>,
-    y: &mut [E],
-) {
-    let shortcut = match residual {
-        Residual::None => Shortcut::None,
-        Residual::Identity(x) => Shortcut::Identity(E::of(x)),
-        Residual::Projection(side) => Shortcut::Projection(E::of(side.z), side),
-    };
-    let z = E::of(main.z);
-    y[..batch * plane.bordered_len()]
-        .par_chunks_exact_mut(plane.bordered_len())
-        .with_max_len(1)
-        .enumerate()
-        .for_each(|(image, y)| {
-            let work = Activation {
-                plane,
-                z: &z[image * plane.len()..][..plane.len()],
-                scale: &main.scale[..plane.pitch],
-                shift: &main.shift[..plane.pitch],
-                shortcut: shortcut.of_image(plane, image),
-                y,
-            };
-            // SAFETY: the image's slices were cut to their lengths.
-            unsafe { launch(kernels, work) }
-        });
 }
 
 impl<'a, E: Number> Shortcut<'a, E> {

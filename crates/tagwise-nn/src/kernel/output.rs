@@ -3,8 +3,8 @@
 use rayon::prelude::*;
 
 use super::Precision;
-use crate::bf16::Element;
-use crate::buffer::ViewMut;
+use crate::bf16::{Bf16, Element};
+use crate::buffer::{ThreadBuffers, View, ViewMut};
 
 /// Whether a kernel replaces its output or adds to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,9 +15,13 @@ pub(crate) enum Write {
 
 /// The images that a convolution writes, `[B, h, w, pitch]`.
 pub(crate) struct Output<'a> {
-    numbers: ViewMut<'a>,
+    target: Target<'a>,
     pub write: Write,
-    epilogue: Option<Epilogue<'a>>,
+}
+
+enum Target<'a> {
+    Kept(ViewMut<'a>, Option<Epilogue<'a>>),
+    Passing(Passage<'a>),
 }
 
 /// Work on every image right after it was written, while it is in a cache: it may change the image
@@ -32,29 +36,53 @@ pub(crate) struct Epilogue<'a> {
 /// Takes the index of an image in the batch, the image and its sums.
 pub(crate) type Finish<'a> = dyn Fn(usize, ViewMut<'_>, &mut [f64]) + Sync + 'a;
 
+/// What becomes of images that nobody keeps: each is turned into another as soon as it is
+/// complete, and its memory serves the next.
+pub(crate) struct Passage<'a> {
+    /// For every thread the images that it writes at a time.
+    pub threads: &'a ThreadBuffers,
+    pub precision: Precision,
+    /// The images that are kept, of `kept_len` numbers each.
+    pub kept: ViewMut<'a>,
+    pub kept_len: usize,
+    /// Takes the index of an image in the batch, the image and the one to keep.
+    pub turn: &'a (dyn Fn(usize, View<'_>, ViewMut<'_>) + Sync + 'a),
+}
+
 impl<'a> Output<'a> {
     pub(crate) fn new(numbers: ViewMut<'a>, write: Write) -> Self {
         Self {
-            numbers,
+            target: Target::Kept(numbers, None),
             write,
-            epilogue: None,
         }
     }
 
     /// The same output with work to follow on every image.
     pub(crate) fn followed_by(self, epilogue: Epilogue<'a>) -> Self {
+        let target = match self.target {
+            Target::Kept(numbers, _) => Target::Kept(numbers, Some(epilogue)),
+            passing => passing,
+        };
+        Self { target, ..self }
+    }
+
+    /// Images that are not kept.
+    pub(crate) fn passing(passage: Passage<'a>) -> Self {
         Self {
-            epilogue: Some(epilogue),
-            ..self
+            target: Target::Passing(passage),
+            write: Write::Replace,
         }
     }
 
     pub(crate) fn precision(&self) -> Precision {
-        self.numbers.precision()
+        match &self.target {
+            Target::Kept(numbers, _) => numbers.precision(),
+            Target::Passing(passage) => passage.precision,
+        }
     }
 
     /// Calls `write` in parallel with every `images` images of the batch and the index of the
-    /// first, each call followed by the epilogue.
+    /// first, each call followed by the work on them.
     pub(crate) fn for_each_group(
         self,
         batch: usize,
@@ -67,9 +95,21 @@ impl<'a> Output<'a> {
             image_len,
             images,
         };
-        match self.numbers {
-            ViewMut::F32(numbers) => groups.write(numbers, self.epilogue, write),
-            ViewMut::Bf16(numbers) => groups.write(numbers, self.epilogue, write),
+        match self.target {
+            Target::Kept(ViewMut::F32(numbers), epilogue) => groups.write(numbers, epilogue, write),
+            Target::Kept(ViewMut::Bf16(numbers), epilogue) => {
+                groups.write(numbers, epilogue, write);
+            }
+            Target::Passing(Passage {
+                threads,
+                kept,
+                kept_len,
+                turn,
+                ..
+            }) => match kept {
+                ViewMut::F32(kept) => groups.pass::<f32>(threads, (kept, kept_len), turn, write),
+                ViewMut::Bf16(kept) => groups.pass::<Bf16>(threads, (kept, kept_len), turn, write),
+            },
         }
     }
 }
@@ -113,6 +153,32 @@ impl Groups {
                 for (i, (image, sums)) in group.chunks_exact_mut(image_len).zip(sums).enumerate() {
                     finish(index * images + i, E::view_mut(image), sums);
                 }
+            });
+    }
+
+    /// Writes groups into the threads' memory and turns their images into kept ones.
+    fn pass<E: Element>(
+        &self,
+        threads: &ThreadBuffers,
+        (kept, kept_len): (&mut [E], usize),
+        turn: &(dyn Fn(usize, View<'_>, ViewMut<'_>) + Sync),
+        write: impl Fn(usize, ViewMut<'_>) + Sync,
+    ) {
+        let (image_len, images) = (self.image_len, self.images);
+        kept[..self.batch * kept_len]
+            .par_chunks_mut(images * kept_len)
+            .enumerate()
+            .with_max_len(1)
+            .for_each(|(index, kept)| {
+                let len = kept.len() / kept_len * image_len;
+                threads.with(E::lanes(len), |lanes| {
+                    let group = &mut E::in_lanes(lanes)[..len];
+                    write(index * images, E::view_mut(group));
+                    let kept = kept.chunks_exact_mut(kept_len);
+                    for (i, (image, kept)) in group.chunks_exact(image_len).zip(kept).enumerate() {
+                        turn(index * images + i, E::view(image), E::view_mut(kept));
+                    }
+                });
             });
     }
 }

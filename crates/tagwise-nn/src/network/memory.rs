@@ -9,7 +9,7 @@ use crate::kernel::norm::Plane;
 use crate::kernel::{Precision, padded_channels, pool};
 use crate::{ClassifierKind, Result};
 
-/// Bytes that training a network takes, by purpose.
+/// Bytes that training and evaluating a network take, by purpose.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct MemoryEstimate {
     /// Parameters and running statistics.
@@ -20,6 +20,8 @@ pub struct MemoryEstimate {
     pub activations: u64,
     /// Gradients of activations and scratch memory that blocks share.
     pub workspace: u64,
+    /// Weights as evaluation keeps them from batch to batch, and its convolution outputs.
+    pub evaluation: u64,
     /// The images of one batch.
     pub images: u64,
 }
@@ -28,11 +30,16 @@ impl MemoryEstimate {
     /// All of it.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.weights + self.training_state + self.activations + self.workspace + self.images
+        self.weights
+            + self.training_state
+            + self.activations
+            + self.workspace
+            + self.evaluation
+            + self.images
     }
 }
 
-/// The memory that training with batches of this size takes on a device.
+/// The memory that training and evaluation with batches of this size take on a device.
 ///
 /// # Errors
 /// [`crate::Error::InvalidSpec`] when no such network exists.
@@ -74,6 +81,8 @@ struct Sum {
     gradient: usize,
     conv: ScratchLen,
     partial: usize,
+    prepared: usize,
+    passing: usize,
     bordered: Vec<Plane>,
 }
 
@@ -89,6 +98,8 @@ impl Sum {
             gradient: 0,
             conv: ScratchLen::default(),
             partial: 0,
+            prepared: 0,
+            passing: 0,
             bordered: Vec::new(),
         }
     }
@@ -136,6 +147,8 @@ impl Sum {
         self.gradient = self.gradient.max(self.batch * plane.len().max(inputs));
         let layer = ConvLayer::new(shape, self.device.kernels(), input);
         self.conv = self.conv.max(layer.training_scratch(self.batch));
+        self.prepared += layer.prepared_len();
+        self.passing = self.passing.max(layer.group_len(self.batch));
         self.add_sums(2 * plane.pitch);
         if !self.bordered.contains(&plane) {
             self.bordered.push(plane);
@@ -173,6 +186,7 @@ impl Sum {
             training_state: bytes(2 * self.parameters),
             activations: bytes(self.activations),
             workspace: bytes(workspace),
+            evaluation: bytes(self.prepared + rayon::current_num_threads() * self.passing),
             images: bytes(self.images),
         }
     }

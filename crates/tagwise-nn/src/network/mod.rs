@@ -281,7 +281,7 @@ impl Network {
             tensors.push(NamedTensor {
                 name: parameter.name.clone(),
                 shape: parameter.layout.shape(),
-                data: parameter.layout.unpack(parameter.value.as_slice()),
+                data: parameter.layout.unpack(parameter.value()),
             });
         });
         self.visit_statistics(&mut |tensor| {
@@ -317,8 +317,8 @@ impl Network {
         let find = |name: &str| tensors.iter().find(|tensor| tensor.name == name);
         self.visit_parameters(&mut |parameter| {
             if let Some(tensor) = find(&parameter.name) {
-                let value = parameter.value.as_mut_slice();
-                parameter.layout.pack(&tensor.data, value);
+                let layout = parameter.layout;
+                layout.pack(&tensor.data, parameter.value_mut());
             }
         });
         self.visit_statistics(&mut |statistic| {

@@ -250,6 +250,14 @@ impl Winograd {
             });
     }
 
+    /// Images of a batch that one task writes. Neither the results nor their rounding depend on it.
+    pub(crate) fn images_per_task(&self, batch: usize) -> usize {
+        TILES_PER_TASK
+            .div_ceil(self.tiling.count())
+            .min(batch.div_ceil(rayon::current_num_threads()))
+            .max(1)
+    }
+
     /// Runs the convolution over a batch.
     ///
     /// # Shapes
@@ -267,11 +275,7 @@ impl Winograd {
         assert!(input.len() >= batch * self.tiling.bordered_len(self.in_pitch));
         assert!(transformed.len() >= self.weights_len());
         let output_len = self.tiling.height * self.tiling.width * self.out_pitch;
-        // Neither the result nor its rounding depends on how images are grouped.
-        let images = TILES_PER_TASK
-            .div_ceil(self.tiling.count())
-            .min(batch.div_ceil(rayon::current_num_threads()))
-            .max(1);
+        let images = self.images_per_task(batch);
         let write = output.write;
         output.for_each_group(batch, output_len, images, |first_image, output| {
             threads.with(self.thread_len(), |scratch| {
