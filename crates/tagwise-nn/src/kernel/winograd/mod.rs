@@ -80,6 +80,12 @@ impl Tiling {
     fn bordered_len(self, pitch: usize) -> usize {
         (self.height + 2) * (self.width + 2) * pitch
     }
+    /// The inputs of a tile of a batch, and where they start in the batch's bordered images.
+    fn inputs_of(self, tile: usize, pitch: usize) -> (Tile, usize) {
+        let (image, y, x) = self.place(tile);
+        let (tile, start) = self.inputs(y, x, pitch);
+        (tile, image * self.bordered_len(pitch) + start)
+    }
     /// The inputs of the results at (y, x), and where they start in a bordered image.
     fn inputs(self, y: usize, x: usize, pitch: usize) -> (Tile, usize) {
         let row_step = (self.width + 2) * pitch;
@@ -445,11 +451,14 @@ impl Task<'_> {
         let pass = self.pass;
         let (pitch, step) = (pass.in_pitch, pass.input_step() * pass.precision.per_lane());
         let numbers = self.scratch.as_mut_ptr().cast::<E>();
-        for (i, tile) in run.enumerate() {
-            let (image, y, x) = pass.tiling.place(tile);
-            let (tile, start) = pass.tiling.inputs(y, x, pitch);
-            let start = (self.first_image + image) * pass.tiling.bordered_len(pitch) + start;
+        let first = self.first_image * pass.tiling.bordered_len(pitch);
+        for (i, index) in run.enumerate() {
+            let (tile, start) = pass.tiling.inputs_of(index, pitch);
+            let (next, next_start) = pass.tiling.inputs_of(index + 1, pitch);
+            let next_from = input.wrapping_add(first + next_start);
+            let start = first + start;
             for channel in (0..pitch).step_by(S::LANES) {
+                next.prefetch(INPUTS - RESULTS, next_from, channel);
                 // SAFETY: the tile lies inside its image, and i is below the tiles of a run.
                 unsafe {
                     let tile = transform::input::<S, E>(tile, input.add(start + channel));

@@ -5,7 +5,7 @@
 
 use std::f32::consts::{FRAC_1_SQRT_2, SQRT_2};
 
-use crate::kernel::simd::{Number, Simd};
+use crate::kernel::simd::{LINE, Number, Simd, prefetch};
 
 /// Side of a tile of results.
 pub(super) const RESULTS: usize = 4;
@@ -49,6 +49,20 @@ impl Tile {
                 }
             }
             pixels
+        }
+    }
+
+    /// Asks for the pixels from a column on, one register of channels of each, unless an earlier
+    /// register shares their cache lines.
+    #[inline(always)]
+    pub(super) fn prefetch<E>(self, first_column: usize, from: *const E, channel: usize) {
+        if channel * size_of::<E>() % LINE == 0 {
+            for y in 0..self.rows {
+                for x in first_column..self.columns {
+                    let offset = y * self.row_step + x * self.column_step + channel;
+                    prefetch(from.wrapping_add(offset));
+                }
+            }
         }
     }
 

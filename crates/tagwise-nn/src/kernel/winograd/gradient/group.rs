@@ -4,7 +4,7 @@ use super::{Range, WinogradGradient};
 use crate::buffer::View;
 use crate::kernel::simd::{Number, Simd, Work};
 use crate::kernel::tiles::{SIDE, TILE, Tiles, place_in_squares};
-use crate::kernel::winograd::transform::{self, INPUTS, Tile, Transformed};
+use crate::kernel::winograd::transform::{self, INPUTS, RESULTS, Tile, Transformed};
 
 /// Tiles to transform: x into `inputs`, dz into `gradients`.
 pub(super) struct Group<'a> {
@@ -57,8 +57,9 @@ impl Group<'_> {
     ) {
         let plan = self.plan;
         let (input_step, gradient_step) = plan.steps();
-        let at = plan.place(tile);
+        let (at, next) = (plan.place(tile), plan.place(tile + 1));
         for channel in (0..plan.in_pitch).step_by(S::LANES) {
+            next.prefetch_input(x, channel);
             // SAFETY: passed on from the caller.
             unsafe {
                 let numbers = at.input::<S, E>(x, channel);
@@ -67,6 +68,7 @@ impl Group<'_> {
             }
         }
         for channel in (0..plan.out_pitch).step_by(S::LANES) {
+            next.prefetch_gradient(dz, channel);
             // SAFETY: passed on from the caller.
             unsafe {
                 let numbers = at.gradient::<S, E>(dz, channel);
@@ -96,7 +98,9 @@ impl Group<'_> {
         let (input_step, gradient_step) = plan.steps();
         let first = plan.place(tile);
         let second = (tile + 1 < self.tiles.end).then(|| plan.place(tile + 1));
+        let next = [plan.place(tile + 2), plan.place(tile + 3)];
         for channel in (0..plan.in_pitch).step_by(S::LANES) {
+            next.iter().for_each(|next| next.prefetch_input(x, channel));
             // SAFETY: passed on from the caller.
             unsafe {
                 let even = first.input::<S, E>(x, channel);
@@ -109,6 +113,8 @@ impl Group<'_> {
             }
         }
         for channel in (0..plan.out_pitch).step_by(S::LANES) {
+            next.iter()
+                .for_each(|next| next.prefetch_gradient(dz, channel));
             // SAFETY: passed on from the caller.
             unsafe {
                 let even = first.gradient::<S, E>(dz, channel);
@@ -214,6 +220,19 @@ struct Place {
 }
 
 impl Place {
+    /// Asks for the inputs that the tile before has not read.
+    #[inline(always)]
+    fn prefetch_input<E>(&self, x: *const E, channel: usize) {
+        let (tile, start) = self.inputs;
+        tile.prefetch(INPUTS - RESULTS, x.wrapping_add(start), channel);
+    }
+
+    #[inline(always)]
+    fn prefetch_gradient<E>(&self, dz: *const E, channel: usize) {
+        let (tile, start) = self.gradients;
+        tile.prefetch(0, dz.wrapping_add(start), channel);
+    }
+
     /// # Safety
     /// `x` points at the batch's bordered images; `S` is available.
     #[inline(always)]
