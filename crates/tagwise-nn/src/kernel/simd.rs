@@ -39,7 +39,9 @@ pub(crate) trait Simd: Copy {
     unsafe fn dot_pairs(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
     unsafe fn load_bf16(from: *const Bf16) -> Self::Vector;
     unsafe fn store_bf16(to: *mut Bf16, value: Self::Vector);
-    /// Stores the pairs (first, second) of every lane.
+    /// The pairs (first, second) of numbers that [`Simd::load_bf16`] loaded.
+    unsafe fn pair(first: Self::Vector, second: Self::Vector) -> Self::Vector;
+    /// Stores the pairs (first, second) of every lane, rounded.
     unsafe fn store_pairs(to: *mut f32, first: Self::Vector, second: Self::Vector);
 }
 
@@ -173,6 +175,11 @@ impl<S: Simd> Simd for Pairs<S> {
         unsafe { S::store_bf16(to, value) }
     }
     #[inline(always)]
+    unsafe fn pair(first: S::Vector, second: S::Vector) -> S::Vector {
+        // SAFETY: as above.
+        unsafe { S::pair(first, second) }
+    }
+    #[inline(always)]
     unsafe fn store_pairs(to: *mut f32, first: S::Vector, second: S::Vector) {
         // SAFETY: as above.
         unsafe { S::store_pairs(to, first, second) }
@@ -301,6 +308,14 @@ impl Simd for Portable {
         ];
         // SAFETY: the caller vouches for four writable numbers.
         unsafe { to.cast::<[Bf16; 4]>().write(numbers) }
+    }
+    #[inline(always)]
+    unsafe fn pair(first: [f32; 4], second: [f32; 4]) -> [f32; 4] {
+        let mut pairs = [0.0; 4];
+        for lane in 0..4 {
+            pairs[lane] = f32::from_bits(first[lane].to_bits() >> 16 | second[lane].to_bits());
+        }
+        pairs
     }
     #[inline(always)]
     unsafe fn store_pairs(to: *mut f32, first: [f32; 4], second: [f32; 4]) {
@@ -466,6 +481,14 @@ mod x86 {
             }
         }
         #[inline(always)]
+        unsafe fn pair(first: __m256, second: __m256) -> __m256 {
+            // SAFETY: as above.
+            unsafe {
+                let low = _mm256_srli_epi32::<16>(_mm256_castps_si256(first));
+                _mm256_or_ps(_mm256_castsi256_ps(low), second)
+            }
+        }
+        #[inline(always)]
         unsafe fn store_pairs(to: *mut f32, first: __m256, second: __m256) {
             // SAFETY: as above, and the caller vouches for eight writable pairs.
             unsafe {
@@ -541,6 +564,15 @@ mod x86 {
                 unsafe {
                     let bits = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from.cast()));
                     _mm512_castsi512_ps(_mm512_slli_epi32::<16>(bits))
+                }
+            }
+            #[inline(always)]
+            unsafe fn pair(first: __m512, second: __m512) -> __m512 {
+                // SAFETY: as above.
+                unsafe {
+                    let low = _mm512_srli_epi32::<16>(_mm512_castps_si512(first));
+                    let pairs = _mm512_or_si512(low, _mm512_castps_si512(second));
+                    _mm512_castsi512_ps(pairs)
                 }
             }
         };

@@ -1,18 +1,18 @@
 //! Weight gradient of a convolution: dW[tap] = Σ over pixels of input(pixel + tap)ᵀ · dz(pixel).
 //!
-//! The work is cut into (part of the batch, block of output channels, tap). Each piece owns one
-//! contiguous stretch of the packed gradient, keeps 64 or more pixels of dz in the first-level
-//! cache and adds a tile of input channels × output channels in registers at a time. The parts of
-//! the batch are fixed by the layer's shape, never by the number of threads, and are added in
-//! order.
+//! The work is cut into (part of the batch, block of output channels, tap), or all taps together
+//! where they are small. Each piece owns one contiguous stretch of the packed gradient, packs a run
+//! of pixels, of which the first-level cache holds dz, and adds a tile of input channels × output
+//! channels in registers at a time. The parts of the batch are fixed by the layer's shape, never by
+//! the number of threads, and are added in order.
 
-mod pairs;
+mod rows;
 
 use rayon::prelude::*;
 
 use super::convolution::ConvShape;
 use super::simd::{Simd, Work, launch};
-use super::{Kernels, Precision, padded_channels};
+use super::{CHANNEL_MULTIPLE, Kernels, Precision, padded_channels};
 use crate::buffer::{ThreadBuffers, View};
 
 /// Pieces to cut a layer into so that many cores find work.
@@ -21,10 +21,14 @@ const WANTED_PIECES: usize = 32;
 /// blocks then read the images of one part, which a cache holds.
 const PARTS_BYTES: usize = 5 << 20;
 const MOST_PARTS: usize = 16;
-/// Pixels of dz that one tile sums over before its sums go back to memory; more for tiles of AMX,
-/// whose products take less time than their sums' way to memory.
-const PIXELS_PER_RUN: usize = 64;
-const PIXELS_PER_TILED_RUN: usize = 256;
+/// Most input channels for which one piece takes all taps, so that dz is packed once for them.
+const CHANNELS_OF_ALL_TAPS: usize = 128;
+/// Rows of pixels, or in bf16 of pairs of pixels, that one tile sums over before its sums go back to
+/// memory; more for tiles of AMX, whose products take less time than their sums' way to memory.
+const ROWS_PER_RUN: usize = 64;
+const ROWS_PER_TILED_RUN: usize = 128;
+/// Pixels of the longest run: two in each row.
+const MOST_PIXELS: usize = 2 * ROWS_PER_TILED_RUN;
 
 /// The weight gradient of one layer: its shape and how the work is cut.
 #[derive(Debug)]
@@ -33,41 +37,56 @@ pub(crate) struct WeightGradient {
     shape: ConvShape,
     block: usize,
     num_blocks: usize,
+    taps_per_piece: usize,
+    /// Taps whose inputs lie side by side in a row: all of an image's few channels.
+    taps_per_row: usize,
     parts: usize,
     /// Whether the products are taken by tiles.
     tiled: bool,
-    /// Pixels whose products are summed at a time.
-    pixels: usize,
-}
-
-/// A stretch of a row of output pixels: where its inputs and its gradients start, from the batch's
-/// start.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Stretch {
-    pub input: usize,
-    pub gradient: usize,
-    pub pixels: usize,
+    /// Lanes of a packed row of inputs.
+    x_step: usize,
+    /// Where the rows of a packed run start, in x and in dz: as many as are summed at a time.
+    packed: [Vec<usize>; 2],
 }
 
 impl WeightGradient {
     pub(crate) fn new(shape: &ConvShape, kernels: Kernels) -> Self {
         let block = kernels.channel_block(shape.out_pitch());
         let num_blocks = shape.out_pitch() / block;
-        let wanted = WANTED_PIECES.div_ceil(num_blocks * shape.taps());
+        let taps_per_piece = match shape.in_channels {
+            ..=CHANNELS_OF_ALL_TAPS => shape.taps(),
+            _ => 1,
+        };
+        let wanted = WANTED_PIECES.div_ceil(num_blocks * shape.taps() / taps_per_piece);
         let fitting = PARTS_BYTES / (shape.packed_len() * size_of::<f32>());
         let tiled = kernels.have_tiles();
+        let taps_per_row = match has_whole_registers(shape) {
+            true => 1,
+            false => taps_per_piece,
+        };
+        // Several taps are packed by whole registers, the last of which reaches beyond them.
+        let beyond = usize::from(taps_per_row > 1) * CHANNEL_MULTIPLE;
+        let pitch = padded_channels(taps_per_row * shape.in_channels) + beyond;
+        let (rows, x_step) = match tiled {
+            true => (ROWS_PER_TILED_RUN, pitch),
+            // An odd number of cache lines, so that rows do not fall into one set of the cache.
+            false => (
+                ROWS_PER_RUN,
+                (pitch / CHANNEL_MULTIPLE | 1) * CHANNEL_MULTIPLE,
+            ),
+        };
+        let packed = [x_step, block].map(|step| (0..rows).map(|row| row * step).collect());
         Self {
             precision: kernels.precision(),
             shape: *shape,
             block,
             num_blocks,
+            taps_per_piece,
+            taps_per_row,
             parts: wanted.max(fitting.min(MOST_PARTS)),
             tiled,
-            pixels: if tiled {
-                PIXELS_PER_TILED_RUN
-            } else {
-                PIXELS_PER_RUN
-            },
+            x_step,
+            packed,
         }
     }
 
@@ -104,14 +123,12 @@ impl WeightGradient {
     ) {
         assert_eq!(dz.precision(), self.precision);
         assert!(input.precision() == Precision::F32 || self.precision == Precision::Bf16);
-        assert!(
-            input.precision() == Precision::F32 || self.shape.in_pitch >= self.paired_channels()
-        );
+        assert!(input.precision() == Precision::F32 || has_whole_registers(&self.shape));
         assert!(input.len() >= batch * self.shape.in_image_len());
         assert!(dz.len() >= batch * self.shape.out_bordered_len());
         let packed_len = self.shape.packed_len();
         assert_eq!(gradient.len(), packed_len);
-        let pieces = self.num_blocks * self.shape.taps();
+        let pieces = self.num_blocks * self.shape.taps() / self.taps_per_piece;
         let piece_len = packed_len / pieces;
         let parts = self.parts;
         let target = if parts > 1 {
@@ -127,14 +144,14 @@ impl WeightGradient {
                 let (part, piece) = (index / pieces, index % pieces);
                 let images = part * batch / parts..(part + 1) * batch / parts;
                 sums.fill(0.0);
-                threads.with(self.thread_len(), |pairs| {
+                threads.with(self.thread_len(), |rows| {
                     let work = Piece {
                         plan: self,
                         images,
                         piece,
                         x: input,
                         dz,
-                        pairs,
+                        rows,
                         sums,
                     };
                     // SAFETY: input and dz hold every image of the batch with its border, so each
@@ -148,104 +165,130 @@ impl WeightGradient {
         }
     }
 
-    /// Numbers of scratch memory for every thread: a run of pixels in pairs.
-    pub(crate) fn thread_len(&self) -> usize {
-        match self.precision {
-            Precision::F32 => 0,
-            Precision::Bf16 => self.rows() * (self.paired_channels() + self.block),
-        }
-    }
-
-    /// Pairs of pixels in a run.
+    /// Rows of pixels or pairs whose products are summed at a time.
     fn rows(&self) -> usize {
-        self.pixels / 2
+        self.packed[0].len()
     }
 
-    fn paired_channels(&self) -> usize {
-        padded_channels(self.shape.in_channels)
+    /// Numbers of scratch memory for every thread: the packed rows of a run.
+    pub(crate) fn thread_len(&self) -> usize {
+        self.rows() * (self.x_step + self.block)
+    }
+
+    /// Pixels of a run.
+    fn pixels(&self) -> usize {
+        self.rows() * self.precision.per_lane()
+    }
+
+    /// Input channels of a row, those of several taps one after the other.
+    fn row_channels(&self) -> usize {
+        self.taps_per_row * self.shape.in_channels
     }
 }
 
-/// One tap and one block of output channels, over some images.
+/// Whether the pixels of the input are padded to whole registers, as all but images are.
+fn has_whole_registers(shape: &ConvShape) -> bool {
+    shape.in_pitch.is_multiple_of(CHANNEL_MULTIPLE)
+}
+
+/// One tap, or all, and one block of output channels, over some images.
 struct Piece<'a> {
     plan: &'a WeightGradient,
     images: std::ops::Range<usize>,
     piece: usize,
     x: View<'a>,
     dz: View<'a>,
-    pairs: &'a mut [f32],
+    /// The run in hand as the products take it, x before dz.
+    rows: &'a mut [f32],
     sums: &'a mut [f32],
 }
 
 impl Work for Piece<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(mut self) {
-        let shape = &self.plan.shape;
-        let (height, width) = (shape.out_height(), shape.out_width());
-        let (x_row, dz_row) = (
-            (shape.in_width + 2) * shape.in_pitch,
-            (width + 2) * shape.out_pitch(),
-        );
-        let (block, tap) = (self.piece / shape.taps(), self.piece % shape.taps());
-        let base = usize::from(shape.kernel == 1);
-        let x_first =
-            (tap / shape.kernel + base) * x_row + (tap % shape.kernel + base) * shape.in_pitch;
-        let dz_first = dz_row + shape.out_pitch() + block * self.plan.block;
+        let (height, width) = (self.plan.shape.out_height(), self.plan.shape.out_width());
         let (x_step, dz_step) = self.plan.steps();
-        let mut run = [Stretch::default(); PIXELS_PER_TILED_RUN];
-        let (mut stretches, mut pixels) = (0, 0);
+        let (mut first, mut second) = (Run::empty(), Run::empty());
+        let (mut run, mut next) = (&mut first, &mut second);
         for row in self.images.start * height..self.images.end * height {
-            let (image, y) = (row / height, row % height);
-            let x_start = image * shape.in_image_len() + x_first + y * shape.stride * x_row;
-            let dz_start = image * shape.out_bordered_len() + dz_first + y * dz_row;
-            let mut column = 0;
-            while column < width {
-                let len = (width - column).min(self.plan.pixels - pixels);
-                run[stretches] = Stretch {
-                    input: x_start + column * x_step,
-                    gradient: dz_start + column * dz_step,
-                    pixels: len,
-                };
-                (stretches, pixels, column) = (stretches + 1, pixels + len, column + len);
-                if pixels == self.plan.pixels {
-                    // SAFETY: the stretches address pixels inside the images that the caller
+            let (x, dz) = self.plan.start_of_row(row / height, row % height);
+            for column in 0..width {
+                next.push(x + column * x_step, dz + column * dz_step);
+                if next.len == self.plan.pixels() {
+                    // SAFETY: the places are those of pixels inside the images that the caller
                     // vouches for.
-                    unsafe { self.add::<S>(&run[..stretches]) }
-                    (stretches, pixels) = (0, 0);
+                    unsafe { self.add::<S>(run.places(), next.places()) }
+                    std::mem::swap(&mut run, &mut next);
+                    next.len = 0;
                 }
             }
         }
         // SAFETY: as above.
-        unsafe { self.add::<S>(&run[..stretches]) }
+        unsafe {
+            self.add::<S>(run.places(), next.places());
+            self.add::<S>(next.places(), Places { x: &[], dz: &[] });
+        }
     }
 }
 
-impl Piece<'_> {
-    /// Adds a run of pixels, at most as many as the plan says.
-    ///
-    /// # Safety
-    /// The stretches address pixels inside x and dz; `S` is available.
-    #[inline(always)]
-    unsafe fn add<S: Simd>(&mut self, run: &[Stretch]) {
-        // SAFETY: passed on from the caller.
-        unsafe {
-            match (self.x, self.dz) {
-                (View::F32(x), View::F32(dz)) => {
-                    let (x_step, dz_step) = self.plan.steps();
-                    let job = Job {
-                        x_step,
-                        dz_step,
-                        channels: self.plan.shape.in_channels,
-                        x: x.as_ptr(),
-                        dz: dz.as_ptr(),
-                        sums: self.sums.as_mut_ptr(),
-                    };
-                    job.add::<S>(self.plan.block / S::LANES, run);
-                }
-                (_, View::Bf16(dz)) => self.add_pairs::<S>(run, dz),
-                (View::Bf16(_), View::F32(_)) => unreachable!("`run` compared the precisions"),
-            }
+/// Pixels whose products are summed at a time: where the inputs of the first tap start and where the
+/// gradients.
+struct Run {
+    x: [usize; MOST_PIXELS],
+    dz: [usize; MOST_PIXELS],
+    len: usize,
+}
+
+/// The same, as many as there are.
+#[derive(Clone, Copy)]
+struct Places<'a> {
+    x: &'a [usize],
+    dz: &'a [usize],
+}
+
+impl Run {
+    fn empty() -> Self {
+        Self {
+            x: [0; MOST_PIXELS],
+            dz: [0; MOST_PIXELS],
+            len: 0,
         }
+    }
+
+    #[inline(always)]
+    fn push(&mut self, x: usize, dz: usize) {
+        (self.x[self.len], self.dz[self.len]) = (x, dz);
+        self.len += 1;
+    }
+
+    fn places(&self) -> Places<'_> {
+        Places {
+            x: &self.x[..self.len],
+            dz: &self.dz[..self.len],
+        }
+    }
+}
+
+impl WeightGradient {
+    /// Where the inputs and the gradients of a row of output pixels start.
+    fn start_of_row(&self, image: usize, y: usize) -> (usize, usize) {
+        let shape = &self.shape;
+        let base = usize::from(shape.kernel == 1);
+        let x_row = (shape.in_width + 2) * shape.in_pitch;
+        let dz_row = (shape.out_width() + 2) * shape.out_pitch();
+        (
+            image * shape.in_image_len()
+                + (y * shape.stride + base) * x_row
+                + base * shape.in_pitch,
+            image * shape.out_bordered_len() + (y + 1) * dz_row + shape.out_pitch(),
+        )
+    }
+
+    /// How far the inputs of a tap are from those of the first.
+    fn shift(&self, tap: usize) -> usize {
+        let shape = &self.shape;
+        let (y, x) = (tap / shape.kernel, tap % shape.kernel);
+        (y * (shape.in_width + 2) + x) * shape.in_pitch
     }
 }
 
@@ -267,34 +310,42 @@ pub(super) fn add_parts(parts: &[f32], gradient: &mut [f32]) {
         });
 }
 
-/// All input channels × one block of output channels over a run of pixels.
-pub(super) struct Job {
-    pub x_step: usize,
-    pub dz_step: usize,
+/// All input channels × one block of output channels over rows of x and dz.
+pub(super) struct Job<'a> {
+    /// Where the rows start in x.
+    pub x_rows: &'a [usize],
+    /// Where as many rows start in dz.
+    pub dz_rows: &'a [usize],
     pub channels: usize,
     pub x: *const f32,
     pub dz: *const f32,
     pub sums: *mut f32,
 }
 
-impl Job {
+impl Job<'_> {
+    /// Calls `before` with the channels of every tile.
+    ///
     /// # Safety
-    /// All stretches stay inside the allocations that the pointers come from; `S` is available.
+    /// The rows and the sums lie in the allocations that the pointers come from; `S` is available.
     #[inline(always)]
-    pub(super) unsafe fn add<S: Simd>(&self, vectors: usize, run: &[Stretch]) {
+    pub(super) unsafe fn add<S: Simd>(
+        &self,
+        vectors: usize,
+        before: impl Fn(std::ops::Range<usize>) + Copy,
+    ) {
         // SAFETY: passed on from the caller.
         unsafe {
             if S::LANES == 16 {
                 match vectors {
-                    4 => self.tiles::<S, 6, 4>(run),
-                    3 => self.tiles::<S, 8, 3>(run),
-                    2 => self.tiles::<S, 8, 2>(run),
-                    _ => self.tiles::<S, 8, 1>(run),
+                    4 => self.tiles::<S, 6, 4>(before),
+                    3 => self.tiles::<S, 8, 3>(before),
+                    2 => self.tiles::<S, 8, 2>(before),
+                    _ => self.tiles::<S, 8, 1>(before),
                 }
             } else {
                 match vectors {
-                    2 => self.tiles::<S, 6, 2>(run),
-                    _ => self.tiles::<S, 8, 1>(run),
+                    2 => self.tiles::<S, 6, 2>(before),
+                    _ => self.tiles::<S, 8, 1>(before),
                 }
             }
         }
@@ -303,22 +354,29 @@ impl Job {
     /// # Safety
     /// As [`Job::add`].
     #[inline(always)]
-    unsafe fn tiles<S: Simd, const INPUTS: usize, const VECTORS: usize>(&self, run: &[Stretch]) {
+    unsafe fn tiles<S: Simd, const INPUTS: usize, const VECTORS: usize>(
+        &self,
+        before: impl Fn(std::ops::Range<usize>),
+    ) {
         let mut first = 0;
         // SAFETY: passed on from the caller; each arm covers channels that exist.
         unsafe {
             while first + INPUTS <= self.channels {
-                self.tile::<S, INPUTS, VECTORS>(first, run);
+                before(first..first + INPUTS);
+                self.tile::<S, INPUTS, VECTORS>(first);
                 first += INPUTS;
             }
+            if first < self.channels {
+                before(first..self.channels);
+            }
             match self.channels - first {
-                7 => self.tile::<S, 7, VECTORS>(first, run),
-                6 => self.tile::<S, 6, VECTORS>(first, run),
-                5 => self.tile::<S, 5, VECTORS>(first, run),
-                4 => self.tile::<S, 4, VECTORS>(first, run),
-                3 => self.tile::<S, 3, VECTORS>(first, run),
-                2 => self.tile::<S, 2, VECTORS>(first, run),
-                1 => self.tile::<S, 1, VECTORS>(first, run),
+                7 => self.tile::<S, 7, VECTORS>(first),
+                6 => self.tile::<S, 6, VECTORS>(first),
+                5 => self.tile::<S, 5, VECTORS>(first),
+                4 => self.tile::<S, 4, VECTORS>(first),
+                3 => self.tile::<S, 3, VECTORS>(first),
+                2 => self.tile::<S, 2, VECTORS>(first),
+                1 => self.tile::<S, 1, VECTORS>(first),
                 _ => {}
             }
         }
@@ -327,11 +385,7 @@ impl Job {
     /// # Safety
     /// As [`Job::add`]; channels `first..first + INPUTS` exist.
     #[inline(always)]
-    unsafe fn tile<S: Simd, const INPUTS: usize, const VECTORS: usize>(
-        &self,
-        first: usize,
-        run: &[Stretch],
-    ) {
+    unsafe fn tile<S: Simd, const INPUTS: usize, const VECTORS: usize>(&self, first: usize) {
         // SAFETY: every pointer is inside the caller's slices.
         unsafe {
             let target = self.sums.add(first * VECTORS * S::LANES);
@@ -341,23 +395,18 @@ impl Job {
                     sums[i][v] = S::load(target.add((i * VECTORS + v) * S::LANES));
                 }
             }
-            for stretch in run {
-                let mut x = self.x.add(stretch.input + first);
-                let mut dz = self.dz.add(stretch.gradient);
-                for _ in 0..stretch.pixels {
-                    let mut gradient = [S::zero(); VECTORS];
+            for (x, dz) in self.x_rows.iter().zip(self.dz_rows) {
+                let x = self.x.add(x + first);
+                let dz = self.dz.add(*dz);
+                let mut gradient = [S::zero(); VECTORS];
+                for v in 0..VECTORS {
+                    gradient[v] = S::load(dz.add(v * S::LANES));
+                }
+                for i in 0..INPUTS {
+                    let value = S::splat(*x.add(i));
                     for v in 0..VECTORS {
-                        gradient[v] = S::load(dz.add(v * S::LANES));
+                        sums[i][v] = S::multiply_add(value, gradient[v], sums[i][v]);
                     }
-                    for i in 0..INPUTS {
-                        let value = S::splat(*x.add(i));
-                        for v in 0..VECTORS {
-                            sums[i][v] = S::multiply_add(value, gradient[v], sums[i][v]);
-                        }
-                    }
-                    // Wrapping: after the last pixel of a buffer the step may point past its end.
-                    x = x.wrapping_add(self.x_step);
-                    dz = dz.wrapping_add(self.dz_step);
                 }
             }
             for i in 0..INPUTS {

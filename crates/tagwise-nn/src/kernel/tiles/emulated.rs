@@ -119,6 +119,9 @@ impl Simd for Wide {
         // SAFETY: as above.
         unsafe { to.cast::<[Bf16; SIDE]>().write(value.map(Bf16::round)) }
     }
+    unsafe fn pair(first: Lanes, second: Lanes) -> Lanes {
+        std::array::from_fn(|i| f32::from_bits(first[i].to_bits() >> 16 | second[i].to_bits()))
+    }
     unsafe fn store_pairs(to: *mut f32, first: Lanes, second: Lanes) {
         let pairs = std::array::from_fn(|i| Bf16::pair([first[i], second[i]].map(Bf16::round)));
         // SAFETY: as above.

@@ -14,7 +14,7 @@ use crate::kernel::convolution::ConvShape;
 use crate::kernel::output::Write;
 use crate::kernel::simd::{Pairs, Simd, Work, launch};
 use crate::kernel::tiles::{SIDE, Tiles};
-use crate::kernel::weight_gradient::{Job, Stretch, add_parts};
+use crate::kernel::weight_gradient::{Job, add_parts};
 use crate::kernel::{Kernels, Precision};
 
 /// Tiles that a register tile sums over before its sums go back to memory.
@@ -50,6 +50,8 @@ pub(crate) struct WinogradGradient {
     parts: usize,
     /// Whether the products are taken by tiles of AMX.
     tiled: bool,
+    /// Where the rows of a group's matrices start, of inputs and of gradients.
+    places: [Vec<usize>; 2],
 }
 
 impl WinogradGradient {
@@ -80,6 +82,8 @@ impl WinogradGradient {
             tiles_per_group,
             parts,
             tiled,
+            places: [shape.in_pitch, shape.out_pitch()]
+                .map(|pitch| (0..tiles_per_group).map(|row| row * pitch).collect()),
         }
     }
 
@@ -348,29 +352,26 @@ impl Work for Products<'_> {
             return;
         }
         let (input_step, gradient_step) = plan.steps();
-        let job = Job {
-            x_step: plan.in_pitch,
-            dz_step: plan.out_pitch,
-            channels: plan.in_channels,
-            x: self.groups.as_ptr(),
-            dz: self.groups.as_ptr(),
-            sums: self.sums.as_mut_ptr(),
-        };
         let vectors = plan.block / S::LANES;
         for (group, first) in (0..self.tiles).step_by(plan.tiles_per_group).enumerate() {
             let start = group * plan.group_len();
             let gradients = start + PRODUCTS * input_step + self.product * gradient_step;
             let tiles = plan.tiles_per_group.min(self.tiles - first);
-            let stretch = Stretch {
-                input: start + self.product * input_step,
-                gradient: gradients + self.block * plan.block,
-                pixels: tiles.div_ceil(plan.precision.per_lane()),
-            };
-            // SAFETY: the stretch is a run of tiles of one matrix of the group.
+            let rows = tiles.div_ceil(plan.precision.per_lane());
+            // SAFETY: the rows are a run of tiles of one matrix of the group.
             unsafe {
+                let groups = self.groups.as_ptr();
+                let job = Job {
+                    x_rows: &plan.places[0][..rows],
+                    dz_rows: &plan.places[1][..rows],
+                    channels: plan.in_channels,
+                    x: groups.add(start + self.product * input_step),
+                    dz: groups.add(gradients + self.block * plan.block),
+                    sums: self.sums.as_mut_ptr(),
+                };
                 match plan.precision {
-                    Precision::F32 => job.add::<S>(vectors, &[stretch]),
-                    Precision::Bf16 => job.add::<Pairs<S>>(vectors, &[stretch]),
+                    Precision::F32 => job.add::<S>(vectors, |_| {}),
+                    Precision::Bf16 => job.add::<Pairs<S>>(vectors, |_| {}),
                 }
             }
         }
