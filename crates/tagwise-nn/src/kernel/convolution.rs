@@ -15,7 +15,7 @@
 use rayon::prelude::*;
 
 use super::output::{Output, Write};
-use super::simd::{Pairs, Simd, Work, launch};
+use super::simd::{LINE, Pairs, Simd, Work, launch, prefetch};
 use super::tiles::{self, DirectJob, Tiles};
 use super::{Kernels, Precision, padded_channels};
 use crate::bf16::Bf16;
@@ -566,7 +566,8 @@ impl Job<'_> {
     #[inline(always)]
     unsafe fn tiles<S: Simd, const PIXELS: usize, const VECTORS: usize>(&self) {
         let mut full = self.pixels.chunks_exact(PIXELS);
-        for pixels in &mut full {
+        for (index, pixels) in full.by_ref().enumerate() {
+            self.ask_for(index * PIXELS + PIXELS, PIXELS);
             // SAFETY: passed on from the caller; `pixels` has PIXELS entries.
             unsafe { self.tile::<S, PIXELS, VECTORS>(pixels) }
         }
@@ -582,6 +583,19 @@ impl Job<'_> {
                 2 => self.tile::<S, 2, VECTORS>(rest),
                 1 => self.tile::<S, 1, VECTORS>(rest),
                 _ => {}
+            }
+        }
+    }
+
+    /// Asks for the inputs of some pixels, if there is one tap: those of several overlap.
+    #[inline(always)]
+    fn ask_for(&self, first: usize, count: usize) {
+        if let [tap] = self.taps {
+            for pixel in self.pixels.iter().skip(first).take(count) {
+                for channel in (0..self.channels).step_by(LINE / size_of::<f32>()) {
+                    let offset = pixel.input as usize + tap.input as usize + channel;
+                    prefetch(self.input.wrapping_add(offset));
+                }
             }
         }
     }
