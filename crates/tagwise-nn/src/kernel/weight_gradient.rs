@@ -72,7 +72,7 @@ impl WeightGradient {
             // An odd number of cache lines, so that rows do not fall into one set of the cache.
             false => (
                 ROWS_PER_RUN,
-                (pitch / CHANNEL_MULTIPLE | 1) * CHANNEL_MULTIPLE,
+                ((pitch / CHANNEL_MULTIPLE) | 1) * CHANNEL_MULTIPLE,
             ),
         };
         let packed = [x_step, block].map(|step| (0..rows).map(|row| row * step).collect());

@@ -56,7 +56,7 @@ impl Tile {
     /// register shares their cache lines.
     #[inline(always)]
     pub(super) fn prefetch<E>(self, first_column: usize, from: *const E, channel: usize) {
-        if channel * size_of::<E>() % LINE == 0 {
+        if (channel * size_of::<E>()).is_multiple_of(LINE) {
             for y in 0..self.rows {
                 for x in first_column..self.columns {
                     let offset = y * self.row_step + x * self.column_step + channel;
