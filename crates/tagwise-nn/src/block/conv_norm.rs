@@ -6,11 +6,11 @@ use super::{Layout, Mode, Parameter, Pass, Statistic, Workspace};
 use crate::buffer::{Activations, Buffer, View, ViewMut};
 use crate::device::Device;
 use crate::initial;
-use crate::kernel::convolution::ConvShape;
 use crate::kernel::layer::{ConvLayer, ConvScratch};
 use crate::kernel::norm::{self, Activate, Normalised, Plane, Residual};
 use crate::kernel::norm_gradient::{self, Centred, Entry, Mask};
 use crate::kernel::output::{Epilogue, Output, Passage, Write};
+use crate::kernel::shape::ConvShape;
 use crate::kernel::{Precision, padded_channels};
 
 /// PyTorch's defaults of `BatchNorm2d`.

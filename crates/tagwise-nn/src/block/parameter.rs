@@ -1,7 +1,8 @@
 //! Parameters: values with gradients, stored as the kernels want them, seen as PyTorch stores them.
 
 use crate::buffer::Buffer;
-use crate::kernel::convolution::{ConvShape, packed_index};
+use crate::kernel::packed_weights::packed_index;
+use crate::kernel::shape::ConvShape;
 
 /// How a parameter's numbers lie in memory.
 #[derive(Clone, Copy, Debug)]

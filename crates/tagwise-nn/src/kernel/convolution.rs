@@ -12,10 +12,10 @@
 //! Inputs and weights are read in *lanes* of 32 bits: one f32 of a channel, or the bf16 numbers of
 //! a pair of channels.
 
-use rayon::prelude::*;
-
 use super::output::{Output, Write};
-use super::simd::{LINE, Pairs, Simd, Work, launch, prefetch};
+use super::register_tiles::{Job, Pixel, Tap};
+use super::shape::ConvShape;
+use super::simd::{Pairs, Simd, Work, launch};
 use super::tiles::{self, DirectJob, Tiles};
 use super::{Kernels, Precision, padded_channels};
 use crate::bf16::Bf16;
@@ -27,82 +27,6 @@ const SLAB_BYTES: usize = 20 * 1024;
 /// Output pixels for which one block of weights is used before the next is taken: their inputs
 /// and outputs stay in the second-level cache.
 const PIXELS_PER_BLOCK: usize = 512;
-
-/// The geometry of one convolution with "same" padding (1 for 3×3, 0 for 1×1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ConvShape {
-    pub in_channels: usize,
-    pub out_channels: usize,
-    /// Side of the kernel: 1 or 3.
-    pub kernel: usize,
-    /// 1 or 2.
-    pub stride: usize,
-    pub in_height: usize,
-    pub in_width: usize,
-    /// Channels stored per input pixel.
-    pub in_pitch: usize,
-}
-
-impl ConvShape {
-    pub(crate) fn out_height(&self) -> usize {
-        self.in_height.div_ceil(self.stride)
-    }
-    pub(crate) fn out_width(&self) -> usize {
-        self.in_width.div_ceil(self.stride)
-    }
-    /// Channels stored per output pixel.
-    pub(crate) fn out_pitch(&self) -> usize {
-        padded_channels(self.out_channels)
-    }
-    pub(crate) fn taps(&self) -> usize {
-        self.kernel * self.kernel
-    }
-    /// Numbers of one input image with its border.
-    pub(crate) fn in_image_len(&self) -> usize {
-        (self.in_height + 2) * (self.in_width + 2) * self.in_pitch
-    }
-    /// Numbers of one output image without border.
-    pub(crate) fn out_image_len(&self) -> usize {
-        self.out_height() * self.out_width() * self.out_pitch()
-    }
-    /// Numbers of one output image with its border.
-    pub(crate) fn out_bordered_len(&self) -> usize {
-        (self.out_height() + 2) * (self.out_width() + 2) * self.out_pitch()
-    }
-    /// Numbers of the packed weights.
-    pub(crate) fn packed_len(&self) -> usize {
-        self.taps() * self.in_channels * self.out_pitch()
-    }
-    /// Numbers of the transposed packed weights.
-    pub(crate) fn transposed_len(&self) -> usize {
-        self.taps() * self.out_channels * padded_channels(self.in_channels)
-    }
-    fn padding(&self) -> usize {
-        usize::from(self.kernel == 3)
-    }
-}
-
-/// Where one output pixel reads and writes, relative to its image.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Pixel {
-    pub input: u32,
-    pub output: u32,
-}
-
-/// One summand of the convolution: a shift of the input and its weight matrix.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Tap {
-    pub input: u32,
-    pub weights: u32,
-}
-
-impl Tap {
-    /// No shift and the first matrix: a plain matrix product.
-    pub(super) const HERE: Self = Self {
-        input: 0,
-        weights: 0,
-    };
-}
 
 /// The pixels and taps of one pass of the loops over an image.
 #[derive(Debug)]
@@ -377,19 +301,14 @@ impl Image<'_> {
                 let first = block * plan.block;
                 // SAFETY: the offsets are those that `checked` summed up.
                 unsafe {
-                    match self.output.reborrow() {
-                        ViewMut::F32(output) => {
-                            let sums = output.as_mut_ptr().add(first);
-                            let (taps, write) = (&pass.taps, self.write);
-                            self.add_up::<S, M>(pixels, taps, tiles, block, (sums, write));
-                        }
-                        ViewMut::Bf16(output) => {
-                            let output = output.as_mut_ptr().add(first);
-                            let sums = self.staged.as_mut_ptr();
-                            let (taps, write) = (&pass.taps, Write::Replace);
-                            self.add_up::<S, M>(pixels, taps, tiles, block, (sums, write));
-                            self.round::<S>(places, output);
-                        }
+                    let (sums, write) = match self.output.reborrow() {
+                        ViewMut::F32(output) => (output.as_mut_ptr().add(first), self.write),
+                        ViewMut::Bf16(_) => (self.staged.as_mut_ptr(), Write::Replace),
+                    };
+                    self.add_up::<S, M>(pixels, &pass.taps, tiles, block, (sums, write));
+                    if let ViewMut::Bf16(output) = self.output.reborrow() {
+                        let output = output.as_mut_ptr().add(first);
+                        self.round::<S>(places, output);
                     }
                 }
             }
@@ -524,219 +443,4 @@ fn staged(output: Precision, block: usize) -> Option<usize> {
 /// Offsets are stored in 32 bits: an image of 2³² numbers would need 16 GiB.
 fn offset(value: usize) -> u32 {
     u32::try_from(value).expect("an image or a weight tensor has fewer than 2^32 numbers")
-}
-
-/// A block of pixels × one block of output channels × a slab of input channels.
-pub(super) struct Job<'a> {
-    pub pixels: &'a [Pixel],
-    pub taps: &'a [Tap],
-    pub channels: usize,
-    pub input: *const f32,
-    pub weights: *const f32,
-    pub output: *mut f32,
-    pub write: Write,
-}
-
-impl Job<'_> {
-    /// # Safety
-    /// All offsets stay inside the allocations that the pointers come from; `S` is available.
-    #[inline(always)]
-    pub(super) unsafe fn run<S: Simd>(&self, vectors: usize) {
-        // SAFETY: passed on from the caller. Registers: pixels × vectors of sums, `vectors` of
-        // weights and a broadcast must fit into 16 (AVX2, portable) or 32 (AVX-512).
-        unsafe {
-            if S::LANES == 16 {
-                match vectors {
-                    4 => self.tiles::<S, 6, 4>(),
-                    3 => self.tiles::<S, 8, 3>(),
-                    2 => self.tiles::<S, 8, 2>(),
-                    _ => self.tiles::<S, 8, 1>(),
-                }
-            } else {
-                match vectors {
-                    2 => self.tiles::<S, 6, 2>(),
-                    _ => self.tiles::<S, 8, 1>(),
-                }
-            }
-        }
-    }
-
-    /// # Safety
-    /// As [`Job::run`].
-    #[inline(always)]
-    unsafe fn tiles<S: Simd, const PIXELS: usize, const VECTORS: usize>(&self) {
-        let mut full = self.pixels.chunks_exact(PIXELS);
-        for (index, pixels) in full.by_ref().enumerate() {
-            self.ask_for(index * PIXELS + PIXELS, PIXELS);
-            // SAFETY: passed on from the caller; `pixels` has PIXELS entries.
-            unsafe { self.tile::<S, PIXELS, VECTORS>(pixels) }
-        }
-        let rest = full.remainder();
-        // SAFETY: as above; each arm's count is the length of `rest`.
-        unsafe {
-            match rest.len() {
-                7 => self.tile::<S, 7, VECTORS>(rest),
-                6 => self.tile::<S, 6, VECTORS>(rest),
-                5 => self.tile::<S, 5, VECTORS>(rest),
-                4 => self.tile::<S, 4, VECTORS>(rest),
-                3 => self.tile::<S, 3, VECTORS>(rest),
-                2 => self.tile::<S, 2, VECTORS>(rest),
-                1 => self.tile::<S, 1, VECTORS>(rest),
-                _ => {}
-            }
-        }
-    }
-
-    /// Asks for the inputs of some pixels, if there is one tap: those of several overlap.
-    #[inline(always)]
-    fn ask_for(&self, first: usize, count: usize) {
-        if let [tap] = self.taps {
-            for pixel in self.pixels.iter().skip(first).take(count) {
-                for channel in (0..self.channels).step_by(LINE / size_of::<f32>()) {
-                    let offset = pixel.input as usize + tap.input as usize + channel;
-                    prefetch(self.input.wrapping_add(offset));
-                }
-            }
-        }
-    }
-
-    /// # Safety
-    /// As [`Job::run`]; `pixels` has at least PIXELS entries.
-    #[inline(always)]
-    unsafe fn tile<S: Simd, const PIXELS: usize, const VECTORS: usize>(&self, pixels: &[Pixel]) {
-        // SAFETY: every pointer is an input, weight or output address inside the caller's slices.
-        unsafe {
-            let mut sums = [[S::zero(); VECTORS]; PIXELS];
-            let mut from = [self.input; PIXELS];
-            for p in 0..PIXELS {
-                from[p] = self.input.add(pixels[p].input as usize);
-                if self.write == Write::Add {
-                    let to = self.output.add(pixels[p].output as usize);
-                    for v in 0..VECTORS {
-                        sums[p][v] = S::load(to.add(v * S::LANES));
-                    }
-                }
-            }
-            for tap in self.taps {
-                let mut weights = self.weights.add(tap.weights as usize);
-                for i in 0..self.channels {
-                    let mut row = [S::zero(); VECTORS];
-                    for v in 0..VECTORS {
-                        row[v] = S::load(weights.add(v * S::LANES));
-                    }
-                    for p in 0..PIXELS {
-                        let x = S::splat(*from[p].add(tap.input as usize + i));
-                        for v in 0..VECTORS {
-                            sums[p][v] = S::multiply_add(x, row[v], sums[p][v]);
-                        }
-                    }
-                    weights = weights.add(VECTORS * S::LANES);
-                }
-            }
-            for p in 0..PIXELS {
-                let to = self.output.add(pixels[p].output as usize);
-                for v in 0..VECTORS {
-                    S::store(to.add(v * S::LANES), sums[p][v]);
-                }
-            }
-        }
-    }
-}
-
-/// Position of weight (out, in, tap) in the packed array
-/// `[out/block][tap][in][block]`.
-pub(crate) fn packed_index(
-    shape: &ConvShape,
-    block: usize,
-    out: usize,
-    input: usize,
-    tap: usize,
-) -> usize {
-    ((out / block * shape.taps() + tap) * shape.in_channels + input) * block + out % block
-}
-
-/// Packed weights for the data gradient: `[in/block][tap][out][block]` from
-/// `[out/block][tap][in][block]`.
-pub(crate) fn transpose_weights(
-    shape: &ConvShape,
-    kernels: Kernels,
-    packed: &[f32],
-    transposed: &mut [f32],
-) {
-    let block = kernels.channel_block(shape.out_pitch());
-    let to_block = kernels.channel_block(padded_channels(shape.in_channels));
-    let (taps, outs) = (shape.taps(), shape.out_channels);
-    transposed
-        .par_chunks_exact_mut(outs * to_block)
-        .enumerate()
-        .for_each(|(chunk, matrix)| {
-            let (first_in, tap) = (chunk / taps * to_block, chunk % taps);
-            let ins = to_block.min(shape.in_channels.saturating_sub(first_in));
-            if ins < to_block {
-                matrix.fill(0.0); // other layers used this memory before
-            }
-            for first_out in (0..outs).step_by(block) {
-                let columns = block.min(outs - first_out);
-                let from = packed_index(shape, block, first_out, first_in, tap);
-                for i in 0..ins {
-                    let row = &packed[from + i * block..][..columns];
-                    for (o, value) in row.iter().enumerate() {
-                        matrix[(first_out + o) * to_block + i] = *value;
-                    }
-                }
-            }
-        });
-}
-
-/// Rounds weights `[matrix][row][block]` to bf16 and joins every two rows of a matrix to one of
-/// pairs; an odd last row is joined with zeros.
-pub(crate) fn pair_rows(
-    kernels: Kernels,
-    (rows, block): (usize, usize),
-    weights: &[f32],
-    pairs: &mut [f32],
-) {
-    let paired = rows.div_ceil(2) * block;
-    let matrices = weights.len() / (rows * block);
-    pairs[..matrices * paired]
-        .par_chunks_exact_mut(paired)
-        .zip(weights.par_chunks_exact(rows * block))
-        .for_each(|(pairs, weights)| {
-            let work = PairRows {
-                block,
-                weights,
-                pairs,
-            };
-            // SAFETY: the blocks are whole registers of every kernel set.
-            unsafe { launch(kernels, work) }
-        });
-}
-
-/// One matrix of [`pair_rows`].
-struct PairRows<'a> {
-    block: usize,
-    weights: &'a [f32],
-    pairs: &'a mut [f32],
-}
-
-impl Work for PairRows<'_> {
-    #[inline(always)]
-    unsafe fn run<S: Simd>(self) {
-        let rows = self.weights.chunks(2 * self.block);
-        for (pairs, rows) in self.pairs.chunks_exact_mut(self.block).zip(rows) {
-            let (first, second) = rows.split_at(self.block);
-            for column in (0..self.block).step_by(S::LANES) {
-                // SAFETY: a register at `column` lies inside a row, of which the second may lack.
-                unsafe {
-                    let even = S::load(first.as_ptr().add(column));
-                    let odd = if second.is_empty() {
-                        S::zero()
-                    } else {
-                        S::load(second.as_ptr().add(column))
-                    };
-                    S::store_pairs(pairs.as_mut_ptr().add(column), even, odd);
-                }
-            }
-        }
-    }
 }

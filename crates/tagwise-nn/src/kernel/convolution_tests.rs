@@ -2,9 +2,10 @@
 
 use proptest::prelude::*;
 
-use super::convolution::{ConvShape, packed_index};
 use super::layer::{ConvLayer, ConvScratch};
 use super::output::{Epilogue, Output, Write};
+use super::packed_weights::packed_index;
+use super::shape::ConvShape;
 use super::{KernelSet, Kernels, Precision, padded_channels};
 use crate::bf16::Bf16;
 use crate::buffer::{Activations, View};

@@ -1,7 +1,9 @@
 //! The three convolutions of a layer, each by the method that suits its shape.
 
-use super::convolution::{ConvShape, Plan, pair_rows, transpose_weights};
+use super::convolution::Plan;
 use super::output::Output;
+use super::packed_weights::{pair_rows, transpose_weights};
+use super::shape::ConvShape;
 use super::weight_gradient::WeightGradient;
 use super::winograd::{self, Direction, Winograd, WinogradGradient};
 use super::{Kernels, Precision, padded_channels};

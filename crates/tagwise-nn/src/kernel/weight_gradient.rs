@@ -10,7 +10,7 @@ mod rows;
 
 use rayon::prelude::*;
 
-use super::convolution::ConvShape;
+use super::shape::ConvShape;
 use super::simd::{Simd, Work, launch};
 use super::{CHANNEL_MULTIPLE, Kernels, Precision, padded_channels};
 use crate::buffer::{ThreadBuffers, View};
@@ -370,8 +370,8 @@ impl Job<'_> {
                 before(first..self.channels);
             }
             match self.channels - first {
-                7 => self.tile::<S, 7, VECTORS>(first),
-                6 => self.tile::<S, 6, VECTORS>(first),
+                7 if INPUTS > 7 => self.tile::<S, 7, VECTORS>(first),
+                6 if INPUTS > 6 => self.tile::<S, 6, VECTORS>(first),
                 5 => self.tile::<S, 5, VECTORS>(first),
                 4 => self.tile::<S, 4, VECTORS>(first),
                 3 => self.tile::<S, 3, VECTORS>(first),

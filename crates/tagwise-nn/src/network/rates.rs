@@ -8,9 +8,9 @@ use crate::Result;
 use crate::block::ConvNormSpec;
 use crate::buffer::Activations;
 use crate::device::Device;
-use crate::kernel::convolution::ConvShape;
 use crate::kernel::layer::{ConvLayer, ConvScratch};
 use crate::kernel::output::{Output, Write};
+use crate::kernel::shape::ConvShape;
 use crate::kernel::{Precision, padded_channels, peak};
 
 /// Speed of the three kernels of one shape of convolution.

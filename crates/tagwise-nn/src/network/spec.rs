@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{resnet, small, vgg};
 use crate::block::{Bias, ClassifierKind, ConvNormSpec};
-use crate::kernel::convolution::ConvShape;
 use crate::kernel::norm::Plane;
+use crate::kernel::shape::ConvShape;
 use crate::kernel::{padded_channels, pool};
 use crate::{Error, Result};
 

@@ -1,7 +1,7 @@
 //! Direct convolution by tiles: a row of a tile is a pixel.
 
 use super::{Columns, Rows, SIDE, Step, TILE, TileRow, Tiles};
-use crate::kernel::convolution::{Job, Pixel};
+use crate::kernel::register_tiles::{Job, Pixel};
 
 /// Steps of one job at most: enough that reading and writing sums costs little beside them.
 pub(in super::super) const MOST_STEPS: usize = 36;

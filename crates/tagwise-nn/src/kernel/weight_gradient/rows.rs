@@ -40,27 +40,31 @@ impl<'a> Piece<'a> {
                     x: self.x,
                     dz: (tap == 0).then_some(self.dz),
                 };
-                match (self.x, self.dz) {
-                    (View::F32(x), View::F32(dz)) if has_whole_registers(&plan.shape) => {
-                        let (x, dz) = (x.as_ptr().add(shift), dz.as_ptr().add(block));
-                        self.multiply::<S>(tap, (x, run.x), (dz, run.dz), &ahead);
+                match self.x {
+                    View::F32(_) if self.reads_in_place() => {}
+                    View::F32(x) => self.pack_images::<S>(run.x, first_tap + tap, x),
+                    View::Bf16(x) => self.pack_inputs::<S>(run.x, shift, x),
+                }
+                let (mut x, mut dz) = self.packed(run);
+                if let View::F32(numbers) = self.dz {
+                    dz = (numbers.as_ptr().add(block), run.dz);
+                    if let (View::F32(numbers), true) = (self.x, self.reads_in_place()) {
+                        x = (numbers.as_ptr().add(shift), run.x);
                     }
-                    (View::F32(x), View::F32(dz)) => {
-                        self.pack_images::<S>(run.x, first_tap + tap, x);
-                        let (x, _) = self.packed(run);
-                        self.multiply::<S>(tap, x, (dz.as_ptr().add(block), run.dz), &ahead);
-                    }
-                    (View::F32(x), View::Bf16(_)) => {
-                        self.pack_images::<S>(run.x, first_tap + tap, x);
-                        self.multiply_pairs::<S>(tap, run, &ahead);
-                    }
-                    (View::Bf16(x), _) => {
-                        self.pack_inputs::<S>(run.x, shift, x);
-                        self.multiply_pairs::<S>(tap, run, &ahead);
-                    }
+                    self.multiply::<S>(tap, x, dz, &ahead);
+                } else if plan.tiled {
+                    ahead.prefetch(0..plan.row_channels());
+                    self.add_tiles::<S>(tap, x.1.len());
+                } else {
+                    self.multiply::<Pairs<S>>(tap, x, dz, &ahead);
                 }
             }
         }
+    }
+
+    /// Whether rows of x need not be packed.
+    fn reads_in_place(&self) -> bool {
+        self.plan.precision == Precision::F32 && has_whole_registers(&self.plan.shape)
     }
 
     /// Where a channel of a packed row of inputs is.
@@ -210,33 +214,13 @@ impl<'a> Piece<'a> {
         unsafe { job.add::<M>(plan.block / M::LANES, ahead) }
     }
 
-    /// The same of the packed rows of pairs, with tiles where the plan has them.
-    ///
-    /// # Safety
-    /// The rows were written; `S` is available.
-    #[inline(always)]
-    unsafe fn multiply_pairs<S: Simd>(&mut self, tap: usize, run: Places<'_>, ahead: &Ahead<'_>) {
-        let plan = self.plan;
-        // SAFETY: passed on from the caller; plans for tiles are made only where `S` has them.
-        unsafe {
-            if plan.tiled {
-                ahead.prefetch(0..plan.row_channels());
-                let sums = tap * plan.shape.in_channels * plan.block;
-                self.add_tiles::<S>(sums, run.x.len().div_ceil(2));
-            } else {
-                let (x, dz) = self.packed(run);
-                self.multiply::<Pairs<S>>(tap, x, dz, ahead);
-            }
-        }
-    }
-
     /// Adds the products of so many rows of pairs, filled up with zeros to whole steps, to the sums
-    /// from `sums` on.
+    /// of a tap.
     ///
     /// # Safety
     /// `S` is available and has tiles.
     #[inline(always)]
-    unsafe fn add_tiles<S: Simd>(&mut self, sums: usize, rows: usize) {
+    unsafe fn add_tiles<S: Simd>(&mut self, tap: usize, rows: usize) {
         let plan = self.plan;
         let num_steps = rows.div_ceil(SIDE);
         for row in rows..num_steps * SIDE {
@@ -270,7 +254,7 @@ impl<'a> Piece<'a> {
                     step: plan.block,
                 },
                 columns: plan.block,
-                sums: self.sums[sums..].as_mut_ptr(),
+                sums: self.sums[tap * plan.shape.in_channels * plan.block..].as_mut_ptr(),
                 steps: &steps[..num_steps],
             };
             if let (Some(tiles), true) = (S::Tiles::configure(SIDE), num_steps > 0) {

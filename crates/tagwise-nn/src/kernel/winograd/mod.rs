@@ -12,19 +12,21 @@
 
 mod gradient;
 mod tiled;
+mod tiling;
 mod transform;
-
-use rayon::prelude::*;
+mod weights;
 
 pub(crate) use gradient::WinogradGradient;
 
-use super::convolution::{ConvShape, Job, Pixel, Tap};
 use super::output::{Output, Write};
+use super::register_tiles::{Job, Pixel, Tap};
+use super::shape::ConvShape;
 use super::simd::{Number, Pairs, Simd, Work, launch};
 use super::tiles::Tiles;
 use super::{Kernels, Precision, padded_channels};
 use crate::buffer::{ThreadBuffers, View, ViewMut};
-use transform::{INPUTS, PRODUCTS, RESULTS, Tile};
+use tiling::Tiling;
+use transform::{INPUTS, PRODUCTS, RESULTS};
 
 /// Lanes of channels whose products are summed before the sums go back to memory: with one block of
 /// outputs their weights stay in the first-level cache.
@@ -50,53 +52,6 @@ pub(crate) fn serves(shape: &ConvShape) -> bool {
     let least = shape.in_channels.min(shape.out_channels);
     let side = shape.in_height.min(shape.in_width);
     (shape.kernel, shape.stride) == (3, 1) && least >= LEAST_CHANNELS && side >= LEAST_SIDE
-}
-
-/// Which tiles an image has.
-#[derive(Clone, Copy, Debug)]
-struct Tiling {
-    height: usize,
-    width: usize,
-}
-
-impl Tiling {
-    fn columns(self) -> usize {
-        self.width.div_ceil(RESULTS)
-    }
-    fn count(self) -> usize {
-        self.height.div_ceil(RESULTS) * self.columns()
-    }
-    /// Image, first row and first column of results of a tile of a batch.
-    fn place(self, tile: usize) -> (usize, usize, usize) {
-        let (image, tile) = (tile / self.count(), tile % self.count());
-        let (y, x) = (tile / self.columns(), tile % self.columns());
-        (image, y * RESULTS, x * RESULTS)
-    }
-    /// Rows and columns of results that a tile at (y, x) has inside the image.
-    fn inside(self, y: usize, x: usize) -> (usize, usize) {
-        (RESULTS.min(self.height - y), RESULTS.min(self.width - x))
-    }
-    /// Numbers of a bordered image.
-    fn bordered_len(self, pitch: usize) -> usize {
-        (self.height + 2) * (self.width + 2) * pitch
-    }
-    /// The inputs of a tile of a batch, and where they start in the batch's bordered images.
-    fn inputs_of(self, tile: usize, pitch: usize) -> (Tile, usize) {
-        let (image, y, x) = self.place(tile);
-        let (tile, start) = self.inputs(y, x, pitch);
-        (tile, image * self.bordered_len(pitch) + start)
-    }
-    /// The inputs of the results at (y, x), and where they start in a bordered image.
-    fn inputs(self, y: usize, x: usize, pitch: usize) -> (Tile, usize) {
-        let row_step = (self.width + 2) * pitch;
-        let tile = Tile {
-            row_step,
-            column_step: pitch,
-            rows: INPUTS.min(self.height + 2 - y),
-            columns: INPUTS.min(self.width + 2 - x),
-        };
-        (tile, y * row_step + x * pitch)
-    }
 }
 
 /// Distance in memory of the 36 transformed numbers of `len` others each: an odd number of cache
@@ -228,34 +183,6 @@ impl Winograd {
         PRODUCTS * (self.input_step() + self.output_step())
     }
 
-    /// Transforms packed weights `[outputs/block][tap][channel][block]`; the data gradient takes
-    /// transposed ones and turns their taps around.
-    pub(crate) fn transform_weights(
-        &self,
-        kernels: Kernels,
-        packed: &[f32],
-        transformed: &mut [f32],
-    ) {
-        let taps_len = 9 * self.channels * self.block;
-        assert_eq!(packed.len(), self.num_blocks() * taps_len);
-        transformed[..self.weights_len()]
-            .par_chunks_exact_mut(self.slab_len())
-            .with_max_len(1)
-            .enumerate()
-            .for_each(|(index, slab)| {
-                let block = index / self.num_slabs();
-                let first = index % self.num_slabs() * self.slab();
-                let work = SlabOfWeights {
-                    pass: self,
-                    lanes: first..self.lanes().min(first + self.slab()),
-                    taps: &packed[block * taps_len..][..taps_len],
-                    slab,
-                };
-                // SAFETY: `taps` holds nine matrices of `channels` rows, `slab` 36 of its lanes.
-                unsafe { launch(kernels, work) }
-            });
-    }
-
     /// Images of a batch that one task writes. Neither the results nor their rounding depend on it.
     pub(crate) fn images_per_task(&self, batch: usize) -> usize {
         TILES_PER_TASK
@@ -303,71 +230,6 @@ impl Winograd {
 }
 
 type Range = std::ops::Range<usize>;
-
-/// One slab of one block of transformed weights.
-struct SlabOfWeights<'a> {
-    pass: &'a Winograd,
-    lanes: Range,
-    taps: &'a [f32],
-    slab: &'a mut [f32],
-}
-
-impl SlabOfWeights<'_> {
-    /// The transformed weights of a channel and the outputs from `first` on; zeros for the channel
-    /// that completes the last pair.
-    ///
-    /// # Safety
-    /// `S` is available.
-    #[inline(always)]
-    unsafe fn channel<S: Simd>(
-        &self,
-        channel: usize,
-        first: usize,
-    ) -> transform::Transformed<S::Vector> {
-        let pass = self.pass;
-        if channel >= pass.channels {
-            // SAFETY: passed on from the caller.
-            return unsafe { [[S::zero(); INPUTS]; INPUTS] };
-        }
-        let mut from = [self.taps.as_ptr(); 9];
-        for (tap, from) in from.iter_mut().enumerate() {
-            let tap = match pass.direction {
-                Direction::Forward => tap,
-                Direction::DataGradient => 8 - tap,
-            };
-            let offset = (tap * pass.channels + channel) * pass.block + first;
-            *from = from.wrapping_add(offset);
-        }
-        // SAFETY: each tap's matrix has `channels` rows of `block` numbers.
-        unsafe { transform::weights::<S>(from) }
-    }
-}
-
-impl Work for SlabOfWeights<'_> {
-    #[inline(always)]
-    unsafe fn run<S: Simd>(mut self) {
-        let block = self.pass.block;
-        let step = self.pass.slab() * block;
-        for (row, lane) in std::mem::take(&mut self.lanes).enumerate() {
-            for first in (0..block).step_by(S::LANES) {
-                // SAFETY: row and first lie inside each of the slab's matrices.
-                unsafe {
-                    let to = self.slab.as_mut_ptr().add(row * block + first);
-                    match self.pass.precision {
-                        Precision::F32 => {
-                            transform::store::<S, _>(self.channel::<S>(lane, first), to, step);
-                        }
-                        Precision::Bf16 => {
-                            let even = self.channel::<S>(2 * lane, first);
-                            let odd = self.channel::<S>(2 * lane + 1, first);
-                            transform::store_pairs::<S>(even, odd, to, step);
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
 
 /// Some whole images of a batch.
 struct Task<'a> {
