@@ -346,6 +346,18 @@ fn convolutions_agree_with_their_sums_at_awkward_shapes() {
 }
 
 #[test]
+fn convolutions_agree_with_their_sums_on_images_of_many_channels() {
+    for channels in [(20, 32), (150, 16)] {
+        for kind in [(1, 1), (1, 2), (3, 1), (3, 2)] {
+            let mut shape = shape(channels, kind, (5, 7));
+            shape.in_pitch = shape.in_channels;
+            let layer = Layer::new(shape, 2, 3);
+            available().for_each(|kernels| layer.check(kernels));
+        }
+    }
+}
+
+#[test]
 fn convolutions_agree_with_their_sums_on_images_of_many_blocks() {
     for kind in [(3, 1), (3, 2), (1, 1)] {
         let layer = Layer::new(shape((3, 64), kind, (57, 33)), 2, 9);

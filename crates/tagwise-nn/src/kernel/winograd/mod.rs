@@ -51,7 +51,10 @@ const LEAST_SIDE: usize = 3;
 pub(crate) fn serves(shape: &ConvShape) -> bool {
     let least = shape.in_channels.min(shape.out_channels);
     let side = shape.in_height.min(shape.in_width);
-    (shape.kernel, shape.stride) == (3, 1) && least >= LEAST_CHANNELS && side >= LEAST_SIDE
+    // Images may have many channels, but are not padded.
+    let is_padded = shape.in_pitch == padded_channels(shape.in_channels);
+    let is_wide = least >= LEAST_CHANNELS && side >= LEAST_SIDE;
+    (shape.kernel, shape.stride) == (3, 1) && is_wide && is_padded
 }
 
 /// Distance in memory of the 36 transformed numbers of `len` others each: an odd number of cache
