@@ -57,13 +57,15 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// The same output with work to follow on every image.
+    /// The same output, which is kept, with work to follow on every image.
     pub(crate) fn followed_by(self, epilogue: Epilogue<'a>) -> Self {
-        let target = match self.target {
-            Target::Kept(numbers, _) => Target::Kept(numbers, Some(epilogue)),
-            passing => passing,
+        let Target::Kept(numbers, _) = self.target else {
+            unreachable!("images that are not kept are turned into others instead");
         };
-        Self { target, ..self }
+        Self {
+            target: Target::Kept(numbers, Some(epilogue)),
+            ..self
+        }
     }
 
     /// Images that are not kept.
