@@ -98,8 +98,9 @@ impl KernelSet {
     }
 }
 
-/// How activations, gradients between layers and the weights that multiply them are stored. Sums
-/// are f32 in both, and so are the parameters that an optimiser moves and all statistics.
+/// How activations, convolution outputs, gradients between layers and the weights that multiply them
+/// are stored. Sums are taken in f32 in both, and so are the parameters that an optimiser moves and
+/// all statistics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
