@@ -280,24 +280,44 @@ const SMALLEST_EXPONENT: f64 = -708.0;
 /// 1.5·2⁵²: added to a small number it leaves the nearest integer in the low bits.
 const TO_INTEGER: f64 = 6_755_399_441_055_744.0;
 
+/// eˣ = 2ⁿ·eʳ for x ≤ 0 in f32 or f64: the coefficients of eʳ from the highest to that of r², the
+/// least x whose exponential is a normal number, the number that leaves an integer in the low bits,
+/// ln 2 in two parts, the exponent's bias and the digits after it.
+macro_rules! exponential {
+    ($float:ident, $x:expr, $coefficients:expr, $smallest:expr, $to_integer:expr,
+     ($high:expr, $low:expr), ($bias:expr, $digits:expr)) => {{
+        let x: $float = $x;
+        let shifted = x * std::$float::consts::LOG2_E + $to_integer;
+        let exponent = shifted - $to_integer;
+        let rest = (x - exponent * $high) - exponent * $low;
+        let mut series = 0.0;
+        for coefficient in $coefficients {
+            series = series * rest + coefficient;
+        }
+        let mantissa = 1.0 + (rest + rest * rest * series);
+        let power = $float::from_bits(shifted.to_bits().wrapping_add($bias) << $digits);
+        if x < $smallest {
+            0.0
+        } else {
+            mantissa * power // NaN stays NaN
+        }
+    }};
+}
+pub(crate) use exponential;
+
 /// eˣ for x ≤ 0, without branches so that it can run on whole registers, for use within
 /// [`vectorized`]; relative error 3e-16.
 #[inline(always)]
 pub(crate) fn exp_of_negative(x: f64) -> f64 {
-    let shifted = x * std::f64::consts::LOG2_E + TO_INTEGER;
-    let exponent = shifted - TO_INTEGER;
-    let rest = (x - exponent * LN_2_HIGH) - exponent * LN_2_LOW;
-    let mut series = 0.0;
-    for coefficient in INVERSE_FACTORIALS {
-        series = series * rest + coefficient;
-    }
-    let mantissa = 1.0 + (rest + rest * rest * series);
-    let power = f64::from_bits(shifted.to_bits().wrapping_add(1023) << 52);
-    if x < SMALLEST_EXPONENT {
-        0.0
-    } else {
-        mantissa * power // NaN stays NaN
-    }
+    exponential!(
+        f64,
+        x,
+        INVERSE_FACTORIALS,
+        SMALLEST_EXPONENT,
+        TO_INTEGER,
+        (LN_2_HIGH, LN_2_LOW),
+        (1023, 52)
+    )
 }
 
 #[inline(always)]

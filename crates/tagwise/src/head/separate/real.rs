@@ -163,20 +163,15 @@ impl Real for f32 {
         const SMALLEST_EXPONENT: f32 = -87.0;
         /// 1.5·2²³: added to a small number it leaves the nearest integer in the low bits.
         const TO_INTEGER: f32 = 12_582_912.0;
-        let shifted = self * std::f32::consts::LOG2_E + TO_INTEGER;
-        let exponent = shifted - TO_INTEGER;
-        let rest = (self - exponent * LN_2_HIGH) - exponent * LN_2_LOW;
-        let mut series = 0.0;
-        for coefficient in INVERSE_FACTORIALS {
-            series = series * rest + coefficient;
-        }
-        let mantissa = 1.0 + (rest + rest * rest * series);
-        let power = f32::from_bits(shifted.to_bits().wrapping_add(127) << 23);
-        if self < SMALLEST_EXPONENT {
-            0.0
-        } else {
-            mantissa * power // NaN stays NaN
-        }
+        kernel::exponential!(
+            f32,
+            self,
+            INVERSE_FACTORIALS,
+            SMALLEST_EXPONENT,
+            TO_INTEGER,
+            (LN_2_HIGH, LN_2_LOW),
+            (127, 23)
+        )
     }
 
     logarithms!(f32, u32, i32, 5, LN_2_HIGH, LN_2_LOW);
