@@ -5,8 +5,8 @@ use std::sync::{Mutex, PoisonError};
 use crate::bf16::{Bf16, Element};
 use crate::kernel::Precision;
 
-/// Bytes of a cache line and of the widest vector register.
-const ALIGNMENT: usize = 64;
+/// Bytes of a cache line, which are those of the widest vector register too.
+const ALIGNMENT: usize = crate::kernel::simd::LINE;
 
 /// Bytes of a huge page of x86-64 and of most other Linux systems.
 #[cfg(target_os = "linux")]

@@ -234,13 +234,11 @@ impl ConvNorm {
             let activate = self.activate(pass, residual);
             return activate.batch(pass.batch, self.z.view(), y.view_mut());
         }
-        self.recall_running();
-        self.prepare();
+        self.prepare_evaluation();
         let activate = self.activate(pass, residual);
         let turn = |image, z: View<'_>, y: ViewMut<'_>| activate.image(image, z, y);
         let z = Output::passing(Passage {
             threads: &workspace.passing,
-            precision: pass.device.kernels().precision(),
             kept: y.view_mut(),
             kept_len: self.plane.bordered_len(),
             turn: &turn,
@@ -268,8 +266,7 @@ impl ConvNorm {
     pub(crate) fn forward(&mut self, pass: Pass, x: View<'_>, workspace: &mut Workspace) {
         let (batch, plane) = (pass.batch, self.plane);
         if pass.mode == Mode::Evaluate {
-            self.recall_running();
-            self.prepare();
+            self.prepare_evaluation();
             let z = Output::new(self.z.view_mut(), Write::Replace);
             let weights = (self.weight.value(), self.prepared.weights.as_slice());
             let threads = workspace.conv.threads();
@@ -292,8 +289,9 @@ impl ConvNorm {
         self.set_scale();
     }
 
-    /// Prepares the weights for evaluation if they are not.
-    fn prepare(&mut self) {
+    /// Takes the running statistics as the batch's, and prepares the weights if they are not.
+    fn prepare_evaluation(&mut self) {
+        self.recall_running();
         let Self {
             prepared, layer, ..
         } = self;

@@ -256,6 +256,13 @@ pub(crate) fn padded_channels(channels: usize) -> usize {
     channels.next_multiple_of(CHANNEL_MULTIPLE)
 }
 
+/// A distance in memory of so many lanes or more: an odd number of cache lines, so that what lies at
+/// multiples of it does not fall into one set of the cache.
+fn odd_lines(lanes: usize) -> usize {
+    const LANES_OF_A_LINE: usize = simd::LINE / size_of::<f32>();
+    (lanes.div_ceil(LANES_OF_A_LINE) | 1) * LANES_OF_A_LINE
+}
+
 /// Compiles a function of plain Rust loops once per kernel set and calls the chosen one: the
 /// compiler vectorises the same source for each instruction set.
 macro_rules! for_each_kernel_set {

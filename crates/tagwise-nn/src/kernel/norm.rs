@@ -65,31 +65,23 @@ pub(super) const WIDE: usize = 4;
 /// # Shapes
 /// `z` is `[h, w, pitch]`, `moments` `[2, pitch]`.
 pub(crate) fn image_moments(kernels: Kernels, plane: Plane, z: View<'_>, moments: &mut [f64]) {
+    match z {
+        View::F32(z) => image_moments_of(kernels, plane, z, moments),
+        View::Bf16(z) => image_moments_of(kernels, plane, z, moments),
+    }
+}
+
+fn image_moments_of<E: Number>(kernels: Kernels, plane: Plane, z: &[E], moments: &mut [f64]) {
     assert!(z.len() == plane.len() && moments.len() == 2 * plane.pitch);
     let (sums, squares) = moments.split_at_mut(plane.pitch);
+    let work = ImageMoments {
+        plane,
+        z,
+        sums,
+        squares,
+    };
     // SAFETY: the image and the moments were measured.
-    unsafe {
-        match z {
-            View::F32(z) => launch(
-                kernels,
-                ImageMoments {
-                    plane,
-                    z,
-                    sums,
-                    squares,
-                },
-            ),
-            View::Bf16(z) => launch(
-                kernels,
-                ImageMoments {
-                    plane,
-                    z,
-                    sums,
-                    squares,
-                },
-            ),
-        }
-    }
+    unsafe { launch(kernels, work) }
 }
 
 struct ImageMoments<'a, E> {

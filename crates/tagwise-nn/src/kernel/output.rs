@@ -41,8 +41,8 @@ pub(crate) type Finish<'a> = dyn Fn(usize, ViewMut<'_>, &mut [f64]) + Sync + 'a;
 pub(crate) struct Passage<'a> {
     /// For every thread the images that it writes at a time.
     pub threads: &'a ThreadBuffers,
-    pub precision: Precision,
-    /// The images that are kept, of `kept_len` numbers each.
+    /// The images that are kept, in the precision of those that pass, of `kept_len` numbers
+    /// each.
     pub kept: ViewMut<'a>,
     pub kept_len: usize,
     /// Takes the index of an image in the batch, the image and the one to keep.
@@ -79,7 +79,7 @@ impl<'a> Output<'a> {
     pub(crate) fn precision(&self) -> Precision {
         match &self.target {
             Target::Kept(numbers, _) => numbers.precision(),
-            Target::Passing(passage) => passage.precision,
+            Target::Passing(passage) => passage.kept.precision(),
         }
     }
 
@@ -107,7 +107,6 @@ impl<'a> Output<'a> {
                 kept,
                 kept_len,
                 turn,
-                ..
             }) => match kept {
                 ViewMut::F32(kept) => groups.pass::<f32>(threads, (kept, kept_len), turn, write),
                 ViewMut::Bf16(kept) => groups.pass::<Bf16>(threads, (kept, kept_len), turn, write),

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 
 use super::shape::ConvShape;
 use super::simd::{Simd, Work, launch};
-use super::{CHANNEL_MULTIPLE, Kernels, Precision, padded_channels};
+use super::{CHANNEL_MULTIPLE, Kernels, Precision, odd_lines, padded_channels};
 use crate::buffer::{ThreadBuffers, View};
 
 /// Pieces to cut a layer into so that many cores find work.
@@ -69,11 +69,7 @@ impl WeightGradient {
         let pitch = padded_channels(taps_per_row * shape.in_channels) + beyond;
         let (rows, x_step) = match tiled {
             true => (ROWS_PER_TILED_RUN, pitch),
-            // An odd number of cache lines, so that rows do not fall into one set of the cache.
-            false => (
-                ROWS_PER_RUN,
-                ((pitch / CHANNEL_MULTIPLE) | 1) * CHANNEL_MULTIPLE,
-            ),
+            false => (ROWS_PER_RUN, odd_lines(pitch)),
         };
         let packed = [x_step, block].map(|step| (0..rows).map(|row| row * step).collect());
         Self {

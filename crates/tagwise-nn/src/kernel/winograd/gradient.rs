@@ -15,7 +15,7 @@ use crate::kernel::shape::ConvShape;
 use crate::kernel::simd::{Pairs, Simd, Work, launch};
 use crate::kernel::tiles::{SIDE, Tiles};
 use crate::kernel::weight_gradient::{Job, add_parts};
-use crate::kernel::{Kernels, Precision};
+use crate::kernel::{Kernels, Precision, odd_lines};
 
 /// Tiles that a register tile sums over before its sums go back to memory.
 const TILES_PER_GROUP: usize = 64;
@@ -108,8 +108,8 @@ impl WinogradGradient {
     /// Distance of the 36 matrices of inputs and of gradients in a group.
     fn steps(&self) -> (usize, usize) {
         (
-            super::product_step(self.rows() * self.in_pitch),
-            super::product_step(self.rows() * self.out_pitch),
+            odd_lines(self.rows() * self.in_pitch),
+            odd_lines(self.rows() * self.out_pitch),
         )
     }
 

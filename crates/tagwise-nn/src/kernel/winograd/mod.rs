@@ -23,7 +23,7 @@ use super::register_tiles::{Job, Pixel, Tap};
 use super::shape::ConvShape;
 use super::simd::{Number, Pairs, Simd, Work, launch};
 use super::tiles::Tiles;
-use super::{Kernels, Precision, padded_channels};
+use super::{Kernels, Precision, odd_lines, padded_channels};
 use crate::buffer::{ThreadBuffers, View, ViewMut};
 use tiling::Tiling;
 use transform::{INPUTS, PRODUCTS, RESULTS};
@@ -55,13 +55,6 @@ pub(crate) fn serves(shape: &ConvShape) -> bool {
     let is_padded = shape.in_pitch == padded_channels(shape.in_channels);
     let is_wide = least >= LEAST_CHANNELS && side >= LEAST_SIDE;
     (shape.kernel, shape.stride) == (3, 1) && is_wide && is_padded
-}
-
-/// Distance in memory of the 36 transformed numbers of `len` others each: an odd number of cache
-/// lines, so that they do not fall into one set of the cache.
-fn product_step(len: usize) -> usize {
-    const LINE: usize = 16;
-    (len.div_ceil(LINE) | 1) * LINE
 }
 
 /// One convolution, forward or data gradient, ready to run.
@@ -174,11 +167,11 @@ impl Winograd {
     }
 
     fn input_step(&self) -> usize {
-        product_step(self.tiles * self.tile_lanes())
+        odd_lines(self.tiles * self.tile_lanes())
     }
 
     fn output_step(&self) -> usize {
-        product_step(self.tiles * self.block)
+        odd_lines(self.tiles * self.block)
     }
 
     /// Numbers of scratch memory for every thread.
@@ -317,9 +310,11 @@ impl Task<'_> {
         let (pitch, step) = (pass.in_pitch, pass.input_step() * pass.precision.per_lane());
         let numbers = self.scratch.as_mut_ptr().cast::<E>();
         let first = self.first_image * pass.tiling.bordered_len(pitch);
+        let mut here = pass.tiling.inputs_of(run.start, pitch);
         for (i, index) in run.enumerate() {
-            let (tile, start) = pass.tiling.inputs_of(index, pitch);
-            let (next, next_start) = pass.tiling.inputs_of(index + 1, pitch);
+            let following = pass.tiling.inputs_of(index + 1, pitch);
+            let ((tile, start), (next, next_start)) = (here, following);
+            here = following;
             let next_from = input.wrapping_add(first + next_start);
             let start = first + start;
             for channel in (0..pitch).step_by(S::LANES) {

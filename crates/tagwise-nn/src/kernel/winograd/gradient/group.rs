@@ -19,21 +19,30 @@ pub(super) struct Group<'a> {
 impl Work for Group<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(mut self) {
+        let (plan, tiles) = (self.plan, self.tiles.clone());
         // SAFETY: passed on from the caller; both views have the plan's precision.
         unsafe {
             match (self.x, self.dz) {
                 (View::F32(x), View::F32(dz)) => {
-                    let tiles = self.tiles.clone();
+                    let mut here = plan.place(tiles.start);
                     for (row, tile) in tiles.enumerate() {
-                        self.transform_tile::<S, _>(row, tile, x.as_ptr(), dz.as_ptr());
+                        let next = plan.place(tile + 1);
+                        self.transform_tile::<S, _>(row, (here, next), x.as_ptr(), dz.as_ptr());
+                        here = next;
                     }
                 }
                 (View::Bf16(x), View::Bf16(dz)) => {
-                    let tiles = self.tiles.clone();
-                    for (row, tile) in tiles.step_by(2).enumerate() {
-                        self.transform_pair::<S, _>(row, tile, x.as_ptr(), dz.as_ptr());
+                    let pair = |tile| [plan.place(tile), plan.place(tile + 1)];
+                    let mut here = pair(tiles.start);
+                    for (row, tile) in tiles.clone().step_by(2).enumerate() {
+                        let next = pair(tile + 2);
+                        let [first, second] = here;
+                        let second = (tile + 1 < tiles.end).then_some(second);
+                        let (x, dz) = (x.as_ptr(), dz.as_ptr());
+                        self.transform_pair::<S, _>(row, (first, second), next, x, dz);
+                        here = next;
                     }
-                    if self.plan.tiled {
+                    if plan.tiled {
                         self.fill_up::<S>();
                         self.transpose::<S>();
                     }
@@ -45,19 +54,20 @@ impl Work for Group<'_> {
 }
 
 impl Group<'_> {
+    /// One tile; `next` is the one after it.
+    ///
     /// # Safety
     /// x and dz hold the image of the tile, the group has a row for it; `S` is available.
     #[inline(always)]
     unsafe fn transform_tile<S: Simd, E: Number>(
         &mut self,
         row: usize,
-        tile: usize,
+        (at, next): (Place, Place),
         x: *const E,
         dz: *const E,
     ) {
         let plan = self.plan;
         let (input_step, gradient_step) = plan.steps();
-        let (at, next) = (plan.place(tile), plan.place(tile + 1));
         for channel in (0..plan.in_pitch).step_by(S::LANES) {
             next.prefetch_input(x, channel);
             // SAFETY: passed on from the caller.
@@ -82,7 +92,7 @@ impl Group<'_> {
         }
     }
 
-    /// This tile and the next, or zeros after the last one.
+    /// Two tiles, or one and zeros after the last one; `next` are the two after them.
     ///
     /// # Safety
     /// As [`Group::transform_tile`].
@@ -90,15 +100,13 @@ impl Group<'_> {
     unsafe fn transform_pair<S: Simd, E: Number>(
         &mut self,
         row: usize,
-        tile: usize,
+        (first, second): (Place, Option<Place>),
+        next: [Place; 2],
         x: *const E,
         dz: *const E,
     ) {
         let plan = self.plan;
         let (input_step, gradient_step) = plan.steps();
-        let first = plan.place(tile);
-        let second = (tile + 1 < self.tiles.end).then(|| plan.place(tile + 1));
-        let next = [plan.place(tile + 2), plan.place(tile + 3)];
         for channel in (0..plan.in_pitch).step_by(S::LANES) {
             next.iter().for_each(|next| next.prefetch_input(x, channel));
             // SAFETY: passed on from the caller.
