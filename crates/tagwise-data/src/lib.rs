@@ -26,6 +26,7 @@ pub mod fetch;
 mod images;
 pub mod preview;
 pub mod read;
+pub mod samples;
 mod source;
 mod sources;
 mod stored;
