@@ -36,6 +36,6 @@ pub use cache::data_folder;
 pub use compose::{ComposeSpec, ComposedImages, LabelSetCount, MAX_LABELS, Placement};
 pub use error::{Error, Result};
 pub use images::{ImageShape, LabelledImages};
-pub use source::ImageSource;
+pub use source::{Counts, Download, Entry, Images, PartCounts, RemoteFile, Source};
 pub use sources::Sources;
 pub use stored::{ImageSet, Normalisation, StoredImages};

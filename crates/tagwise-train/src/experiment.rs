@@ -5,12 +5,13 @@ mod settings;
 
 use serde::{Deserialize, Serialize};
 use tagwise::loss::Loss;
+use tagwise_data::Source;
 use tagwise_nn::NetworkSpec;
 use toml::{Table, Value};
 
 use crate::{Error, Result};
 
-pub use data::{Data, Source};
+pub use data::Data;
 pub use settings::{Evaluation, Network, Reduction, Select, Training};
 
 /// One run that can be repeated: data, network, loss, optimiser and what is measured.
@@ -119,8 +120,8 @@ impl Experiment {
         })
     }
 
-    /// The network that this experiment trains, for images of this shape.
-    pub fn network_spec(&self, input: tagwise_data::ImageShape) -> NetworkSpec {
+    /// The network that this experiment trains, for images of this shape and so many classes.
+    pub fn network_spec(&self, input: tagwise_data::ImageShape, num_classes: usize) -> NetworkSpec {
         NetworkSpec {
             architecture: self.network.architecture,
             input: tagwise_nn::ImageShape {
@@ -128,7 +129,7 @@ impl Experiment {
                 width: input.width,
                 channels: input.channels,
             },
-            num_classes: self.data.source.num_classes(),
+            num_classes,
             feature_dim: self.network.feature_dim,
             classifier: self.network.classifier,
         }

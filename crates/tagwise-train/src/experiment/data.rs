@@ -1,10 +1,9 @@
 //! Which images an experiment is about and how they are composed.
 
-use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use tagwise_data::{ComposeSpec, ImageSource, MAX_LABELS};
+use tagwise_data::{ComposeSpec, Counts, Images, MAX_LABELS, PartCounts, Source};
 
 use super::out_of_range;
 use crate::Result;
@@ -39,84 +38,25 @@ pub struct Data {
     pub test: Option<ComposeSpec>,
 }
 
-/// A set of images to learn from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Source {
-    /// The UCI handwritten digits, 1,797 grey images of 8×8 pixels, embedded in the program.
-    #[default]
-    Digits,
-    /// MNIST's handwritten digits, 28×28 grey.
-    Mnist,
-    /// Fashion-MNIST's pieces of clothing, 28×28 grey.
-    FashionMnist,
-    /// CIFAR-10's animals and vehicles, 32×32 in colour.
-    #[serde(rename = "cifar10")]
-    Cifar10,
-    /// SVHN's house numbers, cropped to 32×32, with label sets of their own.
-    Svhn,
-}
-
-/// Images in a part of the data.
-#[derive(Clone, Copy)]
-struct Parts {
-    train: usize,
-    validation: usize,
-    test: usize,
-}
-
-/// Images of each multiplicity of the digits, about.
-const DIGITS: Parts = Parts {
-    train: 2700,
-    validation: 450,
-    test: 900,
-};
-
-/// Images of each multiplicity above 2 of the larger sources, about; those of one and two labels
-/// have the paper's counts.
-const LARGER: Parts = Parts {
-    train: 9000,
-    validation: 1125,
-    test: 2250,
-};
-
-impl Parts {
-    fn balanced(self, max_multiplicity: usize, num_classes: usize) -> [Vec<usize>; 3] {
-        [self.train, self.validation, self.test]
-            .map(|images| balanced(max_multiplicity, num_classes, images))
-    }
-}
-
 impl Data {
     /// What an experiment on this source has unless it says otherwise: up to two labels, the
     /// paper's counts where the source is the paper's.
     pub fn of(source: Source) -> Self {
-        let composed = |counts: [Vec<usize>; 3]| {
-            counts.map(|per_multiplicity| {
-                Some(ComposeSpec {
-                    per_multiplicity,
-                    ..ComposeSpec::default()
-                })
+        let composed = |part: fn(&Counts) -> PartCounts| {
+            source.counts().map(|counts| ComposeSpec {
+                per_multiplicity: part(&counts).per_label_set.into(),
+                ..ComposeSpec::default()
             })
         };
-        let [train, validation, test] = match source {
-            Source::Digits => composed(DIGITS.balanced(2, source.num_classes())),
-            Source::Mnist | Source::FashionMnist | Source::Cifar10 => {
-                composed([vec![3100, 200], vec![400, 25], vec![800, 50]])
-            }
-            Source::Svhn => [None, None, None],
-        };
+        let is_undivided = matches!(source.entry().images, Images::Undivided { .. });
         Self {
             source,
             folder: None,
-            test_fraction: matches!(source, Source::Digits).then_some(0.25),
-            validation_fraction: match source {
-                Source::Digits => 0.15,
-                _ => 0.1,
-            },
-            train,
-            validation,
-            test,
+            test_fraction: is_undivided.then_some(0.25),
+            validation_fraction: if is_undivided { 0.15 } else { 0.1 },
+            train: composed(|counts| counts.train),
+            validation: composed(|counts| counts.validation),
+            test: composed(|counts| counts.test),
         }
     }
 
@@ -127,32 +67,29 @@ impl Data {
     /// [`Error::Configuration`](crate::Error::Configuration) for more labels than a canvas or the
     /// classes have room for, and for images with label sets of their own.
     pub fn set_max_multiplicity(&mut self, max_multiplicity: usize) -> Result<()> {
-        let (name, num_classes) = ("the largest multiplicity", self.source.num_classes());
+        let name = "the largest multiplicity";
+        let num_classes = self.source.class_names().len();
         let most = num_classes.min(MAX_LABELS);
         if !(1..=most).contains(&max_multiplicity) {
             let expected = format!("from 1 to {most}");
             return Err(out_of_range(name, &expected, max_multiplicity));
         }
-        let images = match self.source {
-            Source::Digits => DIGITS,
-            _ => LARGER,
+        let Some(counts) = self.source.counts() else {
+            let expected = "left out, since these images have label sets of their own";
+            return Err(out_of_range(name, expected, max_multiplicity));
         };
-        let counts = images.balanced(max_multiplicity, num_classes);
-        let default = Self::of(self.source);
         let parts = [
-            (&mut self.train, default.train),
-            (&mut self.validation, default.validation),
-            (&mut self.test, default.test),
+            (&mut self.train, counts.train),
+            (&mut self.validation, counts.validation),
+            (&mut self.test, counts.test),
         ];
-        for ((spec, default), mut counts) in parts.into_iter().zip(counts) {
-            let (Some(spec), Some(default)) = (spec, default) else {
-                let expected = "left out, since these images have label sets of their own";
-                return Err(out_of_range(name, expected, max_multiplicity));
-            };
-            for (count, &usual) in counts.iter_mut().zip(&default.per_multiplicity) {
+        for (spec, counts) in parts {
+            let further = counts.per_further_multiplicity;
+            let mut per_multiplicity = balanced(max_multiplicity, num_classes, further);
+            for (count, usual) in per_multiplicity.iter_mut().zip(counts.per_label_set) {
                 *count = usual;
             }
-            spec.per_multiplicity = counts;
+            spec.get_or_insert_default().per_multiplicity = per_multiplicity;
         }
         Ok(())
     }
@@ -170,29 +107,42 @@ impl Data {
                 return Err(out_of_range(field, "a number from 0.01 to 0.9", value));
             }
         }
+        self.validate_files()?;
+        self.validate_compositions()
+    }
+
+    /// Whether test share and folder belong to this source.
+    fn validate_files(&self) -> Result<()> {
         let source = self.source;
-        match (source, self.test_fraction) {
-            (Source::Digits, None) => {
-                let expected = "a number from 0.01 to 0.9 for the source digits";
-                return Err(out_of_range("data.test_fraction", expected, "none"));
+        let is_undivided = matches!(source.entry().images, Images::Undivided { .. });
+        match (is_undivided, self.test_fraction) {
+            (true, None) => {
+                let expected = format!("a number from 0.01 to 0.9 for the source {source}");
+                return Err(out_of_range("data.test_fraction", &expected, "none"));
             }
-            (Source::Digits, Some(_)) | (_, None) => {}
-            (_, Some(found)) => {
+            (true, Some(_)) | (false, None) => {}
+            (false, Some(found)) => {
                 let expected = format!("left out, since {source} has a test set of its own");
                 return Err(out_of_range("data.test_fraction", &expected, found));
             }
         }
-        if source == Source::Digits && self.folder.is_some() {
-            let expected = "left out, since the digits come with the program";
-            return Err(out_of_range("data.folder", expected, "a folder"));
+        if is_undivided && self.folder.is_some() {
+            let expected = format!("left out, since the {source} come with the program");
+            return Err(out_of_range("data.folder", &expected, "a folder"));
         }
+        Ok(())
+    }
+
+    /// Whether images are composed where there are images to compose.
+    fn validate_compositions(&self) -> Result<()> {
+        let source = self.source;
         let parts = [
             ("data.train", &self.train),
             ("data.validation", &self.validation),
             ("data.test", &self.test),
         ];
         for (field, spec) in parts {
-            match (source.images(), spec) {
+            match (source.counts(), spec) {
                 (Some(_), None) => {
                     let expected = "a table that says how to compose";
                     return Err(out_of_range(field, expected, "none"));
@@ -205,55 +155,6 @@ impl Data {
             }
         }
         Ok(())
-    }
-}
-
-impl Source {
-    /// The single-label images that are composed; `None` for images with label sets of their
-    /// own.
-    pub fn images(self) -> Option<ImageSource> {
-        match self {
-            Self::Digits => Some(ImageSource::Digits),
-            Self::Mnist => Some(ImageSource::Mnist),
-            Self::FashionMnist => Some(ImageSource::FashionMnist),
-            Self::Cifar10 => Some(ImageSource::Cifar10),
-            Self::Svhn => None,
-        }
-    }
-
-    /// The name in configurations and on the command line.
-    pub fn name(self) -> &'static str {
-        self.images().map_or("svhn", ImageSource::name)
-    }
-
-    /// What the labels 0, 1, … stand for.
-    pub fn class_names(self) -> &'static [&'static str] {
-        self.images().map_or(
-            &tagwise_data::read::svhn::CLASS_NAMES,
-            ImageSource::class_names,
-        )
-    }
-
-    /// Number of classes K.
-    pub fn num_classes(self) -> usize {
-        self.class_names().len()
-    }
-
-    /// What a person calls the multi-label data set.
-    pub fn title(self) -> &'static str {
-        match self {
-            Self::Digits => "M-lab digits",
-            Self::Mnist => "M-lab MNIST",
-            Self::FashionMnist => "M-lab Fashion-MNIST",
-            Self::Cifar10 => "M-lab CIFAR-10",
-            Self::Svhn => "M-lab SVHN",
-        }
-    }
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
     }
 }
 

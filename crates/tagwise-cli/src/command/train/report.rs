@@ -25,12 +25,7 @@ pub fn write(finished: &Finished) -> anyhow::Result<()> {
 fn build(finished: &Finished) -> anyhow::Result<Report> {
     let summary = &finished.summary;
     let targets = finished.data.train.targets();
-    let source = finished.experiment.data.source;
-    let class_names: Vec<String> = source
-        .class_names()
-        .iter()
-        .map(ToString::to_string)
-        .collect();
+    let class_names = finished.data.class_names().to_vec();
     Ok(Report {
         kind: Kind::Training,
         title: format!("{}, seed {}", summary.data.title, summary.seed),
