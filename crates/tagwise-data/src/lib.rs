@@ -24,6 +24,7 @@ pub mod export;
 #[cfg(feature = "fetch")]
 pub mod fetch;
 mod images;
+pub mod own;
 pub mod preview;
 pub mod read;
 pub mod samples;

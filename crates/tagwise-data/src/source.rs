@@ -10,7 +10,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::read::{Part, cifar10, idx, svhn};
-use crate::{Error, ImageShape, LabelledImages, Result, Sources, StoredImages, digits};
+use crate::{Error, ImageShape, LabelledImages, Result, Sources, StoredImages, digits, own};
 
 /// Where images come from.
 ///
@@ -37,6 +37,8 @@ pub enum Source {
     Cifar10,
     /// SVHN's house numbers, cropped to 32×32, with label sets of their own.
     Svhn,
+    /// The reader's own images, as [`own`](crate::own) reads them.
+    Folder,
 }
 
 /// What is known about a data set before any of its files is read.
@@ -48,9 +50,10 @@ pub struct Entry {
     pub title: &'static str,
     /// What is in it, in a few words.
     pub about: &'static str,
-    /// What the labels 0, 1, … stand for.
+    /// What the labels 0, 1, … stand for; empty where the files say so.
     pub class_names: &'static [&'static str],
-    /// The shape of an image before composing.
+    /// The shape of an image before composing; for own images the one they get if none is asked
+    /// for.
     pub shape: ImageShape,
     /// How the images become samples, and their reader.
     pub images: Images,
@@ -82,6 +85,8 @@ pub enum Images {
         /// One half from the folder with the files.
         read: fn(&Path, Part) -> Result<StoredImages>,
     },
+    /// The reader's own, see [`own::read`](crate::own::read).
+    Own,
 }
 
 /// How many composed images an experiment has unless it says otherwise.
@@ -310,14 +315,25 @@ const SVHN: Entry = Entry {
     }),
 };
 
+const FOLDER: Entry = Entry {
+    key: "folder",
+    title: "own images",
+    about: "your own PNG and JPEG images with a table of their labels",
+    class_names: &[],
+    shape: own::DEFAULT_SHAPE,
+    images: Images::Own,
+    download: None,
+};
+
 impl Source {
     /// Every data set.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Digits,
         Self::Mnist,
         Self::FashionMnist,
         Self::Cifar10,
         Self::Svhn,
+        Self::Folder,
     ];
 
     /// Everything that is known about it.
@@ -328,6 +344,7 @@ impl Source {
             Self::FashionMnist => &FASHION_MNIST,
             Self::Cifar10 => &CIFAR10,
             Self::Svhn => &SVHN,
+            Self::Folder => &FOLDER,
         }
     }
 
@@ -341,7 +358,7 @@ impl Source {
         self.entry().title
     }
 
-    /// What the labels 0, 1, … stand for.
+    /// What the labels 0, 1, … stand for; empty for own images, whose files say so.
     pub const fn class_names(self) -> &'static [&'static str] {
         self.entry().class_names
     }
@@ -351,7 +368,7 @@ impl Source {
     pub const fn counts(self) -> Option<Counts> {
         match self.entry().images {
             Images::Undivided { counts, .. } | Images::Halves { counts, .. } => Some(counts),
-            Images::LabelSets { .. } => None,
+            Images::LabelSets { .. } | Images::Own => None,
         }
     }
 
@@ -379,7 +396,7 @@ impl Source {
                 Sources::all(read(folder, Part::Train)?),
                 Sources::all(read(folder, Part::Test)?),
             )),
-            Images::LabelSets { .. } => Err(Error::OutOfRange {
+            Images::LabelSets { .. } | Images::Own => Err(Error::OutOfRange {
                 name: "images to compose",
                 requirement: "of one label each".into(),
                 found: format!("those of {self}, which have label sets of their own"),
@@ -419,7 +436,7 @@ mod tests {
             assert_eq!(source.name().parse::<Source>().unwrap(), source);
             assert_eq!(serde_json::to_value(source).unwrap(), source.name());
         }
-        insta::assert_snapshot!("cifar100".parse::<Source>().unwrap_err(), @"expected a data set that is one of digits, mnist, fashion-mnist, cifar10, svhn, found cifar100");
+        insta::assert_snapshot!("cifar100".parse::<Source>().unwrap_err(), @"expected a data set that is one of digits, mnist, fashion-mnist, cifar10, svhn, folder, found cifar100");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use tagwise_data::read::Part;
 use tagwise_data::{
     ComposeSpec, ComposedImages, ImageSet, ImageShape, Images, Sources, StoredImages, data_folder,
+    own,
 };
 
 use crate::{Data, Error, Result};
@@ -93,7 +94,20 @@ impl DataSets {
             Images::Undivided { .. } => Self::compose(data, &PathBuf::new(), seed),
             Images::Halves { .. } => Self::compose(data, &folder(data)?, seed),
             Images::LabelSets { read } => Self::divide(data, read, seed),
+            Images::Own => Self::own(data, seed),
         }
+    }
+
+    /// The reader's own images.
+    fn own(data: &Data, seed: u64) -> Result<Self> {
+        let images = own::read(&data.own_spec(), Stream::TestSplit.of(seed))?;
+        Self::new(
+            images.title,
+            images.class_names,
+            images.train,
+            images.validation,
+            images.test,
+        )
     }
 
     fn compose(data: &Data, folder: &Path, seed: u64) -> Result<Self> {

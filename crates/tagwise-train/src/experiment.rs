@@ -342,7 +342,7 @@ mod tests {
     #[test]
     fn what_cannot_be_meant_is_refused_in_one_sentence() {
         insta::assert_snapshot!(refusal("seed = 1\nname = \"a\nb\"", &[]), @"line 3: key with no value, expected `=`");
-        insta::assert_snapshot!(refusal("[data]\nsource = \"imagenet\"", &[]), @"data.source: unknown variant `imagenet`, expected one of `digits`, `mnist`, `fashion-mnist`, `cifar10`, `svhn`");
+        insta::assert_snapshot!(refusal("[data]\nsource = \"imagenet\"", &[]), @"data.source: unknown variant `imagenet`, expected one of `digits`, `mnist`, `fashion-mnist`, `cifar10`, `svhn`, `folder`");
         insta::assert_snapshot!(refusal("", &["loss.name=zlpr", "loss.gamma=1"]), @"loss: unknown field `gamma`, there are no fields");
         insta::assert_snapshot!(refusal("", &["loss.name=focal", "loss.gamma=-1"]), @"expected loss.gamma to be a finite number of at least 0, found -1");
         insta::assert_snapshot!(refusal("", &["loss.name=asymmetric", "loss.margin=1"]), @"expected loss.margin to be at least 0 and below 1, found 1");

@@ -106,10 +106,20 @@ struct What {
 #[derive(Clone, Copy, Debug)]
 struct Name(Source);
 
+/// Own images have no published form to be composed or previewed.
+fn is_published(source: &Source) -> bool {
+    !matches!(source.entry().images, Images::Own)
+}
+
 impl ValueEnum for Name {
     fn value_variants<'a>() -> &'a [Self] {
-        static NAMES: LazyLock<Vec<Name>> =
-            LazyLock::new(|| Source::ALL.into_iter().map(Name).collect());
+        static NAMES: LazyLock<Vec<Name>> = LazyLock::new(|| {
+            Source::ALL
+                .into_iter()
+                .filter(is_published)
+                .map(Name)
+                .collect()
+        });
         &NAMES
     }
 

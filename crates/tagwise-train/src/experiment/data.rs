@@ -3,26 +3,43 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use tagwise_data::own::{self, OwnSpec};
 use tagwise_data::{ComposeSpec, Counts, Images, MAX_LABELS, PartCounts, Source};
 
 use super::out_of_range;
-use crate::Result;
+use crate::{Error, Result};
 
 /// The source images, their division and what is composed from each part.
 ///
-/// A training, a validation and a test set never share a source image. The digits are divided by
-/// `test_fraction`; every other source comes with a test set of its own, and validation images
-/// are split off its training half.
+/// A training, a validation and a test set never share a source image. The digits and own images
+/// are divided by `test_fraction`; every other source comes with a test set of its own, and
+/// validation images are split off its training half.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Data {
     /// Where the images come from.
     pub source: Source,
-    /// The folder with the source's files; where `tagwise data fetch` puts them when absent.
+    /// The folder with the source's files; where `tagwise data fetch` puts them when absent, and
+    /// that of the table for own images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folder: Option<PathBuf>,
-    /// Share of the digits kept for the test set, drawn before anything is composed; absent for
-    /// sources with a test set of their own.
+    /// The table of labels of own images; `labels.csv` in their folder when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<PathBuf>,
+    /// The classes of own images in their order; those that occur when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes: Option<Vec<String>>,
+    /// Rows of pixels that own images are resized to: 64, or those of an array, when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub height: Option<usize>,
+    /// Pixels in a row that own images are resized to, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub width: Option<usize>,
+    /// 3 for own images in colour, 1 for grey ones: 3, or those of an array, when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channels: Option<usize>,
+    /// Share of the digits or of own images kept for the test set, drawn before anything is
+    /// composed; absent for sources with a test set of their own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_fraction: Option<f64>,
     /// Share of the remaining source images kept for validation.
@@ -48,12 +65,21 @@ impl Data {
                 ..ComposeSpec::default()
             })
         };
-        let is_undivided = matches!(source.entry().images, Images::Undivided { .. });
+        let (test_fraction, validation_fraction) = match source.entry().images {
+            Images::Undivided { .. } => (Some(0.25), 0.15),
+            Images::Own => (Some(0.2), 0.1),
+            Images::Halves { .. } | Images::LabelSets { .. } => (None, 0.1),
+        };
         Self {
             source,
             folder: None,
-            test_fraction: is_undivided.then_some(0.25),
-            validation_fraction: if is_undivided { 0.15 } else { 0.1 },
+            labels: None,
+            classes: None,
+            height: None,
+            width: None,
+            channels: None,
+            test_fraction,
+            validation_fraction,
             train: composed(|counts| counts.train),
             validation: composed(|counts| counts.validation),
             test: composed(|counts| counts.test),
@@ -68,16 +94,16 @@ impl Data {
     /// classes have room for, and for images with label sets of their own.
     pub fn set_max_multiplicity(&mut self, max_multiplicity: usize) -> Result<()> {
         let name = "the largest multiplicity";
+        let Some(counts) = self.source.counts() else {
+            let expected = "left out, since these images have label sets of their own";
+            return Err(out_of_range(name, expected, max_multiplicity));
+        };
         let num_classes = self.source.class_names().len();
         let most = num_classes.min(MAX_LABELS);
         if !(1..=most).contains(&max_multiplicity) {
             let expected = format!("from 1 to {most}");
             return Err(out_of_range(name, &expected, max_multiplicity));
         }
-        let Some(counts) = self.source.counts() else {
-            let expected = "left out, since these images have label sets of their own";
-            return Err(out_of_range(name, expected, max_multiplicity));
-        };
         let parts = [
             (&mut self.train, counts.train),
             (&mut self.validation, counts.validation),
@@ -108,6 +134,7 @@ impl Data {
             }
         }
         self.validate_files()?;
+        self.validate_own()?;
         self.validate_compositions()
     }
 
@@ -115,7 +142,7 @@ impl Data {
     fn validate_files(&self) -> Result<()> {
         let source = self.source;
         let is_undivided = matches!(source.entry().images, Images::Undivided { .. });
-        match (is_undivided, self.test_fraction) {
+        match (is_undivided || is_own(source), self.test_fraction) {
             (true, None) => {
                 let expected = format!("a number from 0.01 to 0.9 for the source {source}");
                 return Err(out_of_range("data.test_fraction", &expected, "none"));
@@ -131,6 +158,58 @@ impl Data {
             return Err(out_of_range("data.folder", &expected, "a folder"));
         }
         Ok(())
+    }
+
+    /// Whether own images are described where there are own images.
+    fn validate_own(&self) -> Result<()> {
+        let source = self.source;
+        if is_own(source) {
+            if self.folder.is_none() && self.labels.is_none() {
+                let expected = "a folder of images, or data.labels a table of their labels";
+                return Err(out_of_range("data.folder", expected, "neither"));
+            }
+            let shape = self.own_spec().shape(own::DEFAULT_SHAPE);
+            return match shape {
+                Ok(_) => Ok(()),
+                Err(error) => Err(Error::Configuration(error.to_string())),
+            };
+        }
+        let number = |number: Option<usize>| number.map(|number| number.to_string());
+        let fields = [
+            (
+                "data.labels",
+                self.labels.as_ref().map(|path| path.display().to_string()),
+            ),
+            (
+                "data.classes",
+                self.classes.as_ref().map(|names| names.join(", ")),
+            ),
+            ("data.height", number(self.height)),
+            ("data.width", number(self.width)),
+            ("data.channels", number(self.channels)),
+        ];
+        for (field, value) in fields {
+            if let Some(found) = value {
+                let expected = format!("left out, since {source} is no folder of own images");
+                return Err(out_of_range(field, &expected, found));
+            }
+        }
+        Ok(())
+    }
+
+    /// Where own images are and what becomes of them; what is left out has its default.
+    pub(crate) fn own_spec(&self) -> OwnSpec {
+        let default = OwnSpec::default();
+        OwnSpec {
+            folder: self.folder.clone(),
+            labels: self.labels.clone(),
+            classes: self.classes.clone(),
+            height: self.height,
+            width: self.width,
+            channels: self.channels,
+            test_fraction: self.test_fraction.unwrap_or(default.test_fraction),
+            validation_fraction: self.validation_fraction,
+        }
     }
 
     /// Whether images are composed where there are images to compose.
@@ -156,6 +235,10 @@ impl Data {
         }
         Ok(())
     }
+}
+
+fn is_own(source: Source) -> bool {
+    matches!(source.entry().images, Images::Own)
 }
 
 /// About `images` images of each multiplicity, as many of one label set as of another.
@@ -199,6 +282,8 @@ mod tests {
         insta::assert_snapshot!(said(|data| data.test_fraction = Some(0.95), Source::Digits), @"expected data.test_fraction to be a number from 0.01 to 0.9, found 0.95");
         insta::assert_snapshot!(said(|data| data.folder = Some("x".into()), Source::Digits), @"expected data.folder to be left out, since the digits come with the program, found a folder");
         insta::assert_snapshot!(said(|data| data.train = Some(ComposeSpec::default()), Source::Svhn), @"expected data.train to be left out, since svhn has label sets of its own, found a table");
+        insta::assert_snapshot!(said(|data| data.height = Some(8), Source::Mnist), @"expected data.height to be left out, since mnist is no folder of own images, found 8");
+        insta::assert_snapshot!(Data::of(Source::Folder).validate().unwrap_err(), @"expected data.folder to be a folder of images, or data.labels a table of their labels, found neither");
         insta::assert_snapshot!(Data::of(Source::Svhn).set_max_multiplicity(2).unwrap_err(), @"expected the largest multiplicity to be left out, since these images have label sets of their own, found 2");
     }
 }
