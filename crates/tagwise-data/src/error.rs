@@ -33,7 +33,7 @@ pub enum Error {
     )]
     NoSourceImage {
         /// The label set asked for.
-        set: tagwise::LabelSet,
+        set: tagwise_base::LabelSet,
         /// The class without images.
         label: u32,
     },
@@ -88,12 +88,12 @@ pub enum Error {
         /// The file, or what it is a part of.
         place: String,
         /// What is wrong.
-        source: tagwise::Error,
+        source: tagwise_base::Error,
     },
 
     /// From the mathematics: a label that is no class, a dump that is none.
     #[error(transparent)]
-    Mathematics(#[from] tagwise::Error),
+    Mathematics(#[from] tagwise_base::Error),
 }
 
 impl Error {
@@ -109,7 +109,7 @@ impl Error {
         }
     }
 
-    pub(crate) fn within(path: &Path, source: tagwise::Error) -> Self {
+    pub(crate) fn within(path: &Path, source: tagwise_base::Error) -> Self {
         Self::Within {
             place: path.display().to_string(),
             source,

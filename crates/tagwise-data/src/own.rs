@@ -18,7 +18,7 @@ mod table;
 
 use std::path::{Path, PathBuf};
 
-use tagwise::Targets;
+use tagwise_base::Targets;
 
 use crate::{Error, ImageShape, Normalisation, Result, StoredImages};
 pub use arrays::{ImageArray, PixelValues, from_arrays};

@@ -18,9 +18,9 @@
 use std::path::{Path, PathBuf};
 
 use tagwise::head::{Features, SparseRows};
-use tagwise::snapshot::{FeatureValues, LinearClassifier, NonFinite, SnapshotFile};
 use tagwise::ufm::LabelCounts;
-use tagwise::{LabelSet, Targets, snapshot};
+use tagwise_base::snapshot::{self, FeatureValues, NonFinite, SnapshotFile};
+use tagwise_base::{LabelSet, LinearClassifier, Targets};
 
 use crate::table::{self, Table, arff, text};
 use crate::{Error, Result};

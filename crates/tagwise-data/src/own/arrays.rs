@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use rayon::prelude::*;
-use tagwise::Targets;
+use tagwise_base::Targets;
 
 use super::{Labelled, OwnImages, OwnSpec, photos};
 use crate::read::picture::Picture;
@@ -95,7 +95,7 @@ impl ImageArray<'_> {
 /// [`Error::Format`] with the title for labels that cannot be learned.
 ///
 /// ```
-/// use tagwise::{LabelSet, Targets};
+/// use tagwise_base::{LabelSet, Targets};
 /// use tagwise_data::ImageShape;
 /// use tagwise_data::own::{self, ImageArray, OwnSpec, PixelValues};
 ///
@@ -149,7 +149,7 @@ pub fn from_arrays(
 
 #[cfg(test)]
 mod tests {
-    use tagwise::LabelSet;
+    use tagwise_base::LabelSet;
 
     use super::*;
 

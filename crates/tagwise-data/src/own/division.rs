@@ -1,7 +1,7 @@
 //! Training, validation and test images, and whether every label can be learned and judged.
 
-use tagwise::Targets;
 use tagwise::split::stratified_folds;
+use tagwise_base::Targets;
 
 use super::OwnSpec;
 use crate::{Error, Result};
@@ -202,7 +202,7 @@ fn listed(names: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use tagwise::LabelSet;
+    use tagwise_base::LabelSet;
 
     use super::*;
 
