@@ -11,7 +11,7 @@ mod options;
 pub mod text;
 
 pub use options::{Kind, TableOptions, read};
-use tagwise::Targets;
+use tagwise_base::Targets;
 
 /// N rows of d features with their label sets and the names of both.
 #[derive(Clone, Debug, PartialEq)]

@@ -21,7 +21,7 @@ mod token;
 use std::path::Path;
 
 use rayon::prelude::*;
-use tagwise::Targets;
+use tagwise_base::Targets;
 
 use super::{Table, Unlabelled, input};
 use crate::{Error, Result};

@@ -11,7 +11,7 @@ mod labels;
 use std::path::Path;
 
 use ::csv::{ReaderBuilder, StringRecord, Trim};
-use tagwise::Targets;
+use tagwise_base::Targets;
 
 use super::{Features, Table, TableOptions, Unlabelled, input};
 use crate::{Error, Result};

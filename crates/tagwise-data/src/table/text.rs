@@ -8,7 +8,7 @@ mod row;
 
 use std::path::Path;
 
-use tagwise::{LabelSet, Targets};
+use tagwise_base::{LabelSet, Targets};
 
 use super::{Features, SparseRows, Table, input};
 use crate::{Error, Result};

@@ -1,4 +1,4 @@
-use tagwise::LabelSet;
+use tagwise_base::LabelSet;
 
 use super::Attribute;
 use super::columns::{Columns, Role};

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use tagwise::LabelSet;
+use tagwise_base::LabelSet;
 
 use super::super::Features;
 use super::*;

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use tagwise::LabelSet;
+use tagwise_base::LabelSet;
 
 use crate::table::{TableOptions, flag};
 

@@ -1,6 +1,6 @@
 use std::ops::Range;
 
-use tagwise::LabelSet;
+use tagwise_base::LabelSet;
 
 use super::shortened;
 
