@@ -11,7 +11,6 @@ mod labels;
 use std::path::Path;
 
 use ::csv::{ReaderBuilder, StringRecord, Trim};
-use tagwise_base::Targets;
 
 use super::{Features, Table, TableOptions, Unlabelled, input};
 use crate::{Error, Result};
@@ -116,6 +115,7 @@ impl<'a> Rows<'a> {
                 }
                 Role::Label(_) | Role::List if is_missing(cell, *role) => {
                     self.refuse_missing(column, cell)?;
+                    self.labels.put_list("")?;
                     lacks_labels = true;
                 }
                 Role::Label(label) => self.labels.put_flag(*label, cell).map_err(|what| {
@@ -198,7 +198,7 @@ impl<'a> Rows<'a> {
                 )
             }));
         }
-        let (num_classes, sets, label_names) = self.labels.finish(options, &mut notes)?;
+        let (targets, label_names) = self.labels.finish(options, &mut notes)?;
         let feature_names = self.columns.feature_names();
         Ok(Table {
             features: Features::Dense {
@@ -206,7 +206,7 @@ impl<'a> Rows<'a> {
                 values: self.values,
             },
             feature_names: Some(feature_names),
-            targets: Targets::new(num_classes, sets).map_err(|error| error.to_string())?,
+            targets,
             unlabelled: self.unlabelled,
             label_names,
             notes,

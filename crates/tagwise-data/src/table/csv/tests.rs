@@ -56,10 +56,10 @@ fn one_column_of_lists_names_the_classes() {
     };
     let table = read_text(text, &given).unwrap();
     assert_eq!(sets(&table), ["{0, 2}", "{}", "{2}", "{3}"]);
-    insta::assert_snapshot!(read_text("x,labels\n1,cow;bee\n", &given).unwrap_err(), @r#"expected one of the given class names, found "bee""#);
+    insta::assert_snapshot!(read_text("x,labels\n1,cow;bee\n", &given).unwrap_err(), @r#"in column "labels": expected one of the given class names, found "bee""#);
     let commas = read_text("x,labels\n1,\"a,b\"\n2,a\n", &TableOptions::default()).unwrap();
     insta::assert_snapshot!(commas.notes[1], @r#"labels in "labels" hold commas or bars but no ;, so that each cell is one label"#);
-    insta::assert_snapshot!(read_text("x,labels\n1,\"['a', 'b']\"\n", &TableOptions::default()).unwrap_err(), @r#"line 2: expected labels with ; between them, found "['a', 'b']"; join lists before they are written, as with df["labels"].map(";".join)"#);
+    insta::assert_snapshot!(read_text("x,labels\n1,\"['a', 'b']\"\n", &TableOptions::default()).unwrap_err(), @r#"line 2: expected labels with ; between them, found "['a', 'b']"; join lists before they are written, in Python with ";".join(labels)"#);
 }
 
 #[test]
@@ -89,6 +89,11 @@ fn rows_without_labels_are_refused_or_listed() {
         (table.unlabelled.clone(), sets(&table)[1].as_str()),
         (vec![1, 2], "{1}")
     );
+    let lists = read_text("x,y\n1,a;b\n2,?\n3,\n", &keep(TableOptions::default())).unwrap();
+    assert_eq!(
+        (lists.unlabelled.clone(), sets(&lists)),
+        (vec![1], vec!["{0, 1}".into(), "{}".into(), "{}".into()])
+    );
     let none = read_text("x,z\n1,2\n3,4\n", &keep(TableOptions::default())).unwrap();
     assert_eq!(
         (none.unlabelled, none.targets.num_classes()),
@@ -113,5 +118,5 @@ fn every_malformed_file_gets_one_sentence() {
     insta::assert_snapshot!(refusal("x,a,b\nOslo,1,0\n", &["a", "b"]), @r#"line 2: expected a finite number in column "x", found "Oslo"; leave the column out if it is no feature"#);
     insta::assert_snapshot!(refusal("x,a,b\nNA,1,0\n", &["a", "b"]), @r#"line 2: expected a finite number in column "x", found "NA"; fill it in or leave the column out"#);
     insta::assert_snapshot!(refusal("x;a;b\n0,5;1;0\n", &["a", "b"]), @r#"line 2: expected a finite number in column "x", found "0,5"; write decimals with a point"#);
-    insta::assert_snapshot!(refusal("x,y\n1,4000000000\n", &["y"]), @r#"expected class numbers below 4194304 in column "y", found 4000000000"#);
+    insta::assert_snapshot!(refusal("x,y\n1,4000000000\n", &["y"]), @r#"in column "y": expected class numbers below 4194304, found 4000000000"#);
 }
