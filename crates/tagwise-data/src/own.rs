@@ -1,6 +1,6 @@
 //! Your own images: PNG and JPEG files and a table of what is on them.
 //!
-//! The table is CSV in UTF-8 with a header. A column `file` names the images, relative to their
+//! The table is CSV with a header (commas, semicolons or tabs; see [`table`](crate::table)). A column `file` names the images, relative to their
 //! folder. Labels stand in a column `labels`, between semicolons, or each label has a column of 0
 //! and 1 of its own. A column `split` may say `train`, `validation` or `test`; a part that has no
 //! image there is split off the training images such that every label keeps its share.
@@ -11,7 +11,6 @@
 //! most 125 million pixels of originals are in memory, about a gigabyte for the worst file.
 
 mod arrays;
-mod csv;
 mod division;
 mod photos;
 mod table;

@@ -4,12 +4,13 @@
 //! multi-label tables (ARFF, the Extreme Classification Repository's text, LIBSVM).
 //!
 //! ```
-//! use tagwise_data::samples::{ReadOptions, Samples};
+//! use tagwise_data::samples::Samples;
+//! use tagwise_data::table::TableOptions;
 //!
 //! let folder = tempfile::tempdir()?;
 //! let path = folder.path().join("three.svm");
 //! std::fs::write(&path, "0,1 1:0.5 3:2\n2 2:1\n1 1:1\n")?;
-//! let samples = Samples::read(&path, &ReadOptions::default())?;
+//! let samples = Samples::read(&path, &TableOptions::default())?;
 //! assert_eq!((samples.features.num_samples(), samples.features.dim()), (3, 3));
 //! assert_eq!(samples.targets.set(0).to_string(), "{0, 1}");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -19,23 +20,11 @@ use std::path::{Path, PathBuf};
 
 use tagwise::head::{Features, SparseRows};
 use tagwise::ufm::LabelCounts;
-use tagwise_base::snapshot::{self, FeatureValues, NonFinite, SnapshotFile};
+use tagwise_base::snapshot::{self, ArrayNames, FeatureValues, NonFinite, SnapshotFile};
 use tagwise_base::{LabelSet, LinearClassifier, Targets};
 
-use crate::table::{self, Table, arff, text};
+use crate::table::{self, Table, TableOptions};
 use crate::{Error, Result};
-
-/// What a table does not say about itself; other kinds of files need none of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ReadOptions {
-    /// Mulan's XML list of the label attributes of an ARFF file; without it the file must say
-    /// `-C n` in the name of its relation, as MEKA's do.
-    pub label_list: Option<PathBuf>,
-    /// Attributes of an ARFF file that are neither features nor labels.
-    pub left_out: Vec<String>,
-    /// What a LIBSVM file does not say: by default the largest numbers that occur decide.
-    pub sizes: Sizes,
-}
 
 /// Numbers of classes and features, as far as they are known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,17 +33,6 @@ pub struct Sizes {
     pub num_classes: Option<usize>,
     /// Number of features d.
     pub dim: Option<usize>,
-}
-
-impl Sizes {
-    /// These sizes, and those of `other` where these say nothing.
-    #[must_use]
-    pub fn or(self, other: Self) -> Self {
-        Self {
-            num_classes: self.num_classes.or(other.num_classes),
-            dim: self.dim.or(other.dim),
-        }
-    }
 }
 
 /// What a file of samples holds.
@@ -68,26 +46,25 @@ pub struct Samples {
     pub label_names: Option<Vec<String>>,
     /// The last layer of the network that made the features, where the file has it.
     pub classifier: Option<LinearClassifier>,
+    /// What the reader decided or passed over, each a sentence for the one who gave the file.
+    pub notes: Vec<String>,
 }
 
 impl Samples {
-    /// Reads samples from .safetensors, .npz, a folder of .npy files, .parquet, .arff, .txt of the
-    /// Extreme Classification Repository, .svm or .libsvm; the ending says which.
+    /// Reads samples from .safetensors, .npz, a folder of .npy files, .parquet or a table of any
+    /// [`table::Kind`], to which `options` belong; the ending says which.
     ///
     /// # Errors
     /// [`Error::Format`], [`Error::Within`] or [`Error::Mathematics`], each with the path, when the
     /// file is not what its ending says or holds NaN or infinity; [`Error::Io`] when it cannot be
     /// read.
-    pub fn read(path: &Path, options: &ReadOptions) -> Result<Self> {
-        match Kind::of(path) {
-            Some(Kind::Snapshot) => Self::of_snapshot(path),
-            Some(Kind::Npy) if !path.is_dir() => Self::of_snapshot(path),
-            Some(Kind::Table(kind)) => {
-                let table = kind.read(path, options)?;
-                Self::of_table(path, table, kind.has_label_names())
-            }
-            _ if path.is_dir() || path.to_string_lossy().contains('*') => Self::of_snapshot(path),
-            _ => Err(Error::format(
+    pub fn read(path: &Path, options: &TableOptions) -> Result<Self> {
+        if table::Kind::of(path).is_some() {
+            return Self::of_table(path, table::read(path, options)?);
+        }
+        match is_snapshot(path) || path.to_string_lossy().contains('*') {
+            true => Self::of_snapshot(path),
+            false => Err(Error::format(
                 path,
                 "expected a file that ends in .safetensors, .npz, .parquet, .arff, .txt, .svm or \
                  .libsvm, or a folder of .npy files"
@@ -97,7 +74,8 @@ impl Samples {
     }
 
     fn of_snapshot(path: &Path) -> Result<Self> {
-        let snapshot = SnapshotFile::open(path, NonFinite::Refuse)?.to_snapshot()?;
+        let file = SnapshotFile::open(path, NonFinite::Refuse)?;
+        let snapshot = file.to_snapshot()?;
         let features = match snapshot.features() {
             FeatureValues::F32(values) => values.iter().map(|&x| x.into()).collect(),
             FeatureValues::F64(values) => values.clone(),
@@ -106,12 +84,13 @@ impl Samples {
             features: Features::from_dense(features, snapshot.dim())
                 .map_err(|error| Error::within(path, error))?,
             targets: snapshot.targets().clone(),
-            label_names: None,
+            label_names: file.class_names().map(<[String]>::to_vec),
             classifier: snapshot.classifier().cloned(),
+            notes: file.notes().to_vec(),
         })
     }
 
-    fn of_table(path: &Path, table: Table, has_label_names: bool) -> Result<Self> {
+    fn of_table(path: &Path, table: Table) -> Result<Self> {
         let features = match table.features {
             table::Features::Dense {
                 num_features,
@@ -133,8 +112,9 @@ impl Samples {
         Ok(Self {
             features: features.map_err(|error| Error::within(path, error))?,
             targets: table.targets,
-            label_names: has_label_names.then_some(table.label_names),
+            label_names: table.label_names,
             classifier: None,
+            notes: table.notes,
         })
     }
 
@@ -183,13 +163,12 @@ impl Samples {
             targets: self.targets.select(rows.iter().copied()),
             label_names: self.label_names.clone(),
             classifier: self.classifier.clone(),
+            notes: self.notes.clone(),
         }
     }
 }
 
 /// The label sets of a file and, where it has them, what the classes are called.
-///
-/// Tables of numbered labels name their classes by these numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Labels {
     /// The label set of each row.
@@ -204,27 +183,46 @@ impl Labels {
     ///
     /// # Errors
     /// As [`Samples::read`].
-    pub fn read(path: &Path, options: &ReadOptions) -> Result<Self> {
-        match Kind::of(path) {
-            Some(Kind::Table(kind)) => {
-                let table = kind.read(path, options)?;
-                Ok(Self {
-                    targets: table.targets,
-                    names: Some(table.label_names),
-                })
-            }
-            None if !path.is_dir() => Err(Error::format(
+    pub fn read(path: &Path, options: &TableOptions) -> Result<Self> {
+        if table::Kind::of(path).is_some() {
+            let table = table::read(path, options)?;
+            return Ok(Self {
+                targets: table.targets,
+                names: table.label_names,
+            });
+        }
+        if !is_snapshot(path) {
+            return Err(Error::format(
                 path,
                 "expected a file that ends in .npy, .npz, .safetensors, .arff, .txt, .svm or \
                  .libsvm, or a folder of .npy files"
                     .into(),
-            )),
-            _ => Ok(Self {
-                targets: snapshot::read_targets(path)?,
-                names: None,
-            }),
+            ));
         }
+        let labels = snapshot::read_labels(path, &ArrayNames::default())?;
+        Ok(Self {
+            targets: labels.targets,
+            names: labels.class_names,
+        })
     }
+}
+
+/// Whether the path promises arrays that a network left; PyTorch's own files are among them, since
+/// the reader knows what to do about them.
+fn is_snapshot(path: &Path) -> bool {
+    let endings = [
+        "safetensors",
+        "npz",
+        "npy",
+        "parquet",
+        "pt",
+        "pth",
+        "pkl",
+        "pickle",
+        "bin",
+    ];
+    let ending = path.extension().and_then(|ending| ending.to_str());
+    path.is_dir() || ending.is_some_and(|ending| endings.contains(&ending))
 }
 
 /// How often label sets occur, and what the K classes are called.
@@ -242,7 +240,7 @@ impl CountedLabels {
     /// # Errors
     /// As [`Labels::read`]; [`Error::Format`] for a file with another number of classes than the
     /// first; [`Error::Within`] when [`LabelCounts::of_sets`] refuses what they hold together.
-    pub fn read(paths: &[PathBuf], options: &ReadOptions) -> Result<Self> {
+    pub fn read(paths: &[PathBuf], options: &TableOptions) -> Result<Self> {
         let mut class_names: Option<Vec<String>> = None;
         let mut sets: Vec<(LabelSet, f64)> = Vec::new();
         for path in paths {
@@ -283,67 +281,6 @@ pub fn numbered_names(num_classes: usize) -> Vec<String> {
     (0..num_classes).map(|class| class.to_string()).collect()
 }
 
-/// What the ending of a path promises.
-enum Kind {
-    /// Arrays that a network left.
-    Snapshot,
-    /// One array, or the folder that holds it.
-    Npy,
-    /// A multi-label table.
-    Table(TableKind),
-}
-
-#[derive(Clone, Copy)]
-enum TableKind {
-    Arff,
-    Xmc,
-    Libsvm,
-}
-
-impl Kind {
-    fn of(path: &Path) -> Option<Self> {
-        match path.extension()?.to_str()? {
-            "arff" => Some(Self::Table(TableKind::Arff)),
-            "txt" => Some(Self::Table(TableKind::Xmc)),
-            "svm" | "libsvm" => Some(Self::Table(TableKind::Libsvm)),
-            "npy" => Some(Self::Npy),
-            // The snapshot reader knows what to do about PyTorch's own files.
-            "safetensors" | "npz" | "parquet" | "pt" | "pth" | "pkl" | "pickle" | "bin" => {
-                Some(Self::Snapshot)
-            }
-            _ => None,
-        }
-    }
-}
-
-impl TableKind {
-    fn read(self, path: &Path, options: &ReadOptions) -> Result<Table> {
-        match self {
-            Self::Arff => {
-                let labels = match &options.label_list {
-                    Some(xml) => arff::Labels::MulanXml(xml),
-                    None => arff::Labels::Meka,
-                };
-                let left_out: Vec<&str> = options.left_out.iter().map(String::as_str).collect();
-                arff::read(path, labels, &left_out)
-            }
-            Self::Xmc => text::read_xmc(path),
-            Self::Libsvm => {
-                let size = text::Size {
-                    num_features: options.sizes.dim,
-                    num_classes: options.sizes.num_classes,
-                };
-                text::read_libsvm(path, size)
-            }
-        }
-    }
-
-    /// Whether the names of its labels are more than their numbers.
-    fn has_label_names(self) -> bool {
-        matches!(self, Self::Arff)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -366,21 +303,18 @@ mod tests {
             ("b.txt", "2 3 2\n0 1:1.5\n0,1 2:1\n"),
             ("c.svm", "0 2:1.5\n0,1 3:1\n"),
         ]);
-        let read = |name: &str, options: &ReadOptions| {
+        let read = |name: &str, options: &TableOptions| {
             Samples::read(&folder.path().join(name), options).unwrap()
         };
-        let arff = read("a.arff", &ReadOptions::default());
+        let arff = read("a.arff", &TableOptions::default());
         assert_eq!(arff.label_names.as_deref().unwrap(), ["sky", "sea"]);
         assert_eq!(arff.features.to_dense(), [0.5, 0.25]);
-        let xmc = read("b.txt", &ReadOptions::default());
+        let xmc = read("b.txt", &TableOptions::default());
         assert_eq!(xmc.label_names, None);
         assert_eq!(xmc.features.to_dense(), [0.0, 1.5, 0.0, 0.0, 0.0, 1.0]);
-        let options = ReadOptions {
-            sizes: Sizes {
-                num_classes: Some(5),
-                dim: None,
-            },
-            ..ReadOptions::default()
+        let options = TableOptions {
+            num_classes: Some(5),
+            ..TableOptions::default()
         };
         let svm = read("c.svm", &options);
         assert_eq!(svm.size().num_classes, Some(5));
@@ -393,7 +327,7 @@ mod tests {
     fn samples_of_other_sizes_are_refused_with_both_files() {
         let folder = folder(&[("a.arff", TABLE)]);
         let path = folder.path().join("a.arff");
-        let samples = Samples::read(&path, &ReadOptions::default()).unwrap();
+        let samples = Samples::read(&path, &TableOptions::default()).unwrap();
         let expected = |num_classes, dim| Sizes {
             num_classes: Some(num_classes),
             dim: Some(dim),
@@ -417,7 +351,7 @@ mod tests {
         let paths = |names: &[&str]| -> Vec<PathBuf> {
             names.iter().map(|name| folder.path().join(name)).collect()
         };
-        let read = |names: &[&str]| CountedLabels::read(&paths(names), &ReadOptions::default());
+        let read = |names: &[&str]| CountedLabels::read(&paths(names), &TableOptions::default());
         let labels = read(&["a.arff", "b.svm"]).unwrap();
         assert_eq!(labels.class_names, ["sky", "sea"]);
         assert_eq!(labels.counts.num_samples(), 4.0);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use tagwise::Targets;
 use tagwise::head::Features;
 use tagwise::statistics::Statistics;
-use tagwise_data::samples::ReadOptions;
+use tagwise_data::table::TableOptions;
 
 pub use tagwise_data::samples::{Samples, Sizes as Expected};
 
@@ -38,14 +38,12 @@ impl TableArguments {
     /// # Errors
     /// As [`Samples::read`].
     pub fn read(&self, path: &Path, expected: Expected) -> tagwise_data::Result<Samples> {
-        let said = Expected {
-            num_classes: self.classes,
-            dim: self.dim,
-        };
-        let options = ReadOptions {
+        let options = TableOptions {
             label_list: self.labels.clone(),
             left_out: self.leave_out.clone(),
-            sizes: said.or(expected),
+            num_features: self.dim.or(expected.dim),
+            num_classes: self.classes.or(expected.num_classes),
+            ..TableOptions::default()
         };
         Samples::read(path, &options)
     }

@@ -7,7 +7,7 @@ use std::path::{Component, Path};
 use tagwise_base::{LabelSet, Targets};
 
 use super::Portion;
-use super::csv::{self, Record};
+use crate::table::{csv, input};
 use crate::{Error, Result};
 
 /// What a table says.
@@ -31,14 +31,7 @@ const SPLIT: &str = "split";
 
 /// Reads a table whose labels are those of `classes`, or any.
 pub(super) fn read(path: &Path, classes: Option<&[String]>) -> Result<LabelTable> {
-    let bytes = std::fs::read(path).map_err(|source| Error::io(path, source))?;
-    let text = String::from_utf8(bytes).map_err(|_| {
-        Error::format(
-            path,
-            "expected a table of labels in UTF-8, found other bytes; save it as CSV in UTF-8"
-                .into(),
-        )
-    })?;
+    let text = input::read(path)?.text;
     parse(&text, classes).map_err(|(line, message)| {
         let message = match line {
             0 => message,
@@ -52,7 +45,7 @@ pub(super) fn read(path: &Path, classes: Option<&[String]>) -> Result<LabelTable
 type LineError = (usize, String);
 
 fn parse(text: &str, classes: Option<&[String]>) -> Result<LabelTable, LineError> {
-    let mut records = csv::records(text)?.into_iter();
+    let mut records = records(text)?.into_iter();
     let header = records.next().ok_or((
         0,
         "expected a table with the columns file and labels, found nothing".into(),
@@ -101,6 +94,30 @@ fn parse(text: &str, classes: Option<&[String]>) -> Result<LabelTable, LineError
     })
 }
 
+/// The cells of a row and the line where it starts, from 1.
+struct Record {
+    line: usize,
+    cells: Vec<String>,
+}
+
+/// All rows but empty lines, without the spaces around cells.
+fn records(text: &str) -> Result<Vec<Record>, LineError> {
+    let mut reader = ::csv::ReaderBuilder::new()
+        .delimiter(csv::separator(text.lines().next().unwrap_or("")))
+        .has_headers(false)
+        .trim(::csv::Trim::All)
+        .flexible(true)
+        .from_reader(text.as_bytes());
+    let records = reader.records().map(|record| {
+        let record = record.map_err(|error| (0, error.to_string()))?;
+        Ok(Record {
+            line: record.position().map_or(0, |place| place.line() as usize),
+            cells: record.iter().map(str::to_string).collect(),
+        })
+    });
+    records.collect()
+}
+
 /// A row as it is written.
 struct Row {
     line: usize,
@@ -126,7 +143,7 @@ enum LabelColumns {
 
 impl Columns {
     fn of(header: &Record) -> Result<Self, LineError> {
-        let names: Vec<&str> = header.cells.iter().map(|cell| cell.trim()).collect();
+        let names: Vec<&str> = header.cells.iter().map(String::as_str).collect();
         let wrong = |message: String| (header.line, message);
         let found = names.join(",");
         let mut seen = BTreeSet::new();
@@ -190,7 +207,7 @@ impl Columns {
             LabelColumns::Indicators(columns) => {
                 let mut labels = BTreeSet::new();
                 for (column, name) in columns {
-                    match cells[*column].trim() {
+                    match cells[*column].as_str() {
                         "0" => {}
                         "1" => {
                             labels.insert(name.clone());
@@ -207,8 +224,8 @@ impl Columns {
         };
         let portion = self
             .split
-            .map(|split| portion(cells[split].trim()).map_err(wrong));
-        let file = inner_path(cells[self.file].trim()).map_err(wrong)?;
+            .map(|split| portion(&cells[split]).map_err(wrong));
+        let file = inner_path(&cells[self.file]).map_err(wrong)?;
         Ok(Row {
             line,
             file,
@@ -287,6 +304,15 @@ mod tests {
     }
 
     #[test]
+    fn spreadsheets_in_every_dialect_are_understood() {
+        let text = "file;labels\r\n\"a; b.png\";\"sky;\"\"sea\"\"\"\r\n\r\nc.png;\r\n";
+        let table = parse(text, None).unwrap();
+        assert_eq!(table.files, ["a; b.png", "c.png"]);
+        assert_eq!(table.class_names, ["\"sea\"", "sky"]);
+        assert_eq!(table.lines, [2, 4]);
+    }
+
+    #[test]
     fn names_between_semicolons_and_columns_of_indicators_say_the_same() {
         let names = parse(
             "file,labels\na.png,sky; sea\nb.png,\nc.png,sea;;sea\n",
@@ -327,7 +353,7 @@ mod tests {
     #[test]
     fn every_malformed_table_gets_one_sentence() {
         insta::assert_snapshot!(refusal(""), @"0: expected a table with the columns file and labels, found nothing");
-        insta::assert_snapshot!(refusal("file;labels\n"), @r#"1: expected a header with the columns file and labels, found "file;labels""#);
+        insta::assert_snapshot!(refusal("name,labels\n"), @r#"1: expected a header with the columns file and labels, found "name,labels""#);
         insta::assert_snapshot!(refusal("file\na.png\n"), @r#"1: expected a column labels, or a column of 0 and 1 for each label, found "file""#);
         insta::assert_snapshot!(refusal("file,labels\n"), @"0: expected a row for every image, found only the header");
         insta::assert_snapshot!(refusal("file,labels,author\n"), @r#"1: expected no columns but file, labels and split, found "author"; take it out, or give every label a column and leave labels out"#);

@@ -1,7 +1,8 @@
 //! The label distribution that the command line describes.
 
 use tagwise::ufm::LabelCounts;
-use tagwise_data::samples::{CountedLabels, ReadOptions, Sizes, numbered_names};
+use tagwise_data::samples::{CountedLabels, numbered_names};
+use tagwise_data::table::TableOptions;
 
 use super::Arguments;
 use crate::failure::Usage;
@@ -55,13 +56,11 @@ fn pairs(flag: &str, text: &str) -> Result<Vec<(usize, f64)>, Usage> {
 }
 
 fn of_files(arguments: &Arguments) -> anyhow::Result<CountedLabels> {
-    let options = ReadOptions {
+    let options = TableOptions {
         label_list: arguments.labels.clone(),
         left_out: arguments.leave_out.clone(),
-        sizes: Sizes {
-            num_classes: arguments.classes,
-            dim: None,
-        },
+        num_classes: arguments.classes,
+        ..TableOptions::default()
     };
     let labels = CountedLabels::read(&arguments.targets, &options)?;
     if let (Some(classes), Some(first)) = (arguments.classes, arguments.targets.first()) {
