@@ -360,7 +360,7 @@ mod tests {
             read(names).unwrap_err().to_string().replace(&place, "")
         };
         insta::assert_snapshot!(refusal(&["a.arff", "c.svm"]), @"c.svm: expected 2 classes as in the files before, found 3");
-        insta::assert_snapshot!(refusal(&["a.csv"]), @"a.csv: expected a file that ends in .npy, .npz, .safetensors, .arff, .txt, .svm or .libsvm, or a folder of .npy files");
+        insta::assert_snapshot!(refusal(&["a.json"]), @"a.json: expected a file that ends in .npy, .npz, .safetensors, .arff, .txt, .svm or .libsvm, or a folder of .npy files");
         insta::assert_snapshot!(refusal(&[]), @"the labels of : expected the number of classes to be at least 2 (with one class every softmax is 1), found 0");
     }
 }
