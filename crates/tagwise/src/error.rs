@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What can go wrong in this crate, with the numbers a person needs to mend it.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +80,43 @@ pub enum Error {
     #[error("{0}")]
     Undefined(String),
 
+    /// A text names no label.
+    #[error("expected {expected}, found {found:?}")]
+    UnknownLabel {
+        /// What would name one, for example "the number of a label".
+        expected: String,
+        /// The text found.
+        found: String,
+    },
+
+    /// Something that was not given is needed.
+    #[error("{purpose} needs {what}, found none")]
+    Missing {
+        /// What is missing, for example "training samples".
+        what: &'static str,
+        /// What it is for.
+        purpose: &'static str,
+    },
+
+    /// A progress callback ended the work before it was done.
+    #[error("stopped before the work was done")]
+    Interrupted,
+
+    /// Bytes are not what they are read as.
+    #[error("{0}")]
+    Malformed(String),
+
+    /// A line of a text is not what it is read as.
+    #[error("{}line {line}: {message}", .path.as_ref().map_or(String::new(), |path| format!("{}, ", path.display())))]
+    Line {
+        /// The file, where the text comes from one.
+        path: Option<PathBuf>,
+        /// The line, from 1.
+        line: usize,
+        /// What was expected, what was found and what to do.
+        message: String,
+    },
+
     /// A file is not what its name or place says.
     #[error("{}: {message}", .path.display())]
     Format {
@@ -97,6 +134,25 @@ pub enum Error {
         /// The system's own error.
         source: std::io::Error,
     },
+}
+
+impl Error {
+    /// Names the file that malformed bytes or lines came from; other errors stay as they are.
+    #[must_use]
+    pub fn in_file(self, path: &Path) -> Self {
+        match self {
+            Self::Malformed(message) => Self::Format {
+                path: path.to_path_buf(),
+                message,
+            },
+            Self::Line { line, message, .. } => Self::Line {
+                path: Some(path.to_path_buf()),
+                line,
+                message,
+            },
+            other => other,
+        }
+    }
 }
 
 /// [`std::result::Result`] with this crate's [`Error`].

@@ -28,10 +28,13 @@ mod kernel;
 pub mod label;
 pub mod loss;
 pub mod minimize;
+pub mod names;
 pub mod snapshot;
 pub mod split;
 pub mod statistics;
+mod tensors;
 pub mod ufm;
 
 pub use error::{Error, Result};
 pub use label::{LabelSet, Targets};
+pub use snapshot::LinearClassifier;
