@@ -6,7 +6,7 @@
 pub mod arff;
 pub mod text;
 
-use tagwise::Targets;
+use tagwise_base::Targets;
 
 /// N rows of d features with their label sets and the names of both.
 #[derive(Clone, Debug, PartialEq)]

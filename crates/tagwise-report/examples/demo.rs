@@ -10,8 +10,8 @@ use std::path::PathBuf;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use tagwise::etf::simplex_etf;
-use tagwise::{LabelSet, Targets};
+use tagwise_base::etf::simplex_etf;
+use tagwise_base::{LabelSet, Targets};
 use tagwise_report::plane::{choose_classes, collapse_plane};
 use tagwise_report::{
     Axis, Card, Cell, Chart, CollapseMetric, Column, ContactSheet, Example, Geometry, Kind,

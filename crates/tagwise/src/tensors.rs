@@ -85,8 +85,9 @@ pub(crate) struct Stored<'a> {
 
 impl<'a> Stored<'a> {
     pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self> {
-        let expected =
-            |error| Error::Malformed(format!("expected a safetensors file, found {error}"));
+        let expected = |error: safetensors::SafeTensorError| Error::NotTensors {
+            problem: error.to_string(),
+        };
         let file = SafeTensors::deserialize(bytes).map_err(expected)?;
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(expected)?;
         Ok(Self {

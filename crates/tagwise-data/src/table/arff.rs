@@ -11,7 +11,7 @@ mod row;
 use std::path::Path;
 
 use rayon::prelude::*;
-use tagwise::{LabelSet, Targets};
+use tagwise_base::{LabelSet, Targets};
 
 use super::{Features, SparseRows, Table};
 use crate::{Error, Result};

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tagwise::{LabelSet, Targets};
+use tagwise_base::{LabelSet, Targets};
 
 use super::{Features, SparseRows, Table};
 use crate::{Error, Result};

@@ -318,13 +318,13 @@ mod tests {
             whole.update_with_logits(&case.predicted, &case.logits, &case.truth).unwrap();
             prop_assert_eq!(&merged.labels, &whole.labels);
             let (found, expected) = (merged.finish().unwrap(), whole.finish().unwrap());
-            for of_counts in [
-                |m: &SetMeasures| m.subset_accuracy, |m| m.hamming_loss,
-                |m| m.f1_micro, |m| m.f1_macro, |m| m.f1_weighted,
-                |m| m.jaccard_micro, |m| m.jaccard_macro, |m| m.precision_weighted,
-            ] {
-                prop_assert_eq!(of_counts(&found.sets), of_counts(&expected.sets));
-            }
+            let of_counts = |m: &SetMeasures| {
+                [
+                    m.subset_accuracy, m.hamming_loss, m.f1_micro, m.f1_macro, m.f1_weighted,
+                    m.jaccard_micro, m.jaccard_macro, m.precision_weighted,
+                ]
+            };
+            prop_assert_eq!(of_counts(&found.sets), of_counts(&expected.sets));
             let numbers = |evaluation: &Evaluation| -> Vec<f64> {
                 let json = serde_json::to_value(evaluation).unwrap();
                 json.as_object().unwrap().values()

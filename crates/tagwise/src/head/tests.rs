@@ -1,6 +1,7 @@
 use super::*;
 use crate::LabelSet;
-use crate::loss::{PickAllLabels, Weighting};
+use crate::loss::{Loss, PickAllLabels, Weighting};
+use crate::matrix::as_faer;
 
 #[derive(serde::Deserialize)]
 struct Golden {
@@ -97,7 +98,7 @@ fn a_fixed_etf_is_a_linear_head_with_another_weight_decay_under_pick_all_labels(
     let linear = Head::fit(&features, &targets, &linear, None).unwrap();
     let etf = Head::fit(&features, &targets, &etf, None).unwrap();
     assert!((linear.objective - etf.objective).abs() < 1e-10);
-    let difference = &linear.classifier.weight - &etf.classifier.weight;
+    let difference = as_faer(&linear.classifier.weight) - as_faer(&etf.classifier.weight);
     assert!(difference.norm_max() < OPTIMUM);
 }
 
@@ -238,7 +239,8 @@ fn stochastic_descent_meets_the_tolerance_at_the_minimum_of_lbfgs() {
                 assert!(found.gradient_norm <= 1e-4);
                 assert!(found.objective >= exact.objective - 1e-12);
                 assert!(found.objective - exact.objective < 1e-6);
-                let difference = &exact.classifier.weight - &found.classifier.weight;
+                let difference =
+                    as_faer(&exact.classifier.weight) - as_faer(&found.classifier.weight);
                 assert!(difference.norm_max() < STOCHASTIC_OPTIMUM);
                 assert_eq!(found.classifier, fit(&stochastic).classifier);
             }
@@ -277,7 +279,7 @@ fn a_weight_of_two_is_a_sample_given_twice() {
     let weighted = Head::fit(&features, &targets, &weighted, None).unwrap();
     let (features, targets) = (features.select(&rows), targets.select(rows));
     let repeated = Head::fit(&features, &targets, &settings, None).unwrap();
-    let difference = &weighted.classifier.weight - &repeated.classifier.weight;
+    let difference = as_faer(&weighted.classifier.weight) - as_faer(&repeated.classifier.weight);
     assert!(difference.norm_max() < OPTIMUM);
 }
 

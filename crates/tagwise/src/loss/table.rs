@@ -193,8 +193,11 @@ mod tests {
                 let mut slopes = vec![0.0; logits.len()];
                 line.loss.of_sample(logits, &set, &mut slopes)
             };
-            let together = loss_of(&[0.7, -1.1], &[0]);
-            let alone = loss_of(&[0.7], &[0]) + loss_of(&[-1.1], &[]);
+            let together = loss_of(&[0.7, 0.2, -1.1, 0.4], &[0, 1]);
+            let alone = loss_of(&[0.7], &[0])
+                + loss_of(&[0.2], &[0])
+                + loss_of(&[-1.1], &[])
+                + loss_of(&[0.4], &[]);
             assert_eq!(
                 (together - alone).abs() < 1e-12,
                 line.is_separable,

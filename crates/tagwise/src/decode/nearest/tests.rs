@@ -2,7 +2,7 @@ use faer::mat;
 use proptest::prelude::*;
 
 use super::*;
-use crate::etf::simplex_etf;
+use crate::etf::simplex_etf_mat;
 
 /// Rounding of inner products and norms of vectors of size one.
 const ROUNDING: f64 = 1e-10;
@@ -34,7 +34,7 @@ fn negative_squared_distance(a: &[f64], b: &[f64], scale: f64) -> f64 {
 
 #[test]
 fn every_prototype_of_a_simplex_etf_decodes_to_its_own_set() {
-    let means = simplex_etf(7, 9).unwrap();
+    let means = simplex_etf_mat(7, 9).unwrap();
     let decoders = [
         OneNearestNeighbour::by_cosine(means.as_ref(), 4),
         OneNearestNeighbour::by_distance(means.as_ref(), 4, &[1.0; 4]),

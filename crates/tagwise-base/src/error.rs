@@ -102,10 +102,6 @@ pub enum Error {
     #[error("stopped before the work was done")]
     Interrupted,
 
-    /// Bytes are not what they are read as.
-    #[error("{0}")]
-    Malformed(String),
-
     /// A line of a text is not what it is read as.
     #[error("{}line {line}: {message}", .path.as_ref().map_or(String::new(), |path| format!("{}, ", path.display())))]
     Line {
@@ -116,6 +112,17 @@ pub enum Error {
         /// What was expected, what was found and what to do.
         message: String,
     },
+
+    /// Bytes are not those of a whole safetensors file.
+    #[error("expected a safetensors file, found something else or only a part of one ({problem})")]
+    NotTensors {
+        /// What the reader stumbled over.
+        problem: String,
+    },
+
+    /// Bytes are not what they should be: what was expected, what was found and what to do.
+    #[error("{0}")]
+    Malformed(String),
 
     /// A file is not what its name or place says.
     #[error("{}: {message}", .path.display())]
@@ -137,18 +144,39 @@ pub enum Error {
 }
 
 impl Error {
-    /// Names the file that malformed bytes or lines came from; other errors stay as they are.
+    /// Says in which file the bytes or lines were that are not what they should be; other errors
+    /// stay as they are.
     #[must_use]
     pub fn in_file(self, path: &Path) -> Self {
         match self {
-            Self::Malformed(message) => Self::Format {
+            Self::NotTensors { .. } | Self::Malformed(_) => Self::Format {
                 path: path.to_path_buf(),
-                message,
+                message: self.to_string(),
             },
             Self::Line { line, message, .. } => Self::Line {
                 path: Some(path.to_path_buf()),
                 line,
                 message,
+            },
+            other => other,
+        }
+    }
+
+    /// Moves a row number found in a block to its place in the whole, where the block began at
+    /// row `first`.
+    #[must_use]
+    pub fn at_row(self, first: usize) -> Self {
+        match self {
+            Self::NotFinite {
+                what,
+                row,
+                column,
+                value,
+            } => Self::NotFinite {
+                what,
+                row: row + first,
+                column,
+                value,
             },
             other => other,
         }
