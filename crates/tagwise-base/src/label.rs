@@ -1,10 +1,14 @@
 //! Label sets and the targets of a data set.
 
+mod lists;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::lists::LabelLists;
+pub(crate) use self::lists::number_of_classes;
 use crate::{Error, Result};
 
 /// The set of labels of one sample: sorted class indices without repetition.

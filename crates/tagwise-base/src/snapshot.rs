@@ -1,16 +1,24 @@
 //! Last-layer features with their label sets and the classifier on top of them.
 
 mod array;
+mod choice;
 mod file;
 mod mapped;
+mod member;
 mod npy;
 #[cfg(feature = "parquet")]
 mod parquet;
+mod refused;
 mod safetensors;
+mod scipy;
 
 use std::path::Path;
 
-pub use self::file::{NonFinite, SnapshotFile, read_targets};
+pub use self::choice::ArrayNames;
+pub use self::file::{
+    FileLabels, LabelsIn, NonFinite, OpenOptions, SnapshotFile, read_labels, read_targets,
+};
+pub use self::scipy::{SparseMatrix, read_sparse};
 pub use crate::LinearClassifier;
 use crate::{Error, Result, Targets};
 

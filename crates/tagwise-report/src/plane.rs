@@ -1,5 +1,7 @@
 //! Projection of features on the plane of three class means.
 
+mod stream;
+
 use std::collections::BTreeMap;
 
 use tagwise_base::{LabelSet, Targets};
@@ -7,6 +9,8 @@ use tagwise_base::{LabelSet, Targets};
 use crate::contact_sheet::set_name;
 use crate::scatter::{Arm, Average, Cloud, Scatter};
 use crate::{Error, Result};
+
+pub use stream::plane_of_stream;
 
 /// An orthonormal basis of the plane that holds the simplex ETF of three classes: the span of
 /// their class means after subtraction of the mean of the three.

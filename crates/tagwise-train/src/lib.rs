@@ -26,5 +26,5 @@ pub use memory::RunMemory;
 pub use record::{EpochRecord, Measured, Validation};
 pub use run::{Ended, Finished, Progress, Run};
 pub use summary::{
-    DataSummary, DecoderResult, FirstAndLast, NetworkSummary, ParameterCount, Summary,
+    DataSummary, DecoderResult, FirstAndLast, Knows, NetworkSummary, ParameterCount, Summary,
 };

@@ -1,26 +1,29 @@
-//! The final tables of a run, one shape for the terminal and the report.
+//! The final tables of a run, one shape for the terminal and the page.
 
-use tagwise::collapse::CollapseReport;
-use tagwise_report::{Cell, Column, Table, format_count};
+use tagwise::collapse::{CollapseMetric, CollapseReport};
 use tagwise_train::Summary;
 
-/// Tables are laid out for this width when the terminal's is not known.
-const WIDTH: usize = 100;
+use crate::build::epochs::metrics_of_each_multiplicity;
+use crate::{Cell, Column, Table, format_count};
 
-/// The tables as text, one below the other.
-pub fn render(summary: &Summary) -> String {
-    let tables = [collapse(summary), test(summary)].map(|table| table.to_text(WIDTH));
-    format!(
-        "{}\n{}\n{}report: {}\n",
-        tables.join("\n"),
-        parameters(summary),
-        notes(summary),
-        summary.folder.join("report.html").display()
-    )
+/// The tables of a finished run: its collapse, and its quality on the test set.
+pub fn run_tables(summary: &Summary) -> Vec<Table> {
+    vec![collapse(summary), test(summary)]
+}
+
+/// The tables for a terminal of so many columns, with what a reader must know beside them.
+pub fn run_text(summary: &Summary, width: usize) -> String {
+    let tables: Vec<String> = run_tables(summary)
+        .iter()
+        .map(|table| table.to_text(width))
+        .collect();
+    let notes = summary.collapse.last.notes.iter();
+    let notes: String = notes.map(|note| format!("note: {note}\n")).collect();
+    format!("{}\n{}\n{notes}", tables.join("\n"), parameters(summary))
 }
 
 /// Collapse of the training set before training and after the last epoch.
-pub fn collapse(summary: &Summary) -> Table {
+fn collapse(summary: &Summary) -> Table {
     let mut table = Table::new(
         format!(
             "Collapse of the training set ({})",
@@ -35,58 +38,25 @@ pub fn collapse(summary: &Summary) -> Table {
         ],
     );
     let (first, last) = (&summary.collapse.first, &summary.collapse.last);
-    for &multiplicity in last.nc1.keys() {
-        let of_what = match multiplicity {
-            1 => "images with 1 label".to_string(),
-            m => format!("images with {m} labels"),
-        };
-        table.push(row("NC1", &of_what, first, last, |report| {
-            report.nc1.get(&multiplicity)?.tag_span
-        }));
-        table.push(row("NC1 (traces)", &of_what, first, last, |report| {
-            report.nc1.get(&multiplicity)?.trace_quotient
-        }));
-    }
-    table.push(row("NC2", "classifier W", first, last, |report| {
-        report.nc2.classifier
-    }));
-    table.push(row("NC2", "class means, centred", first, last, |report| {
-        report.nc2.centred_means
-    }));
-    table.push(row("NC3", "W and class means", first, last, |report| {
-        report.nc3
-    }));
-    for &multiplicity in last.nc_m.keys() {
-        table.push(row(
-            &format!("NC_{multiplicity}"),
-            "tag-wise averages",
-            first,
-            last,
-            |report| report.nc_m.get(&multiplicity)?.uniform.value,
-        ));
+    let mut push = |name: String, of: &str, value: &dyn Fn(&CollapseReport) -> Option<f64>| {
+        let (before, after) = (value(first).into(), value(last).into());
+        let ideal = CollapseMetric::IDEAL.to_string();
+        table.push([name.into(), of.into(), before, after, ideal.into()]);
+    };
+    for metric in metrics_of_each_multiplicity(last) {
+        let of = metric.of("images");
+        push(metric.symbol(), &of, &|report| metric.value(report));
+        if let CollapseMetric::Nc1 { multiplicity } = metric {
+            push(format!("{} (traces)", metric.symbol()), &of, &|report| {
+                report.nc1.get(&multiplicity)?.trace_quotient
+            });
+        }
     }
     table
 }
 
-fn row(
-    metric: &str,
-    of_what: &str,
-    first: &CollapseReport,
-    last: &CollapseReport,
-    value: impl Fn(&CollapseReport) -> Option<f64>,
-) -> [Cell; 5] {
-    let cell = |report| value(report).map_or(Cell::Missing, Cell::Number);
-    [
-        metric.into(),
-        of_what.into(),
-        cell(first),
-        cell(last),
-        "0".into(),
-    ]
-}
-
 /// Quality on the test set, a row per decoder.
-pub fn test(summary: &Summary) -> Table {
+fn test(summary: &Summary) -> Table {
     let mut table = Table::new(
         format!(
             "Test set ({}, from source images that no other set has seen{})",
@@ -108,18 +78,19 @@ pub fn test(summary: &Summary) -> Table {
     );
     for result in &summary.test {
         let sets = &result.evaluation.sets;
-        table.push([
+        let row: [Cell; 7] = [
             result.decoder.as_str().into(),
-            result
-                .evaluation
-                .label_mass
-                .map_or(Cell::Missing, Cell::Number),
+            result.evaluation.label_mass.into(),
             sets.jaccard_samples.into(),
             sets.subset_accuracy.into(),
             sets.f1_micro.into(),
             sets.f1_macro.into(),
             sets.hamming_loss.into(),
-        ]);
+        ];
+        match result.knows {
+            tagwise_train::Knows::Features => table.push(row),
+            tagwise_train::Knows::Multiplicity => table.push_unranked(row),
+        }
     }
     let settings: Vec<String> = summary
         .test
@@ -131,7 +102,7 @@ pub fn test(summary: &Summary) -> Table {
 }
 
 /// How many parameters are trained, in one line.
-pub fn parameters(summary: &Summary) -> String {
+pub(super) fn parameters(summary: &Summary) -> String {
     let count = summary.network.parameters;
     let trainable = format_count(count.trainable as u64);
     if count.trainable == count.learned_head {
@@ -146,16 +117,6 @@ pub fn parameters(summary: &Summary) -> String {
         if count.saving >= 0.0 { "fewer" } else { "more" },
         format_count(count.learned_head as u64),
     )
-}
-
-fn notes(summary: &Summary) -> String {
-    summary
-        .collapse
-        .last
-        .notes
-        .iter()
-        .map(|note| format!("note: {note}\n"))
-        .collect()
 }
 
 fn images(count: usize) -> String {

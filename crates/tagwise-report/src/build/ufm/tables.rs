@@ -1,18 +1,18 @@
-//! The answer as text.
+//! The answer as tables and text.
 
 use std::fmt::Write;
 
-use tagwise::ufm::{Bound, MultiplicityGeometry, Spread, UfmProblem, Verdict};
-use tagwise_report::{Cell, Column, Table, format_number};
+use tagwise::ufm::{
+    Bound, MultiplicityGeometry, Spread, UfmAnswer, UfmMethod, UfmProblem, Verdict,
+};
 
-use super::answer::{Answer, Method};
+use crate::{Cell, Column, Table, format_number};
 
-const WIDTH: usize = 100;
-
-/// What was asked, what the optimum is, how certain that is, and what it looks like.
-pub fn render(problem: &UfmProblem, answer: &Answer) -> String {
+/// What was asked, what the optimum is, how certain that is, and what it looks like, for a terminal
+/// of so many columns.
+pub fn ufm_text(problem: &UfmProblem, answer: &UfmAnswer, width: usize) -> String {
     let mut text = format!("{}\n{}\n\n", question(answer), verdict(problem, answer));
-    text.push_str(&multiplicities(answer).to_text(WIDTH));
+    text.push_str(&multiplicities(answer).to_text(width));
     text.push('\n');
     text.push_str(&classifier(answer));
     for note in answer.geometry.iter().flat_map(|geometry| &geometry.notes) {
@@ -22,7 +22,7 @@ pub fn render(problem: &UfmProblem, answer: &Answer) -> String {
 }
 
 /// "10 classes, 55 label sets, 40,000 samples (12 without labels), d = 10".
-pub fn question(answer: &Answer) -> String {
+pub(super) fn question(answer: &UfmAnswer) -> String {
     let unlabelled = match answer.num_unlabelled {
         0.0 => String::new(),
         count => format!(" ({} without labels)", count_of(count)),
@@ -38,20 +38,20 @@ pub fn question(answer: &Answer) -> String {
     )
 }
 
-pub fn count_of(count: f64) -> String {
+pub(super) fn count_of(count: f64) -> String {
     if count.fract() == 0.0 && count < 1e15 {
-        tagwise_report::format_count(count as u64)
+        crate::format_count(count as u64)
     } else {
         format_number(count)
     }
 }
 
 /// How the answer was found and what is proved about it, in one or two sentences.
-pub fn verdict(problem: &UfmProblem, answer: &Answer) -> String {
+pub(super) fn verdict(problem: &UfmProblem, answer: &UfmAnswer) -> String {
     let certificate = &answer.certificate;
     let found = match answer.method {
-        Method::ClosedForm => "Closed form".to_string(),
-        Method::Solver => format!(
+        UfmMethod::ClosedForm => "Closed form".to_string(),
+        UfmMethod::Solver => format!(
             "Solved in {} Newton steps and {:.3} s, rank {}",
             answer.iterations, answer.seconds, answer.rank
         ),
@@ -89,14 +89,14 @@ fn mean(spread: Option<Spread>) -> Cell {
 }
 
 /// Degrees; what rounding alone makes of 0 is shown as 0.
-pub fn angle(degrees: Option<f64>) -> Cell {
+pub(super) fn angle(degrees: Option<f64>) -> Cell {
     const ROUNDING: f64 = 1e-6;
     let rounded = |angle: f64| if angle < ROUNDING { 0.0 } else { angle };
     degrees.map(rounded).into()
 }
 
 /// One row for each multiplicity.
-pub fn multiplicities(answer: &Answer) -> Table {
+pub(super) fn multiplicities(answer: &UfmAnswer) -> Table {
     let mut table = Table::new(
         "By multiplicity",
         [
@@ -132,7 +132,7 @@ pub fn multiplicities(answer: &Answer) -> Table {
     table
 }
 
-fn classifier(answer: &Answer) -> String {
+fn classifier(answer: &UfmAnswer) -> String {
     let norms = &answer.row_norms;
     let low = norms.iter().copied().fold(f64::INFINITY, f64::min);
     let high = norms.iter().copied().fold(0.0, f64::max);

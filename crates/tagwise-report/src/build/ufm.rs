@@ -1,22 +1,21 @@
-//! The answer as a picture: the plane of three classes where they have features of their own, heat
-//! maps of cosines, and the course of the solver.
+//! The page of a solved unconstrained feature model: the plane of three classes where they have
+//! features of their own, heat maps of cosines, and the course of the solver.
+
+mod tables;
 
 use std::fmt::Write;
-use std::path::Path;
 
-use tagwise::file::write_atomically;
-use tagwise::snapshot::FeatureValues;
-use tagwise::ufm::{UfmPoint, UfmProblem};
+use tagwise::ufm::{SetSynthesis, UfmAnswer, UfmPoint, UfmProblem};
 use tagwise::{LabelSet, Targets};
-use tagwise_report::plane::{choose_classes, collapse_plane};
-use tagwise_report::{
-    Axis, Card, Cell, Chart, Column, Geometry, HeatMap, Kind, Report, Scatter, Series, Table,
-    render, standalone_svg,
-};
 
-use super::answer::Answer;
-use super::tables;
-use crate::failure::Usage;
+pub use tables::ufm_text;
+
+use super::provenance;
+use crate::contact_sheet::set_name;
+use crate::plane::{choose_classes, collapse_plane};
+use crate::{
+    Axis, Card, Chart, Column, Geometry, HeatMap, Kind, Report, Result, Scatter, Series, Table,
+};
 
 /// So many classes are drawn cell by cell; of more, the most frequent ones.
 const MOST_CLASSES: usize = 100;
@@ -25,84 +24,67 @@ const MOST_NAMES: usize = 16;
 /// Label sets listed in the table.
 const MOST_SETS: usize = 40;
 
-/// Refuses a name that says neither HTML nor SVG before any work is done.
-pub fn check_extension(path: &Path) -> Result<(), Usage> {
-    match extension(path) {
-        Some("html" | "svg") => Ok(()),
-        _ => Err(Usage(format!(
-            "expected --report FILE.html or FILE.svg, found {}",
-            path.display()
-        ))),
+/// The page of an answer to a problem.
+///
+/// ```
+/// use std::ops::ControlFlow;
+/// use tagwise::ufm::{LabelCounts, SolverSettings, UfmAnswer, UfmProblem, UfmSettings};
+/// use tagwise_report::build::ufm;
+///
+/// let labels = LabelCounts::balanced(3, [(1, 2.0), (2, 1.0)])?;
+/// let problem = UfmProblem::new(labels, UfmSettings::default())?;
+/// let settings = SolverSettings::default();
+/// let answer = UfmAnswer::find(&problem, &settings, |_| ControlFlow::Continue(()))?;
+/// let page = ufm(&problem, &answer, &["a", "b", "c"].map(String::from))?;
+/// assert_eq!(page.tables.len(), 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// [`Error::Mathematics`](crate::Error::Mathematics) when there are too many label sets to write
+/// out, [`Error::SizeMismatch`](crate::Error::SizeMismatch) unless there is one name per class.
+pub fn ufm(problem: &UfmProblem, answer: &UfmAnswer, class_names: &[String]) -> Result<Report> {
+    if class_names.len() != problem.num_classes() {
+        return Err(crate::Error::SizeMismatch {
+            what: "class names",
+            expected: problem.num_classes(),
+            found: class_names.len(),
+        });
     }
-}
-
-fn extension(path: &Path) -> Option<&str> {
-    path.extension().and_then(|extension| extension.to_str())
-}
-
-/// Writes the page, or the one picture that says most.
-pub fn write(
-    path: &Path,
-    problem: &UfmProblem,
-    answer: &Answer,
-    class_names: &[String],
-) -> anyhow::Result<()> {
     let point = answer.point(problem)?;
-    let plane = plane(problem, &point, class_names)?;
-    let geometry = geometry(problem, &point, class_names)?;
-    let content = if extension(path) == Some("svg") {
-        let (title, svg) = match (&plane, geometry.maps.first()) {
-            (Some(plane), _) => (plane.title.clone(), plane.svg()),
-            (None, Some(map)) => (map.title.clone(), map.svg(None)?),
-            (None, None) => anyhow::bail!("no picture was drawn"),
-        };
-        standalone_svg(&title, &svg)
-    } else {
-        render(&Report {
-            kind: Kind::Ufm,
-            title: "Optimal geometry".into(),
-            subtitle: tables::question(answer),
-            summary: tables::verdict(problem, answer),
-            cards: cards(answer),
-            curves: curves(answer),
-            geometry: Some(geometry),
-            plane,
-            tables: vec![tables::multiplicities(answer), sets(answer, class_names)],
-            class_names: class_names.to_vec(),
-            provenance: concat!("tagwise ", env!("CARGO_PKG_VERSION")).into(),
-            ..Report::default()
-        })?
-    };
-    write_atomically(path, |file| {
-        std::io::Write::write_all(file, content.as_bytes())
-    })?;
-    Ok(())
+    Ok(Report {
+        kind: Kind::Ufm,
+        title: "Optimal geometry".into(),
+        subtitle: tables::question(answer),
+        summary: tables::verdict(problem, answer),
+        cards: cards(answer),
+        curves: curves(answer),
+        geometry: Some(geometry(problem, &point, class_names)?),
+        plane: plane(problem, &point, class_names)?,
+        tables: vec![tables::multiplicities(answer), sets(answer, class_names)],
+        class_names: class_names.to_vec(),
+        provenance: provenance(),
+        ..Report::default()
+    })
 }
 
-/// Every label set once, with its feature.
-fn one_sample_per_set(
-    problem: &UfmProblem,
-    point: &UfmPoint,
-) -> anyhow::Result<(FeatureValues, Targets)> {
-    let sets: Vec<LabelSet> = problem
-        .labels()
-        .sets()?
-        .into_iter()
-        .map(|(set, _)| set)
-        .collect();
-    let features = point.set_features.col_iter();
-    let features = features.flat_map(|column| column.iter().copied().collect::<Vec<_>>());
+/// Every label set once, with its feature `[L, d]`.
+fn one_sample_per_set(problem: &UfmProblem, point: &UfmPoint) -> Result<(Vec<f64>, Targets)> {
+    let sets = problem.labels().sets()?.into_iter();
+    let sets: Vec<LabelSet> = sets.map(|(set, _)| set).collect();
+    let columns = point.set_features.col_iter();
+    let features = columns.flat_map(|column| column.iter().copied().collect::<Vec<_>>());
     let targets = Targets::new(problem.num_classes(), sets)?;
-    Ok((FeatureValues::F64(features.collect()), targets))
+    Ok((features.collect(), targets))
 }
 
 fn plane(
     problem: &UfmProblem,
     point: &UfmPoint,
     class_names: &[String],
-) -> anyhow::Result<Option<Scatter>> {
+) -> Result<Option<Scatter>> {
     let (features, targets) = one_sample_per_set(problem, point)?;
-    let (FeatureValues::F64(features), Some(classes)) = (features, choose_classes(&targets)) else {
+    let Some(classes) = choose_classes(&targets) else {
         return Ok(None);
     };
     // Classes on one line (a zero classifier, say) have no plane; the page does without.
@@ -119,11 +101,7 @@ fn plane(
 }
 
 /// Cosines of classifier rows and of the features of single labels.
-fn geometry(
-    problem: &UfmProblem,
-    point: &UfmPoint,
-    class_names: &[String],
-) -> anyhow::Result<Geometry> {
+fn geometry(problem: &UfmProblem, point: &UfmPoint, class_names: &[String]) -> Result<Geometry> {
     let sets = problem.labels().sets()?;
     let shown = most_frequent(problem.num_classes(), &sets);
     let name = |k: usize| match shown.len() > MOST_NAMES {
@@ -182,7 +160,7 @@ fn most_frequent(num_classes: usize, sets: &[(LabelSet, f64)]) -> Vec<usize> {
     shown
 }
 
-fn cards(answer: &Answer) -> Vec<Card> {
+fn cards(answer: &UfmAnswer) -> Vec<Card> {
     let mut cards = vec![
         Card::new("Value", answer.certificate.value),
         Card::lower("Relative gap", answer.certificate.relative_gap)
@@ -203,7 +181,7 @@ fn cards(answer: &Answer) -> Vec<Card> {
     cards
 }
 
-fn curves(answer: &Answer) -> Vec<Chart> {
+fn curves(answer: &UfmAnswer) -> Vec<Chart> {
     if answer.course.len() < 2 {
         return Vec::new();
     }
@@ -223,7 +201,7 @@ fn curves(answer: &Answer) -> Vec<Chart> {
 }
 
 /// The label sets that bend furthest from the plain sum of their tags.
-fn sets(answer: &Answer, class_names: &[String]) -> Table {
+fn sets(answer: &UfmAnswer, class_names: &[String]) -> Table {
     let mut table = Table::new(
         "Label sets furthest from the sum of their tags",
         [
@@ -236,7 +214,7 @@ fn sets(answer: &Answer, class_names: &[String]) -> Table {
         ],
     );
     let mut sets: Vec<_> = answer.geometry.iter().flat_map(|g| &g.sets).collect();
-    let angle = |set: &tagwise::ufm::SetSynthesis| set.uniform_angle.unwrap_or(0.0);
+    let angle = |set: &SetSynthesis| set.uniform_angle.unwrap_or(0.0);
     sets.sort_by(|a, b| angle(b).total_cmp(&angle(a)));
     table.caption = "Weights: of the tag vectors, in the order of the labels, for the sum that \
                      comes nearest to the feature."
@@ -250,13 +228,8 @@ fn sets(answer: &Answer, class_names: &[String]) -> Table {
     }
     for set in sets.into_iter().take(MOST_SETS) {
         let weights: Vec<String> = set.weights.iter().map(|w| format!("{w:.3}")).collect();
-        let names: Vec<&str> = set
-            .label_set
-            .indices()
-            .map(|k| class_names[k].as_str())
-            .collect();
         table.push([
-            Cell::from(format!("{{{}}}", names.join(", "))),
+            set_name(&set.label_set, class_names).into(),
             tables::count_of(set.num_samples).into(),
             tables::angle(set.uniform_angle),
             tables::angle(set.weighted_angle),
