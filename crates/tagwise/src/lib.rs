@@ -34,4 +34,4 @@ mod tensors;
 pub mod ufm;
 
 pub use tagwise_base::{Error, LabelSet, LinearClassifier, Result, Targets};
-pub use tagwise_base::{file, label, snapshot};
+pub use tagwise_base::{features, file, label, snapshot, tensors};
