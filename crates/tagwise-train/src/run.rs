@@ -302,7 +302,7 @@ impl Run {
         format!(
             "{}: {} images, {} with d = {}, {} classifier, {parameters} trainable parameters, \
              about {} of memory, seed {}",
-            self.experiment.data.source.title(),
+            self.data.title(),
             self.data.train.len(),
             self.experiment.network.architecture,
             self.network.feature_dim(),
