@@ -27,7 +27,7 @@ use faer::{Accum, Mat, MatMut, MatRef, Par};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-pub use self::analysis::{AnalysisOptions, Compatibility, Directions, Nc1Path, statistics_of};
+pub use self::analysis::{AnalysisOptions, Compatibility, Directions, Nc1Path};
 pub use self::breakdown::{ClassRow, SetRow};
 pub use self::compatibility::NcMlab;
 pub use self::geometry::{Duality, Frame, Frames, Nc2, cosine_matrix};

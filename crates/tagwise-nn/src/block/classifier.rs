@@ -68,7 +68,7 @@ impl Classifier {
                 Weight::Learned(Parameter::from_plain(weight_name, layout, &plain))
             }
             ClassifierKind::FixedEtf => {
-                let etf = tagwise::etf::simplex_etf(num_classes, dim)
+                let etf = tagwise_base::etf::simplex_etf(num_classes, dim)
                     .map_err(|error| Error::InvalidSpec(error.to_string()))?;
                 let plain: Vec<f32> = (0..num_classes)
                     .flat_map(|i| (0..dim).map(move |j| (i, j)))

@@ -4,6 +4,7 @@ mod tables;
 
 use tagwise::Targets;
 use tagwise::collapse::{CollapseMetric, TagVectors};
+use tagwise::matrix::as_faer;
 use tagwise::snapshot::{FeatureValues, Snapshot};
 use tagwise::statistics::Statistics;
 use tagwise_data::ImageSet;
@@ -181,7 +182,7 @@ fn geometry(results: &RunResults<'_>) -> Option<Geometry> {
         mean.iter_mut().zip(centre).for_each(|(x, c)| *x -= c);
     }
     let classifier = results.train.classifier();
-    let classifier = classifier.map(|classifier| rows(classifier.weight.as_ref()));
+    let classifier = classifier.map(|classifier| rows(as_faer(&classifier.weight)));
     let mut geometry = Geometry::new(results.class_names, &means, classifier.as_deref()).ok()?;
     geometry.caption = "Cosines between classes on one colour scale. The bar below each map spans \
                         the entries off the diagonal; the dot is their mean."

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use tagwise::collapse::{CollapseFamily, CollapseMetric, TagVectors};
+use tagwise::matrix::as_faer;
 
 use super::super::{provenance, rows};
 use super::{Analysis, tables};
@@ -54,7 +55,7 @@ fn geometry(measured: &Analysis) -> Result<Option<Geometry>> {
         vector.iter_mut().zip(centre).for_each(|(x, c)| *x -= c);
     }
     let classifier = measured.classifier.as_ref();
-    let classifier = classifier.map(|classifier| rows(classifier.weight.as_ref()));
+    let classifier = classifier.map(|classifier| rows(as_faer(&classifier.weight)));
     let names = &measured.class_names;
     Ok(Geometry::new(names, &centred, classifier.as_deref()).ok())
 }

@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 use half::{bf16, f16};
 use rayon::prelude::*;
 
-use super::array::{Array, Element, Stored, gather_rows, ragged_targets};
+use super::array::{Array, Element, Stored, gather_rows};
+use super::choice::{ArrayNames, Choice, choose};
 use super::mapped::{Bytes, Part};
+use super::member::Member;
 #[cfg(feature = "parquet")]
 use super::parquet;
 use super::{FeatureRows, FeatureValues, LinearClassifier, SampleStream, Snapshot};
-use super::{npy, safetensors};
-use crate::{Error, Result, Targets};
+use super::{npy, refused, safetensors, scipy};
+use crate::{Error, LabelSet, Result, Targets};
 
 /// Bytes of features shown at once; what a block costs beside the mapped file when its numbers
 /// must be converted.
@@ -27,6 +29,28 @@ pub enum NonFinite {
     Skip,
 }
 
+/// Whether a file must have labels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LabelsIn {
+    /// Without labels it is refused.
+    #[default]
+    Required,
+    /// Without labels, as new samples are, each sample has the empty set, and
+    /// [`SnapshotFile::has_labels`] says so.
+    Optional,
+}
+
+/// How a file of features is opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OpenOptions {
+    /// What happens to samples with NaN or infinity.
+    pub non_finite: NonFinite,
+    /// Whether the file must have labels.
+    pub labels: LabelsIn,
+    /// Which arrays are meant, where their names do not say it.
+    pub names: ArrayNames,
+}
+
 /// A snapshot that stays in its file.
 ///
 /// safetensors, stored .npz members and .npy files are mapped into memory; compressed .npz members
@@ -39,6 +63,9 @@ pub struct SnapshotFile {
     dim: usize,
     targets: Targets,
     classifier: Option<LinearClassifier>,
+    has_labels: bool,
+    class_names: Option<Vec<String>>,
+    notes: Vec<String>,
     /// Rows left out, in order.
     skipped: Vec<usize>,
 }
@@ -49,20 +76,41 @@ impl SnapshotFile {
     /// or a pattern such as `part-*.parquet`, whose files are read into memory one after the other
     /// in the order of their names.
     ///
-    /// Arrays: `features` `[N, d]` of f16, bf16, f32 or f64; either `targets` `[N, K]` of 0 and 1, or
-    /// `labels` (class indices, sample after sample) with `offsets` `[N + 1]` and, optionally,
-    /// `num_classes`; optionally `weight` `[K, d]` and `bias` `[K]`.
+    /// Arrays: `features` `[N, d]` of f16, bf16, f32 or f64; either `targets` or `labels` (`[N, K]` of
+    /// 0 and 1, or for each sample the number or the name of a class, or names with `;` between
+    /// them), or `labels` (class indices, sample after sample) with `offsets` `[N + 1]`; optionally
+    /// `num_classes`, `class_names`, `weight` `[K, d]` and `bias` `[K]`. Where there is no
+    /// `features`, the one array with a usual name (`X`, `embeddings`, …) is taken, likewise for
+    /// labels (`y`, …); [`notes`](Self::notes) say so, and which arrays were passed over.
     ///
     /// # Errors
     /// [`Error::Io`] when a file cannot be read, [`Error::Format`] with one sentence when it is not
     /// such a file.
     pub fn open(path: &Path, non_finite: NonFinite) -> Result<Self> {
-        let arrays = load(path)?;
-        let mut file = Self::from_arrays(path, arrays).map_err(|message| Error::Format {
+        let options = OpenOptions {
+            non_finite,
+            ..OpenOptions::default()
+        };
+        Self::open_with(path, &options)
+    }
+
+    /// As [`open`](Self::open), with a word on labels and on the names of arrays.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_with(path: &Path, options: &OpenOptions) -> Result<Self> {
+        let members = load(path)?;
+        let with_path = |message: String| Error::Format {
             path: path.to_path_buf(),
             message,
-        })?;
-        if non_finite == NonFinite::Skip {
+        };
+        if scipy::is_sparse(&members) {
+            return Err(with_path(refused::sparse(path)));
+        }
+        let mut file = choose(members, &options.names)
+            .and_then(|choice| Self::from_choice(path, choice, options.labels))
+            .map_err(with_path)?;
+        if options.non_finite == NonFinite::Skip {
             file.skipped = file.rows_not_finite()?;
             if !file.skipped.is_empty() {
                 let mut skipped = file.skipped.iter().copied().peekable();
@@ -76,6 +124,21 @@ impl SnapshotFile {
     /// The classifier, if the file has one.
     pub fn classifier(&self) -> Option<&LinearClassifier> {
         self.classifier.as_ref()
+    }
+
+    /// Whether the file has labels; without them every sample has the empty set.
+    pub fn has_labels(&self) -> bool {
+        self.has_labels
+    }
+
+    /// What the K classes are called, where the file says so.
+    pub fn class_names(&self) -> Option<&[String]> {
+        self.class_names.as_deref()
+    }
+
+    /// What was decided about the arrays of the file, for the one who gave it.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// Number of samples, those left out not counted.
@@ -127,33 +190,8 @@ impl SnapshotFile {
         Snapshot::new(values, self.dim, self.targets.clone(), classifier)
     }
 
-    fn from_arrays(path: &Path, mut arrays: Vec<Stored>) -> Result<Self, String> {
-        const NAMES: [&str; 7] = [
-            "features",
-            "targets",
-            "labels",
-            "offsets",
-            "num_classes",
-            "weight",
-            "bias",
-        ];
-        arrays.sort_by(|a, b| a.name.cmp(&b.name));
-        if let Some(unknown) = arrays
-            .iter()
-            .find(|array| !NAMES.contains(&array.name.as_str()))
-        {
-            return Err(format!(
-                "unknown array `{}`; known are {}",
-                unknown.name,
-                NAMES.join(", ")
-            ));
-        }
-        let position = arrays.iter().position(|array| array.name == "features");
-        let position = position.ok_or_else(|| {
-            let found: Vec<&str> = arrays.iter().map(|array| array.name.as_str()).collect();
-            format!("expected an array `features` [N, d], found {found:?}")
-        })?;
-        let features = arrays.remove(position);
+    fn from_choice(path: &Path, mut choice: Choice, labels: LabelsIn) -> Result<Self, String> {
+        let features = choice.take_features()?;
         let (num_rows, dim) = features.array().matrix_shape("[N, d]")?;
         if !features.element.is_float() {
             return Err(format!(
@@ -166,21 +204,27 @@ impl SnapshotFile {
                 "expected at least one row and one column of `features`, found shape [{num_rows}, {dim}]"
             ));
         }
-        let arrays: Vec<Stored> = arrays.into_iter().map(Stored::into_row_major).collect();
-        let find = |name: &str| {
-            arrays
-                .iter()
-                .find(|array| array.name == name)
-                .map(Stored::array)
+        let labelled = choice.labelled()?;
+        let has_labels = labelled.is_some();
+        let (targets, class_names) = match (labelled, labels) {
+            (Some(labelled), _) => (labelled.targets, labelled.class_names),
+            (None, LabelsIn::Required) => return Err(NO_LABELS.into()),
+            (None, LabelsIn::Optional) => {
+                let num_classes = choice.stated_classes()?.unwrap_or(0);
+                let sets = (0..num_rows).map(|_| LabelSet::default());
+                let targets = Targets::new(num_classes, sets);
+                (targets.map_err(|error| error.to_string())?, None)
+            }
         };
-        let targets = targets(&find)?;
         if targets.len() != num_rows {
             return Err(format!(
                 "expected one label set for each of the {num_rows} rows of `features`, found {}",
                 targets.len()
             ));
         }
-        let classifier = classifier(find("weight"), find("bias"), targets.num_classes(), dim)?;
+        let weight = choice.weight.as_ref().map(Stored::array);
+        let bias = choice.bias.as_ref().map(Stored::array);
+        let classifier = classifier(weight, bias, targets.num_classes(), dim)?;
         Ok(Self {
             path: path.to_path_buf(),
             features,
@@ -188,6 +232,9 @@ impl SnapshotFile {
             dim,
             targets,
             classifier,
+            has_labels,
+            class_names,
+            notes: choice.notes,
             skipped: Vec::new(),
         })
     }
@@ -341,38 +388,75 @@ impl SnapshotFile {
     }
 }
 
-/// Reads only the label sets of a file: those of any file that [`SnapshotFile::open`] reads, with or
-/// without features, and a lone `.npy` file of shape `[N, K]` with entries 0 and 1.
+/// What is said of a file whose labels nobody can find.
+const NO_LABELS: &str =
+    "expected either `targets` [N, K] of 0 and 1, or `labels` with `offsets` [N + 1]";
+
+/// The labels of a file without its features.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FileLabels {
+    /// The label set of each sample.
+    pub targets: Targets,
+    /// What the K classes are called, where the file says so.
+    pub class_names: Option<Vec<String>>,
+    /// What was decided about the arrays of the file.
+    pub notes: Vec<String>,
+}
+
+/// Reads only the label sets of a file, as [`read_labels`] does with arrays of the usual names.
 ///
 /// # Errors
 /// As [`SnapshotFile::open`].
 pub fn read_targets(path: &Path) -> Result<Targets> {
+    read_labels(path, &ArrayNames::default()).map(|labels| labels.targets)
+}
+
+/// Reads only the labels of a file: those of any file that [`SnapshotFile::open`] reads, with or
+/// without features, of a lone `.npy` file of shape `[N, K]` with entries 0 and 1 or `[N]` of class
+/// numbers or names, and of a matrix of `scipy.sparse.save_npz`.
+///
+/// # Errors
+/// As [`SnapshotFile::open`].
+pub fn read_labels(path: &Path, names: &ArrayNames) -> Result<FileLabels> {
     let with_path = |message: String| Error::Format {
         path: path.to_path_buf(),
         message,
     };
-    let arrays = if path.extension().is_some_and(|extension| extension == "npy") {
+    let members = if ending(path).as_deref() == Some("npy") {
         let bytes = Bytes::map(path)?;
         let range = 0..bytes.len();
-        vec![npy::array("targets", Part { bytes, range }).map_err(with_path)?]
+        vec![npy::member("targets", Part { bytes, range }).map_err(with_path)?]
     } else {
         load(path)?
     };
-    let is_label_array = |array: &Stored| !matches!(array.name.as_str(), "features" | "bias");
-    let arrays: Vec<Stored> = arrays
-        .into_iter()
-        .filter(is_label_array)
-        .map(Stored::into_row_major)
-        .collect();
-    let find = |name: &str| {
-        let found = arrays.iter().find(|array| array.name == name);
-        found.map(Stored::array)
-    };
-    targets(&find).map_err(with_path)
+    if scipy::is_sparse(&members) {
+        let matrix = scipy::matrix(members).map_err(with_path)?;
+        return Ok(FileLabels {
+            targets: matrix
+                .to_targets()
+                .map_err(|error| with_path(error.to_string()))?,
+            class_names: None,
+            notes: vec!["read as a sparse matrix of SciPy".into()],
+        });
+    }
+    let mut choice = choose(members, names).map_err(with_path)?;
+    let labelled = choice.labelled().map_err(with_path)?;
+    let labelled = labelled.ok_or_else(|| with_path(NO_LABELS.into()))?;
+    Ok(FileLabels {
+        targets: labelled.targets,
+        class_names: labelled.class_names,
+        notes: choice.notes,
+    })
+}
+
+/// The ending of a file in small letters.
+fn ending(path: &Path) -> Option<String> {
+    let ending = path.extension()?.to_str()?;
+    Some(ending.to_ascii_lowercase())
 }
 
 /// The arrays of a file or folder.
-fn load(path: &Path) -> Result<Vec<Stored>> {
+fn load(path: &Path) -> Result<Vec<Member>> {
     let with_path = |message: String| Error::Format {
         path: path.to_path_buf(),
         message,
@@ -385,9 +469,10 @@ fn load(path: &Path) -> Result<Vec<Stored>> {
             load_tables(path, &tables)
         };
     }
-    let extension = path.extension().and_then(|extension| extension.to_str());
-    match extension {
-        Some("safetensors") => safetensors::tensors(&Bytes::map(path)?).map_err(with_path),
+    match ending(path).as_deref() {
+        Some("safetensors") => safetensors::tensors(&Bytes::map(path)?)
+            .map(numbers)
+            .map_err(with_path),
         Some("npz") => npy::archive(&Bytes::map(path)?).map_err(with_path),
         Some("parquet") => load_tables(path, &[]),
         Some("npy") => match path.file_name().and_then(|name| name.to_str()) {
@@ -399,13 +484,14 @@ fn load(path: &Path) -> Result<Vec<Stored>> {
                 "a .npy file holds one array; name the folder that holds features.npy and targets.npy".into(),
             )),
         },
-        Some("pt" | "pth" | "pkl" | "pickle" | "bin") => Err(with_path(
-            "this is a pickle, which can run any code when it is read; save the arrays as safetensors or .npz".into(),
-        )),
-        _ => Err(with_path(
-            "expected a file that ends in .safetensors, .npz or .parquet, or a folder of .npy or .parquet files".into(),
-        )),
+        _ => Err(with_path(refused::advice(path).unwrap_or_else(|| {
+            "expected a file that ends in .safetensors, .npz or .parquet, or a folder of .npy or .parquet files".into()
+        }))),
     }
+}
+
+fn numbers(arrays: Vec<Stored>) -> Vec<Member> {
+    arrays.into_iter().map(Member::from).collect()
 }
 
 /// The Parquet files of a folder, sorted by name.
@@ -430,18 +516,19 @@ fn parquet_files_in(folder: &Path) -> Result<Vec<PathBuf>> {
 
 /// These Parquet files, or else the one file at `path` or those that `path` is a pattern of.
 #[cfg(feature = "parquet")]
-fn load_tables(path: &Path, tables: &[PathBuf]) -> Result<Vec<Stored>> {
-    if !tables.is_empty() {
+fn load_tables(path: &Path, tables: &[PathBuf]) -> Result<Vec<Member>> {
+    let arrays = if !tables.is_empty() {
         parquet::load(tables)
     } else if path.exists() {
         parquet::load(&[path.to_path_buf()])
     } else {
         parquet::load(&parquet::files_like(path)?)
-    }
+    };
+    arrays.map(numbers)
 }
 
 #[cfg(not(feature = "parquet"))]
-fn load_tables(path: &Path, _: &[PathBuf]) -> Result<Vec<Stored>> {
+fn load_tables(path: &Path, _: &[PathBuf]) -> Result<Vec<Member>> {
     Err(Error::Format {
         path: path.to_path_buf(),
         message: "this program was built without Parquet; build it with `--features parquet`, or save the columns as safetensors or .npz".into(),
@@ -449,7 +536,7 @@ fn load_tables(path: &Path, _: &[PathBuf]) -> Result<Vec<Stored>> {
 }
 
 /// Every .npy file of a folder, named by its file name.
-fn load_folder(folder: &Path) -> Result<Vec<Stored>> {
+fn load_folder(folder: &Path) -> Result<Vec<Member>> {
     let with_path = |source| Error::Io {
         path: folder.to_path_buf(),
         source,
@@ -470,25 +557,9 @@ fn load_folder(folder: &Path) -> Result<Vec<Stored>> {
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned();
-        npy::array(&name, Part { bytes, range }).map_err(|message| Error::Format { path, message })
+        npy::member(&name, Part { bytes, range }).map_err(|message| Error::Format { path, message })
     };
     paths.into_iter().map(load_one).collect()
-}
-
-fn targets<'a>(find: &impl Fn(&str) -> Option<Array<'a>>) -> Result<Targets, String> {
-    match (find("targets"), find("labels"), find("offsets")) {
-        (Some(targets), None, None) => targets.to_targets(),
-        (None, Some(labels), Some(offsets)) => {
-            let stated = find("num_classes").map(Array::to_indices).transpose()?;
-            let stated = stated.and_then(|values| values.first().map(|&value| value as usize));
-            let rows = find("weight").and_then(|weight| weight.shape.first().copied());
-            ragged_targets(&labels, &offsets, stated.or(rows))
-        }
-        _ => Err(
-            "expected either `targets` [N, K] of 0 and 1, or `labels` with `offsets` [N + 1]"
-                .into(),
-        ),
-    }
 }
 
 fn classifier(

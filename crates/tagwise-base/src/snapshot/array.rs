@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use half::{bf16, f16};
 
 use super::mapped::Part;
+use crate::label::number_of_classes;
 use crate::{LabelSet, Result, Targets};
 
 /// The kinds of element that features, targets and classifiers come in.
@@ -257,4 +258,19 @@ pub(super) fn ragged_targets(
         )
     });
     Targets::new(num_classes, sets).map_err(|error| format!("in `{}`: {error}", labels.name))
+}
+
+/// One class number for each sample, `[N]` or `[N, 1]`.
+pub(super) fn class_targets(
+    array: &Array<'_>,
+    num_classes: Option<usize>,
+) -> Result<Targets, String> {
+    let in_array = |error: crate::Error| format!("in `{}`: {error}", array.name);
+    let ids = array.to_indices()?;
+    let ids: Vec<u32> = ids
+        .into_iter()
+        .map(|id| u32::try_from(id).unwrap_or(u32::MAX))
+        .collect();
+    let num_classes = number_of_classes(&ids, num_classes).map_err(in_array)?;
+    Targets::new(num_classes, ids.iter().map(|&id| LabelSet::new([id]))).map_err(in_array)
 }

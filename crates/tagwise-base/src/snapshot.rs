@@ -1,106 +1,26 @@
 //! Last-layer features with their label sets and the classifier on top of them.
 
 mod array;
+mod choice;
 mod file;
 mod mapped;
+mod member;
 mod npy;
 #[cfg(feature = "parquet")]
 mod parquet;
+mod refused;
 mod safetensors;
+mod scipy;
 
 use std::path::Path;
 
-use faer::Mat;
-
-pub use self::file::{NonFinite, SnapshotFile, read_targets};
+pub use self::choice::ArrayNames;
+pub use self::file::{
+    FileLabels, LabelsIn, NonFinite, OpenOptions, SnapshotFile, read_labels, read_targets,
+};
+pub use self::scipy::{SparseMatrix, read_sparse};
+pub use crate::LinearClassifier;
 use crate::{Error, Result, Targets};
-
-/// The linear layer on top of the features: logits z = W h + b.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LinearClassifier {
-    /// W, `[K, d]`.
-    pub weight: Mat<f64>,
-    /// b, length K; zeros for a classifier without bias.
-    pub bias: Vec<f64>,
-}
-
-impl LinearClassifier {
-    /// A classifier from a row-major weight.
-    ///
-    /// # Shapes
-    /// `weight` is `[K, d]` with K the length of `bias`.
-    ///
-    /// # Errors
-    /// [`Error::SizeMismatch`] when the weight is not K rows of d.
-    pub fn from_rows<T: Copy + Into<f64>>(weight: &[T], bias: &[T], dim: usize) -> Result<Self> {
-        if weight.len() != bias.len() * dim {
-            return Err(Error::SizeMismatch {
-                what: "numbers in the weight of the classifier",
-                expected: bias.len() * dim,
-                found: weight.len(),
-            });
-        }
-        Ok(Self {
-            weight: Mat::from_fn(bias.len(), dim, |row, column| {
-                weight[row * dim + column].into()
-            }),
-            bias: bias.iter().map(|&value| value.into()).collect(),
-        })
-    }
-
-    /// Number of classes K.
-    pub fn num_classes(&self) -> usize {
-        self.weight.nrows()
-    }
-
-    /// Feature dimension d.
-    pub fn dim(&self) -> usize {
-        self.weight.ncols()
-    }
-
-    /// Whether the classifier fits K classes and d dimensions, and is finite.
-    pub(crate) fn check(&self, num_classes: usize, dim: usize) -> Result<()> {
-        for (what, expected, found) in [
-            (
-                "rows in the weight of the classifier",
-                num_classes,
-                self.weight.nrows(),
-            ),
-            (
-                "columns in the weight of the classifier",
-                dim,
-                self.weight.ncols(),
-            ),
-            (
-                "numbers in the bias of the classifier",
-                num_classes,
-                self.bias.len(),
-            ),
-        ] {
-            if expected != found {
-                return Err(Error::SizeMismatch {
-                    what,
-                    expected,
-                    found,
-                });
-            }
-        }
-        for row in 0..num_classes {
-            for column in 0..dim {
-                let value = self.weight[(row, column)];
-                if !value.is_finite() {
-                    return Err(Error::NotFinite {
-                        what: "the weight of the classifier",
-                        row,
-                        column,
-                        value,
-                    });
-                }
-            }
-        }
-        Ok(())
-    }
-}
 
 /// Features, row-major `[N, d]`, in the precision they came in; half precision is widened to f32,
 /// which is exact.
@@ -134,6 +54,16 @@ pub enum FeatureRows<'a> {
     F32(&'a [f32]),
     /// Double precision.
     F64(&'a [f64]),
+}
+
+impl FeatureRows<'_> {
+    /// How many rows of this dimension there are.
+    pub fn num_rows(self, dim: usize) -> usize {
+        match self {
+            Self::F32(values) => values.len() / dim.max(1),
+            Self::F64(values) => values.len() / dim.max(1),
+        }
+    }
 }
 
 /// Samples that can be read block by block, as often as needed: a [`Snapshot`] in memory, or files
@@ -197,14 +127,14 @@ impl Snapshot {
     /// not finite.
     ///
     /// ```
-    /// use tagwise::snapshot::{FeatureValues, Snapshot};
-    /// use tagwise::{LabelSet, Targets};
+    /// use tagwise_base::snapshot::{FeatureValues, Snapshot};
+    /// use tagwise_base::{LabelSet, Targets};
     ///
     /// let targets = Targets::new(3, [vec![0], vec![1, 2]].map(LabelSet::new))?;
     /// let features = FeatureValues::F32(vec![1.0, 0.0, 0.0, 2.0]); // [2, 2]
     /// let snapshot = Snapshot::new(features, 2, targets, None)?;
     /// assert_eq!(snapshot.num_samples(), 2);
-    /// # Ok::<(), tagwise::Error>(())
+    /// # Ok::<(), tagwise_base::Error>(())
     /// ```
     pub fn new(
         features: FeatureValues,
@@ -270,19 +200,5 @@ impl Snapshot {
     /// The classifier, if the snapshot has one.
     pub fn classifier(&self) -> Option<&LinearClassifier> {
         self.classifier.as_ref()
-    }
-
-    /// The statistics of all samples, with the full scatter.
-    ///
-    /// # Errors
-    /// [`Error::NotFinite`] when a feature is NaN or infinite.
-    pub fn statistics(&self) -> Result<crate::statistics::Statistics> {
-        let mut statistics =
-            crate::statistics::Statistics::new(self.targets.num_classes(), self.dim);
-        match &self.features {
-            FeatureValues::F32(values) => statistics.update(values, &self.targets)?,
-            FeatureValues::F64(values) => statistics.update(values, &self.targets)?,
-        }
-        Ok(statistics)
     }
 }

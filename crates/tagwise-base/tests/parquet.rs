@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use tagwise::snapshot::{FeatureValues, NonFinite, Snapshot, SnapshotFile};
+use tagwise_base::snapshot::{FeatureValues, NonFinite, Snapshot, SnapshotFile};
 
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))

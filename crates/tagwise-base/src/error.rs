@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What can go wrong in this crate, with the numbers a person needs to mend it.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +80,17 @@ pub enum Error {
     #[error("{0}")]
     Undefined(String),
 
+    /// Bytes are not those of a whole safetensors file.
+    #[error("expected a safetensors file, found something else or only a part of one ({problem})")]
+    NotTensors {
+        /// What the reader stumbled over.
+        problem: String,
+    },
+
+    /// Bytes are not what they should be: what was expected, what was found and what to do.
+    #[error("{0}")]
+    Malformed(String),
+
     /// A file is not what its name or place says.
     #[error("{}: {message}", .path.display())]
     Format {
@@ -97,6 +108,40 @@ pub enum Error {
         /// The system's own error.
         source: std::io::Error,
     },
+}
+
+impl Error {
+    /// Says in which file the bytes were that are not what they should be.
+    #[must_use]
+    pub fn in_file(self, path: &Path) -> Self {
+        match self {
+            Self::NotTensors { .. } | Self::Malformed(_) => Self::Format {
+                path: path.to_path_buf(),
+                message: self.to_string(),
+            },
+            other => other,
+        }
+    }
+
+    /// Moves a row number found in a block to its place in the whole, where the block began at
+    /// row `first`.
+    #[must_use]
+    pub fn at_row(self, first: usize) -> Self {
+        match self {
+            Self::NotFinite {
+                what,
+                row,
+                column,
+                value,
+            } => Self::NotFinite {
+                what,
+                row: row + first,
+                column,
+                value,
+            },
+            other => other,
+        }
+    }
 }
 
 /// [`std::result::Result`] with this crate's [`Error`].

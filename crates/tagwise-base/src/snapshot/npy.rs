@@ -6,11 +6,13 @@ use zip::{CompressionMethod, ZipArchive};
 
 use super::array::{Element, Stored};
 use super::mapped::{Bytes, Part};
+use super::member::{Letters, Member, TextArray};
+use super::refused;
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 
-/// Reads the header of one .npy array; its numbers stay where they are.
-pub(super) fn array(name: &str, part: Part) -> Result<Stored, String> {
+/// Reads the header of one .npy array; its elements stay where they are.
+pub(super) fn member(name: &str, part: Part) -> Result<Member, String> {
     let wrong = |what: &str| format!("`{name}` is not a whole .npy array: {what}");
     let bytes: &[u8] = &part;
     if !bytes.starts_with(MAGIC) || bytes.len() < 12 {
@@ -29,30 +31,70 @@ pub(super) fn array(name: &str, part: Part) -> Result<Stored, String> {
         .and_then(|header| std::str::from_utf8(header).ok())
         .ok_or_else(|| wrong("its header ends early"))?;
     let description = field(header, "descr").ok_or_else(|| wrong("its header has no `descr`"))?;
-    let element = element(name, description)?;
+    let text = text_elements(description);
+    let element = match (&text, element(name, description)) {
+        (Some(_), _) => None,
+        (None, Ok(element)) => Some(element),
+        (None, Err(why)) => {
+            return Ok(Member::Unreadable {
+                name: name.to_string(),
+                why,
+            });
+        }
+    };
+    let element_size = match (text, element) {
+        (Some((letters, width)), _) => letters.size() * width,
+        (None, element) => element.map_or(0, Element::size),
+    };
     let column_major = field(header, "fortran_order").is_some_and(|text| text.starts_with("True"));
     let shape = field(header, "shape")
         .and_then(shape)
         .ok_or_else(|| wrong("its header has no `shape`"))?;
     let size = shape
         .iter()
-        .try_fold(element.size(), |size, &side| size.checked_mul(side));
+        .try_fold(element_size, |size, &side| size.checked_mul(side));
     let begin = part.range.start + start + length;
     let end = size
         .and_then(|size| begin.checked_add(size))
         .filter(|&end| end <= part.range.end);
     let end =
         end.ok_or_else(|| wrong(&format!("shape {shape:?} needs more bytes than there are")))?;
-    Ok(Stored {
-        name: name.to_string(),
-        element,
+    let part = Part {
+        bytes: part.bytes,
+        range: begin..end,
+    };
+    let name = name.to_string();
+    if let Some((letters, width)) = text {
+        return Ok(Member::Text(TextArray {
+            name,
+            shape,
+            letters,
+            width,
+            part,
+        }));
+    }
+    Ok(Member::Numbers(Stored {
+        name,
+        element: element.unwrap_or(Element::U8),
         shape,
         column_major,
-        part: Part {
-            bytes: part.bytes,
-            range: begin..end,
-        },
-    })
+        part,
+    }))
+}
+
+/// How letters are stored and how many there are at most, if the elements are text.
+fn text_elements(description: &str) -> Option<(Letters, usize)> {
+    let text = description.strip_prefix('\'')?;
+    let (letters, width) = [
+        ("<U", Letters::Utf32Le),
+        (">U", Letters::Utf32Be),
+        ("|S", Letters::Bytes),
+    ]
+    .into_iter()
+    .find_map(|(prefix, letters)| Some((letters, text.strip_prefix(prefix)?)))?;
+    let width = width.split('\'').next()?.parse::<usize>().ok()?;
+    // Texts without letters have no bytes, and so any number of them fits anywhere.
+    (width > 0 && width < 1 << 24).then_some((letters, width))
 }
 
 /// What follows `'key':` in the header, a Python dictionary.
@@ -93,9 +135,7 @@ fn element(name: &str, description: &str) -> Result<Element, String> {
         "<f4" => Element::F32,
         "<f8" => Element::F64,
         "|O" => {
-            return Err(format!(
-                "`{name}` holds Python objects, which only running a pickle could read; save it as an array of numbers"
-            ));
+            return Err(refused::objects(name));
         }
         "|V2" | "<V2" => {
             return Err(format!(
@@ -112,7 +152,7 @@ fn element(name: &str, description: &str) -> Result<Element, String> {
 
 /// All arrays of a .npz archive. Stored members stay in place, compressed ones are unpacked into
 /// memory.
-pub(super) fn archive(bytes: &Bytes) -> Result<Vec<Stored>, String> {
+pub(super) fn archive(bytes: &Bytes) -> Result<Vec<Member>, String> {
     let damaged = |error: &dyn std::fmt::Display| {
         format!("expected a .npz archive, found something else or only a part of one ({error})")
     };
@@ -145,7 +185,13 @@ pub(super) fn archive(bytes: &Bytes) -> Result<Vec<Stored>, String> {
                     Part::owned(unpacked)
                 }
             };
-            array(&name, part)
+            if !full_name.ends_with(".npy") && !part.starts_with(MAGIC) {
+                return Ok(Member::Unreadable {
+                    why: format!("expected `{name}` to be an array of NumPy, found another file"),
+                    name,
+                });
+            }
+            self::member(&name, part)
         })
         .collect()
 }

@@ -1,10 +1,14 @@
 //! Label sets and the targets of a data set.
 
+mod lists;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::lists::LabelLists;
+pub(crate) use self::lists::number_of_classes;
 use crate::{Error, Result};
 
 /// The set of labels of one sample: sorted class indices without repetition.
@@ -13,7 +17,7 @@ use crate::{Error, Result};
 /// that tables list {0}, {1}, …, {0, 1}, {0, 2}, …
 ///
 /// ```
-/// use tagwise::LabelSet;
+/// use tagwise_base::LabelSet;
 ///
 /// let pair = LabelSet::new([7, 2, 7]);
 /// assert_eq!(pair.multiplicity(), 2);
@@ -132,14 +136,14 @@ impl fmt::Display for LabelSet {
 /// The label sets of N samples over K classes, each distinct set stored once.
 ///
 /// ```
-/// use tagwise::{LabelSet, Targets};
+/// use tagwise_base::{LabelSet, Targets};
 ///
 /// let targets = Targets::new(3, [LabelSet::new([1]), LabelSet::new([0, 2]), LabelSet::new([1])])?;
 /// assert_eq!(targets.len(), 3);
 /// assert_eq!(targets.distinct().len(), 2);
 /// assert_eq!(targets.counts(), [2, 1]);
 /// assert_eq!(targets.max_multiplicity(), 2);
-/// # Ok::<(), tagwise::Error>(())
+/// # Ok::<(), tagwise_base::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Targets {
@@ -217,11 +221,11 @@ impl Targets {
     /// When a row is not below N.
     ///
     /// ```
-    /// use tagwise::{LabelSet, Targets};
+    /// use tagwise_base::{LabelSet, Targets};
     ///
     /// let targets = Targets::new(2, [vec![0], vec![], vec![1]].map(LabelSet::new))?;
     /// assert_eq!(targets.select([2, 0]).set(0).labels(), [1]);
-    /// # Ok::<(), tagwise::Error>(())
+    /// # Ok::<(), tagwise_base::Error>(())
     /// ```
     pub fn select(&self, rows: impl IntoIterator<Item = usize>) -> Self {
         let set_ids: Vec<u32> = rows.into_iter().map(|row| self.set_ids[row]).collect();

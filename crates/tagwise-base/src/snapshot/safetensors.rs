@@ -113,12 +113,8 @@ pub(super) fn write(snapshot: &Snapshot, path: &Path) -> Result<()> {
         ),
     ];
     if let Some(LinearClassifier { weight, bias }) = snapshot.classifier() {
-        let values =
-            (0..num_classes).flat_map(|row| (0..dim).map(move |column| weight[(row, column)]));
-        tensors.push((
-            "weight",
-            tensor(Dtype::F64, vec![num_classes, dim], f64_bytes(values)),
-        ));
+        let weight = f64_bytes(weight.as_slice().iter().copied());
+        tensors.push(("weight", tensor(Dtype::F64, vec![num_classes, dim], weight)));
         let bias = f64_bytes(bias.iter().copied());
         tensors.push(("bias", tensor(Dtype::F64, vec![num_classes], bias)));
     }

@@ -18,7 +18,7 @@ use crate::{Error, Result};
 ///
 /// let folder = tempfile::tempdir()?;
 /// let path = folder.path().join("answer.txt");
-/// tagwise::file::write_atomically(&path, |file| writeln!(file, "42"))?;
+/// tagwise_base::file::write_atomically(&path, |file| writeln!(file, "42"))?;
 /// assert_eq!(std::fs::read_to_string(&path)?, "42\n");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
