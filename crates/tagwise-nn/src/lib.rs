@@ -10,13 +10,13 @@
 //!
 //! let spec = NetworkSpec {
 //!     architecture: Architecture::Small,
-//!     input: ImageShape { height: 8, width: 8, channels: 1 },
+//!     input: InputShape { height: 8, width: 8, channels: 1 },
 //!     num_classes: 3,
 //!     feature_dim: Some(8),
 //!     classifier: ClassifierKind::FixedEtf,
 //! };
 //! let mut network = Network::new(&spec, 0, Device::cpu()?)?;
-//! let mut sgd = Sgd::new(SgdConfig::default(), &mut network);
+//! let mut sgd = Sgd::new(SgdConfig::default(), &network);
 //! let images = vec![0.5; 2 * 64];
 //! network.forward_train(&images, 2)?;
 //! let gradient = vec![0.1; network.logits().len()]; // of a loss of the logits, [2, 3]
@@ -41,7 +41,7 @@ pub use device::Device;
 pub use error::{Error, Result};
 pub use kernel::{KernelSet, Kernels, Precision};
 pub use network::{
-    Architecture, ImageShape, LayerRate, MemoryEstimate, Network, NetworkSpec, layer_rates,
+    Architecture, InputShape, LayerRate, MemoryEstimate, Network, NetworkSpec, layer_rates,
     memory_estimate, peak_rate,
 };
 pub use optimizer::{Sgd, SgdConfig};

@@ -39,11 +39,12 @@ pub struct Sgd {
 
 impl Sgd {
     /// An optimiser at rest for this network.
-    pub fn new(config: SgdConfig, network: &mut Network) -> Self {
-        let mut velocity = Vec::new();
-        network.visit_parameters(&mut |parameter| {
-            velocity.push(Buffer::zeros(parameter.value().len()));
-        });
+    #[must_use]
+    pub fn new(config: SgdConfig, network: &Network) -> Self {
+        let velocity = network
+            .parameters()
+            .map(|parameter| Buffer::zeros(parameter.value().len()))
+            .collect();
         Self { config, velocity }
     }
 
@@ -59,13 +60,10 @@ impl Sgd {
             momentum: self.config.momentum,
             weight_decay: self.config.weight_decay,
         };
-        let mut velocities = self.velocity.iter_mut();
-        network.visit_parameters(&mut |parameter| {
-            if let Some(velocity) = velocities.next() {
-                let (value, gradient) = parameter.value_and_gradient();
-                sgd::step(kernels, update, gradient, velocity.as_mut_slice(), value);
-            }
-        });
+        for (parameter, velocity) in network.parameters_mut().zip(&mut self.velocity) {
+            let (value, gradient) = parameter.value_and_gradient();
+            sgd::step(kernels, update, gradient, velocity.as_mut_slice(), value);
+        }
         Ok(())
     }
 
@@ -73,20 +71,13 @@ impl Sgd {
     ///
     /// # Errors
     /// [`Error::LengthMismatch`] when the optimiser was made for another network.
-    pub fn state(&self, network: &mut Network) -> Result<Vec<NamedTensor>> {
+    pub fn state(&self, network: &Network) -> Result<Vec<NamedTensor>> {
         self.expect_network(network)?;
-        let mut velocities = self.velocity.iter();
-        let mut tensors = Vec::new();
-        network.visit_parameters(&mut |parameter| {
-            if let Some(velocity) = velocities.next() {
-                tensors.push(NamedTensor {
-                    name: parameter.name.clone(),
-                    shape: parameter.layout.shape(),
-                    data: parameter.layout.unpack(velocity.as_slice()),
-                });
-            }
-        });
-        Ok(tensors)
+        Ok(network
+            .parameters()
+            .zip(&self.velocity)
+            .map(|(parameter, velocity)| parameter.named(velocity.as_slice()))
+            .collect())
     }
 
     /// Takes over the velocities of a checkpoint; nothing changes on an error.
@@ -94,28 +85,29 @@ impl Sgd {
     /// # Errors
     /// [`Error::MissingTensor`], [`Error::UnexpectedTensor`] or [`Error::TensorShape`] when the
     /// tensors are not exactly this network's parameters.
-    pub fn load_state(&mut self, network: &mut Network, tensors: &[NamedTensor]) -> Result<()> {
+    pub fn load_state(&mut self, network: &Network, tensors: &[NamedTensor]) -> Result<()> {
         self.expect_network(network)?;
-        let mut expected = Vec::new();
-        network.visit_parameters(&mut |parameter| {
-            expected.push((parameter.name.clone(), parameter.layout.shape()));
-        });
+        let expected: Vec<_> = network
+            .parameters()
+            .map(|parameter| (parameter.name.as_str(), parameter.layout.shape()))
+            .collect();
         let tensors: Vec<&NamedTensor> = tensors.iter().collect();
         expect_same(&expected, &tensors)?;
-        let mut velocities = self.velocity.iter_mut();
-        network.visit_parameters(&mut |parameter| {
+        for (parameter, velocity) in network.parameters().zip(&mut self.velocity) {
             let tensor = tensors.iter().find(|tensor| tensor.name == parameter.name);
-            if let (Some(velocity), Some(tensor)) = (velocities.next(), tensor) {
+            if let Some(tensor) = tensor {
                 parameter.layout.pack(&tensor.data, velocity.as_mut_slice());
             }
-        });
+        }
         Ok(())
     }
 
-    fn expect_network(&self, network: &mut Network) -> Result<()> {
-        let (mut expected, mut found) = (0, 0);
-        network.visit_parameters(&mut |parameter| found += parameter.value().len());
-        expected += self.velocity.iter().map(Buffer::len).sum::<usize>();
+    fn expect_network(&self, network: &Network) -> Result<()> {
+        let expected: usize = self.velocity.iter().map(Buffer::len).sum();
+        let found: usize = network
+            .parameters()
+            .map(|parameter| parameter.value().len())
+            .sum();
         if expected == found {
             return Ok(());
         }

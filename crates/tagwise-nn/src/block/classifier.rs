@@ -136,16 +136,39 @@ impl Classifier {
         );
     }
 
-    pub(crate) fn visit_parameters(&mut self, visit: &mut dyn FnMut(&mut Parameter)) {
-        if let Weight::Learned(parameter) = &mut self.weight {
-            visit(parameter);
-        }
-        visit(&mut self.bias);
+    /// The trainable tensors: the weights unless they are frozen, and the bias.
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = &Parameter> {
+        let weight = match &self.weight {
+            Weight::Learned(parameter) => Some(parameter),
+            Weight::Fixed(_) => None,
+        };
+        weight.into_iter().chain([&self.bias])
     }
 
-    pub(crate) fn visit_statistics(&mut self, visit: &mut dyn FnMut(&mut Statistic)) {
-        if let Weight::Fixed(tensor) = &mut self.weight {
-            visit(tensor);
+    /// The same, to be changed.
+    pub(crate) fn parameters_mut(&mut self) -> impl Iterator<Item = &mut Parameter> {
+        let weight = match &mut self.weight {
+            Weight::Learned(parameter) => Some(parameter),
+            Weight::Fixed(_) => None,
+        };
+        weight.into_iter().chain([&mut self.bias])
+    }
+
+    /// The weights when they are frozen.
+    pub(crate) fn statistics(&self) -> impl Iterator<Item = &Statistic> {
+        match &self.weight {
+            Weight::Learned(_) => None,
+            Weight::Fixed(tensor) => Some(tensor),
         }
+        .into_iter()
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn statistics_mut(&mut self) -> impl Iterator<Item = &mut Statistic> {
+        match &mut self.weight {
+            Weight::Learned(_) => None,
+            Weight::Fixed(tensor) => Some(tensor),
+        }
+        .into_iter()
     }
 }

@@ -445,17 +445,39 @@ impl ConvNorm {
         self.layer.data_gradient(pass.batch, dz, weights, conv, dx);
     }
 
-    pub(crate) fn visit_parameters(&mut self, visit: &mut dyn FnMut(&mut Parameter)) {
-        visit(&mut self.weight);
-        if let Some(bias) = &mut self.bias {
-            visit(bias);
-        }
-        visit(&mut self.norm_weight);
-        visit(&mut self.norm_bias);
+    /// The trainable tensors, in a fixed order.
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = &Parameter> {
+        let bias = self.bias.as_ref();
+        [
+            Some(&self.weight),
+            bias,
+            Some(&self.norm_weight),
+            Some(&self.norm_bias),
+        ]
+        .into_iter()
+        .flatten()
     }
 
-    pub(crate) fn visit_statistics(&mut self, visit: &mut dyn FnMut(&mut Statistic)) {
-        visit(&mut self.running_mean);
-        visit(&mut self.running_variance);
+    /// The same, to be changed.
+    pub(crate) fn parameters_mut(&mut self) -> impl Iterator<Item = &mut Parameter> {
+        let bias = self.bias.as_mut();
+        [
+            Some(&mut self.weight),
+            bias,
+            Some(&mut self.norm_weight),
+            Some(&mut self.norm_bias),
+        ]
+        .into_iter()
+        .flatten()
+    }
+
+    /// The running statistics.
+    pub(crate) fn statistics(&self) -> impl Iterator<Item = &Statistic> {
+        [&self.running_mean, &self.running_variance].into_iter()
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn statistics_mut(&mut self) -> impl Iterator<Item = &mut Statistic> {
+        [&mut self.running_mean, &mut self.running_variance].into_iter()
     }
 }

@@ -3,6 +3,7 @@
 use crate::buffer::Buffer;
 use crate::kernel::packed_weights::packed_index;
 use crate::kernel::shape::ConvShape;
+use crate::weights::NamedTensor;
 
 /// How a parameter's numbers lie in memory.
 #[derive(Clone, Copy, Debug)]
@@ -115,6 +116,15 @@ impl Parameter {
         self.value.as_slice()
     }
 
+    /// Numbers stored as this parameter's are, in PyTorch's layout under its name.
+    pub(crate) fn named(&self, stored: &[f32]) -> NamedTensor {
+        NamedTensor {
+            name: self.name.clone(),
+            shape: self.layout.shape(),
+            data: self.layout.unpack(stored),
+        }
+    }
+
     /// The value, to be changed.
     pub(crate) fn value_mut(&mut self) -> &mut [f32] {
         self.value_and_gradient().0
@@ -153,6 +163,15 @@ impl Statistic {
             name,
             layout,
             value,
+        }
+    }
+
+    /// The value in PyTorch's layout under its name.
+    pub(crate) fn named(&self) -> NamedTensor {
+        NamedTensor {
+            name: self.name.clone(),
+            shape: self.layout.shape(),
+            data: self.layout.unpack(self.value.as_slice()),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A residual block: a chain of convolutions with norms, added to its input before the last ReLU.
 
-use super::{ConvNorm, ImageSums, InputGradient, Mode, Parameter, Pass, Statistic, Workspace};
+use super::{ConvNorm, ImageSums, InputGradient, Mode, Pass, Workspace};
 use crate::buffer::{Activations, View};
 use crate::kernel::Precision;
 use crate::kernel::norm::Residual;
@@ -138,16 +138,14 @@ impl ResidualBlock {
         }
     }
 
-    pub(crate) fn visit_parameters(&mut self, visit: &mut dyn FnMut(&mut Parameter)) {
-        for unit in self.body.iter_mut().chain(&mut self.projection) {
-            unit.visit_parameters(visit);
-        }
+    /// The convolutions of the body and the projection, if there is one.
+    pub(crate) fn units(&self) -> (&[ConvNorm], Option<&ConvNorm>) {
+        (&self.body, self.projection.as_ref())
     }
 
-    pub(crate) fn visit_statistics(&mut self, visit: &mut dyn FnMut(&mut Statistic)) {
-        for unit in self.body.iter_mut().chain(&mut self.projection) {
-            unit.visit_statistics(visit);
-        }
+    /// The same, to be changed.
+    pub(crate) fn units_mut(&mut self) -> (&mut [ConvNorm], Option<&mut ConvNorm>) {
+        (&mut self.body, self.projection.as_mut())
     }
 }
 

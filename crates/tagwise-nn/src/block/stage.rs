@@ -1,6 +1,6 @@
 //! One step of a network: a convolution with norm and ReLU, a residual block, or a maximum.
 
-use super::{ConvNorm, ImageSums, Mode, Parameter, Pass, ResidualBlock, Statistic, Workspace};
+use super::{ConvNorm, ImageSums, Mode, Pass, ResidualBlock, Workspace};
 use crate::buffer::{Activations, View};
 use crate::kernel::Precision;
 use crate::kernel::norm::{Plane, Residual};
@@ -92,20 +92,24 @@ impl Block {
         }
     }
 
-    pub(crate) fn visit_parameters(&mut self, visit: &mut dyn FnMut(&mut Parameter)) {
-        match self {
-            Block::ConvNormAct(block) => block.unit.visit_parameters(visit),
-            Block::Residual(block) => block.visit_parameters(visit),
-            Block::MaxPool(_) => {}
-        }
+    /// The convolutions with their norms, in a fixed order.
+    pub(crate) fn units(&self) -> impl Iterator<Item = &ConvNorm> {
+        let (body, projection) = match self {
+            Block::ConvNormAct(block) => (std::slice::from_ref(&block.unit), None),
+            Block::Residual(block) => block.units(),
+            Block::MaxPool(_) => (&[][..], None),
+        };
+        body.iter().chain(projection)
     }
 
-    pub(crate) fn visit_statistics(&mut self, visit: &mut dyn FnMut(&mut Statistic)) {
-        match self {
-            Block::ConvNormAct(block) => block.unit.visit_statistics(visit),
-            Block::Residual(block) => block.visit_statistics(visit),
-            Block::MaxPool(_) => {}
-        }
+    /// The same, to be changed.
+    pub(crate) fn units_mut(&mut self) -> impl Iterator<Item = &mut ConvNorm> {
+        let (body, projection) = match self {
+            Block::ConvNormAct(block) => (std::slice::from_mut(&mut block.unit), None),
+            Block::Residual(block) => block.units_mut(),
+            Block::MaxPool(_) => (&mut [][..], None),
+        };
+        body.iter_mut().chain(projection)
     }
 }
 

@@ -13,7 +13,7 @@ use rand_chacha::ChaCha8Rng;
 pub use memory::{MemoryEstimate, memory_estimate};
 pub use rates::{LayerRate, layer_rates, peak_rate};
 use spec::BlockSpec;
-pub use spec::{Architecture, ImageShape, NetworkSpec};
+pub use spec::{Architecture, InputShape, NetworkSpec};
 
 use crate::block::{
     Block, Classifier, ConvNorm, ConvNormAct, InputGradient, MaxPool, Mode, Parameter, Pass,
@@ -254,44 +254,31 @@ impl Network {
     }
 
     /// Number of trainable numbers: all parameters but a frozen classifier.
-    pub fn num_trainable(&mut self) -> usize {
-        let mut total = 0;
-        self.visit_parameters(&mut |parameter| total += parameter.layout.num_elements());
-        total
+    #[must_use]
+    pub fn num_trainable(&self) -> usize {
+        self.parameters()
+            .map(|parameter| parameter.layout.num_elements())
+            .sum()
     }
 
     /// The gradients of the last backward pass, by parameter name, in PyTorch's layout.
-    pub fn gradients(&mut self) -> Vec<NamedTensor> {
-        let mut tensors = Vec::new();
-        self.visit_parameters(&mut |parameter| {
-            tensors.push(NamedTensor {
-                name: parameter.name.clone(),
-                shape: parameter.layout.shape(),
-                data: parameter.layout.unpack(parameter.gradient.as_slice()),
-            });
-        });
-        tensors
+    #[must_use]
+    pub fn gradients(&self) -> Vec<NamedTensor> {
+        self.parameters()
+            .map(|parameter| parameter.named(parameter.gradient.as_slice()))
+            .collect()
     }
 
     /// All tensors that make up the network: parameters, running statistics, and the classifier
     /// even when frozen, in PyTorch's layout under torchvision's names.
-    pub fn state(&mut self) -> Vec<NamedTensor> {
-        let mut tensors = Vec::new();
-        self.visit_parameters(&mut |parameter| {
-            tensors.push(NamedTensor {
-                name: parameter.name.clone(),
-                shape: parameter.layout.shape(),
-                data: parameter.layout.unpack(parameter.value()),
-            });
-        });
-        self.visit_statistics(&mut |tensor| {
-            tensors.push(NamedTensor {
-                name: tensor.name.clone(),
-                shape: tensor.layout.shape(),
-                data: tensor.layout.unpack(tensor.value.as_slice()),
-            });
-        });
-        tensors
+    #[must_use]
+    pub fn state(&self) -> Vec<NamedTensor> {
+        let parameters = self
+            .parameters()
+            .map(|parameter| parameter.named(parameter.value()));
+        parameters
+            .chain(self.statistics().map(Statistic::named))
+            .collect()
     }
 
     /// Takes over all tensors of another network of the same shape; nothing changes on an error.
@@ -306,43 +293,60 @@ impl Network {
             .iter()
             .filter(|tensor| !tensor.name.ends_with(".num_batches_tracked"))
             .collect();
-        let mut expected = Vec::new();
-        self.visit_parameters(&mut |parameter| {
-            expected.push((parameter.name.clone(), parameter.layout.shape()));
-        });
-        self.visit_statistics(&mut |tensor| {
-            expected.push((tensor.name.clone(), tensor.layout.shape()));
-        });
+        let parameters = self
+            .parameters()
+            .map(|parameter| (parameter.name.as_str(), parameter.layout.shape()));
+        let statistics = self
+            .statistics()
+            .map(|tensor| (tensor.name.as_str(), tensor.layout.shape()));
+        let expected: Vec<_> = parameters.chain(statistics).collect();
         crate::weights::expect_same(&expected, &tensors)?;
         let find = |name: &str| tensors.iter().find(|tensor| tensor.name == name);
-        self.visit_parameters(&mut |parameter| {
+        for parameter in self.parameters_mut() {
             if let Some(tensor) = find(&parameter.name) {
                 let layout = parameter.layout;
                 layout.pack(&tensor.data, parameter.value_mut());
             }
-        });
-        self.visit_statistics(&mut |statistic| {
+        }
+        for statistic in self.statistics_mut() {
             if let Some(tensor) = find(&statistic.name) {
                 let value = statistic.value.as_mut_slice();
                 statistic.layout.pack(&tensor.data, value);
             }
-        });
+        }
         Ok(())
     }
 
-    /// Visits all trainable parameters in a fixed order.
-    pub(crate) fn visit_parameters(&mut self, visit: &mut dyn FnMut(&mut Parameter)) {
-        for block in &mut self.blocks {
-            block.visit_parameters(visit);
-        }
-        self.classifier.visit_parameters(visit);
+    /// All trainable parameters, in a fixed order.
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = &Parameter> {
+        let units = self.blocks.iter().flat_map(Block::units);
+        units
+            .flat_map(ConvNorm::parameters)
+            .chain(self.classifier.parameters())
     }
 
-    fn visit_statistics(&mut self, visit: &mut dyn FnMut(&mut Statistic)) {
-        for block in &mut self.blocks {
-            block.visit_statistics(visit);
-        }
-        self.classifier.visit_statistics(visit);
+    /// The same, to be changed.
+    pub(crate) fn parameters_mut(&mut self) -> impl Iterator<Item = &mut Parameter> {
+        let units = self.blocks.iter_mut().flat_map(Block::units_mut);
+        units
+            .flat_map(ConvNorm::parameters_mut)
+            .chain(self.classifier.parameters_mut())
+    }
+
+    /// What is saved with the parameters but not trained.
+    fn statistics(&self) -> impl Iterator<Item = &Statistic> {
+        let units = self.blocks.iter().flat_map(Block::units);
+        units
+            .flat_map(ConvNorm::statistics)
+            .chain(self.classifier.statistics())
+    }
+
+    /// The same, to be changed.
+    fn statistics_mut(&mut self) -> impl Iterator<Item = &mut Statistic> {
+        let units = self.blocks.iter_mut().flat_map(Block::units_mut);
+        units
+            .flat_map(ConvNorm::statistics_mut)
+            .chain(self.classifier.statistics_mut())
     }
 
     /// Makes room for a batch; takes no memory once a batch as large has passed.
@@ -361,7 +365,7 @@ impl Network {
 
     /// Copies images inside their border.
     fn load(&mut self, images: &[f32]) {
-        let ImageShape {
+        let InputShape {
             height,
             width,
             channels,

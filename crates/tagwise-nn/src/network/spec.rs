@@ -46,7 +46,7 @@ impl fmt::Display for Architecture {
 /// Height, width and channels of the images that enter a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ImageShape {
+pub struct InputShape {
     /// Rows.
     pub height: usize,
     /// Columns.
@@ -55,7 +55,7 @@ pub struct ImageShape {
     pub channels: usize,
 }
 
-impl ImageShape {
+impl InputShape {
     /// Numbers of one image.
     #[must_use]
     pub fn num_elements(&self) -> usize {
@@ -66,11 +66,11 @@ impl ImageShape {
 /// Everything that determines a network but its weights.
 ///
 /// ```
-/// use tagwise_nn::{Architecture, ClassifierKind, Device, ImageShape, Network, NetworkSpec};
+/// use tagwise_nn::{Architecture, ClassifierKind, Device, InputShape, Network, NetworkSpec};
 ///
 /// let spec = NetworkSpec {
 ///     architecture: Architecture::Small,
-///     input: ImageShape { height: 16, width: 16, channels: 1 },
+///     input: InputShape { height: 16, width: 16, channels: 1 },
 ///     num_classes: 10,
 ///     feature_dim: None,
 ///     classifier: ClassifierKind::Learned,
@@ -87,7 +87,7 @@ pub struct NetworkSpec {
     /// The family.
     pub architecture: Architecture,
     /// What one image looks like.
-    pub input: ImageShape,
+    pub input: InputShape,
     /// Number of classes K.
     pub num_classes: usize,
     /// Feature dimension d, made by the last convolution; the family's own when absent.
@@ -155,7 +155,7 @@ impl NetworkSpec {
     /// # Errors
     /// [`Error::InvalidSpec`] when no such network exists.
     pub(crate) fn blueprint(&self) -> Result<Blueprint> {
-        let ImageShape {
+        let InputShape {
             height,
             width,
             channels,
@@ -199,7 +199,7 @@ pub(crate) struct Path {
 }
 
 impl Path {
-    fn new(input: ImageShape) -> Self {
+    fn new(input: InputShape) -> Self {
         Self {
             blocks: Vec::new(),
             channels: input.channels,

@@ -15,10 +15,10 @@ use crate::command::epochs;
 pub fn write(finished: &Finished) -> anyhow::Result<()> {
     let report = build(finished).context("the report cannot be drawn")?;
     let html = render(&report).context("the report cannot be drawn")?;
-    finished.folder.write("report.html", html.as_bytes())?;
-    finished
-        .folder
-        .write("report.json", &serde_json::to_vec(&report)?)?;
+    if let Some(folder) = &finished.folder {
+        folder.write("report.html", html.as_bytes())?;
+        folder.write("report.json", &serde_json::to_vec(&report)?)?;
+    }
     Ok(())
 }
 

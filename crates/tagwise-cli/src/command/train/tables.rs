@@ -10,12 +10,14 @@ const WIDTH: usize = 100;
 /// The tables as text, one below the other.
 pub fn render(summary: &Summary) -> String {
     let tables = [collapse(summary), test(summary)].map(|table| table.to_text(WIDTH));
+    let report = summary.folder.as_ref().map_or_else(String::new, |folder| {
+        format!("report: {}\n", folder.join("report.html").display())
+    });
     format!(
-        "{}\n{}\n{}report: {}\n",
+        "{}\n{}\n{}{report}",
         tables.join("\n"),
         parameters(summary),
         notes(summary),
-        summary.folder.join("report.html").display()
     )
 }
 
