@@ -20,7 +20,7 @@ fn main() -> Result<(), tagwise_data::Error> {
         read.features.num_rows(),
         read.features.num_features(),
         read.features.num_nonzero(),
-        read.label_names.len(),
+        read.targets.num_classes(),
         start.elapsed().as_secs_f64() * 1e3
     );
     Ok(())

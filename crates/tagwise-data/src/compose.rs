@@ -11,7 +11,7 @@ mod spec;
 use std::sync::Arc;
 
 use rayon::prelude::*;
-use tagwise::Targets;
+use tagwise_base::Targets;
 
 use crate::{ImageShape, LabelledImages, Result, Sources};
 use plan::Piece;

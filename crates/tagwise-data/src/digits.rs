@@ -5,6 +5,12 @@ use crate::{ImageShape, LabelledImages};
 /// Number of classes: the digits 0 to 9.
 pub const NUM_CLASSES: usize = 10;
 
+/// Pixels of an image.
+const PIXELS: usize = 64;
+
+/// The value of a white pixel.
+const WHITE: u8 = 16;
+
 /// The 1,797 grey 8×8 images of the UCI "Optical Recognition of Handwritten Digits" test set,
 /// values 0 to 16, classes 0 to 9, in the order of scikit-learn's `load_digits`.
 ///
@@ -14,33 +20,30 @@ pub const NUM_CLASSES: usize = 10;
 /// assert_eq!(digits.labels()[..4], [0, 1, 2, 3]);
 /// ```
 ///
-/// Source: E. Alpaydin, C. Kaynak, UCI Machine Learning Repository, 1998, as embedded in the
-/// crate `smartcore`.
+/// Source: E. Alpaydin, C. Kaynak, UCI Machine Learning Repository, 1998 (CC BY 4.0).
 pub fn load() -> LabelledImages {
-    let dataset = smartcore::dataset::digits::load_dataset();
-    let to_u8 = |&value: &f32| value as u8;
-    let to_label = |&value: &f32| value as u32;
-    LabelledImages::new(
-        ImageShape::new(8, 8, 1),
-        NUM_CLASSES,
-        16,
-        dataset.data.iter().map(to_u8).collect(),
-        dataset.target.iter().map(to_label).collect(),
-    )
-    .expect("the embedded digits are whole: a test reads them all")
+    let table = table().expect("the embedded digits are whole: a test reads them all");
+    let (pixels, labels): (Vec<&[u8]>, Vec<u32>) = table
+        .chunks_exact(PIXELS + 1)
+        .map(|row| (&row[..PIXELS], u32::from(row[PIXELS])))
+        .unzip();
+    let shape = ImageShape::new(8, 8, 1);
+    LabelledImages::new(shape, NUM_CLASSES, WHITE, pixels.concat(), labels)
+        .expect("the embedded digits are whole: a test reads them all")
+}
+
+/// Rows of 64 pixels and a class.
+fn table() -> Result<Vec<u8>, png::DecodingError> {
+    let embedded = std::io::Cursor::new(include_bytes!("../data/digits.png"));
+    let mut reader = png::Decoder::new(embedded).read_info()?;
+    let mut table = vec![0; reader.output_buffer_size().unwrap_or_default()];
+    reader.next_frame(&mut table)?;
+    Ok(table)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_embedded_values_are_whole_numbers_from_0_to_16() {
-        let dataset = smartcore::dataset::digits::load_dataset();
-        let is_level = |&value: &f32| value.fract() == 0.0 && (0.0..=16.0).contains(&value);
-        assert!(dataset.data.iter().all(is_level));
-        assert!(dataset.target.iter().all(|t| t.fract() == 0.0));
-    }
 
     /// Counts and sums as scikit-learn 1.x reports them for `load_digits`.
     #[test]

@@ -33,7 +33,7 @@ pub enum Error {
     )]
     NoSourceImage {
         /// The label set asked for.
-        set: tagwise::LabelSet,
+        set: tagwise_base::LabelSet,
         /// The class without images.
         label: u32,
     },
@@ -69,7 +69,7 @@ pub enum Error {
 
     /// A label is not one of the classes, or another fact about targets.
     #[error(transparent)]
-    Targets(#[from] tagwise::Error),
+    Targets(#[from] tagwise_base::Error),
 }
 
 impl Error {

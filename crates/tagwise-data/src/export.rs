@@ -40,7 +40,7 @@ pub fn write_safetensors(
     let mut metadata = facts.clone();
     metadata.insert("white".into(), images.white().to_string());
     let header = header(images, &metadata);
-    tagwise::file::write_atomically(path, |file| {
+    tagwise_base::file::write_atomically(path, |file| {
         file.write_all(&(header.len() as u64).to_le_bytes())?;
         file.write_all(header.as_bytes())?;
         write_images(images, file)?;

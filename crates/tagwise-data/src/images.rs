@@ -71,7 +71,7 @@ impl LabelledImages {
             });
         }
         if let Some(sample) = labels.iter().position(|&l| l as usize >= num_classes) {
-            return Err(tagwise::Error::LabelOutOfRange {
+            return Err(tagwise_base::Error::LabelOutOfRange {
                 sample,
                 label: labels[sample],
                 num_classes,

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use font8x8::UnicodeFonts;
-use tagwise::Targets;
+use tagwise_base::Targets;
 
 use crate::{Error, ImageSet, Result};
 
@@ -156,7 +156,7 @@ impl Sheet {
     /// # Errors
     /// [`Error::Targets`] with the path when the disk refuses.
     pub fn write_png(&self, path: &Path) -> Result<()> {
-        tagwise::file::write_atomically(path, |file| {
+        tagwise_base::file::write_atomically(path, |file| {
             let refused = |error| match error {
                 png::EncodingError::IoError(error) => error,
                 other => io::Error::other(other),

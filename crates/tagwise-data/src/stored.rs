@@ -1,5 +1,5 @@
 use rayon::prelude::*;
-use tagwise::Targets;
+use tagwise_base::Targets;
 
 use crate::sources::divide;
 use crate::{ComposedImages, Error, ImageShape, Result};
@@ -283,7 +283,7 @@ impl From<StoredImages> for ImageSet {
 
 #[cfg(test)]
 mod tests {
-    use tagwise::LabelSet;
+    use tagwise_base::LabelSet;
 
     use super::*;
 

@@ -1,24 +1,57 @@
 //! Multi-label tables: features of any origin with the label set of each row.
 //!
-//! Read from ARFF with Mulan's or MEKA's conventions ([`arff`]), and from the Extreme
-//! Classification Repository's and LIBSVM's text formats ([`text`]).
+//! Read from ARFF with Mulan's or MEKA's conventions ([`arff`]), from the Extreme Classification
+//! Repository's and LIBSVM's text formats ([`text`]) and from CSV ([`csv`]); [`read()`] takes them
+//! all, packed or not ([`input`]).
 
 pub mod arff;
+pub mod csv;
+pub mod input;
+mod options;
 pub mod text;
 
-use tagwise::Targets;
+pub use options::{Kind, TableOptions, read};
+use tagwise_base::Targets;
 
 /// N rows of d features with their label sets and the names of both.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Table {
     /// The features, `[N, d]`.
     pub features: Features,
-    /// Names of the d features.
-    pub feature_names: Vec<String>,
-    /// The label set of each row.
+    /// Names of the d features; none where they are only numbered.
+    pub feature_names: Option<Vec<String>>,
+    /// The label set of each row; of the rows in `unlabelled` those labels that are known.
     pub targets: Targets,
-    /// Names of the K labels.
-    pub label_names: Vec<String>,
+    /// Rows whose labels are unknown, at least in part, in order. Empty unless
+    /// [`Unlabelled::Keep`] was asked for.
+    pub unlabelled: Vec<usize>,
+    /// Names of the K labels; none where they are only numbered, from 0.
+    pub label_names: Option<Vec<String>>,
+    /// What the reader decided or passed over, each a sentence for the one who gave the file.
+    pub notes: Vec<String>,
+}
+
+/// What happens to rows whose labels are unknown, such as `?` in an ARFF file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unlabelled {
+    /// They are an error: nothing can be learned from them or judged by them.
+    #[default]
+    Refuse,
+    /// They are read and listed in [`Table::unlabelled`], for decoding.
+    Keep,
+}
+
+/// What a word or number says about a label: on, off, or nothing.
+fn flag(text: &str) -> Option<bool> {
+    let is_one_of = |words: &[&str]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
+    match text.parse::<f64>() {
+        Ok(1.0) => Some(true),
+        Ok(0.0 | -1.0) => Some(false),
+        Ok(_) => None,
+        Err(_) if is_one_of(&["yes", "true", "y", "t"]) => Some(true),
+        Err(_) if is_one_of(&["no", "false", "n", "f"]) => Some(false),
+        Err(_) => None,
+    }
 }
 
 /// A matrix of features as its file gives it: every number, or only those that are not zero.

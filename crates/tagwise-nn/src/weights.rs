@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
-use tagwise::file::write_atomically;
+use tagwise_base::file::write_atomically;
 
 use crate::{Error, Result};
 
@@ -87,7 +87,7 @@ pub fn write_safetensors(path: &Path, tensors: &[NamedTensor]) -> Result<()> {
         .and_then(|views| safetensors::serialize(views, None))
         .map_err(|error| io_error(std::io::Error::other(error)))?;
     write_atomically(path, |file| file.write_all(&serialized)).map_err(|error| match error {
-        tagwise::Error::Io { path, source } => Error::Io { path, source },
+        tagwise_base::Error::Io { path, source } => Error::Io { path, source },
         other => io_error(std::io::Error::other(other)),
     })
 }

@@ -3,19 +3,21 @@
 use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
+use tagwise::collapse::{CollapseVerdict, Headline, Untold};
 
 use crate::markup::{Escaped, Px};
 use crate::scale::{Fit, Range, Scale};
 use crate::table::{Better, Cell};
-use crate::verdict::{CollapseMetric, Level, Verdict};
 
 /// One key figure with its verdict and, where it was followed over time, a small curve.
 ///
 /// ```
-/// use tagwise_report::{Card, CollapseMetric};
+/// use tagwise::collapse::{CollapseMetric, Evidence, Headline};
+/// use tagwise_report::Card;
 ///
-/// let card = Card::metric(CollapseMetric::Nc1, 0.0031).with_trend([2.4, 0.3, 0.02, 0.0031]);
-/// assert_eq!(card.label, "NC1");
+/// let headline = Headline::new(CollapseMetric::Nc3, Some(0.0031), Evidence::default());
+/// let card = Card::headline(&headline).with_trend([2.4, 0.3, 0.02, 0.0031]);
+/// assert_eq!(card.label, "NC3");
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Card {
@@ -34,10 +36,64 @@ pub struct Card {
     pub better: Better,
     /// How far collapse has come.
     #[serde(default)]
-    pub verdict: Option<Verdict>,
+    pub verdict: Option<CardVerdict>,
     /// The figure over time, ending at its value.
     #[serde(default)]
     pub trend: Vec<Option<f64>>,
+}
+
+/// How far collapse has come by one figure, and the sentence that explains it.
+///
+/// Reports of version 0.1 are read as well: they say `{"level": "partial", "sentence": …}`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "SavedVerdict")]
+pub struct CardVerdict {
+    /// How far it has come.
+    pub verdict: CollapseVerdict,
+    /// One sentence in plain language.
+    pub sentence: String,
+}
+
+/// A [`CardVerdict`] of any version.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum SavedVerdict {
+    Now {
+        verdict: CollapseVerdict,
+        sentence: String,
+    },
+    Level {
+        level: Level,
+        sentence: String,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Level {
+    Absent,
+    Partial,
+    Collapsed,
+    Unknown,
+}
+
+impl From<SavedVerdict> for CardVerdict {
+    fn from(saved: SavedVerdict) -> Self {
+        let (verdict, sentence) = match saved {
+            SavedVerdict::Now { verdict, sentence } => (verdict, sentence),
+            SavedVerdict::Level { level, sentence } => {
+                let reason = Untold::NotMeasured;
+                let verdict = match level {
+                    Level::Absent => CollapseVerdict::NotCollapsed,
+                    Level::Partial => CollapseVerdict::Partly,
+                    Level::Collapsed => CollapseVerdict::Collapsed,
+                    Level::Unknown => CollapseVerdict::CannotBeTold { reason },
+                };
+                (verdict, sentence)
+            }
+        };
+        Self { verdict, sentence }
+    }
 }
 
 /// Label of [`Card::trainable_parameters`].
@@ -74,11 +130,14 @@ impl Card {
         }
     }
 
-    /// A collapse metric with its verdict.
-    pub fn metric(metric: CollapseMetric, value: f64) -> Self {
+    /// A headline metric with its verdict.
+    pub fn headline(headline: &Headline) -> Self {
         Self {
-            verdict: Some(metric.verdict(value)),
-            ..Self::lower(metric.name(), value)
+            verdict: Some(CardVerdict {
+                verdict: headline.verdict,
+                sentence: headline.sentence.clone(),
+            }),
+            ..Self::lower(&*headline.name, headline.value)
         }
     }
 
@@ -113,13 +172,13 @@ impl Card {
         }
         html.push_str(&self.trend_svg());
         html.push_str("</dd>");
-        if let Some(verdict) = &self.verdict {
+        if let Some(CardVerdict { verdict, sentence }) = &self.verdict {
             let _ = write!(
                 html,
                 "<dd class=\"verdict {}\"><b>{}</b> {}</dd>",
-                level_class(verdict.level),
-                verdict.level.word(),
-                Escaped(&verdict.sentence)
+                style_class(*verdict),
+                verdict.word(),
+                Escaped(sentence)
             );
         }
         if !self.note.is_empty() {
@@ -167,25 +226,44 @@ impl Card {
     }
 }
 
-fn level_class(level: Level) -> &'static str {
-    match level {
-        Level::Absent => "absent",
-        Level::Partial => "partial",
-        Level::Collapsed => "collapsed",
-        Level::Unknown => "unknown",
+/// The class of the style sheet that colours a verdict.
+fn style_class(verdict: CollapseVerdict) -> &'static str {
+    match verdict {
+        CollapseVerdict::NotCollapsed => "absent",
+        CollapseVerdict::Partly => "partial",
+        CollapseVerdict::Collapsed => "collapsed",
+        CollapseVerdict::CannotBeTold { .. } => "unknown",
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tagwise::collapse::{CollapseMetric, Evidence};
+
     use super::*;
 
     #[test]
+    fn verdicts_survive_json_and_older_ones_are_read() {
+        let verdict = CardVerdict {
+            verdict: CollapseVerdict::CannotBeTold {
+                reason: Untold::AsByChance { chance: 0.25 },
+            },
+            sentence: "No verdict.".into(),
+        };
+        let json = serde_json::to_string(&verdict).unwrap();
+        assert_eq!(serde_json::from_str::<CardVerdict>(&json).unwrap(), verdict);
+        let older = r#"{"level":"partial","sentence":"On the way."}"#;
+        let older: CardVerdict = serde_json::from_str(older).unwrap();
+        assert_eq!(older.verdict, CollapseVerdict::Partly);
+    }
+
+    #[test]
     fn a_metric_card_says_what_its_value_means() {
-        let html = Card::metric(CollapseMetric::Nc1, 0.0031).html();
+        let metric = CollapseMetric::Nc1 { multiplicity: 1 };
+        let html = Card::headline(&Headline::new(metric, Some(0.0031), Evidence::default())).html();
         insta::assert_snapshot!(html.replace("><", ">\n<"), @r#"
         <div class="card">
-        <dt>NC1</dt>
+        <dt>NC1, m = 1</dt>
         <dd>
         <span class="value">0.00310</span>
         </dd>

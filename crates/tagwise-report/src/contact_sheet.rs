@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
-use tagwise::LabelSet;
+use tagwise_base::LabelSet;
 
 use crate::markup::Escaped;
 use crate::sprite;
@@ -12,7 +12,7 @@ use crate::{Error, Result};
 /// Example images in one sprite, each with its true and its decoded label set.
 ///
 /// ```
-/// use tagwise::LabelSet;
+/// use tagwise_base::LabelSet;
 /// use tagwise_report::{ContactSheet, Example};
 ///
 /// let examples = vec![Example { truth: LabelSet::new([1, 4]), decoded: LabelSet::new([1]) }];

@@ -73,6 +73,28 @@ pub enum Error {
     /// A comparison needs at least one report.
     #[error("expected at least one run to compare, found none")]
     NothingToCompare,
+
+    /// The settings of an experiment cannot be listed.
+    #[error("the settings of the experiment cannot be listed: {0}")]
+    Settings(String),
+
+    /// The name of a file does not say in which format a report is to be written.
+    #[error("{}: expected a name that ends in .html, .json or .svg", .0.display())]
+    PageFormat(std::path::PathBuf),
+
+    /// One picture was asked for, and the report has none.
+    #[error(
+        "expected a report with a picture to write as .svg, found only numbers; write it as .html"
+    )]
+    NoPicture,
+
+    /// The data of a report cannot be written as JSON.
+    #[error("the report cannot be written as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+
+    /// The mathematics, or a file, has no answer.
+    #[error(transparent)]
+    Mathematics(#[from] tagwise::Error),
 }
 
 /// [`std::result::Result`] with this crate's [`Error`].

@@ -272,7 +272,7 @@ mod tests {
 
     #[test]
     fn the_ideal_map_of_an_etf_equals_measured_cosines() {
-        let etf = tagwise::etf::simplex_etf(4, 6).unwrap();
+        let etf = tagwise_base::etf::simplex_etf(4, 6).unwrap();
         let rows: Vec<Vec<f64>> = (0..4)
             .map(|i| (0..6).map(|j| 3.0 * etf[(i, j)]).collect())
             .collect();

@@ -1,12 +1,16 @@
 //! Projection of features on the plane of three class means.
 
+mod stream;
+
 use std::collections::BTreeMap;
 
-use tagwise::{LabelSet, Targets};
+use tagwise_base::{LabelSet, Targets};
 
 use crate::contact_sheet::set_name;
 use crate::scatter::{Arm, Average, Cloud, Scatter};
 use crate::{Error, Result};
+
+pub use stream::plane_of_stream;
 
 /// An orthonormal basis of the plane that holds the simplex ETF of three classes: the span of
 /// their class means after subtraction of the mean of the three.
@@ -322,7 +326,7 @@ mod tests {
     const ROUNDING: f64 = 1e-10; // sums of a dozen products of numbers near 1
 
     fn collapsed(scale: f64) -> (Vec<f64>, Targets) {
-        let etf = tagwise::etf::simplex_etf(5, 7).unwrap();
+        let etf = tagwise_base::etf::simplex_etf(5, 7).unwrap();
         let sets: Vec<LabelSet> = (0..5u32)
             .map(|class| LabelSet::new([class]))
             .chain((0..5).flat_map(|a| (a + 1..5).map(move |b| LabelSet::new([a, b]))))

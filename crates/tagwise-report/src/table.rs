@@ -36,6 +36,10 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// One cell for each column in every row.
     pub rows: Vec<Vec<Cell>>,
+    /// Numbers of the rows that are no candidates for the best value, such as that of an oracle
+    /// which is told part of the truth.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unranked: Vec<usize>,
 }
 
 /// Head of a column.
@@ -240,6 +244,12 @@ impl Table {
         self.rows.push(row.into_iter().collect());
     }
 
+    /// Adds a row that is no candidate for the best value.
+    pub fn push_unranked(&mut self, row: impl IntoIterator<Item = Cell>) {
+        self.unranked.push(self.rows.len());
+        self.push(row);
+    }
+
     fn side(&self, column: usize) -> Side {
         let mut cells = self.rows.iter().filter_map(|row| row.get(column));
         if cells.any(|cell| cell.value().is_some()) {
@@ -336,6 +346,19 @@ mod tests {
         assert_eq!(html.matches("<b>").count(), 2);
         assert!(html.contains("<b>1.000<i aria-hidden=\"true\">0</i></b>"));
         assert!(html.contains("<b>0.00432</b>"));
+    }
+
+    #[test]
+    fn an_oracle_is_never_the_best() {
+        let mut table = Table::new("", [Column::new("decoder"), Column::higher("F1")]);
+        table.push(["a".into(), 0.5.into()]);
+        table.push(["b".into(), 0.6.into()]);
+        table.push_unranked(["told the truth".into(), 0.9.into()]);
+        let html = table.to_html().unwrap();
+        assert!(html.contains("<b>0.6000</b>") && !html.contains("<b>0.9000</b>"));
+        table.rows.remove(0);
+        table.unranked = vec![1];
+        assert!(!table.to_html().unwrap().contains("<b>"));
     }
 
     #[test]

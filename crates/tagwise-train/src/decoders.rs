@@ -7,7 +7,7 @@ use tagwise::evaluate::{Evaluation, SetMeasures};
 use tagwise::statistics::Statistics;
 use tagwise::{LabelSet, Targets};
 
-use crate::summary::DecoderResult;
+use crate::summary::{DecoderResult, Knows};
 use crate::{Extracted, Result};
 
 /// The decoders of one trained network.
@@ -65,26 +65,30 @@ impl Decoders {
                     "cosine to tag-wise averages of the training means, up to {} labels",
                     nearest.max_multiplicity()
                 ),
+                Knows::Features,
                 nearest.decode(&extracted.features)?.targets,
             ));
         }
         decoded.push((
             "softmax threshold",
             format!("p ≥ {:.2}, chosen on the validation set", self.threshold),
+            Knows::Features,
             softmax_threshold(&extracted.logits, num_classes, self.threshold)?,
         ));
         decoded.push((
             "top m, m known",
             "the true number of labels is given".to_string(),
+            Knows::Multiplicity,
             top_multiplicity(&extracted.logits, num_classes, &multiplicities)?,
         ));
-        let first = decoded[0].2.clone();
+        let first = decoded[0].3.clone();
         let results = decoded
             .into_iter()
-            .map(|(decoder, setting, predicted)| {
+            .map(|(decoder, setting, knows, predicted)| {
                 Ok(DecoderResult {
                     decoder: decoder.to_string(),
                     setting,
+                    knows,
                     evaluation: Evaluation::with_logits(&predicted, &extracted.logits, truth)?,
                 })
             })

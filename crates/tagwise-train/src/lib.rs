@@ -33,5 +33,5 @@ pub use memory::RunMemory;
 pub use record::{EpochRecord, Measured, Validation};
 pub use run::{Ended, Event, Finished, Run, Step};
 pub use summary::{
-    DataSummary, DecoderResult, FirstAndLast, NetworkSummary, ParameterCount, Summary,
+    DataSummary, DecoderResult, FirstAndLast, Knows, NetworkSummary, ParameterCount, Summary,
 };

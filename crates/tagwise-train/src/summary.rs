@@ -145,8 +145,22 @@ pub struct DecoderResult {
     pub decoder: String,
     /// How it was set, for example the threshold and where it comes from.
     pub setting: String,
+    /// What it was told beside the training and validation sets.
+    #[serde(default)]
+    pub knows: Knows,
     /// Measures over the test set.
     pub evaluation: Evaluation,
+}
+
+/// What a decoder is told about the samples of the test set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Knows {
+    /// Their features alone, as in use.
+    #[default]
+    Features,
+    /// The true number of labels as well: a bound for comparison, and never the best decoder.
+    Multiplicity,
 }
 
 /// Samples of each multiplicity.

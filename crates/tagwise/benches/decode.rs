@@ -16,6 +16,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tagwise::decode::{Metric, OneNearestNeighbour};
 use tagwise::etf::simplex_etf;
+use tagwise::matrix::as_faer;
 
 #[derive(Clone, Copy, Debug)]
 enum Frame {
@@ -40,7 +41,7 @@ fn gaussian(rng: &mut ChaCha8Rng) -> f64 {
 impl Setting {
     fn means(&self, rng: &mut ChaCha8Rng) -> Mat<f64> {
         let ideal = match self.frame {
-            Frame::Simplex => simplex_etf(self.num_classes, self.dim).unwrap(),
+            Frame::Simplex => as_faer(&simplex_etf(self.num_classes, self.dim).unwrap()).to_owned(),
             Frame::Orthogonal => Mat::identity(self.num_classes, self.dim),
         };
         let scale = self.mean_noise / (self.dim as f64).sqrt();

@@ -8,14 +8,17 @@ mod agreement;
 mod analysis;
 mod between;
 mod breakdown;
+mod chance;
 mod compatibility;
 mod decompose;
 mod geometry;
+mod headline;
 mod positive;
 mod samples;
 mod synthesis;
 mod tags;
 mod variability;
+mod verdict;
 
 use std::collections::BTreeMap;
 
@@ -24,14 +27,16 @@ use faer::{Accum, Mat, MatMut, MatRef, Par};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-pub use self::analysis::{AnalysisOptions, Compatibility, Directions, Nc1Path, statistics_of};
+pub use self::analysis::{AnalysisOptions, Compatibility, Directions, Nc1Path};
 pub use self::breakdown::{ClassRow, SetRow};
 pub use self::compatibility::NcMlab;
 pub use self::geometry::{Duality, Frame, Frames, Nc2, cosine_matrix};
+pub use self::headline::{CollapseFamily, CollapseMetric, Headline};
 pub use self::samples::{Nc4, WorstSample};
 pub use self::synthesis::{NcM, Synthesis};
 pub use self::tags::{TagSource, TagVectors};
 pub use self::variability::Nc1;
+pub use self::verdict::{CollapseVerdict, Evidence, Thresholds, Untold};
 
 use self::samples::Seen;
 use crate::kernel::{self, dot};

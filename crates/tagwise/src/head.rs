@@ -10,7 +10,6 @@ mod weights;
 
 use std::ops::ControlFlow;
 
-use faer::Mat;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +20,7 @@ pub use weights::ClassWeights;
 use self::features::BLOCK_LEN;
 use self::objective::Objective;
 use crate::loss::Loss;
+use crate::matrix::Matrix;
 use crate::minimize::{Lbfgs, Minimum, Stop};
 use crate::snapshot::LinearClassifier;
 use crate::{Error, LabelSet, Result, Targets};
@@ -244,7 +244,7 @@ impl Head {
         let num_classes = targets.num_classes();
         Ok(Self {
             classifier: LinearClassifier {
-                weight: Mat::from_fn(num_classes, features.dim(), |k, j| {
+                weight: Matrix::from_fn(num_classes, features.dim(), |k, j| {
                     weights[j * num_classes + k]
                 }),
                 bias,
@@ -428,6 +428,7 @@ mod tests {
     use super::*;
     use crate::LabelSet;
     use crate::loss::{PickAllLabels, Weighting};
+    use crate::matrix::as_faer;
 
     #[derive(serde::Deserialize)]
     struct Golden {
@@ -524,7 +525,7 @@ mod tests {
         let linear = Head::fit(&features, &targets, &linear, None).unwrap();
         let etf = Head::fit(&features, &targets, &etf, None).unwrap();
         assert!((linear.objective - etf.objective).abs() < 1e-10);
-        let difference = &linear.classifier.weight - &etf.classifier.weight;
+        let difference = as_faer(&linear.classifier.weight) - as_faer(&etf.classifier.weight);
         assert!(difference.norm_max() < OPTIMUM);
     }
 
@@ -665,7 +666,8 @@ mod tests {
                     assert!(found.gradient_norm <= 1e-4);
                     assert!(found.objective >= exact.objective - 1e-12);
                     assert!(found.objective - exact.objective < 1e-6);
-                    let difference = &exact.classifier.weight - &found.classifier.weight;
+                    let difference =
+                        as_faer(&exact.classifier.weight) - as_faer(&found.classifier.weight);
                     assert!(difference.norm_max() < STOCHASTIC_OPTIMUM);
                     assert_eq!(found.classifier, fit(&stochastic).classifier);
                 }
@@ -704,7 +706,8 @@ mod tests {
         let weighted = Head::fit(&features, &targets, &weighted, None).unwrap();
         let (features, targets) = (features.select(&rows), targets.select(rows));
         let repeated = Head::fit(&features, &targets, &settings, None).unwrap();
-        let difference = &weighted.classifier.weight - &repeated.classifier.weight;
+        let difference =
+            as_faer(&weighted.classifier.weight) - as_faer(&repeated.classifier.weight);
         assert!(difference.norm_max() < OPTIMUM);
     }
 

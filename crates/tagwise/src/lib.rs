@@ -6,7 +6,8 @@
 //! *tag-wise average* (Li, Li, Wang, Qu, ICML 2024, arXiv 2310.15903).
 //!
 //! This crate holds the mathematics only: no tensors, no images, no training loop. Matrices are
-//! [`faer::Mat`]; a data set's features are a row-major slice of `N·d` numbers.
+//! [`faer::Mat`]; a data set's features are a row-major slice of `N·d` numbers. Label sets,
+//! classifiers and files of features are those of `tagwise-base`, under their names here.
 //!
 //! ```
 //! use tagwise::etf::simplex_etf;
@@ -19,19 +20,16 @@
 
 pub mod collapse;
 pub mod decode;
-mod error;
 pub mod etf;
 pub mod evaluate;
-pub mod file;
 pub mod head;
 mod kernel;
-pub mod label;
 pub mod loss;
+pub mod matrix;
 pub mod minimize;
-pub mod snapshot;
 pub mod split;
 pub mod statistics;
 pub mod ufm;
 
-pub use error::{Error, Result};
-pub use label::{LabelSet, Targets};
+pub use tagwise_base::{Error, LabelSet, LinearClassifier, Result, Targets};
+pub use tagwise_base::{file, label, snapshot};

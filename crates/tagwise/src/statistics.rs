@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use self::panel::{PANEL_WIDTH, Panel, RowPlan};
 use self::scatter::TiledScatter;
 pub use self::state::StatisticsFile;
+use crate::snapshot::{FeatureRows, SampleStream};
 use crate::{Error, LabelSet, Result, Targets};
 
 /// Numbers in one block of residuals: the working memory of an update beside the state itself,
@@ -89,6 +90,37 @@ impl Statistics {
                 .collect(),
             scatters: BTreeMap::new(),
         }
+    }
+
+    /// The statistics of a whole stream.
+    ///
+    /// # Errors
+    /// Whatever reading the samples reports, and [`Error::NotFinite`].
+    ///
+    /// ```
+    /// use tagwise::snapshot::{FeatureValues, Snapshot};
+    /// use tagwise::statistics::{ScatterKind, Statistics};
+    /// use tagwise::{LabelSet, Targets};
+    ///
+    /// let targets = Targets::new(1, [[0], [0]].map(LabelSet::new))?;
+    /// let snapshot = Snapshot::new(FeatureValues::F32(vec![1.0, 3.0]), 1, targets, None)?;
+    /// let statistics = Statistics::of(&snapshot, ScatterKind::Full)?;
+    /// assert_eq!(statistics.global_mean(), Some(vec![2.0]));
+    /// # Ok::<(), tagwise::Error>(())
+    /// ```
+    pub fn of(stream: &impl SampleStream, kind: ScatterKind) -> Result<Self> {
+        let targets = stream.targets();
+        let mut statistics = Self::with_scatter(targets.num_classes(), stream.dim(), kind);
+        stream.for_each_block(&mut |first, rows| {
+            let count = rows.num_rows(stream.dim());
+            let set_ids = &targets.set_ids()[first..first + count];
+            match rows {
+                FeatureRows::F32(rows) => statistics.update_sets(rows, targets.distinct(), set_ids),
+                FeatureRows::F64(rows) => statistics.update_sets(rows, targets.distinct(), set_ids),
+            }
+            .map_err(|error| error.at_row(first))
+        })?;
+        Ok(statistics)
     }
 
     /// Absorbs samples. How a stream is cut into updates changes no more than the last digits.

@@ -10,9 +10,11 @@
 //! - [`LabelCounts`] and [`UfmProblem`] state the question.
 //! - [`ClosedForm`] answers it at once for data balanced within multiplicities.
 //! - [`solve`] answers it for any label distribution.
+//! - [`UfmAnswer`] takes the one that serves, with everything that a reader wants to know.
 //! - [`Certificate`] bounds how far any given answer is from the global optimum.
 //! - [`GeometryReport`] says what the answer looks like.
 
+mod answer;
 mod certificate;
 mod closed_form;
 mod decompose;
@@ -26,6 +28,7 @@ mod reduced;
 mod report;
 mod solver;
 
+pub use answer::{UfmAnswer, UfmMethod};
 pub use certificate::{Bound, Certificate, Verdict};
 pub use closed_form::{ClosedForm, MultiplicityConstants};
 pub use labels::LabelCounts;

@@ -4,13 +4,17 @@
 use faer::Mat;
 use proptest::prelude::*;
 use tagwise::collapse::{AnalysisOptions, CollapseReport, Nc1Path, TagSource};
-use tagwise::etf::simplex_etf;
+use tagwise::matrix::{Matrix, as_faer};
 use tagwise::snapshot::{FeatureValues, LinearClassifier, Snapshot};
 use tagwise::statistics::{ScatterKind, Statistics};
 use tagwise::{LabelSet, Targets};
 
 /// Rounding of metrics whose condition number is moderate.
 const INVARIANT: f64 = 1e-8;
+
+fn simplex_etf(num_classes: usize, dim: usize) -> Mat<f64> {
+    as_faer(&tagwise::etf::simplex_etf(num_classes, dim).unwrap()).to_owned()
+}
 
 /// What any order of merging may change, relative.
 const MERGED: f64 = 1e-12;
@@ -253,9 +257,9 @@ fn report_of(tags: &Mat<f64>, classifier: Option<&LinearClassifier>) -> Collapse
 
 #[test]
 fn a_simplex_etf_with_tag_wise_averages_is_fully_collapsed() {
-    let etf = simplex_etf(10, 12).unwrap();
+    let etf = simplex_etf(10, 12);
     let classifier = LinearClassifier {
-        weight: &etf * faer::Scale(3.0),
+        weight: Matrix::from_fn(10, 12, |k, j| 3.0 * etf[(k, j)]),
         bias: vec![0.5; 10],
     };
     let report = report_of(&etf, Some(&classifier));
@@ -270,7 +274,7 @@ fn a_simplex_etf_with_tag_wise_averages_is_fully_collapsed() {
     assert!(nc_2.uniform.angle_degrees < 1e-6);
     assert!((nc_2.uniform.all_pairs_degrees - 89.18).abs() < 0.005);
     assert!(
-        (report_of(&simplex_etf(9, 9).unwrap(), None).nc_m[&2]
+        (report_of(&simplex_etf(9, 9), None).nc_m[&2]
             .uniform
             .all_pairs_degrees
             - 89.05)
@@ -281,7 +285,7 @@ fn a_simplex_etf_with_tag_wise_averages_is_fully_collapsed() {
 
 #[test]
 fn nc1_of_pairs_vanishes_with_the_spread_only_within_the_tag_span() {
-    let (means, targets) = collapsed(&simplex_etf(6, 9).unwrap(), 20);
+    let (means, targets) = collapsed(&simplex_etf(6, 9), 20);
     let mut state = 7u64;
     let noise: Vec<f64> = means
         .iter()
@@ -352,7 +356,7 @@ fn a_spread_of_a_millionth_of_the_mean_keeps_its_digits() {
 
 #[test]
 fn results_have_the_same_bits_on_one_thread_and_on_many() {
-    let (features, targets) = collapsed(&simplex_etf(6, 300).unwrap(), 40);
+    let (features, targets) = collapsed(&simplex_etf(6, 300), 40);
     let noisy: Vec<f32> = (0..features.len())
         .map(|i| features[i] as f32 + ((i * 2654435761) % 1000) as f32 * 1e-4)
         .collect();
@@ -363,7 +367,10 @@ fn results_have_the_same_bits_on_one_thread_and_on_many() {
             .build()
             .unwrap();
         pool.install(|| {
-            let scatter = snapshot.statistics().unwrap().within_scatter(2).unwrap();
+            let scatter = Statistics::of(&snapshot, ScatterKind::Full)
+                .unwrap()
+                .within_scatter(2)
+                .unwrap();
             let report = CollapseReport::analyze(&snapshot, None, AnalysisOptions::default());
             (scatter, serde_json::to_string(&report.unwrap()).unwrap())
         })
@@ -409,11 +416,17 @@ fn many_label_sets_take_a_faster_path_to_the_same_nc1() {
                 .num_threads(threads)
                 .build()
                 .unwrap();
-            pool.install(|| CollapseReport::measure(&snapshot.statistics().unwrap(), None).unwrap())
+            pool.install(|| {
+                CollapseReport::measure(
+                    &Statistics::of(&snapshot, ScatterKind::Full).unwrap(),
+                    None,
+                )
+                .unwrap()
+            })
         };
         let report = run(1);
         assert_eq!(report, run(4));
-        let statistics = snapshot.statistics().unwrap();
+        let statistics = Statistics::of(&snapshot, ScatterKind::Full).unwrap();
         let set_means = statistics.set_means();
         let counts = statistics.set_counts();
         let total: f64 = statistics.num_samples() as f64;
@@ -443,7 +456,7 @@ fn many_label_sets_take_a_faster_path_to_the_same_nc1() {
 
 #[test]
 fn classes_that_never_stand_alone_are_recovered_exactly_under_exact_collapse() {
-    let etf = simplex_etf(5, 6).unwrap();
+    let etf = simplex_etf(5, 6);
     let (features, targets) = collapsed(&etf, 2);
     let keep: Vec<usize> = (0..targets.len())
         .filter(|&i| *targets.set(i) != LabelSet::new([3]))
@@ -532,13 +545,13 @@ fn statistics_of_different_make_do_not_merge() {
 
 #[test]
 fn the_report_says_which_path_nc1_took() {
-    let (features, targets) = collapsed(&simplex_etf(3, 40).unwrap(), 2);
+    let (features, targets) = collapsed(&simplex_etf(3, 40), 2);
     let snapshot = Snapshot::new(FeatureValues::F64(features), 40, targets, None).unwrap();
     let options = AnalysisOptions::default();
     let report = CollapseReport::analyze(&snapshot, None, options).unwrap();
     assert_eq!(report.nc1_path, Nc1Path::Projection);
     assert_eq!(
-        CollapseReport::measure(&snapshot.statistics().unwrap(), None)
+        CollapseReport::measure(&Statistics::of(&snapshot, ScatterKind::Full).unwrap(), None)
             .unwrap()
             .nc1_path,
         Nc1Path::Scatter

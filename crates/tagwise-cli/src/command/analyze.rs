@@ -5,17 +5,18 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::ValueEnum;
 use serde::Serialize;
-use tagwise::collapse::{AnalysisOptions, CollapseReport, Compatibility, Directions};
-use tagwise::snapshot::LinearClassifier;
-use tagwise::statistics::{Statistics, StatisticsFile};
-use tagwise_report::Scatter;
+use tagwise::collapse::{AnalysisOptions, Compatibility, Directions};
+use tagwise::statistics::StatisticsFile;
+use tagwise_report::Page;
+use tagwise_report::build::{self, Analysis, AnalysisFigures};
+use tagwise_report::plane::plane_of_stream;
 
 use super::stats;
+use crate::failure::Usage;
 use crate::output;
 
-mod page;
-mod plane;
-mod tables;
+/// Tables are laid out for this width, on a terminal and in a file.
+const WIDTH: usize = 110;
 
 /// Measure the collapse of last-layer features, or of their saved statistics
 ///
@@ -48,7 +49,7 @@ pub struct Arguments {
     #[arg(long)]
     json: bool,
 
-    /// Write the pictures and tables to one HTML file
+    /// Write the pictures and tables to one page (.html), its data (.json) or its first picture (.svg)
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
 }
@@ -69,54 +70,43 @@ enum Program {
     NcMlab,
 }
 
-/// One file and what was measured in it.
-struct Measured {
-    path: PathBuf,
-    report: CollapseReport,
-    statistics: Statistics,
-    classifier: Option<LinearClassifier>,
-    plane: Option<Scatter>,
-}
-
-#[derive(Serialize)]
-struct Named<'a> {
-    file: String,
-    #[serde(flatten)]
-    report: &'a CollapseReport,
-}
-
 #[derive(Serialize)]
 struct Json<'a> {
-    files: Vec<Named<'a>>,
+    files: Vec<AnalysisFigures<'a>>,
 }
 
 /// Measures each file, then prints and writes what was asked for.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let page = arguments.report.as_ref().map(Page::at).transpose();
+    let page = page.map_err(|error| Usage(error.to_string()))?;
     let measured = arguments
         .files
         .iter()
         .map(|path| measure(path, arguments))
-        .collect::<anyhow::Result<Vec<Measured>>>()?;
-    if let Some(path) = &arguments.report {
-        page::write(&measured, path)?;
+        .collect::<anyhow::Result<Vec<Analysis>>>()?;
+    if let Some(page) = page {
+        write(&page, &measured)?;
     }
     if arguments.json {
-        let files = measured
-            .iter()
-            .map(|measured| Named {
-                file: measured.path.display().to_string(),
-                report: &measured.report,
-            })
-            .collect();
+        let files = measured.iter().map(Analysis::figures).collect();
         return output::json(&Json { files });
     }
     output::text(&match measured.as_slice() {
-        [one] => tables::one(one),
-        several => tables::several(several),
+        [one] => build::analysis_text(one, WIDTH),
+        several => build::analyses_text(several, WIDTH),
     })
 }
 
-fn measure(path: &Path, arguments: &Arguments) -> anyhow::Result<Measured> {
+/// Writes the report of one file, or the comparison of several.
+fn write(page: &Page, measured: &[Analysis]) -> anyhow::Result<()> {
+    let report = match measured {
+        [one] => build::analysis(one)?,
+        several => build::analyses(several),
+    };
+    page.write(&report).context("the report cannot be written")
+}
+
+fn measure(path: &Path, arguments: &Arguments) -> anyhow::Result<Analysis> {
     if path.extension().is_some_and(|extension| extension == "ncs") {
         return measure_statistics(path, arguments);
     }
@@ -132,45 +122,25 @@ fn measure(path: &Path, arguments: &Arguments) -> anyhow::Result<Measured> {
             None => Compatibility::None,
         },
     };
-    let (mut report, statistics) =
-        CollapseReport::analyze_with_statistics(&file, file.classifier(), options)
-            .with_context(|| path.display().to_string())?;
+    let mut measured = Analysis::measure(path, &file, file.classifier(), options)
+        .with_context(|| path.display().to_string())?;
     // The comparison of several files has no room for their planes.
-    let plane = match (&arguments.report, arguments.files.len()) {
-        (Some(_), 1) => plane::draw(&file, &class_names(report.num_classes))?,
-        _ => None,
-    };
-    for worst in &mut report.worst_samples {
+    if arguments.report.is_some() && arguments.files.len() == 1 {
+        measured.plane = plane_of_stream(&file, &measured.class_names)?;
+    }
+    for worst in &mut measured.report.worst_samples {
         worst.sample = file.row_of(worst.sample);
     }
-    Ok(Measured {
-        path: path.to_path_buf(),
-        report,
-        statistics,
-        classifier: file.classifier().cloned(),
-        plane,
-    })
+    Ok(measured)
 }
 
-fn measure_statistics(path: &Path, arguments: &Arguments) -> anyhow::Result<Measured> {
+fn measure_statistics(path: &Path, arguments: &Arguments) -> anyhow::Result<Analysis> {
     anyhow::ensure!(
         arguments.compat.is_none(),
         "{}: the numbers of a published program need the samples; give the features, not their statistics",
         path.display()
     );
     let state = StatisticsFile::read(path)?;
-    let report = CollapseReport::measure(&state.statistics, state.classifier.as_ref())
-        .with_context(|| path.display().to_string())?;
-    Ok(Measured {
-        path: path.to_path_buf(),
-        report,
-        statistics: state.statistics,
-        classifier: state.classifier,
-        plane: None,
-    })
-}
-
-/// Classes are named by their number.
-fn class_names(num_classes: usize) -> Vec<String> {
-    (0..num_classes).map(|class| class.to_string()).collect()
+    Analysis::of_statistics(path, state.statistics, state.classifier.as_ref())
+        .with_context(|| path.display().to_string())
 }

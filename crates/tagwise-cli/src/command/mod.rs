@@ -5,7 +5,6 @@ use clap::{Parser, Subcommand};
 mod analyze;
 mod data;
 mod decode;
-mod epochs;
 mod evaluate;
 mod fit;
 mod head;

@@ -1,15 +1,15 @@
 //! `tagwise report`: draws runs again, one alone or several compared.
 
-use std::io::{IsTerminal, Write, stdout};
+use std::io::{IsTerminal, stdout};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
-use serde_json::{Map, Value, json};
-use tagwise::file::{read, write_atomically};
-use tagwise_report::{Report, Table, compare, render};
+use serde_json::json;
+use tagwise::file::read;
+use tagwise_report::{Page, Report, build};
 use tagwise_train::RunFolder;
 
-use super::epochs;
+use crate::failure::Usage;
 use crate::output;
 
 /// Draw the report of a run again, or compare several runs on one page
@@ -23,7 +23,8 @@ pub struct Arguments {
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
 
-    /// The page to write; report.html beside a single run, comparison.html here for several
+    /// The page to write (.html, or its data as .json); report.html beside a single run,
+    /// comparison.html here for several
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
 
@@ -34,51 +35,46 @@ pub struct Arguments {
 
 /// Writes the page and prints its tables.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let out = arguments.out.as_ref().map(Page::at).transpose();
+    let out = out.map_err(|error| Usage(error.to_string()))?;
     let mut reports = Vec::with_capacity(arguments.runs.len());
     for run in &arguments.runs {
         reports.push(load(run)?);
     }
-    let (report, page) = match &reports[..] {
+    let side_by_side = || build::comparison(&reports, &names(&arguments.runs));
+    let (report, beside) = match &reports[..] {
         [only] => (only.clone(), page_beside(&arguments.runs[0])),
-        _ => (
-            comparison(&arguments.runs, &reports)?,
-            "comparison.html".into(),
-        ),
+        _ => (side_by_side()?, "comparison.html".into()),
     };
-    let page = arguments.out.clone().unwrap_or(page);
-    let html = render(&report).context("the report cannot be drawn")?;
-    write_atomically(&page, |file| file.write_all(html.as_bytes()))?;
+    let page = match out {
+        Some(page) => page,
+        None => Page::at(beside)?,
+    };
+    page.write(&report).context("the report cannot be drawn")?;
     if arguments.json {
-        let comparison = comparison(&arguments.runs, &reports)?;
-        return output::json(&figures(&page, &comparison.tables));
+        let mut figures = build::figures(&side_by_side()?.tables);
+        figures.insert("report".into(), json!(page.path().display().to_string()));
+        return output::json(&figures);
     }
-    let tables = if report.tables.is_empty() {
-        compare(&reports)?.tables
-    } else {
-        report.tables
+    let tables = match report.tables.is_empty() {
+        true => tagwise_report::compare(&reports)?.tables,
+        false => report.tables,
     };
     let mut text = String::new();
     for table in &tables {
         text.push_str(&table.to_text(width()));
         text.push('\n');
     }
-    output::text(&format!("{text}report: {}", page.display()))
+    output::text(&format!("{text}report: {}", page.path().display()))
 }
 
-/// The runs side by side, each under the name of its folder, which tells them apart.
-fn comparison(runs: &[PathBuf], reports: &[Report]) -> anyhow::Result<Report> {
-    let mut named = reports.to_vec();
-    for (report, run) in named.iter_mut().zip(runs) {
-        let folder = if run.is_dir() {
-            Some(&**run)
-        } else {
-            run.parent()
-        };
-        if let Some(name) = folder.and_then(name_of) {
-            report.title = name;
-        }
-    }
-    Ok(compare(&named)?)
+/// The name of each run's folder, which tells runs of one experiment apart.
+fn names(runs: &[PathBuf]) -> Vec<Option<String>> {
+    let folder = |run: &PathBuf| match run.is_dir() {
+        true => name_of(run),
+        false => name_of(run.parent()?),
+    };
+    runs.iter().map(folder).collect()
 }
 
 /// What a run left of its report.
@@ -116,25 +112,10 @@ fn partial(folder: &Path) -> anyhow::Result<Report> {
         other => other.into(),
     })?;
     let experiment = run.experiment()?;
+    let title = experiment.data.source.title();
+    let place = folder.display().to_string();
     let records = run.records()?;
-    let done = records.last().map_or(0, |record| record.epoch);
-    Ok(Report {
-        title: format!(
-            "{}, seed {}",
-            experiment.data.source.title(),
-            experiment.seed
-        ),
-        subtitle: format!("The run in {}", folder.display()),
-        summary: format!(
-            "This run is not finished: {done} of {} epochs are done.",
-            experiment.training.epochs
-        ),
-        cards: epochs::cards(&records),
-        curves: epochs::curves(&records, &experiment.loss),
-        configuration: epochs::settings(&experiment.to_toml())?,
-        provenance: format!("tagwise {}", env!("CARGO_PKG_VERSION")),
-        ..Report::default()
-    })
+    Ok(build::unfinished_run(&experiment, &records, title, &place)?)
 }
 
 /// The last part of the folder's full path.
@@ -154,22 +135,6 @@ fn page_beside(run: &Path) -> PathBuf {
     } else {
         run.with_extension("html")
     }
-}
-
-/// The tables of a comparison as lists of objects, keyed by the title of the table.
-fn figures(page: &Path, tables: &[Table]) -> Value {
-    let mut object = Map::new();
-    object.insert("report".into(), json!(page.display().to_string()));
-    for table in tables {
-        let rows = table.rows.iter().map(|row| {
-            let cells = table.columns.iter().zip(row);
-            let pairs = cells.map(|(column, cell)| (column.name.clone(), json!(cell)));
-            Value::Object(pairs.collect())
-        });
-        let key = table.title.to_lowercase().replace(' ', "_");
-        object.insert(key, rows.collect());
-    }
-    Value::Object(object)
 }
 
 /// Columns of the terminal; no limit in a file or a pipe, where lines may be as long as they are.

@@ -7,7 +7,7 @@ use tagwise::Targets;
 use tagwise::head::{Features, SparseRows};
 use tagwise::snapshot::{FeatureValues, LinearClassifier, NonFinite, SnapshotFile};
 use tagwise::statistics::Statistics;
-use tagwise_data::table::{self, Table, arff, text};
+use tagwise_data::table::{self, Table, TableOptions};
 
 /// What a table does not say about itself.
 #[derive(Debug, clap::Args)]
@@ -57,25 +57,18 @@ impl TableArguments {
     /// # Errors
     /// When the file cannot be read, is no such file, or holds NaN or infinity.
     pub fn read(&self, path: &Path, expected: Expected) -> anyhow::Result<Samples> {
+        if table::Kind::of(path).is_some() {
+            let options = TableOptions {
+                label_list: self.labels.clone(),
+                left_out: self.leave_out.clone(),
+                num_features: self.dim.or(expected.dim),
+                num_classes: self.classes.or(expected.num_classes),
+                ..TableOptions::default()
+            };
+            return Samples::of_table(path, table::read(path, &options)?);
+        }
         let extension = path.extension().and_then(|extension| extension.to_str());
         match extension {
-            Some("arff") => {
-                let labels = match &self.labels {
-                    Some(xml) => arff::Labels::MulanXml(xml),
-                    None => arff::Labels::Meka,
-                };
-                let left_out: Vec<&str> = self.leave_out.iter().map(String::as_str).collect();
-                let table = arff::read(path, labels, &left_out)?;
-                Samples::of_table(path, table, Names::Given)
-            }
-            Some("txt") => Samples::of_table(path, text::read_xmc(path)?, Names::Numbers),
-            Some("svm" | "libsvm") => {
-                let size = text::Size {
-                    num_features: self.dim.or(expected.dim),
-                    num_classes: self.classes.or(expected.num_classes),
-                };
-                Samples::of_table(path, text::read_libsvm(path, size)?, Names::Numbers)
-            }
             Some("safetensors" | "npz" | "npy" | "parquet") => Samples::of_snapshot(path),
             Some("pt" | "pth" | "pkl" | "pickle" | "bin") => Samples::of_snapshot(path),
             _ if path.is_dir() || path.to_string_lossy().contains('*') => {
@@ -88,12 +81,6 @@ impl TableArguments {
             ),
         }
     }
-}
-
-/// Whether the names of a table's labels are more than their numbers.
-enum Names {
-    Given,
-    Numbers,
 }
 
 impl Samples {
@@ -112,7 +99,7 @@ impl Samples {
         })
     }
 
-    fn of_table(path: &Path, table: Table, names: Names) -> anyhow::Result<Self> {
+    fn of_table(path: &Path, table: Table) -> anyhow::Result<Self> {
         let features = match table.features {
             table::Features::Dense {
                 num_features,
@@ -134,10 +121,7 @@ impl Samples {
         Ok(Self {
             features: features.with_context(|| path.display().to_string())?,
             targets: table.targets,
-            label_names: match names {
-                Names::Given => Some(table.label_names),
-                Names::Numbers => None,
-            },
+            label_names: table.label_names,
             classifier: None,
         })
     }

@@ -4,9 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::ValueEnum;
-use tagwise::collapse::statistics_of;
 use tagwise::snapshot::{NonFinite, SnapshotFile};
-use tagwise::statistics::{ScatterKind, StatisticsFile};
+use tagwise::statistics::{ScatterKind, Statistics, StatisticsFile};
 
 use crate::output;
 
@@ -45,7 +44,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Scatter::Trace => ScatterKind::Trace,
     };
     let file = open(&arguments.features, arguments.skip_non_finite)?;
-    let statistics = statistics_of(&file, kind)?;
+    let statistics = Statistics::of(&file, kind)?;
     let summary = format!(
         "{} samples, {} label sets over {} classes, d = {}: {}",
         statistics.num_samples(),

@@ -13,7 +13,6 @@ use crate::{interrupt, output};
 
 mod progress;
 mod report;
-mod tables;
 
 /// Train a multi-label network, watch its collapse, decode the test set and write a report
 ///
@@ -143,7 +142,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if arguments.json {
         output::json(&finished.summary)
     } else {
-        output::text(&tables::render(&finished.summary))
+        output::text(&report::text(&finished.summary))
     }
 }
 

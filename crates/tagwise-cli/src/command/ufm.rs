@@ -1,22 +1,28 @@
 //! `tagwise ufm`: the geometry that is optimal for given labels, with proof.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use tagwise::loss::Weighting;
 use tagwise::ufm::{
-    Bias, ClassifierKind, FeatureKind, LabelCounts, SolverSettings, UfmProblem, UfmSettings,
+    Bias, ClassifierKind, ClosedForm, FeatureKind, LabelCounts, Progress, SolverSettings,
+    UfmAnswer, UfmProblem, UfmSettings,
 };
+use tagwise_report::{Page, build};
 
 use crate::failure::{Interrupted, Usage};
-use crate::output;
+use crate::{interrupt, output};
 
-mod answer;
 mod input;
-mod page;
-mod tables;
 
-use answer::Answer;
+/// Tables are laid out for this width, on a terminal and in a file.
+const WIDTH: usize = 100;
+
+/// Progress is shown no more often than this.
+const SHOW_EVERY: Duration = Duration::from_secs(2);
 
 /// Find the optimal geometry for given labels: the unconstrained feature model, solved and certified
 ///
@@ -103,7 +109,7 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
 
-    /// Write a picture of the geometry: a page (.html) or the picture alone (.svg)
+    /// Write a picture of the geometry: a page (.html), the picture alone (.svg) or the data (.json)
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
 
@@ -161,22 +167,21 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         ))
         .into());
     }
-    if let Some(path) = &arguments.report {
-        page::check_extension(path)?;
-    }
+    let page = arguments.report.as_ref().map(Page::at).transpose();
+    let page = page.map_err(|error| Usage(error.to_string()))?;
     let labels = input::labels(arguments)?;
     let problem = problem(arguments, labels.counts)?;
-    let answer = Answer::find(&problem, arguments)?;
+    let answer = find(&problem, arguments)?;
     if let Some(path) = &arguments.save {
         answer.point(&problem)?.snapshot(&problem)?.write(path)?;
     }
-    if let Some(path) = &arguments.report {
-        page::write(path, &problem, &answer, &labels.class_names)?;
+    if let Some(page) = page {
+        page.write(&build::ufm(&problem, &answer, &labels.class_names)?)?;
     }
     if arguments.json {
         output::json(&answer)?;
     } else {
-        output::text(&tables::render(&problem, &answer))?;
+        output::text(&build::ufm_text(&problem, &answer, WIDTH))?;
     }
     match answer.is_interrupted {
         false => Ok(()),
@@ -218,6 +223,46 @@ fn problem(arguments: &Arguments, labels: LabelCounts) -> anyhow::Result<UfmProb
         }
         other => other.into(),
     })
+}
+
+/// The optimum; while it is searched for, with progress on stderr, and Ctrl-C ends the search with
+/// the best point so far.
+fn find(problem: &UfmProblem, arguments: &Arguments) -> anyhow::Result<UfmAnswer> {
+    let settings = solver_settings(arguments);
+    if let Method::Auto = arguments.method
+        && ClosedForm::of(problem).is_ok()
+    {
+        let at_once = |_: &Progress| ControlFlow::Continue(());
+        return Ok(UfmAnswer::find(problem, &settings, at_once)?);
+    }
+    let stop = interrupt::catch()?;
+    let mut shown = Instant::now();
+    Ok(UfmAnswer::solve(problem, &settings, |progress| {
+        if !arguments.quiet && shown.elapsed() >= SHOW_EVERY {
+            shown = Instant::now();
+            eprintln!("{}", progress_line(progress));
+        }
+        match stop.load(Ordering::SeqCst) {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    })?)
+}
+
+fn progress_line(progress: &Progress) -> String {
+    let gap = if progress.relative_gap.is_finite() {
+        format!("{:.1e}", progress.relative_gap)
+    } else {
+        "not known yet".into()
+    };
+    format!(
+        "step {}, product {}: value {:.9}, rank {}, gradient {:.1e}, relative gap {gap}",
+        progress.iterations,
+        progress.hessian_products,
+        progress.value,
+        progress.rank,
+        progress.gradient_norm
+    )
 }
 
 fn solver_settings(arguments: &Arguments) -> SolverSettings {

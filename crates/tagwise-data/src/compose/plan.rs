@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use tagwise::{LabelSet, Targets};
+use tagwise_base::{LabelSet, Targets};
 
 use super::Placement;
 use crate::{Error, ImageShape, Result, Sources};

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use tagwise::LabelSet;
+use tagwise_base::LabelSet;
 
 use super::plan::Layout;
 use crate::{Error, ImageShape, Result};
@@ -10,7 +10,7 @@ use crate::{Error, ImageShape, Result};
 /// placement.
 ///
 /// ```
-/// use tagwise::LabelSet;
+/// use tagwise_base::LabelSet;
 /// use tagwise_data::{ComposeSpec, LabelSetCount};
 ///
 /// let spec = ComposeSpec {

@@ -10,7 +10,7 @@ mod crop;
 use std::path::Path;
 
 use rayon::prelude::*;
-use tagwise::{LabelSet, Targets};
+use tagwise_base::{LabelSet, Targets};
 
 use super::Part;
 use crate::{Error, ImageShape, Normalisation, Result, StoredImages};

@@ -1,22 +1,33 @@
-//! Attribute-relation files (ARFF) with the labels among the attributes.
+//! Attribute-relation files (ARFF) with the labels among the attributes, read as Weka reads them.
 //!
 //! Numbers become one feature. A nominal attribute of two values becomes one feature of 0 and 1,
 //! one of more values a feature of 0 and 1 for each (`name=value`). Rows may be dense or sparse
-//! (`{3 1, 17 0.5}`), where what is left out is 0 or the first nominal value.
+//! (`{3 1, 17 0.5}`), where what is left out is 0 or the first nominal value: with `{1,0}` a label
+//! that is left out is on.
+//!
+//! Commas, blanks and tabs separate alike, so that values with blanks need quotes; one comma may
+//! end a row; `%` outside quotes starts a comment. Weights (`{5}` behind a row) are read and noted,
+//! not used. What Weka refuses is refused: values that are not declared or declared twice, quotes
+//! that stay open, numbers of attributes that do not exist. Beyond Weka, an empty cell between two
+//! commas is refused, which Weka passes over, and attributes of one name are read where no name
+//! has to tell them apart.
 
+mod columns;
 mod header;
 mod labels;
-mod row;
+mod rows;
+mod token;
 
 use std::path::Path;
 
 use rayon::prelude::*;
-use tagwise::{LabelSet, Targets};
+use tagwise_base::Targets;
 
-use super::{Features, SparseRows, Table};
+use super::{Table, Unlabelled, input};
 use crate::{Error, Result};
-use header::{Attribute, Header, Kind};
-use row::{Cells, Row};
+use columns::Columns;
+use header::{Attribute, Header};
+use rows::Builder;
 
 /// Which attributes are labels.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +39,8 @@ pub enum Labels<'a> {
     Meka,
     /// Those with these names.
     Named(&'a [&'a str]),
+    /// No attribute: all rows are unlabelled.
+    None,
 }
 
 /// Lines read by one task.
@@ -37,52 +50,90 @@ const PART_LEN: usize = 256;
 /// become neither feature nor label.
 ///
 /// # Errors
-/// [`Error::Format`] with the line that is malformed, for labels that are no attributes and for
-/// attributes of text or dates; [`Error::Io`] when a file cannot be read.
+/// [`Error::Format`] with the line that is malformed, for labels that are no attributes, for labels
+/// that are missing (`?`) and for attributes of text or dates; [`Error::Io`] when a file cannot be
+/// read.
 pub fn read(path: &Path, labels: Labels<'_>, left_out: &[&str]) -> Result<Table> {
-    let bytes = std::fs::read(path).map_err(|source| Error::io(path, source))?;
-    // Old files come in Latin-1; only names and nominal values can hold such letters.
-    let text = match String::from_utf8(bytes) {
-        Ok(text) => text,
-        Err(error) => error.into_bytes().into_iter().map(char::from).collect(),
-    };
-    let (header, data_line) = header::parse(&text).map_err(|error| error.at(path))?;
+    read_with(path, labels, left_out, Unlabelled::Refuse)
+}
+
+/// As [`read`], with a word on rows whose labels are missing (`?`).
+///
+/// # Errors
+/// As [`read`]; missing labels are an error only for [`Unlabelled::Refuse`].
+pub fn read_with(
+    path: &Path,
+    labels: Labels<'_>,
+    left_out: &[&str],
+    unlabelled: Unlabelled,
+) -> Result<Table> {
+    let input::Text { text, mut notes } = input::read(path)?;
+    let (header, start) = header::parse(&text).map_err(|error| error.at(path))?;
     let label_attributes = labels::find(path, &header, labels)?;
     let columns = Columns::new(path, &header.attributes, &label_attributes, left_out)?;
-    let lines = text.lines().enumerate().skip(data_line);
-    let lines = lines.map(|(index, line)| (index + 1, line.trim()));
-    let lines: Vec<(usize, &str)> = lines
-        .filter(|(_, line)| !line.is_empty() && !line.starts_with('%'))
-        .collect();
+    let behind_data = std::iter::once((start.num_lines, start.first_row));
+    let lines = text.lines().enumerate().skip(start.num_lines);
+    let lines = behind_data.chain(lines.map(|(index, line)| (index + 1, line)));
+    let lines: Vec<(usize, &str)> = lines.filter(|(_, line)| !is_blank(line)).collect();
+    let new = || Builder::new(&header.attributes, &columns, unlabelled);
     let parts: Vec<Result<Builder<'_>, LineError>> = lines
         .par_chunks(PART_LEN)
         .map(|lines| {
-            let mut part = Builder::new(&header.attributes, &columns, label_attributes.len());
+            let mut part = new();
             for &(line, text) in lines {
                 part.push(text).map_err(|what| LineError::new(line, what))?;
             }
             Ok(part)
         })
         .collect();
-    let mut builder = Builder::new(&header.attributes, &columns, label_attributes.len());
+    let mut rows = new();
     for part in parts {
-        builder.append(part.map_err(|error| error.at(path))?);
+        rows.append(part.map_err(|error| error.at(path))?);
     }
+    notes.extend(about(&header, &columns, &rows));
     let label_names = label_attributes
         .iter()
         .map(|&a| header.attributes[a].name.clone());
-    Ok(Table {
-        label_names: label_names.collect(),
-        targets: Targets::new(label_attributes.len(), builder.sets)?,
-        features: match builder.sparse {
-            Some(rows) => Features::Sparse(rows),
-            None => Features::Dense {
-                num_features: columns.names.len(),
-                values: builder.dense,
-            },
-        },
-        feature_names: columns.names,
-    })
+    let mut table = Table {
+        label_names: Some(label_names.collect()),
+        targets: Targets::new(label_attributes.len(), std::mem::take(&mut rows.sets))?,
+        unlabelled: std::mem::take(&mut rows.unlabelled),
+        features: rows.into_features(),
+        feature_names: Some(columns.names),
+        notes,
+    };
+    if matches!(labels, Labels::None) {
+        table.unlabelled = (0..table.targets.len()).collect();
+    }
+    Ok(table)
+}
+
+fn is_blank(line: &str) -> bool {
+    let line = line.trim();
+    line.is_empty() || line.starts_with('%')
+}
+
+/// What a reader of the table may want to know.
+fn about(header: &Header, columns: &Columns, rows: &Builder<'_>) -> Vec<String> {
+    let mut notes = Vec::new();
+    if rows.num_weighted > 0 {
+        notes.push(format!(
+            "{} of {} rows have a weight other than 1, which is not used",
+            rows.num_weighted,
+            rows.sets.len()
+        ));
+    }
+    if header.num_weighted > 0 {
+        notes.push(format!(
+            "{} attributes have a weight, which is not used",
+            header.num_weighted
+        ));
+    }
+    let mut names: Vec<&str> = columns.names.iter().map(String::as_str).collect();
+    names.sort_unstable();
+    let twice = names.windows(2).find(|pair| pair[0] == pair[1]);
+    notes.extend(twice.map(|pair| format!("several features are called {:?}", pair[0])));
+    notes
 }
 
 /// What is wrong with a line.
@@ -98,208 +149,6 @@ impl LineError {
 
     fn at(self, path: &Path) -> Error {
         Error::format(path, format!("line {}: {}", self.line, self.what))
-    }
-}
-
-/// What an attribute becomes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Role {
-    Label(u32),
-    /// One feature: the number, or the position of the nominal value.
-    Column(u32),
-    /// As many features as values, from this one on.
-    OneHot(u32),
-    LeftOut,
-}
-
-struct Columns {
-    roles: Vec<Role>,
-    /// The attributes that become several features, with the first of these.
-    one_hot: Vec<(usize, u32)>,
-    names: Vec<String>,
-}
-
-impl Columns {
-    fn new(
-        path: &Path,
-        attributes: &[Attribute],
-        label_attributes: &[usize],
-        left_out: &[&str],
-    ) -> Result<Self> {
-        let mut roles: Vec<Option<Role>> = vec![None; attributes.len()];
-        for (label, &attribute) in (0..).zip(label_attributes) {
-            roles[attribute] = Some(Role::Label(label));
-        }
-        for name in left_out {
-            match attributes
-                .iter()
-                .position(|attribute| attribute.name == *name)
-            {
-                Some(attribute) => roles[attribute] = Some(Role::LeftOut),
-                None => {
-                    return Err(Error::format(
-                        path,
-                        format!(
-                            "expected an attribute {name:?} to leave out, found none of that name"
-                        ),
-                    ));
-                }
-            }
-        }
-        let mut names = Vec::new();
-        for (role, attribute) in roles.iter_mut().zip(attributes) {
-            if role.is_some() {
-                continue;
-            }
-            let next = names.len() as u32;
-            *role = Some(match &attribute.kind {
-                Kind::Numeric => Role::Column(next),
-                Kind::Nominal(values) if values.len() <= 2 => Role::Column(next),
-                Kind::Nominal(values) => {
-                    names.extend(
-                        values
-                            .iter()
-                            .map(|value| format!("{}={value}", attribute.name)),
-                    );
-                    Role::OneHot(next)
-                }
-                Kind::Other(kind) => {
-                    return Err(Error::format(
-                        path,
-                        format!(
-                            "expected numeric or nominal attributes, found {:?} of type {kind}; leave it out",
-                            attribute.name
-                        ),
-                    ));
-                }
-            });
-            if let Some(Role::Column(_)) = role {
-                names.push(attribute.name.clone());
-            }
-        }
-        let roles: Vec<Role> = roles
-            .into_iter()
-            .map(|role| role.unwrap_or(Role::LeftOut))
-            .collect();
-        let several = (0..)
-            .zip(&roles)
-            .filter_map(|(attribute, role)| match role {
-                Role::OneHot(first) => Some((attribute, *first)),
-                _ => None,
-            });
-        Ok(Self {
-            one_hot: several.collect(),
-            roles,
-            names,
-        })
-    }
-}
-
-/// Takes row after row; dense until the first sparse row comes.
-struct Builder<'a> {
-    attributes: &'a [Attribute],
-    columns: &'a Columns,
-    on: Vec<bool>,
-    row: Vec<(u32, f32)>,
-    sets: Vec<LabelSet>,
-    dense: Vec<f32>,
-    sparse: Option<SparseRows>,
-}
-
-impl<'a> Builder<'a> {
-    fn new(attributes: &'a [Attribute], columns: &'a Columns, num_labels: usize) -> Self {
-        Self {
-            attributes,
-            columns,
-            on: vec![false; num_labels],
-            row: Vec::new(),
-            sets: Vec::new(),
-            dense: Vec::new(),
-            sparse: None,
-        }
-    }
-
-    fn push(&mut self, line: &str) -> Result<(), String> {
-        self.row.clear();
-        self.on.fill(false);
-        let cells = row::split(line)?;
-        let is_sparse = matches!(cells, Cells::Sparse(_));
-        match Row::new(cells, self.attributes.len())? {
-            Row::Dense(values) => {
-                for (attribute, value) in values.into_iter().enumerate() {
-                    self.put(attribute, &value)?;
-                }
-            }
-            Row::Sparse(values) => {
-                for &(attribute, first) in &self.columns.one_hot {
-                    let given = values.binary_search_by_key(&attribute, |(given, _)| *given);
-                    if given.is_err() {
-                        self.row.push((first, 1.0));
-                    }
-                }
-                for (attribute, value) in &values {
-                    self.put(*attribute, value)?;
-                }
-            }
-        }
-        self.row.sort_by_key(|&(column, _)| column);
-        self.sets.push(LabelSet::from_multi_hot(&self.on));
-        if is_sparse && self.sparse.is_none() {
-            self.sparse = Some(self.dense_as_sparse());
-        }
-        match &mut self.sparse {
-            Some(rows) => rows.push(&self.row),
-            None => {
-                let start = self.dense.len();
-                self.dense.resize(start + self.columns.names.len(), 0.0);
-                for &(column, value) in &self.row {
-                    self.dense[start + column as usize] = value;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Puts one cell where its attribute's role says.
-    fn put(&mut self, attribute: usize, text: &str) -> Result<(), String> {
-        let role = self.columns.roles[attribute];
-        if role == Role::LeftOut {
-            return Ok(());
-        }
-        let value = self.attributes[attribute].value(text)?;
-        match role {
-            Role::Label(label) => {
-                self.on[label as usize] = self.attributes[attribute].is_on(value)?;
-            }
-            Role::Column(column) => self.row.push((column, value)),
-            Role::OneHot(first) => self.row.push((first + value as u32, 1.0)),
-            Role::LeftOut => {}
-        }
-        Ok(())
-    }
-
-    /// Adds the rows of another part.
-    fn append(&mut self, part: Self) {
-        if part.sparse.is_some() && self.sparse.is_none() {
-            self.sparse = Some(self.dense_as_sparse());
-        }
-        match &mut self.sparse {
-            Some(rows) => match &part.sparse {
-                Some(more) => rows.append(more),
-                None => rows.append(&part.dense_as_sparse()),
-            },
-            None => self.dense.extend_from_slice(&part.dense),
-        }
-        self.sets.extend(part.sets);
-    }
-
-    fn dense_as_sparse(&self) -> SparseRows {
-        let num_features = self.columns.names.len();
-        let mut rows = SparseRows::new(num_features);
-        for row in self.dense.chunks_exact(num_features.max(1)) {
-            rows.push(&(0..).zip(row.iter().copied()).collect::<Vec<_>>());
-        }
-        rows
     }
 }
 

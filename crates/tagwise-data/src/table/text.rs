@@ -1,11 +1,18 @@
 //! Sparse text formats: `labels feature:value feature:value …`, one row a line.
+//!
+//! LIBSVM's own files number features from 1, scikit-learn's `dump_svmlight_file` from 0 unless
+//! told otherwise; [`Indexing`] says how the two are told apart. `qid:…` tokens are passed over,
+//! `#` starts a comment.
+
+mod row;
 
 use std::path::Path;
 
-use tagwise::{LabelSet, Targets};
+use tagwise_base::{LabelSet, Targets};
 
-use super::{Features, SparseRows, Table};
+use super::{Features, SparseRows, Table, input};
 use crate::{Error, Result};
+use row::RowReader;
 
 /// How many features and labels a table has where its file does not say so.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,8 +23,27 @@ pub struct Size {
     pub num_classes: Option<usize>,
 }
 
-/// Features may not be numbered higher: a slip of the pen should not fill the memory.
+/// From where a LIBSVM file numbers its features; labels are numbered from 0 in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Indexing {
+    /// From 0 when a feature 0 occurs or scikit-learn's comment says "zero-based", else from 1.
+    ///
+    /// A file numbered from 0 that happens to have no feature 0 looks as if numbered from 1, with
+    /// every feature moved by one: say [`ZeroBased`](Self::ZeroBased) where that may be.
+    #[default]
+    Detect,
+    /// From 0.
+    ZeroBased,
+    /// From 1.
+    OneBased,
+}
+
+/// Features and labels may not be numbered higher: a slip of the pen should not fill the memory.
 const MAX_NUMBER: usize = 1 << 28;
+
+/// What a file of any length may have of features and labels. More than one for each of its bytes
+/// is a slip of the pen, as most of them could not occur.
+const MAX_OF_SHORT_FILES: usize = 1 << 22;
 
 /// Reads a file of the Extreme Classification Repository: a line `N d K`, then rows whose labels
 /// and features are numbered from 0. A row without labels starts with a space.
@@ -25,14 +51,53 @@ const MAX_NUMBER: usize = 1 << 28;
 /// # Errors
 /// [`Error::Format`] with the line that is malformed, [`Error::Io`] when the file cannot be read.
 pub fn read_xmc(path: &Path) -> Result<Table> {
-    let text = read_text(path)?;
-    let at_line = |line: usize, what: String| Error::format(path, format!("line {line}: {what}"));
-    let header = text.lines().next().unwrap_or("");
-    let sizes: Vec<usize> = header
+    xmc(path, &input::read(path)?)
+}
+
+/// Reads a multi-label LIBSVM file: no header, features numbered from 1 or from 0, labels from 0.
+/// Rows without labels start with a space or with their first feature. Blank lines are passed
+/// over.
+///
+/// # Errors
+/// As [`read_xmc`].
+pub fn read_libsvm(path: &Path, size: Size, indexing: Indexing) -> Result<Table> {
+    libsvm(path, &input::read(path)?, size, indexing)
+}
+
+/// Reads a file of either format: the Extreme Classification Repository's starts with a line of
+/// three numbers, a LIBSVM file with a row or a comment. `size` and `indexing` concern the latter.
+///
+/// # Errors
+/// As [`read_xmc`].
+pub fn read(path: &Path, size: Size, indexing: Indexing) -> Result<Table> {
+    let text = input::read(path)?;
+    let first = text.text.lines().find(|line| !line.trim().is_empty());
+    let first = first.unwrap_or("");
+    let is_row = first
         .split_ascii_whitespace()
-        .map_while(|word| word.parse().ok())
-        .collect();
-    let &[num_rows, num_features, num_classes] = sizes.as_slice() else {
+        .any(|word| word.contains(':'));
+    if xmc_header(first).is_none() && (is_row || first.starts_with('#')) {
+        let mut table = libsvm(path, &text, size, indexing)?;
+        table.notes.push(
+            "read as LIBSVM, as it does not start with the numbers of rows, features and labels"
+                .into(),
+        );
+        return Ok(table);
+    }
+    xmc(path, &text)
+}
+
+/// Numbers of rows, features and labels.
+fn xmc_header(line: &str) -> Option<[usize; 3]> {
+    let words = line.split_ascii_whitespace();
+    let sizes: Vec<usize> = words.map_while(|word| word.parse().ok()).collect();
+    sizes.try_into().ok()
+}
+
+fn xmc(path: &Path, text: &input::Text) -> Result<Table> {
+    let at_line = |line: usize, what: String| Error::format(path, format!("line {line}: {what}"));
+    let header = text.text.lines().next().unwrap_or("");
+    let Some([num_rows, num_features, num_classes]) = xmc_header(header) else {
         return Err(at_line(
             1,
             format!(
@@ -41,21 +106,19 @@ pub fn read_xmc(path: &Path) -> Result<Table> {
             ),
         ));
     };
-    if num_features > MAX_NUMBER || num_classes > MAX_NUMBER {
-        return Err(at_line(
-            1,
-            format!("expected at most {MAX_NUMBER} features and labels"),
-        ));
+    let num_bytes = text.text.len();
+    for (what, number) in [("features", num_features), ("labels", num_classes)] {
+        check_number(what, number, num_bytes).map_err(|what| at_line(1, what))?;
     }
     let mut rows = SparseRows::new(num_features);
     let mut sets = Vec::new();
     let mut reader = RowReader::default();
-    for (index, line) in text.lines().enumerate().skip(1) {
+    for (index, line) in text.text.lines().enumerate().skip(1) {
         if line.trim().is_empty() && sets.len() == num_rows {
             continue;
         }
         let labels = reader
-            .read(line, 0, Some(num_features), Some(num_classes))
+            .read(line, 0..num_features, num_classes)
             .map_err(|what| at_line(index + 1, what))?;
         rows.push(&reader.features);
         sets.push(labels);
@@ -69,61 +132,177 @@ pub fn read_xmc(path: &Path) -> Result<Table> {
             ),
         ));
     }
-    table(rows, sets, num_classes, 0)
+    table(rows, sets, num_classes, text.notes.clone())
 }
 
-/// Reads a multi-label LIBSVM file: no header, features numbered from 1, labels from 0. Rows
-/// without labels start with a space or with their first feature; `#` starts a comment.
-///
-/// # Errors
-/// As [`read_xmc`].
-pub fn read_libsvm(path: &Path, size: Size) -> Result<Table> {
-    let text = read_text(path)?;
+/// Whether so many features or labels can be meant in a text of this length.
+fn check_number(what: &str, number: usize, num_bytes: usize) -> Result<(), String> {
+    let max = num_bytes.clamp(MAX_OF_SHORT_FILES, MAX_NUMBER);
+    match number <= max {
+        true => Ok(()),
+        false => Err(format!(
+            "expected at most {max} {what} in a file of {num_bytes} bytes, found {number}"
+        )),
+    }
+}
+
+fn libsvm(path: &Path, text: &input::Text, size: Size, indexing: Indexing) -> Result<Table> {
+    let at_line = |line: usize, what: String| Error::format(path, format!("line {line}: {what}"));
+    let mut notes = text.notes.clone();
+    let mut base = Base::new(indexing);
     let mut rows = SparseRows::new(0);
     let mut sets = Vec::new();
     let mut reader = RowReader::default();
-    for (index, line) in text.lines().enumerate() {
-        let line = line.split('#').next().unwrap_or("");
+    let mut num_blank = 0;
+    for (index, line) in text.text.lines().enumerate() {
+        let (line, comment) = match line.split_once('#') {
+            Some((line, comment)) => (line, Some(comment)),
+            None => (line, None),
+        };
         if line.trim().is_empty() {
+            base.listen(comment.unwrap_or(""), index + 1);
+            // scikit-learn writes a row of nothing as a line of one blank.
+            num_blank += usize::from(comment.is_none() && !line.is_empty());
             continue;
         }
+        let allowed = base.allowed(size.num_features.unwrap_or(MAX_NUMBER));
         let labels = reader
-            .read(line, 1, size.num_features, size.num_classes)
-            .map_err(|what| Error::format(path, format!("line {}: {what}", index + 1)))?;
+            .read(line, allowed, size.num_classes.unwrap_or(MAX_NUMBER))
+            .map_err(|what| at_line(index + 1, what))?;
+        base.see(&reader.features, index + 1);
         rows.push(&reader.features);
         sets.push(labels);
     }
-    let largest =
-        |numbers: &mut dyn Iterator<Item = u32>| numbers.max().map_or(0, |n| n as usize + 1);
-    rows.num_features = size
-        .num_features
-        .unwrap_or_else(|| largest(&mut rows.columns.iter().copied()));
-    let num_classes = size.num_classes.unwrap_or_else(|| {
-        largest(&mut sets.iter().filter_map(|set| set.labels().last().copied()))
-    });
-    table(rows, sets, num_classes, 1)
-}
-
-fn table(rows: SparseRows, sets: Vec<LabelSet>, num_classes: usize, first: usize) -> Result<Table> {
-    let number = |prefix: &str, count: usize, first: usize| {
-        (first..first + count)
-            .map(|n| format!("{prefix}{n}"))
-            .collect()
-    };
-    Ok(Table {
-        feature_names: number("feature ", rows.num_features, first),
-        label_names: number("", num_classes, 0),
-        targets: Targets::new(num_classes, sets)?,
-        features: Features::Sparse(rows),
-    })
-}
-
-fn read_text(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).map_err(|source| match source.kind() {
-        std::io::ErrorKind::InvalidData => {
-            Error::format(path, "expected text in UTF-8, found other bytes".into())
+    let first = base.decide(&mut notes);
+    let num_features = base
+        .shift(first, &mut rows, size.num_features)
+        .map_err(|what| Error::format(path, what))?;
+    let largest = sets.iter().filter_map(|set| set.labels().last()).max();
+    let num_classes = largest.map_or(0, |&label| label as usize + 1);
+    for (what, number, given) in [
+        ("features", num_features, size.num_features),
+        ("labels", num_classes, size.num_classes),
+    ] {
+        if given.is_none() {
+            check_number(what, number, text.text.len())
+                .map_err(|what| Error::format(path, what))?;
         }
-        _ => Error::io(path, source),
+    }
+    rows.num_features = num_features;
+    if num_blank > 0 {
+        notes.push(format!(
+            "{num_blank} blank lines were passed over; rows without labels and features cannot be \
+             told from them"
+        ));
+    }
+    table(rows, sets, size.num_classes.unwrap_or(num_classes), notes)
+}
+
+/// From where the features of a file are numbered, as far as it is known.
+struct Base {
+    indexing: Indexing,
+    /// The line that decided, if `indexing` was not given.
+    comment_line: Option<usize>,
+    /// The first line with a feature 0.
+    zero_line: Option<usize>,
+    /// The largest number of a feature, whether its value is 0 or not.
+    largest: Option<u32>,
+}
+
+impl Base {
+    fn new(indexing: Indexing) -> Self {
+        Self {
+            indexing,
+            comment_line: None,
+            zero_line: None,
+            largest: None,
+        }
+    }
+
+    /// Takes note of the features of a row, in rising order.
+    fn see(&mut self, features: &[(u32, f32)], line: usize) {
+        if let Some(&(0, _)) = features.first() {
+            self.zero_line.get_or_insert(line);
+        }
+        self.largest = self.largest.max(features.last().map(|&(number, _)| number));
+    }
+
+    /// scikit-learn's files may say "# Column indices are zero-based".
+    fn listen(&mut self, comment: &str, line: usize) {
+        if self.indexing != Indexing::Detect || self.zero_line.is_some() {
+            return;
+        }
+        let Some((_, said)) = comment.split_once("Column indices are ") else {
+            return;
+        };
+        self.indexing = match said.trim() {
+            "zero-based" => Indexing::ZeroBased,
+            "one-based" => Indexing::OneBased,
+            _ => return,
+        };
+        self.comment_line = Some(line);
+    }
+
+    /// The numbers that features may have.
+    fn allowed(&self, num_features: usize) -> std::ops::Range<usize> {
+        match self.indexing {
+            Indexing::Detect => 0..num_features.saturating_add(1),
+            Indexing::ZeroBased => 0..num_features,
+            Indexing::OneBased => 1..num_features.saturating_add(1),
+        }
+    }
+
+    /// The number of the first feature; says why where the file decides for 0.
+    fn decide(&self, notes: &mut Vec<String>) -> u32 {
+        let reason = match (self.indexing, self.comment_line, self.zero_line) {
+            (Indexing::OneBased, _, _) | (Indexing::Detect, _, None) => return 1,
+            (Indexing::ZeroBased, None, _) => return 0,
+            (Indexing::ZeroBased, Some(line), _) => format!("as line {line} says"),
+            (Indexing::Detect, _, Some(line)) => format!("as a feature 0 in line {line} shows"),
+        };
+        notes.push(format!("features are numbered from 0, {reason}"));
+        0
+    }
+
+    /// Numbers the columns from 0; returns the number of features.
+    fn shift(
+        &self,
+        first: u32,
+        rows: &mut SparseRows,
+        num_features: Option<usize>,
+    ) -> Result<usize, String> {
+        for column in &mut rows.columns {
+            *column -= first;
+        }
+        let found = self
+            .largest
+            .map_or(0, |largest| (largest + 1 - first) as usize);
+        match num_features {
+            // Both 0 and d occur, which only shows at the end.
+            Some(expected) if found > expected => Err(format!(
+                "expected features from 0 to {}, found {}; a feature 0 says that they are numbered \
+                 from 0",
+                expected.saturating_sub(1),
+                found - 1
+            )),
+            given => Ok(given.unwrap_or(found)),
+        }
+    }
+}
+
+fn table(
+    rows: SparseRows,
+    sets: Vec<LabelSet>,
+    num_classes: usize,
+    notes: Vec<String>,
+) -> Result<Table> {
+    Ok(Table {
+        feature_names: None,
+        label_names: None,
+        targets: Targets::new(num_classes, sets)?,
+        unlabelled: Vec::new(),
+        features: Features::Sparse(rows),
+        notes,
     })
 }
 
@@ -131,145 +310,5 @@ fn shortened(text: &str) -> String {
     text.chars().take(60).collect()
 }
 
-/// Reads row after row into the same buffer.
-#[derive(Default)]
-struct RowReader {
-    features: Vec<(u32, f32)>,
-}
-
-impl RowReader {
-    /// The label set of a line; its features, sorted, are left in `self.features`.
-    fn read(
-        &mut self,
-        line: &str,
-        first_feature: usize,
-        num_features: Option<usize>,
-        num_classes: Option<usize>,
-    ) -> Result<LabelSet, String> {
-        self.features.clear();
-        let (labels, features) = match line.split_once(char::is_whitespace) {
-            Some((first, rest)) if !first.contains(':') => (first, rest),
-            None if !line.contains(':') => (line, ""),
-            _ => ("", line),
-        };
-        let num_features = num_features.unwrap_or(MAX_NUMBER);
-        for word in features.split_ascii_whitespace() {
-            let (number, value) = word
-                .split_once(':')
-                .ok_or_else(|| format!("expected feature:value, found {:?}", shortened(word)))?;
-            let column = number
-                .parse::<usize>()
-                .ok()
-                .filter(|n| (first_feature..first_feature + num_features).contains(n))
-                .ok_or_else(|| {
-                    format!(
-                        "expected a feature from {first_feature} to {}, found {:?}",
-                        (first_feature + num_features).saturating_sub(1),
-                        shortened(number)
-                    )
-                })?;
-            let value: f32 = value
-                .parse()
-                .ok()
-                .filter(|value: &f32| value.is_finite())
-                .ok_or_else(|| format!("expected a finite number, found {:?}", shortened(value)))?;
-            self.features.push(((column - first_feature) as u32, value));
-        }
-        self.features.sort_by_key(|&(column, _)| column);
-        if let Some(pair) = self.features.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-            let number = pair[0].0 as usize + first_feature;
-            return Err(format!("expected each feature once, found {number} twice"));
-        }
-        read_labels(labels, num_classes.unwrap_or(MAX_NUMBER))
-    }
-}
-
-fn read_labels(labels: &str, num_classes: usize) -> Result<LabelSet, String> {
-    if labels.is_empty() {
-        return Ok(LabelSet::default());
-    }
-    let parse = |label: &str| {
-        label
-            .parse::<u32>()
-            .ok()
-            .filter(|&label| (label as usize) < num_classes)
-            .ok_or_else(|| {
-                format!(
-                    "expected labels from 0 to {} between commas, found {:?}",
-                    num_classes.saturating_sub(1),
-                    shortened(label)
-                )
-            })
-    };
-    let labels = labels
-        .split(',')
-        .map(parse)
-        .collect::<Result<Vec<_>, _>>()?;
-    Ok(LabelSet::new(labels))
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(text: &str, reader: impl Fn(&Path) -> Result<Table>) -> Result<Table, String> {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("t.txt");
-        std::fs::write(&path, text).unwrap();
-        let name = format!("{}/", folder.path().display());
-        reader(&path).map_err(|error| error.to_string().replace(&name, ""))
-    }
-
-    fn xmc(text: &str) -> Result<Table, String> {
-        read(text, read_xmc)
-    }
-
-    fn libsvm(text: &str) -> Result<Table, String> {
-        read(text, |path| read_libsvm(path, Size::default()))
-    }
-
-    #[test]
-    fn rows_with_and_without_labels_and_features_are_read() {
-        let table = xmc("4 5 3\n2,0 4:0.5 1:2\n 0:1\n1\n3:-1e-2 0:0\n\n").unwrap();
-        let sets: Vec<String> = table.targets.iter().map(ToString::to_string).collect();
-        assert_eq!(sets, ["{0, 2}", "{}", "{1}", "{}"]);
-        let Features::Sparse(rows) = &table.features else {
-            panic!("sparse")
-        };
-        assert_eq!(rows.row(0), (&[1, 4][..], &[2.0, 0.5][..]));
-        assert_eq!(rows.row(2).0.len(), 0);
-        assert_eq!(rows.row(3), (&[3][..], &[-0.01][..]));
-        assert_eq!((table.feature_names.len(), table.label_names.len()), (5, 3));
-
-        let table = libsvm("2,0 5:0.5 2:2 # comment\n\n 1:1\r\n4:1\n").unwrap();
-        assert_eq!(table.targets.len(), 3);
-        assert_eq!(table.targets.num_classes(), 3);
-        assert_eq!(table.features.num_features(), 5);
-        assert_eq!(table.features.to_dense()[..5], [0.0, 2.0, 0.0, 0.0, 0.5]);
-        let size = Size {
-            num_features: Some(9),
-            num_classes: Some(4),
-        };
-        let table = read("0 1:1\n", |path| read_libsvm(path, size)).unwrap();
-        assert_eq!(
-            (table.features.num_features(), table.targets.num_classes()),
-            (9, 4)
-        );
-        assert_eq!(table.feature_names[0], "feature 1");
-    }
-
-    #[test]
-    fn every_malformed_file_gets_one_sentence() {
-        insta::assert_snapshot!(xmc("").unwrap_err(), @r#"t.txt: line 1: expected the numbers of rows, features and labels, found """#);
-        insta::assert_snapshot!(xmc("0,1 1:1\n").unwrap_err(), @r#"t.txt: line 1: expected the numbers of rows, features and labels, found "0,1 1:1""#);
-        insta::assert_snapshot!(xmc("2 5 3\n0 1:1\n").unwrap_err(), @"t.txt: expected 2 rows as line 1 says, found 1; the file is cut off or line 1 is wrong");
-        insta::assert_snapshot!(xmc("1 5 3\n0 5:1\n").unwrap_err(), @r#"t.txt: line 2: expected a feature from 0 to 4, found "5""#);
-        insta::assert_snapshot!(xmc("1 5 3\n3 1:1\n").unwrap_err(), @r#"t.txt: line 2: expected labels from 0 to 2 between commas, found "3""#);
-        insta::assert_snapshot!(xmc("1 5 3\n0,,1 1:1\n").unwrap_err(), @r#"t.txt: line 2: expected labels from 0 to 2 between commas, found """#);
-        insta::assert_snapshot!(xmc("1 5 3\n0 1:nan\n").unwrap_err(), @r#"t.txt: line 2: expected a finite number, found "nan""#);
-        insta::assert_snapshot!(xmc("1 5 3\n0 1:1 1:2\n").unwrap_err(), @"t.txt: line 2: expected each feature once, found 1 twice");
-        insta::assert_snapshot!(xmc("1 5 3\n0 1\n").unwrap_err(), @r#"t.txt: line 2: expected feature:value, found "1""#);
-        insta::assert_snapshot!(libsvm("0 0:1\n").unwrap_err(), @r#"t.txt: line 1: expected a feature from 1 to 268435456, found "0""#);
-        insta::assert_snapshot!(xmc("1 999999999999 3\n0 1:1\n").unwrap_err(), @"t.txt: line 1: expected at most 268435456 features and labels");
-    }
-}
+mod tests;

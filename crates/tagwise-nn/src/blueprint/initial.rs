@@ -52,7 +52,7 @@ impl Blueprint {
 
 /// The unit rows of a simplex ETF, row-major `[K, d]`.
 fn simplex_etf(num_classes: usize, dim: usize) -> Result<Vec<f32>> {
-    let etf = tagwise::etf::simplex_etf(num_classes, dim)
+    let etf = tagwise_base::etf::simplex_etf(num_classes, dim)
         .map_err(|error| Error::InvalidSpec(error.to_string()))?;
     Ok((0..num_classes)
         .flat_map(|i| (0..dim).map(move |j| (i, j)))

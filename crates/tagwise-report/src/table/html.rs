@@ -37,10 +37,12 @@ impl Table {
         }
         html.push_str("</tr></thead><tbody>");
         let best: Vec<Option<f64>> = (0..self.columns.len()).map(|at| self.best(at)).collect();
-        for row in &self.rows {
+        for (number, row) in self.rows.iter().enumerate() {
             html.push_str("<tr>");
+            let is_ranked = self.is_ranked(number);
             for (position, cell) in row.iter().enumerate() {
-                self.write_cell(&mut html, position, cell, best[position]);
+                let best = best[position].filter(|_| is_ranked);
+                self.write_cell(&mut html, position, cell, best);
             }
             html.push_str("</tr>");
         }
@@ -100,12 +102,16 @@ impl Table {
         format!("<i aria-hidden=\"true\">{missing}</i>")
     }
 
+    fn is_ranked(&self, row: usize) -> bool {
+        !self.unranked.contains(&row)
+    }
+
     /// The best value of an ordered column that has at least two different ones.
     fn best(&self, position: usize) -> Option<f64> {
-        let values = self
-            .rows
-            .iter()
-            .filter_map(|row| row.get(position)?.value())
+        let ranked = self.rows.iter().enumerate();
+        let values = ranked
+            .filter(|&(number, _)| self.is_ranked(number))
+            .filter_map(|(_, row)| row.get(position)?.value())
             .filter(|value| value.is_finite());
         let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
             (low.min(value), high.max(value))

@@ -3,6 +3,7 @@
 use faer::Mat;
 
 use super::Group;
+use crate::matrix::as_faer;
 use crate::snapshot::LinearClassifier;
 
 /// Offsets that turn projected residuals into scores, `[singles, classes]`: row k for samples of the
@@ -29,9 +30,9 @@ impl Agreement {
         let mut projection = Mat::zeros(num_classes + singles, means.nrows());
         projection
             .get_mut(..num_classes, ..)
-            .copy_from(&classifier.weight);
+            .copy_from(as_faer(&classifier.weight));
         projection.get_mut(num_classes.., ..).copy_from(&centred);
-        let mean_logits = &classifier.weight * means; // [K, singles]
+        let mean_logits = as_faer(&classifier.weight) * means; // [K, singles]
         let gram = &centred * centred.transpose();
         let agreement = Self {
             classes: group.sets.iter().flat_map(|set| set.indices()).collect(),

@@ -122,7 +122,7 @@ impl CollapseReport {
             Directions::All => cheaper_scatter(stream),
             Directions::TagSpan => ScatterKind::Trace,
         };
-        let statistics = statistics_of(stream, kind)?;
+        let statistics = Statistics::of(stream, kind)?;
         check(&statistics, classifier)?;
         let labelled = Labelled::new(&statistics);
         let tags = TagVectors::estimate_from(&statistics, &labelled)?;
@@ -136,7 +136,7 @@ impl CollapseReport {
             let mut look = SecondLook::new(&labelled, classifier, compressed, num_worst);
             let targets = stream.targets();
             stream.for_each_block(&mut |first, rows| {
-                let count = num_rows(rows, stream.dim());
+                let count = rows.num_rows(stream.dim());
                 let set_ids = &targets.set_ids()[first..first + count];
                 match rows {
                     FeatureRows::F32(rows) => look.update(rows, targets.distinct(), set_ids),
@@ -154,32 +154,6 @@ impl CollapseReport {
         }
         drop(labelled);
         Ok((report, statistics))
-    }
-}
-
-/// The statistics of a whole stream.
-///
-/// # Errors
-/// Whatever reading the samples reports, and [`crate::Error::NotFinite`].
-pub fn statistics_of(stream: &impl SampleStream, kind: ScatterKind) -> Result<Statistics> {
-    let targets = stream.targets();
-    let mut statistics = Statistics::with_scatter(targets.num_classes(), stream.dim(), kind);
-    stream.for_each_block(&mut |first, rows| {
-        let count = num_rows(rows, stream.dim());
-        let set_ids = &targets.set_ids()[first..first + count];
-        match rows {
-            FeatureRows::F32(rows) => statistics.update_sets(rows, targets.distinct(), set_ids),
-            FeatureRows::F64(rows) => statistics.update_sets(rows, targets.distinct(), set_ids),
-        }
-        .map_err(|error| error.at_row(first))
-    })?;
-    Ok(statistics)
-}
-
-pub(super) fn num_rows(rows: FeatureRows<'_>, dim: usize) -> usize {
-    match rows {
-        FeatureRows::F32(rows) => rows.len() / dim.max(1),
-        FeatureRows::F64(rows) => rows.len() / dim.max(1),
     }
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Labelled, TagSource, TagVectors, angle_degrees, column};
 use crate::LabelSet;
 use crate::kernel::{self, dot};
+use crate::matrix::as_faer;
 use crate::snapshot::LinearClassifier;
 use crate::statistics::Statistics;
 
@@ -54,7 +55,7 @@ pub(super) fn classes(
 ) -> Vec<ClassRow> {
     let all: Vec<usize> = (0..statistics.num_classes()).collect();
     let centred = tags.centred(&all).transpose().to_owned(); // [d, K]
-    let weight = classifier.map(|classifier| classifier.weight.transpose().to_owned()); // [d, K]
+    let weight = classifier.map(|classifier| as_faer(&classifier.weight).transpose().to_owned()); // [d, K]
     let alone = statistics.class_counts();
     let mut num_samples = vec![0; all.len()];
     let mut squares = vec![0.0; all.len()];

@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 use super::between::whitening_around;
 use super::{LinearClassifier, angle_degrees};
 use crate::etf::{simplex_etf_error, simplex_gram_error};
+use crate::matrix::as_faer;
 use crate::snapshot::{FeatureRows, SampleStream};
 use crate::statistics::Statistics;
-use crate::{Error, LabelSet, Result, kernel};
+use crate::{LabelSet, Result, kernel};
 
 /// What the code published with the paper (NC_MLab) reports for these features, in f64.
 ///
@@ -64,13 +65,13 @@ impl NcMlab {
         });
         let centred = Mat::from_fn(num_classes, dim, |k, row| means[(row, k)] - centre[row]);
         let nc3 = |classifier: &LinearClassifier| {
-            let product = &classifier.weight * centred.transpose();
+            let product = as_faer(&classifier.weight) * centred.transpose();
             simplex_gram_error(product.as_ref(), "the product of W and the means is zero")
         };
         Ok(Self {
             nc1: look.projected / (single * num_classes as f64),
             nc2_w: classifier
-                .map(|classifier| simplex_etf_error(classifier.weight.as_ref()))
+                .map(|classifier| simplex_etf_error(as_faer(&classifier.weight)))
                 .transpose()?,
             nc2_h: simplex_etf_error(means.transpose())?,
             nc3: classifier.map(nc3).transpose()?,
@@ -161,24 +162,4 @@ fn angle_metric(statistics: &Statistics, class_means: &Mat<f64>) -> Option<f64> 
         }
     }
     (!pairs.is_empty() && all > 0.0).then(|| (own / pairs.len() as f64) / (all / count))
-}
-
-impl Error {
-    /// Moves a row number found in a block to its place in the whole.
-    pub(super) fn at_row(self, first: usize) -> Self {
-        match self {
-            Self::NotFinite {
-                what,
-                row,
-                column,
-                value,
-            } => Self::NotFinite {
-                what,
-                row: row + first,
-                column,
-                value,
-            },
-            other => other,
-        }
-    }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::decompose::ThinSvd;
 use super::{TagVectors, angle_degrees};
 use crate::etf::{simplex_etf_error, simplex_gram_error};
+use crate::matrix::as_faer;
 use crate::snapshot::LinearClassifier;
 
 /// NC2, ‖AAᵀ/‖AAᵀ‖_F − (I − 11ᵀ/K)/√(K−1)‖_F: distance of the rows of A from a simplex ETF.
@@ -92,7 +93,7 @@ pub(super) fn measure(
         classifier: classifier.and_then(|c| {
             keep(
                 "NC2 of the classifier",
-                simplex_etf_error(c.weight.as_ref()),
+                simplex_etf_error(as_faer(&c.weight)),
             )
         }),
         centred_means: keep(
@@ -102,7 +103,7 @@ pub(super) fn measure(
         raw_means: keep("NC2 of the class means", simplex_etf_error(raw.as_ref())),
     };
     let nc3 = classifier.and_then(|c| {
-        let product = rows(c.weight.as_ref(), &classes) * centred.transpose(); // [K, K]
+        let product = rows(as_faer(&c.weight), &classes) * centred.transpose(); // [K, K]
         keep(
             "NC3",
             simplex_gram_error(
@@ -115,11 +116,15 @@ pub(super) fn measure(
         nc2,
         nc3,
         frames: Frames {
-            classifier: classifier.and_then(|c| frame(c.weight.as_ref())),
+            classifier: classifier.and_then(|c| frame(as_faer(&c.weight))),
             centred_means: frame(centred.as_ref()),
         },
-        duality: classifier
-            .and_then(|c| duality(rows(c.weight.as_ref(), &classes).as_ref(), centred.as_ref())),
+        duality: classifier.and_then(|c| {
+            duality(
+                rows(as_faer(&c.weight), &classes).as_ref(),
+                centred.as_ref(),
+            )
+        }),
     }
 }
 
@@ -221,7 +226,7 @@ pub(super) fn effective_rank(matrix: MatRef<'_, f64>) -> crate::Result<Option<f6
 ///
 /// ```
 /// let etf = tagwise::etf::simplex_etf(5, 8)?;
-/// let cosines = tagwise::collapse::cosine_matrix(etf.as_ref());
+/// let cosines = tagwise::collapse::cosine_matrix(tagwise::matrix::as_faer(&etf));
 /// assert!((cosines[(0, 3)] + 0.25).abs() < 1e-12);
 /// # Ok::<(), tagwise::Error>(())
 /// ```

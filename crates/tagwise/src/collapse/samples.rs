@@ -276,10 +276,11 @@ impl<'a> SecondLook<'a> {
         let dim = self.group.means.nrows();
         scratch.residuals.resize(samples.len() * dim, 0.0);
         // A bar that only rises: candidates below it cannot be among the worst.
-        let bar = match self.worst.len() {
-            len if len < self.num_worst => 0.0,
-            len => self.worst[len - 1].relative,
-        };
+        let last = self
+            .num_worst
+            .checked_sub(1)
+            .and_then(|last| self.worst.get(last));
+        let bar = last.map_or(0.0, |last| last.relative);
         let residuals = scratch.residuals.chunks_exact_mut(dim.max(1));
         for (&(row, set), out) in samples.iter().zip(residuals) {
             let values = &rows[row * dim..(row + 1) * dim];

@@ -475,7 +475,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::etf::simplex_etf;
+    use crate::etf::simplex_etf_mat;
 
     /// Rounding of inner products and norms of vectors of size one.
     const ROUNDING: f64 = 1e-10;
@@ -507,7 +507,7 @@ mod tests {
 
     #[test]
     fn every_prototype_of_a_simplex_etf_decodes_to_its_own_set() {
-        let means = simplex_etf(7, 9).unwrap();
+        let means = simplex_etf_mat(7, 9).unwrap();
         for metric in [
             Metric::Cosine,
             Metric::Euclidean {

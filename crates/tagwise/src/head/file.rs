@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::path::Path;
 
-use faer::Mat;
 use safetensors::{Dtype, SafeTensors, View};
 
 use crate::file::write_atomically;
@@ -167,10 +166,7 @@ fn classifier(file: &SafeTensors<'_>, prefix: &str) -> Result<LinearClassifier, 
     if weight.iter().chain(&bias).any(|value| !value.is_finite()) {
         return Err("expected a finite classifier, found NaN or infinity".into());
     }
-    Ok(LinearClassifier {
-        weight: Mat::from_fn(num_classes, dim, |k, j| weight[k * dim + j]),
-        bias,
-    })
+    LinearClassifier::from_rows(&weight, &bias, dim).map_err(|error| error.to_string())
 }
 
 fn numbers(file: &SafeTensors<'_>, name: &str) -> Result<(Vec<usize>, Vec<f64>), String> {

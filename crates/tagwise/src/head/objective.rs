@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::features::{BLOCK_LEN, Features, SparseRows};
 use super::{HeadKind, HeadSettings, weights};
-use crate::etf::simplex_etf;
+use crate::etf::simplex_etf_mat;
 use crate::loss::Loss;
 use crate::{Result, Targets};
 
@@ -50,7 +50,7 @@ impl<'a> Objective<'a> {
             class_weights: weights::of_classes(targets, settings)?,
             frame: match settings.kind {
                 HeadKind::Linear => None,
-                HeadKind::FixedEtf => Some(simplex_etf(num_classes, num_classes.max(1) - 1)?),
+                HeadKind::FixedEtf => Some(simplex_etf_mat(num_classes, num_classes.max(1) - 1)?),
             },
         })
     }

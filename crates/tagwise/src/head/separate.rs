@@ -212,6 +212,7 @@ mod tests {
     };
     use super::*;
     use crate::loss::Loss;
+    use crate::matrix::as_faer;
     use crate::{LabelSet, Targets};
 
     /// Of 160 samples with 12 features, some without any, and a feature that none has.
@@ -275,7 +276,7 @@ mod tests {
                 (Stop::Converged, Stop::Converged)
             );
             assert!((sparse.objective - dense.objective).abs() < 1e-9 * dense.objective);
-            let difference = &sparse.classifier.weight - &dense.classifier.weight;
+            let difference = as_faer(&sparse.classifier.weight) - as_faer(&dense.classifier.weight);
             assert!(difference.norm_max() < NEAR, "{num_classes} labels");
         }
     }
@@ -301,7 +302,7 @@ mod tests {
             let total: f64 = rows
                 .map(|(row, set)| loss.value_and_gradient(row, set, &mut slopes))
                 .sum();
-            let squares = head.classifier.weight.squared_norm_l2();
+            let squares = as_faer(&head.classifier.weight).squared_norm_l2();
             let objective = total / targets.len() as f64 + settings.weight_decay * squares;
             assert!(
                 (objective - head.objective).abs() < 1e-12 * objective,

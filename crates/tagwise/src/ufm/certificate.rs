@@ -6,7 +6,7 @@ use super::dual::DualPoint;
 use super::product::wide;
 use super::reduced::Reduced;
 use super::{Bias, ClassifierKind, FeatureKind, LabelCounts, UfmPoint, UfmProblem};
-use crate::etf::simplex_etf;
+use crate::etf::simplex_etf_mat;
 use crate::{Error, Result, Targets};
 
 /// What a lower bound means.
@@ -283,7 +283,7 @@ fn check_allowed(problem: &UfmProblem, point: &UfmPoint) -> Result<()> {
         }
     }
     if problem.classifier() == ClassifierKind::FixedEtf {
-        let ideal = simplex_etf(problem.num_classes(), problem.dim())?;
+        let ideal = simplex_etf_mat(problem.num_classes(), problem.dim())?;
         let difference = &point.weight * point.weight.transpose() - &ideal * ideal.transpose();
         let error = difference.norm_max();
         if error > FIXED_ETF_TOLERANCE {

@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use super::certificate::{Bound, Certificate};
 use super::{ClassifierKind, FeatureKind, UfmPoint, UfmProblem};
-use crate::etf::simplex_etf;
+use crate::etf::simplex_etf_mat;
 use crate::{Error, Result};
 
 /// What the optimum looks like for all label sets of one multiplicity.
@@ -102,7 +102,7 @@ impl ClosedForm {
     /// [`Error::Undefined`] when there are more label sets than fit into memory.
     pub fn point(&self, problem: &UfmProblem) -> Result<UfmPoint> {
         let (num_classes, dim) = (problem.num_classes(), problem.dim());
-        let etf = simplex_etf(num_classes, dim)?; // [K, d]
+        let etf = simplex_etf_mat(num_classes, dim)?; // [K, d]
         let weight = &etf * faer::Scale(self.classifier_norm);
         let sets = problem.labels().sets()?;
         let mut set_features = faer::Mat::zeros(dim, sets.len()); // [d, L]

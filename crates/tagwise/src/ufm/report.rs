@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{UfmPoint, UfmProblem};
 use crate::collapse::{CollapseReport, TagSource, TagVectors, cosine_matrix};
 use crate::etf::simplex_etf_error;
+use crate::matrix::from_faer;
 use crate::snapshot::{FeatureValues, LinearClassifier, Snapshot};
 use crate::statistics::{ScatterKind, Statistics};
 use crate::{LabelSet, Result, Targets};
@@ -147,7 +148,7 @@ impl GeometryReport {
         let statistics = statistics(problem, point, &sets, &mut notes)?;
         let tags = TagVectors::estimate(&statistics)?;
         let classifier = LinearClassifier {
-            weight: point.weight.clone(),
+            weight: from_faer(&point.weight),
             bias: point.bias.clone(),
         };
         let collapse = CollapseReport::measure(&statistics, Some(&classifier));
@@ -206,7 +207,7 @@ impl UfmPoint {
             }
         }
         let classifier = LinearClassifier {
-            weight: self.weight.clone(),
+            weight: from_faer(&self.weight),
             bias: self.bias.clone(),
         };
         let targets = Targets::new(problem.num_classes(), rows)?;
@@ -352,7 +353,7 @@ mod tests {
         let report = GeometryReport::of(&problem, &point).unwrap();
         let snapshot = point.snapshot(&problem).unwrap();
         assert_eq!(snapshot.num_samples(), 31 + 20);
-        let statistics = snapshot.statistics().unwrap();
+        let statistics = Statistics::of(&snapshot, ScatterKind::Full).unwrap();
         let measured = CollapseReport::measure(&statistics, snapshot.classifier()).unwrap();
         let nc_m = |report: &CollapseReport| report.nc_m[&2].uniform.angle_degrees;
         assert!((nc_m(&measured) - nc_m(&report.collapse.unwrap())).abs() < 1e-9);

@@ -10,7 +10,7 @@ use super::product::wide;
 use super::reduced::Reduced;
 use super::{Bias, Certificate, ClassifierKind, FeatureKind, UfmPoint, UfmProblem};
 use crate::Result;
-use crate::etf::simplex_etf;
+use crate::etf::simplex_etf_mat;
 use crate::minimize::{Curvature, Minimum, Stop, TrustRegion};
 
 mod escape;
@@ -325,7 +325,7 @@ impl<'a, P: FnMut(&Progress) -> ControlFlow<()>> Solver<'a, P> {
             ClassifierKind::Learned => Factor::Learned,
             ClassifierKind::FixedEtf if is_on_axes(self.problem) => Factor::FixedAxes,
             ClassifierKind::FixedEtf => {
-                let etf = simplex_etf(self.reduced.num_classes, self.problem.dim());
+                let etf = simplex_etf_mat(self.reduced.num_classes, self.problem.dim());
                 Factor::Fixed(etf.expect("the problem was checked to have room for an ETF"))
             }
         };

@@ -5,6 +5,7 @@ use std::io::{IsTerminal, Write, stderr};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use tagwise::collapse::CollapseMetric;
 use tagwise_train::{EpochRecord, Event, Run, Step};
 
 /// Where there is no bar, an epoch under way shows itself this often.
@@ -144,18 +145,18 @@ impl Display {
             value.map_or_else(|| "-".to_string(), |value| format!("{value:.digits$}"))
         };
         let measured = record.measured.as_ref();
-        let collapse = measured.map(|measured| &measured.collapse);
-        let nc_m = |multiplicity: usize| collapse?.nc_m.get(&multiplicity)?.uniform.value;
+        let metrics: String = CollapseMetric::of_paper([self.multiplicity.get()])
+            .into_iter()
+            .map(|metric| {
+                let value = measured.and_then(|measured| metric.value(&measured.collapse));
+                format!(" {:>8}", or_dash(value, 4))
+            })
+            .collect();
         format!(
-            "{:>7} {:>7} {:>9} {:>8} {:>8} {:>8} {:>8} {:>8} {:>11} {:>8}",
+            "{:>7} {:>7} {:>9}{metrics} {:>11} {:>8}",
             format!("{}/{epochs}", record.epoch),
             or_dash(record.loss, 4),
             or_dash(record.images_per_second, 0),
-            or_dash(collapse.and_then(|c| c.nc1.get(&1)?.value), 4),
-            or_dash(collapse.and_then(|c| c.nc2.classifier), 4),
-            or_dash(collapse.and_then(|c| c.nc2.centred_means), 4),
-            or_dash(collapse.and_then(|c| c.nc3), 4),
-            or_dash(nc_m(self.multiplicity.get()), 4),
             or_dash(measured.and_then(|m| m.validation.subset_accuracy), 4),
             self.remaining.get().map_or_else(|| "-".to_string(), clock),
         )
@@ -163,10 +164,11 @@ impl Display {
 }
 
 fn header(multiplicity: usize) -> String {
-    format!(
-        "  epoch    loss  images/s      NC1   NC2(W)   NC2(H)      NC3 {:>8}  val. exact      ETA",
-        format!("NC_{multiplicity}")
-    )
+    let metrics: String = CollapseMetric::of_paper([multiplicity])
+        .into_iter()
+        .map(|metric| format!(" {:>8}", metric.column()))
+        .collect();
+    format!("  epoch    loss  images/s{metrics}  val. exact      ETA")
 }
 
 /// A duration as `m:ss` or `h:mm:ss`.
@@ -183,6 +185,14 @@ fn clock(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_header_names_the_metrics_of_the_paper() {
+        assert_eq!(
+            header(2),
+            "  epoch    loss  images/s      NC1   NC2(W)   NC2(H)      NC3     NC_2  val. exact      ETA"
+        );
+    }
 
     #[test]
     fn durations_read_as_clocks() {

@@ -6,7 +6,7 @@ use anyhow::Context;
 use tagwise::snapshot::read_targets;
 use tagwise::ufm::LabelCounts;
 use tagwise::{LabelSet, Targets};
-use tagwise_data::table::{arff, text};
+use tagwise_data::table::{self, TableOptions};
 
 use super::Arguments;
 use crate::failure::Usage;
@@ -109,31 +109,24 @@ fn of_files(arguments: &Arguments) -> anyhow::Result<Labels> {
 /// The label sets of one file and the names of its classes, if it has any.
 fn of_file(path: &Path, arguments: &Arguments) -> anyhow::Result<(Targets, Option<Vec<String>>)> {
     let extension = path.extension().and_then(|extension| extension.to_str());
-    let table = match extension {
-        Some("arff") => {
-            let labels = match &arguments.labels {
-                Some(xml) => arff::Labels::MulanXml(xml),
-                None => arff::Labels::Meka,
-            };
-            let left_out: Vec<&str> = arguments.leave_out.iter().map(String::as_str).collect();
-            arff::read(path, labels, &left_out)?
-        }
-        Some("txt") => text::read_xmc(path)?,
-        Some("svm" | "libsvm") => {
-            let size = text::Size {
-                num_classes: arguments.classes,
-                ..text::Size::default()
-            };
-            text::read_libsvm(path, size)?
-        }
-        Some("npy" | "npz" | "safetensors") => return Ok((read_targets(path)?, None)),
-        _ if path.is_dir() => return Ok((read_targets(path)?, None)),
+    if table::Kind::of(path).is_some() {
+        let options = TableOptions {
+            label_list: arguments.labels.clone(),
+            left_out: arguments.leave_out.clone(),
+            num_classes: arguments.classes,
+            ..TableOptions::default()
+        };
+        let table = table::read(path, &options)?;
+        return Ok((table.targets, table.label_names));
+    }
+    match extension {
+        Some("npy" | "npz" | "safetensors") => Ok((read_targets(path)?, None)),
+        _ if path.is_dir() => Ok((read_targets(path)?, None)),
         _ => anyhow::bail!(
             "expected a file that ends in .npy, .npz, .safetensors, .arff, .txt, .svm or .libsvm, \
              or a folder of .npy files"
         ),
-    };
-    Ok((table.targets, Some(table.label_names)))
+    }
 }
 
 #[cfg(test)]

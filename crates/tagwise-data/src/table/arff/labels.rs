@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::row::unescape;
 use super::{Header, Labels};
+use crate::table::input;
 use crate::{Error, Result};
 
 /// The attributes that are labels, in the order of the labels.
@@ -14,6 +14,7 @@ pub(super) fn find(path: &Path, header: &Header, labels: Labels<'_>) -> Result<V
             let names: Vec<String> = names.iter().map(ToString::to_string).collect();
             by_name(path, header, &names)?
         }
+        Labels::None => Vec::new(),
     };
     if let Some(&bad) = found
         .iter()
@@ -31,21 +32,21 @@ pub(super) fn find(path: &Path, header: &Header, labels: Labels<'_>) -> Result<V
 }
 
 fn by_name(path: &Path, header: &Header, names: &[String]) -> Result<Vec<usize>> {
-    let names_of_attributes = header
-        .attributes
-        .iter()
-        .map(|attribute| attribute.name.as_str());
-    let positions: BTreeMap<&str, usize> = names_of_attributes.zip(0..).collect();
+    let mut positions: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (position, attribute) in header.attributes.iter().enumerate() {
+        positions.entry(&attribute.name).or_default().push(position);
+    }
     let mut found = Vec::with_capacity(names.len());
     for name in names {
-        match positions.get(name.as_str()) {
-            Some(position) if found.contains(position) => {
-                return Err(Error::format(
-                    path,
-                    format!("expected the label {name:?} once, found it twice"),
-                ));
+        // Mulan's lists repeat the escapes of the ARFF file.
+        let named = positions
+            .get(name.as_str())
+            .or_else(|| positions.get(without_escapes(name).as_str()));
+        let position = match named.map(Vec::as_slice) {
+            Some(&[position]) => position,
+            Some(several) => {
+                return Err(Error::format(path, ambiguous("the label", name, several)));
             }
-            Some(&position) => found.push(position),
             None => {
                 return Err(Error::format(
                     path,
@@ -54,7 +55,14 @@ fn by_name(path: &Path, header: &Header, names: &[String]) -> Result<Vec<usize>>
                     ),
                 ));
             }
+        };
+        if found.contains(&position) {
+            return Err(Error::format(
+                path,
+                format!("expected the label {name:?} once, found it twice"),
+            ));
         }
+        found.push(position);
     }
     match found.is_empty() {
         true => Err(Error::format(
@@ -65,14 +73,26 @@ fn by_name(path: &Path, header: &Header, names: &[String]) -> Result<Vec<usize>>
     }
 }
 
+/// Attributes of one name cannot be told apart by it.
+pub(super) fn ambiguous(what: &str, name: &str, positions: &[usize]) -> String {
+    let numbers: Vec<String> = positions.iter().map(|p| (p + 1).to_string()).collect();
+    format!(
+        "expected one attribute for {what} {name:?}, found {} of that name (attributes {}); rename them apart",
+        positions.len(),
+        numbers.join(" and ")
+    )
+}
+
 /// MEKA writes its options into the relation's name: `'Music: -C 6'`.
 fn meka(path: &Path, header: &Header) -> Result<Vec<usize>> {
     let num_attributes = header.attributes.len();
-    let mut words = header.relation.split_whitespace();
-    let count = words
-        .by_ref()
-        .find(|&word| word == "-C" || word == "-c")
-        .and_then(|_| words.next()?.parse::<i64>().ok())
+    let option = |name: &str| {
+        let mut words = header.relation.split_whitespace();
+        words.find(|&word| word == name)?;
+        words.next()?.parse::<i64>().ok()
+    };
+    let count = option("-C")
+        .or_else(|| option("-c"))
         .filter(|&count| count != 0 && count.unsigned_abs() < num_attributes as u64);
     match count {
         Some(count) if count > 0 => Ok((0..count as usize).collect()),
@@ -91,7 +111,7 @@ fn meka(path: &Path, header: &Header) -> Result<Vec<usize>> {
 
 /// The names of all `label` elements, nested or not, in document order.
 fn mulan_names(xml: &Path) -> Result<Vec<String>> {
-    let text = std::fs::read_to_string(xml).map_err(|source| Error::io(xml, source))?;
+    let text = input::read(xml)?.text;
     let document = roxmltree::Document::parse(&text).map_err(|error| {
         Error::format(
             xml,
@@ -102,7 +122,7 @@ fn mulan_names(xml: &Path) -> Result<Vec<String>> {
         .descendants()
         .filter(|node| node.tag_name().name() == "label");
     let names = elements.map(|label| {
-        label.attribute("name").map(unescape).ok_or_else(|| {
+        label.attribute("name").map(str::to_string).ok_or_else(|| {
             let line = document.text_pos_at(label.range().start).row;
             Error::format(
                 xml,
@@ -111,4 +131,19 @@ fn mulan_names(xml: &Path) -> Result<Vec<String>> {
         })
     });
     names.collect()
+}
+
+/// A name with its backslashes resolved and without quotes around it.
+fn without_escapes(name: &str) -> String {
+    let quoted = |quote: char| name.strip_prefix(quote)?.strip_suffix(quote);
+    let inner = quoted('\'').or_else(|| quoted('"')).unwrap_or(name);
+    let mut plain = String::with_capacity(inner.len());
+    let mut letters = inner.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\\' => plain.extend(letters.next()),
+            _ => plain.push(letter),
+        }
+    }
+    plain
 }

@@ -1,5 +1,8 @@
 use std::path::PathBuf;
 
+use tagwise_base::LabelSet;
+
+use super::super::Features;
 use super::*;
 
 /// Reads this text; an error comes without the folder's name.
@@ -40,9 +43,9 @@ const DENSE: &str = "\
 #[test]
 fn dense_rows_with_quotes_and_nominal_attributes_are_read() {
     let table = read_text(DENSE, Labels::Meka, &["id"]).unwrap();
-    assert_eq!(table.label_names, ["happy", "very sad"]);
+    assert_eq!(table.label_names.clone().unwrap(), ["happy", "very sad"]);
     assert_eq!(
-        table.feature_names,
+        table.feature_names.clone().unwrap(),
         ["loud ness", "key=c", "key=d sharp", "key=e", "minor"]
     );
     assert_eq!(sets(&table), ["{0}", "{1}", "{}"]);
@@ -81,12 +84,12 @@ fn labels_may_come_last_or_be_named_anywhere() {
     let text = "@relation 'x: -C -2 -S 0'\n@attribute a numeric\n@attribute b {1,0}\n@attribute c numeric\n@data\n5,1,0\n6,0,1\n";
     let last = read_text(text, Labels::Meka, &[]).unwrap();
     assert_eq!(
-        (last.label_names.join(" "), sets(&last)),
+        (last.label_names.clone().unwrap().join(" "), sets(&last)),
         ("b c".into(), vec!["{0}".into(), "{1}".into()])
     );
     let named = read_text(text, Labels::Named(&["c", "b"]), &[]).unwrap();
     assert_eq!(
-        (named.label_names.join(" "), sets(&named)),
+        (named.label_names.clone().unwrap().join(" "), sets(&named)),
         ("c b".into(), vec!["{1}".into(), "{0}".into()])
     );
 }
@@ -103,7 +106,7 @@ fn mulans_xml_names_labels_with_escapes_and_nesting() {
     .unwrap();
     let text = "@relation x\n@attribute a numeric\n@attribute TAG_m\\'usica {0,1}\n@attribute R&B {0,1}\n@data\n{0 2,2 1}\n{1 1}\n";
     let table = read_text(text, Labels::MulanXml(&xml), &[]).unwrap();
-    assert_eq!(table.label_names, ["TAG_m'usica", "R&B"]);
+    assert_eq!(table.label_names.clone().unwrap(), ["TAG_m'usica", "R&B"]);
     assert_eq!(sets(&table), ["{1}", "{0}"]);
 
     let refusal = |xml_text: &str| {
@@ -122,7 +125,7 @@ fn mulans_xml_names_labels_with_escapes_and_nesting() {
 fn latin_1_names_are_read() {
     let text = b"@relation x\n@attribute m\xfasica {0,1}\n@attribute a numeric\n@data\n1,2\n";
     let table = read_bytes(text, Labels::Named(&["música"]), &[]).unwrap();
-    assert_eq!(table.label_names, ["música"]);
+    assert_eq!(table.label_names.clone().unwrap(), ["música"]);
 }
 
 #[test]
@@ -138,7 +141,7 @@ fn every_malformed_file_gets_one_sentence() {
     insta::assert_snapshot!(refusal("@relation x\n@attribute a numeric\n@attribute b numeric\n@data\n"), @r#"t.arff: expected the relation's name to say -C and a number of labels below 2, found "x"; or give Mulan's XML list of the labels"#);
     insta::assert_snapshot!(refusal("@relation 'x: -C 7'\n@attribute a numeric\n@data\n"), @r#"t.arff: expected the relation's name to say -C and a number of labels below 1, found "x: -C 7"; or give Mulan's XML list of the labels"#);
     insta::assert_snapshot!(refusal(&with("@attribute a", "0,1")), @r#"t.arff: line 3: expected the type of attribute "a", found nothing"#);
-    insta::assert_snapshot!(refusal(&with("@attribute 'a numeric", "0,1")), @"t.arff: line 3: expected the quotes of a name to close, found an open one");
+    insta::assert_snapshot!(refusal(&with("@attribute 'a numeric", "0,1")), @"t.arff: line 3: expected the quotes to close on the same line, found an open one");
     insta::assert_snapshot!(refusal(&with("@attribute a {x,y", "0,1")), @r#"t.arff: line 3: expected the values of "a" to end with a brace"#);
     insta::assert_snapshot!(refusal(&with("@attribute a string", "0,1")), @r#"t.arff: expected numeric or nominal attributes, found "a" of type string; leave it out"#);
     insta::assert_snapshot!(refusal("@relation 'x: -C 1'\n@attribute l {a,b}\n@attribute a numeric\n@data\n"), @r#"t.arff: expected the label "l" to be an attribute of two values that say no and yes, such as {0,1}"#);
@@ -147,7 +150,7 @@ fn every_malformed_file_gets_one_sentence() {
     insta::assert_snapshot!(data("0,inf"), @r#"t.arff: line 5: expected a finite number for "a", found "inf""#);
     insta::assert_snapshot!(data("0,?"), @r#"t.arff: line 5: expected a value of "a", found ? (missing); fill it in or leave the attribute out"#);
     insta::assert_snapshot!(data("2,1"), @r#"t.arff: line 5: expected one of {0, 1} for "l", found "2""#);
-    insta::assert_snapshot!(data("0,'1"), @"t.arff: line 5: expected the quotes to close, found an open one");
+    insta::assert_snapshot!(data("0,'1"), @"t.arff: line 5: expected the quotes to close on the same line, found an open one");
     insta::assert_snapshot!(data("{0 1, 2 1}"), @r#"t.arff: line 5: expected an attribute's number from 0 to 1, found "2""#);
     insta::assert_snapshot!(data("{0 1, 0 0}"), @"t.arff: line 5: expected each attribute once, found 0 twice");
     insta::assert_snapshot!(data("{0 1"), @"t.arff: line 5: expected a sparse row to end with a brace");
@@ -275,7 +278,7 @@ fn genuine_tables_have_the_published_sizes() {
         let found = (
             table.features.num_rows(),
             table.features.num_features(),
-            table.label_names.len(),
+            table.targets.num_classes(),
         );
         assert_eq!(found, (num_rows, num_features, num_labels), "{name}");
         let labels: usize = table.targets.iter().map(LabelSet::multiplicity).sum();
@@ -319,7 +322,7 @@ fn genuine_meka_file_is_read() {
         (table.features.num_rows(), table.features.num_features()),
         (592, 71)
     );
-    assert_eq!(table.label_names[0], "amazed-suprised");
+    assert_eq!(table.label_names.unwrap()[0], "amazed-suprised");
 }
 
 #[test]
@@ -356,4 +359,216 @@ fn rows_of_many_parts_keep_their_order_and_their_line_numbers() {
     let error = read_text(&broken, Labels::Meka, &[]).unwrap_err();
     let line = 5 + num_rows + 1;
     assert!(error.contains(&format!("line {line}:")), "{error}");
+}
+
+/// A table in sparse rows and the same rows written out.
+fn assert_twins(header: &str, sparse: &str, dense: &str) {
+    let sparse = read_text(&format!("{header}\n@data\n{sparse}"), Labels::Meka, &[]).unwrap();
+    let dense = read_text(&format!("{header}\n@data\n{dense}"), Labels::Meka, &[]).unwrap();
+    assert_eq!(sparse.targets, dense.targets, "{header}");
+    assert_eq!(sparse.features.to_dense(), dense.features.to_dense());
+}
+
+#[test]
+fn a_label_left_out_of_a_sparse_row_has_its_first_declared_value() {
+    assert_twins(
+        "@relation 'a: -C 2'\n@attribute A {0,1}\n@attribute B {1,0}\n@attribute x numeric\n@attribute c {red,green,blue}",
+        "{0 1, 2 1.5}\n{1 0, 2 2, 3 green}\n{}\n{0 1, 1 0}\n",
+        "1,1,1.5,red\n0,0,2,green\n0,1,0,red\n1,0,0,red\n",
+    );
+    assert_twins(
+        "@relation 'a: -C 2'\n@attribute A {yes,no}\n@attribute B {True,False}\n@attribute x {q,p}",
+        "{2 p}\n{0 no}\n{1 False}\n{}\n",
+        "yes,True,p\nno,True,q\nyes,False,q\nyes,True,q\n",
+    );
+    assert_twins(
+        "@relation 'a: -C -2'\n@attribute x numeric\n@attribute A {1}\n@attribute B {0}",
+        "{0 1}\n{}\n",
+        "1,1,0\n0,1,0\n",
+    );
+    // A numeric label that is left out is 0; {1,-1} starts with yes.
+    assert_twins(
+        "@relation 'a: -C 2'\n@attribute A numeric\n@attribute B {1,-1}\n@attribute x numeric",
+        "{0 1}\n{1 -1}\n",
+        "1,1,0\n0,-1,0\n",
+    );
+    let text =
+        "@relation 'a: -C 1'\n@attribute A {1,0}\n@attribute x numeric\n@data\n{1 2}\n{0 0}\n";
+    assert_eq!(
+        sets(&read_text(text, Labels::Meka, &[]).unwrap()),
+        ["{0}", "{}"]
+    );
+}
+
+#[test]
+fn rows_are_cut_as_weka_cuts_them() {
+    const HEADER: &str = "@relation 'b: -C 2'\n@attribute L1 {0,1}\n@attribute L2 {0,1}\n@attribute x numeric\n@data\n";
+    for rows in [
+        "1,0,.5\n0,1,1e-3\n",
+        "1\t0\t.5\n0\t1\t1e-3\n",
+        "1 0 .5\n0   1   1e-3 % a comment\n",
+        "1,0,.5,\n0,1,1e-3,\n",
+        "1 , 0\t.5\n\n% between\n0,1,1e-3",
+        "1,0,.5,{5}\n0,1,1e-3,{2}\n",
+        "{0 1,2 .5,}\n{1 1,2 1e-3}\n",
+        "{0 1, 2 .5}, {5}\n{1 1 2 1e-3}, {2}\n",
+        "'1',\"0\",'.5'\n0,1,1e-3\n",
+        "1,0,.5\r\n0,1,1e-3\r\n",
+    ] {
+        let table = read_text(&format!("{HEADER}{rows}"), Labels::Meka, &[]).unwrap();
+        assert_eq!(sets(&table), ["{0}", "{1}"], "{rows}");
+        assert_eq!(table.features.to_dense(), [0.5, 1e-3], "{rows}");
+        let weighted = ["2 of 2 rows have a weight other than 1, which is not used"];
+        let expected: &[&str] = if rows.contains("{5}") { &weighted } else { &[] };
+        assert_eq!(table.notes, expected, "{rows}");
+    }
+    let on_one_line = HEADER.trim_end().to_string() + " 1,0,.5\n0,1,2\n";
+    assert_eq!(
+        sets(&read_text(&on_one_line, Labels::Meka, &[]).unwrap()),
+        ["{0}", "{1}"]
+    );
+    let refusal = |row: &str| {
+        let error = read_text(&format!("{HEADER}{row}\n"), Labels::Meka, &[]).unwrap_err();
+        error.replace("t.arff: line 6: ", "")
+    };
+    insta::assert_snapshot!(refusal("1,,0,.5"), @"expected a value between commas, found none; write ? for a missing value");
+    insta::assert_snapshot!(refusal("1,0,.5,{x}"), @"expected a weight in braces, found {x}");
+    insta::assert_snapshot!(refusal("1,0,.5,{5} 7"), @r#"expected the end of the line behind the weight, found "7""#);
+    insta::assert_snapshot!(refusal("1,0,{5}"), @r#"expected values, found "{" outside quotes"#);
+    insta::assert_snapshot!(refusal("{0 1} 7"), @r#"expected the end of the line behind a sparse row, found "7""#);
+    insta::assert_snapshot!(refusal("1;0;.5"), @r#"expected one of {0, 1} for "L1", found "1;0;.5""#);
+    insta::assert_snapshot!(refusal("1,0,1d"), @r#"expected a finite number for "x", found "1d""#);
+}
+
+#[test]
+fn headers_are_read_as_weka_reads_them() {
+    let text = "\u{feff}% comment\n@RELATION b: -C -2 % of two\n@Attribute 'a, \\'b\\' {c} 100\\%' REAL [0, 9]\n\
+                @attribute\tcolour\t{ red blue , 'light green' } % three\n@attribute w integer {0.5}\n\
+                @attribute when DATE \"yyyy-MM-dd HH:mm\"\n@attribute notes string\n\
+                @attribute bag relational\n@attribute inner numeric\n@end bag\n\
+                @attribute L1{ 0,1 }% a comment\n@attribute 'L 2' {0 1}\n@DATA % rows\n\
+                1.5,'light green',2,'2001-04-03 12:12','it\\'s, {so}','1\\n2',1,0\n\
+                2,red,3,\"2001-04-03 12:12\",?,\"\",0,1\n";
+    let left_out = ["when", "notes", "bag"];
+    let table = read_text(text, Labels::Meka, &left_out).unwrap();
+    assert_eq!(table.label_names.clone().unwrap(), ["L1", "L 2"]);
+    assert_eq!(
+        table.feature_names.clone().unwrap(),
+        [
+            "a, 'b' {c} 100%",
+            "colour=red",
+            "colour=blue",
+            "colour=light green",
+            "w"
+        ]
+    );
+    assert_eq!(sets(&table), ["{0}", "{1}"]);
+    assert_eq!(
+        table.features.to_dense(),
+        [1.5, 0.0, 0.0, 1.0, 2.0, 2.0, 1.0, 0.0, 0.0, 3.0]
+    );
+    assert_eq!(
+        table.notes,
+        ["1 attributes have a weight, which is not used"]
+    );
+    let refusal = |left_out: &[&str]| read_text(text, Labels::Meka, left_out).unwrap_err();
+    insta::assert_snapshot!(refusal(&["notes", "bag"]), @r#"t.arff: expected numeric or nominal attributes, found "when" of type date; write it as a number, or leave it out"#);
+    insta::assert_snapshot!(refusal(&["when", "notes"]), @r#"t.arff: expected numeric or nominal attributes, found "bag" of type relational; leave it out"#);
+    insta::assert_snapshot!(refusal(&["when", "notes", "bag", "L1"]), @r#"t.arff: expected "L1" to be either a label or left out, found it as both"#);
+}
+
+#[test]
+fn odd_headers_are_refused_with_their_cause() {
+    let refusal = |attribute: &str| {
+        let text = format!("@relation 'x: -C 1'\n@attribute l {{0,1}}\n{attribute}\n@data\n0,1\n");
+        read_text(&text, Labels::Meka, &[])
+            .unwrap_err()
+            .replace("t.arff: line 3: ", "")
+    };
+    insta::assert_snapshot!(refusal("@attribute c {a b, a}"), @r#"expected each value of "c" once, found "a" twice; blanks and commas separate values that are not quoted"#);
+    insta::assert_snapshot!(refusal("@attribute c {a, {b}}"), @r#"expected the values of "c" without braces among them, found a second {; put values with braces in quotes"#);
+    insta::assert_snapshot!(refusal("@attribute c {a} b"), @r#"expected the end of the line behind the values of "c", found "b""#);
+    insta::assert_snapshot!(refusal("@attribute c float"), @r#"expected the type of attribute "c" to be numeric, real, integer, string, date, relational or values in braces, found "float""#);
+    insta::assert_snapshot!(refusal("@attribute c relational\n@attribute d numeric"), @"t.arff: line 5: expected a line @end c, found @data");
+    insta::assert_snapshot!(refusal("@inputs c"), @r#"expected @relation, @attribute or @data, found "@inputs""#);
+}
+
+#[test]
+fn a_label_name_that_occurs_twice_is_refused() {
+    let text = "@relation 'dup: -C 2'\n@attribute sports {0,1}\n@attribute news {0,1}\n@attribute sports numeric\n@attribute ball numeric\n@data\n1,0,0,1\n1,1,0,0\n0,1,1,0\n1,0,1,1\n";
+    let named = |names: &[&str], left_out: &[&str]| read_text(text, Labels::Named(names), left_out);
+    insta::assert_snapshot!(named(&["sports", "news"], &[]).unwrap_err(), @r#"t.arff: expected one attribute for the label "sports", found 2 of that name (attributes 1 and 3); rename them apart"#);
+    insta::assert_snapshot!(named(&["news"], &["sports"]).unwrap_err(), @r#"t.arff: expected one attribute for leaving out "sports", found 2 of that name (attributes 1 and 3); rename them apart"#);
+    // By their places nothing is ambiguous: three rows have sports, counted by hand.
+    let meka = read_text(text, Labels::Meka, &[]).unwrap();
+    assert_eq!(sets(&meka), ["{0}", "{0, 1}", "{1}", "{0}"]);
+    assert_eq!(
+        meka.features.to_dense(),
+        [0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 1.0]
+    );
+    let news = named(&["news"], &[]).unwrap();
+    assert_eq!(news.notes, ["several features are called \"sports\""]);
+}
+
+#[test]
+fn rows_without_labels_are_refused_or_listed() {
+    let rows: String = (0..2 * PART_LEN).map(|_| "1,0,7\n").collect();
+    let text = format!(
+        "@relation 'm: -C 2'\n@attribute a {{0,1}}\n@attribute b {{1,0}}\n@attribute x numeric\n@data\n{rows}?,?,8\n1,?,9\n{{0 ?,1 0,2 1}}\n{{1 ?}}\n0,1,3\n"
+    );
+    insta::assert_snapshot!(read_text(&text, Labels::Meka, &[]).unwrap_err(), @r#"t.arff: line 518: expected a value of the label "a", found ? (missing); rows without labels can be decoded, not learned from or judged"#);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.arff");
+    std::fs::write(&path, &text).unwrap();
+    let table = read_with(&path, Labels::Meka, &[], Unlabelled::Keep).unwrap();
+    let first = 2 * PART_LEN;
+    assert_eq!(table.unlabelled, [first, first + 1, first + 2, first + 3]);
+    assert_eq!(sets(&table)[first..], ["{}", "{0}", "{}", "{}", "{1}"]);
+    let table = read_with(&path, Labels::None, &["a", "b"], Unlabelled::Keep).unwrap();
+    assert_eq!(
+        (table.unlabelled.len(), table.targets.num_classes()),
+        (first + 5, 0)
+    );
+    // A missing feature has no answer.
+    std::fs::write(&path, text.replace("?,?,8", "0,0,?")).unwrap();
+    let error = read_with(&path, Labels::Meka, &[], Unlabelled::Keep).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("fill it in or leave the attribute out")
+    );
+}
+
+#[test]
+fn only_an_unquoted_question_mark_is_missing() {
+    let text =
+        "@relation 'q: -C 1'\n@attribute a {0,1}\n@attribute c {'?',x,y}\n@data\n0,'?'\n1,x\n";
+    let table = read_text(text, Labels::Meka, &[]).unwrap();
+    assert_eq!(table.features.to_dense(), [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]);
+}
+
+#[test]
+fn mulans_lists_may_be_nested_and_in_any_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let xml = folder.path().join("t.xml");
+    let text = "@relation x\n@attribute a numeric\n@attribute 'R&B' {0,1}\n@attribute música {0,1}\n@attribute 'a\\\\b' {0,1}\n@data\n2,0,1,1\n1,1,0,0\n";
+    let list = |encoding: &str| {
+        format!(
+            "<?xml version=\"1.0\" encoding=\"{encoding}\"?>\n<labels>\n<label name=\"música\">\n <label name=\"R&amp;B\"/>\n <label name='a\\\\b'></label></label>\n</labels>"
+        )
+    };
+    let latin: Vec<u8> = list("ISO-8859-1")
+        .chars()
+        .map(|letter| letter as u8)
+        .collect();
+    let marked = format!("\u{feff}{}", list("utf-8")).into_bytes();
+    for bytes in [list("UTF-8").into_bytes(), latin, marked] {
+        std::fs::write(&xml, bytes).unwrap();
+        let table = read_text(text, Labels::MulanXml(&xml), &[]).unwrap();
+        assert_eq!(
+            table.label_names.clone().unwrap(),
+            ["música", "R&B", "a\\b"]
+        );
+        assert_eq!(sets(&table), ["{0, 2}", "{1}"]);
+    }
 }

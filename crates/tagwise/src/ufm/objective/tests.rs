@@ -34,7 +34,7 @@ fn cases() -> [(UfmProblem, Factor); 6] {
         ..UfmSettings::default()
     };
     use ClassifierKind::{FixedEtf, Learned};
-    let fixed = || Factor::Fixed(crate::etf::simplex_etf(4, 3).unwrap());
+    let fixed = || Factor::Fixed(crate::etf::simplex_etf_mat(4, 3).unwrap());
     [
         (with(Bias::Decayed(0.3), Learned), Factor::Learned),
         (with(Bias::None, Learned), Factor::Learned),
@@ -61,7 +61,7 @@ fn an_etf_on_axes_is_the_dense_one() {
     };
     let problem = problem(settings);
     let reduced = Reduced::new(&problem).unwrap();
-    let dense = Factor::Fixed(crate::etf::simplex_etf(4, 4).unwrap());
+    let dense = Factor::Fixed(crate::etf::simplex_etf_mat(4, 4).unwrap());
     let [mut dense, mut axes] =
         [dense, Factor::FixedAxes].map(|factor| Objective::new(&reduced, &problem, 4, factor));
     let x = wave(dense.len(), 0.3);

@@ -7,7 +7,7 @@ use super::super::product::{tall, wide};
 use super::super::reduced::Reduced;
 use super::super::{ClassifierKind, FeatureKind, UfmPoint, UfmProblem};
 use crate::Result;
-use crate::etf::simplex_etf;
+use crate::etf::simplex_etf_mat;
 
 /// W·ω, [√n_S h_S]/ω and b, with ω⁴ = λ_W/λ_H so that both factors decay with √(λ_W λ_H).
 #[derive(Clone)]
@@ -81,7 +81,7 @@ impl Factors {
     /// The inverse of [`on_axes`](Self::on_axes) for the ETF of the problem's dimension.
     fn point_off_axes(&self, problem: &UfmProblem, reduced: &Reduced) -> Result<UfmPoint> {
         let (num_classes, dim) = (reduced.num_classes, problem.dim());
-        let weight = simplex_etf(num_classes, dim)?;
+        let weight = simplex_etf_mat(num_classes, dim)?;
         let unscaled = |i: usize, set: usize| self.features[(i, set)] / reduced.roots[set];
         let features = Mat::from_fn(num_classes, reduced.num_sets, unscaled);
         let set_features = if dim >= num_classes {
@@ -112,7 +112,7 @@ impl Factors {
     pub fn logit_rank(mut self, problem: &UfmProblem) -> Result<usize> {
         if is_on_axes(problem) {
             let num_classes = problem.num_classes();
-            self.weight = simplex_etf(num_classes, num_classes)?;
+            self.weight = simplex_etf_mat(num_classes, num_classes)?;
         }
         Ok(self.compressed()?.rank())
     }

@@ -7,7 +7,7 @@ use super::super::{FeatureKind, UfmProblem};
 use super::Factors;
 use super::factors::is_on_axes;
 use crate::Result;
-use crate::etf::simplex_etf;
+use crate::etf::simplex_etf_mat;
 
 /// Factors of the size of the best ones so far, with entries scattered over an interval around 0
 /// (over non-negative numbers for non-negative features), the same for the same restart.
@@ -85,7 +85,7 @@ pub(super) fn fixed_start(problem: &UfmProblem, reduced: &Reduced) -> Result<Fac
     let num_classes = reduced.num_classes;
     let weight = match is_on_axes(problem) {
         true => Mat::zeros(num_classes, num_classes), // its size alone counts
-        false => simplex_etf(num_classes, problem.dim())?,
+        false => simplex_etf_mat(num_classes, problem.dim())?,
     };
     Ok(Factors {
         features: Mat::zeros(weight.ncols(), reduced.num_sets),

@@ -1,0 +1,190 @@
+//! Label sets written as text.
+
+use std::collections::BTreeMap;
+
+use super::{LabelSet, Targets};
+use crate::{Error, Result};
+
+/// How many classes numbers may imply: a slip of the pen should not fill the memory.
+const MAX_NUMBERED: usize = 1 << 22;
+
+/// Label sets written as names or class numbers with `;` between them, one text a sample.
+///
+/// ```
+/// use tagwise_base::label::LabelLists;
+///
+/// let mut lists = LabelLists::default();
+/// for text in ["cat; dog", "", "ant"] {
+///     lists.push(text)?;
+/// }
+/// let (targets, names) = lists.finish(None, None)?;
+/// assert_eq!(names.unwrap(), ["ant", "cat", "dog"]);
+/// assert_eq!(targets.set(0).to_string(), "{1, 2}");
+/// # Ok::<(), tagwise_base::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct LabelLists {
+    /// Each name once, with its place in the order of appearance.
+    places: BTreeMap<String, u32>,
+    /// For each sample the places of its labels.
+    rows: Vec<LabelSet>,
+    holds_semicolons: bool,
+    holds_other_separators: bool,
+}
+
+impl LabelLists {
+    /// Adds the labels of the next sample; an empty text is the empty set.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] for lists as Python prints them.
+    pub fn push(&mut self, text: &str) -> Result<()> {
+        let text = text.trim();
+        if text.starts_with(['[', '{', '(']) {
+            return Err(Error::Malformed(format!(
+                "expected labels with ; between them, found {text:?}; join lists before they are \
+                 written, in Python with \";\".join(labels)"
+            )));
+        }
+        self.holds_semicolons |= text.contains(';');
+        self.holds_other_separators |= text.contains([',', '|']);
+        let names = text.split(';').map(str::trim);
+        let mut row = Vec::new();
+        for name in names.filter(|name| !name.is_empty()) {
+            let next = self.places.len() as u32;
+            row.push(match self.places.get(name) {
+                Some(&place) => place,
+                None => *self.places.entry(name.to_string()).or_insert(next),
+            });
+        }
+        self.rows.push(LabelSet::new(row));
+        Ok(())
+    }
+
+    /// Whether texts hold commas or bars but none a `;`, so that lists were perhaps meant.
+    pub fn may_have_other_separators(&self) -> bool {
+        self.holds_other_separators && !self.holds_semicolons
+    }
+
+    /// The label sets, and the names of the classes where they are more than numbers.
+    ///
+    /// Where all labels are whole numbers, these are the classes, K in all or as many as the
+    /// largest says. Otherwise the classes are the names in `class_names`, or, where that says
+    /// nothing, those that occur, sorted.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] for a label that is not among the given names and for another number of
+    /// classes than the given one.
+    pub fn finish(
+        self,
+        num_classes: Option<usize>,
+        class_names: Option<&[String]>,
+    ) -> Result<(Targets, Option<Vec<String>>)> {
+        let numbers: Option<Vec<u32>> = self.places.keys().map(|name| name.parse().ok()).collect();
+        let mut classes = vec![0; self.places.len()];
+        let num_classes = num_classes.or(class_names.map(<[String]>::len));
+        let (num_classes, names) = match numbers {
+            Some(numbers) => {
+                for (&place, &number) in self.places.values().zip(&numbers) {
+                    classes[place as usize] = number;
+                }
+                (number_of_classes(&numbers, num_classes)?, None)
+            }
+            None => {
+                let names = self.named(num_classes, class_names, &mut classes)?;
+                (names.len(), Some(names))
+            }
+        };
+        let sets = self
+            .rows
+            .iter()
+            .map(|row| LabelSet::new(row.indices().map(|place| classes[place])));
+        Ok((Targets::new(num_classes, sets)?, names))
+    }
+
+    fn named(
+        &self,
+        num_classes: Option<usize>,
+        class_names: Option<&[String]>,
+        classes: &mut [u32],
+    ) -> Result<Vec<String>> {
+        let names: Vec<String> = match class_names {
+            Some(names) => names.to_vec(),
+            None => self.places.keys().cloned().collect(),
+        };
+        let numbers: BTreeMap<&str, u32> = names.iter().map(String::as_str).zip(0..).collect();
+        for (name, &place) in &self.places {
+            classes[place as usize] = *numbers.get(name.as_str()).ok_or_else(|| {
+                Error::Malformed(format!(
+                    "expected one of the given class names, found {name:?}"
+                ))
+            })?;
+        }
+        match num_classes {
+            Some(expected) if expected != names.len() => Err(Error::Malformed(format!(
+                "expected {expected} classes, found {} names",
+                names.len()
+            ))),
+            _ => Ok(names),
+        }
+    }
+}
+
+/// K as it is given, or one more than the largest class number.
+pub(crate) fn number_of_classes(numbers: &[u32], given: Option<usize>) -> Result<usize> {
+    let implied = numbers
+        .iter()
+        .max()
+        .map_or(0, |&largest| largest as usize + 1);
+    let max = given.unwrap_or(MAX_NUMBERED.max(numbers.len()));
+    match implied <= max {
+        true => Ok(given.unwrap_or(implied)),
+        false => Err(Error::Malformed(format!(
+            "expected class numbers below {max}, found {}",
+            implied - 1
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finish(
+        texts: &[&str],
+        num_classes: Option<usize>,
+        names: Option<&[String]>,
+    ) -> Result<(Vec<String>, Option<Vec<String>>)> {
+        let mut lists = LabelLists::default();
+        for text in texts {
+            lists.push(text)?;
+        }
+        let (targets, names) = lists.finish(num_classes, names)?;
+        Ok((targets.iter().map(ToString::to_string).collect(), names))
+    }
+
+    #[test]
+    fn numbers_are_classes_in_their_own_order() {
+        let (sets, names) = finish(&["10;2", "9", ""], None, None).unwrap();
+        assert_eq!(
+            (sets, names),
+            (vec!["{2, 10}".into(), "{9}".into(), "{}".into()], None)
+        );
+        assert!(finish(&["3"], Some(3), None).is_err());
+        assert!(finish(&["4000000000"], None, None).is_err());
+    }
+
+    #[test]
+    fn given_names_set_the_order_and_must_hold_all_labels() {
+        let names = ["dog", "cat"].map(String::from);
+        let (sets, _) = finish(&["cat", "dog;cat"], None, Some(&names)).unwrap();
+        assert_eq!(sets, ["{1}", "{0, 1}"]);
+        let error = finish(&["cow"], None, Some(&names))
+            .unwrap_err()
+            .to_string();
+        insta::assert_snapshot!(error, @r#"expected one of the given class names, found "cow""#);
+        let error = finish(&["cow"], Some(3), None).unwrap_err().to_string();
+        insta::assert_snapshot!(error, @"expected 3 classes, found 1 names");
+        let error = finish(&["['a', 'b']"], None, None).unwrap_err().to_string();
+        insta::assert_snapshot!(error, @r#"expected labels with ; between them, found "['a', 'b']"; join lists before they are written, in Python with ";".join(labels)"#);
+    }
+}

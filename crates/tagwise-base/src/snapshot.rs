@@ -1,0 +1,204 @@
+//! Last-layer features with their label sets and the classifier on top of them.
+
+mod array;
+mod choice;
+mod file;
+mod mapped;
+mod member;
+mod npy;
+#[cfg(feature = "parquet")]
+mod parquet;
+mod refused;
+mod safetensors;
+mod scipy;
+
+use std::path::Path;
+
+pub use self::choice::ArrayNames;
+pub use self::file::{
+    FileLabels, LabelsIn, NonFinite, OpenOptions, SnapshotFile, read_labels, read_targets,
+};
+pub use self::scipy::{SparseMatrix, read_sparse};
+pub use crate::LinearClassifier;
+use crate::{Error, Result, Targets};
+
+/// Features, row-major `[N, d]`, in the precision they came in; half precision is widened to f32,
+/// which is exact.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FeatureValues {
+    /// Single precision.
+    F32(Vec<f32>),
+    /// Double precision.
+    F64(Vec<f64>),
+}
+
+impl FeatureValues {
+    /// How many numbers there are, N·d.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::F32(values) => values.len(),
+            Self::F64(values) => values.len(),
+        }
+    }
+
+    /// Whether there is no number.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Consecutive rows of features in the precision they came in, `[n, d]`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum FeatureRows<'a> {
+    /// Single precision.
+    F32(&'a [f32]),
+    /// Double precision.
+    F64(&'a [f64]),
+}
+
+impl FeatureRows<'_> {
+    /// How many rows of this dimension there are.
+    pub fn num_rows(self, dim: usize) -> usize {
+        match self {
+            Self::F32(values) => values.len() / dim.max(1),
+            Self::F64(values) => values.len() / dim.max(1),
+        }
+    }
+}
+
+/// Samples that can be read block by block, as often as needed: a [`Snapshot`] in memory, or files
+/// larger than memory.
+pub trait SampleStream {
+    /// Feature dimension d.
+    fn dim(&self) -> usize;
+
+    /// The label sets of all samples, in the order of the rows.
+    fn targets(&self) -> &Targets;
+
+    /// Shows each block of rows in order, with the number of its first row.
+    ///
+    /// # Errors
+    /// Whatever reading or `visit` reports.
+    fn for_each_block(
+        &self,
+        visit: &mut dyn FnMut(usize, FeatureRows<'_>) -> Result<()>,
+    ) -> Result<()>;
+}
+
+impl SampleStream for Snapshot {
+    fn dim(&self) -> usize {
+        self.dim
+    }
+
+    fn targets(&self) -> &Targets {
+        &self.targets
+    }
+
+    fn for_each_block(
+        &self,
+        visit: &mut dyn FnMut(usize, FeatureRows<'_>) -> Result<()>,
+    ) -> Result<()> {
+        match &self.features {
+            FeatureValues::F32(values) => visit(0, FeatureRows::F32(values)),
+            FeatureValues::F64(values) => visit(0, FeatureRows::F64(values)),
+        }
+    }
+}
+
+/// What collapse is measured on: features `[N, d]`, one label set per row, and the classifier if
+/// it is known.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    features: FeatureValues,
+    dim: usize,
+    targets: Targets,
+    classifier: Option<LinearClassifier>,
+}
+
+impl Snapshot {
+    /// Puts the parts together.
+    ///
+    /// # Shapes
+    /// `features` is row-major `[N, d]` with d = `dim`; `targets` holds N label sets over K
+    /// classes; the classifier's weight is `[K, d]`.
+    ///
+    /// # Errors
+    /// [`Error::SizeMismatch`] when sizes disagree, [`Error::NotFinite`] for a classifier that is
+    /// not finite.
+    ///
+    /// ```
+    /// use tagwise_base::snapshot::{FeatureValues, Snapshot};
+    /// use tagwise_base::{LabelSet, Targets};
+    ///
+    /// let targets = Targets::new(3, [vec![0], vec![1, 2]].map(LabelSet::new))?;
+    /// let features = FeatureValues::F32(vec![1.0, 0.0, 0.0, 2.0]); // [2, 2]
+    /// let snapshot = Snapshot::new(features, 2, targets, None)?;
+    /// assert_eq!(snapshot.num_samples(), 2);
+    /// # Ok::<(), tagwise_base::Error>(())
+    /// ```
+    pub fn new(
+        features: FeatureValues,
+        dim: usize,
+        targets: Targets,
+        classifier: Option<LinearClassifier>,
+    ) -> Result<Self> {
+        if features.len() != targets.len() * dim {
+            return Err(Error::SizeMismatch {
+                what: "numbers in the features (rows of targets times feature dimension)",
+                expected: targets.len() * dim,
+                found: features.len(),
+            });
+        }
+        if let Some(classifier) = &classifier {
+            classifier.check(targets.num_classes(), dim)?;
+        }
+        Ok(Self {
+            features,
+            dim,
+            targets,
+            classifier,
+        })
+    }
+
+    /// Reads a whole file into memory, in any format of [`SnapshotFile::open`].
+    ///
+    /// # Errors
+    /// As [`SnapshotFile::open`].
+    pub fn read(path: &Path) -> Result<Self> {
+        SnapshotFile::open(path, NonFinite::Refuse)?.to_snapshot()
+    }
+
+    /// Writes the snapshot as safetensors, complete or not at all: into a temporary file in the
+    /// same folder, then renamed.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the file cannot be written.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        safetensors::write(self, path)
+    }
+
+    /// The features, row-major `[N, d]`.
+    pub fn features(&self) -> &FeatureValues {
+        &self.features
+    }
+
+    /// Number of samples N.
+    pub fn num_samples(&self) -> usize {
+        self.targets.len()
+    }
+
+    /// Feature dimension d.
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// The label sets.
+    pub fn targets(&self) -> &Targets {
+        &self.targets
+    }
+
+    /// The classifier, if the snapshot has one.
+    pub fn classifier(&self) -> Option<&LinearClassifier> {
+        self.classifier.as_ref()
+    }
+}

@@ -1,0 +1,276 @@
+//! Arrays as they lie in files: element kind, shape and little-endian bytes.
+
+use std::collections::HashMap;
+
+use half::{bf16, f16};
+
+use super::mapped::Part;
+use crate::label::number_of_classes;
+use crate::{LabelSet, Result, Targets};
+
+/// The kinds of element that features, targets and classifiers come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Element {
+    Bool,
+    U8,
+    I8,
+    U16,
+    I16,
+    U32,
+    I32,
+    U64,
+    I64,
+    F16,
+    BF16,
+    F32,
+    F64,
+}
+
+impl Element {
+    pub(super) fn size(self) -> usize {
+        match self {
+            Self::Bool | Self::U8 | Self::I8 => 1,
+            Self::U16 | Self::I16 | Self::F16 | Self::BF16 => 2,
+            Self::U32 | Self::I32 | Self::F32 => 4,
+            Self::U64 | Self::I64 | Self::F64 => 8,
+        }
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Bool => "bool",
+            Self::U8 => "u8",
+            Self::I8 => "i8",
+            Self::U16 => "u16",
+            Self::I16 => "i16",
+            Self::U32 => "u32",
+            Self::I32 => "i32",
+            Self::U64 => "u64",
+            Self::I64 => "i64",
+            Self::F16 => "f16",
+            Self::BF16 => "bf16",
+            Self::F32 => "f32",
+            Self::F64 => "f64",
+        }
+    }
+
+    pub(super) fn is_float(self) -> bool {
+        matches!(self, Self::F16 | Self::BF16 | Self::F32 | Self::F64)
+    }
+}
+
+/// A named array as a file holds it.
+#[derive(Clone, Debug)]
+pub(super) struct Stored {
+    pub(super) name: String,
+    pub(super) element: Element,
+    pub(super) shape: Vec<usize>,
+    pub(super) column_major: bool,
+    pub(super) part: Part,
+}
+
+impl Stored {
+    pub(super) fn array(&self) -> Array<'_> {
+        Array {
+            name: &self.name,
+            element: self.element,
+            shape: &self.shape,
+            bytes: &self.part,
+        }
+    }
+
+    /// The same matrix in row-major order; copies only what is column-major.
+    pub(super) fn into_row_major(self) -> Self {
+        let &[rows, columns] = self.shape.as_slice() else {
+            return Self {
+                column_major: false,
+                ..self
+            };
+        };
+        if !self.column_major {
+            return self;
+        }
+        let size = self.element.size();
+        let mut bytes = vec![0; self.part.len()];
+        gather_rows(&self.part, size, [rows, columns], 0, &mut bytes);
+        Self {
+            column_major: false,
+            part: Part::owned(bytes),
+            ..self
+        }
+    }
+}
+
+/// Copies rows of a column-major matrix `[rows, columns]` to row-major `out`, from row `first`.
+pub(super) fn gather_rows(
+    bytes: &[u8],
+    size: usize,
+    [rows, columns]: [usize; 2],
+    first: usize,
+    out: &mut [u8],
+) {
+    for (row, out) in out.chunks_exact_mut((columns * size).max(1)).enumerate() {
+        for (column, out) in out.chunks_exact_mut(size).enumerate() {
+            let start = (column * rows + first + row) * size;
+            out.copy_from_slice(&bytes[start..start + size]);
+        }
+    }
+}
+
+/// One named array, row-major.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Array<'a> {
+    pub(super) name: &'a str,
+    pub(super) element: Element,
+    pub(super) shape: &'a [usize],
+    pub(super) bytes: &'a [u8],
+}
+
+impl Array<'_> {
+    /// The two sides of a matrix, or what is wrong with the shape.
+    pub(super) fn matrix_shape(self, sides: &str) -> Result<(usize, usize), String> {
+        match *self.shape {
+            [rows, columns] => Ok((rows, columns)),
+            _ => Err(format!(
+                "expected `{}` of shape {sides}, found shape {:?}",
+                self.name, self.shape
+            )),
+        }
+    }
+
+    /// Every number as f64.
+    pub(super) fn to_f64(self) -> Vec<f64> {
+        fn each<const SIZE: usize>(bytes: &[u8], read: impl Fn([u8; SIZE]) -> f64) -> Vec<f64> {
+            let (elements, _) = bytes.as_chunks::<SIZE>();
+            elements.iter().map(|&element| read(element)).collect()
+        }
+        let bytes = self.bytes;
+        match self.element {
+            Element::Bool | Element::U8 => bytes.iter().map(|&byte| f64::from(byte)).collect(),
+            Element::I8 => each(bytes, |b| f64::from(i8::from_le_bytes(b))),
+            Element::U16 => each(bytes, |b| f64::from(u16::from_le_bytes(b))),
+            Element::I16 => each(bytes, |b| f64::from(i16::from_le_bytes(b))),
+            Element::U32 => each(bytes, |b| f64::from(u32::from_le_bytes(b))),
+            Element::I32 => each(bytes, |b| f64::from(i32::from_le_bytes(b))),
+            Element::U64 => each(bytes, |b| u64::from_le_bytes(b) as f64),
+            Element::I64 => each(bytes, |b| i64::from_le_bytes(b) as f64),
+            Element::F16 => each(bytes, |b| f16::from_le_bytes(b).to_f64()),
+            Element::BF16 => each(bytes, |b| bf16::from_le_bytes(b).to_f64()),
+            Element::F32 => each(bytes, |b| f64::from(f32::from_le_bytes(b))),
+            Element::F64 => each(bytes, f64::from_le_bytes),
+        }
+    }
+
+    /// Multi-hot rows `[N, K]`, of any element kind, as label sets.
+    pub(super) fn to_targets(self) -> Result<Targets, String> {
+        let (_, num_classes) = self.matrix_shape("[N, K]")?;
+        if num_classes == 0 {
+            return Err(format!("expected `{}` with at least one class", self.name));
+        }
+        if self.element.size() > 1 {
+            return Targets::from_multi_hot(&self.to_f64(), num_classes)
+                .map_err(|error| format!("in `{}`: {error}", self.name));
+        }
+        let wrong = self.bytes.iter().position(|&byte| byte > 1);
+        if let Some(position) = wrong {
+            return Err(format!(
+                "expected `{}` of 0 and 1, found {} at row {}, column {}",
+                self.name,
+                self.bytes[position],
+                position / num_classes,
+                position % num_classes
+            ));
+        }
+        Ok(intern_rows(self.bytes, num_classes))
+    }
+
+    /// Whole numbers, for class indices and offsets.
+    pub(super) fn to_indices(self) -> Result<Vec<u64>, String> {
+        let wrong = |value: f64, position: usize| {
+            format!(
+                "expected `{}` of whole numbers from 0, found {value} at position {position}",
+                self.name
+            )
+        };
+        self.to_f64()
+            .into_iter()
+            .enumerate()
+            .map(|(position, value)| {
+                // Beyond 2^53 an f64 no longer tells neighbouring integers apart.
+                let fits = (0.0..9_007_199_254_740_992.0).contains(&value);
+                if fits && value.fract() == 0.0 {
+                    Ok(value as u64)
+                } else {
+                    Err(wrong(value, position))
+                }
+            })
+            .collect()
+    }
+}
+
+/// Label sets of multi-hot rows of bytes 0 and 1; each distinct row is decoded once.
+fn intern_rows(bytes: &[u8], num_classes: usize) -> Targets {
+    let mut ids: HashMap<&[u8], u32> = HashMap::new();
+    let mut rows: Vec<&[u8]> = Vec::new();
+    let set_ids: Vec<u32> = bytes
+        .chunks_exact(num_classes)
+        .map(|row| {
+            *ids.entry(row).or_insert_with(|| {
+                rows.push(row);
+                rows.len() as u32 - 1
+            })
+        })
+        .collect();
+    let sets = rows.iter().map(|row| {
+        (0u32..)
+            .zip(*row)
+            .filter_map(|(label, &on)| (on == 1).then_some(label))
+            .collect()
+    });
+    Targets::from_distinct(num_classes, sets.collect(), set_ids)
+}
+
+/// Ragged labels: sample i carries `labels[offsets[i] .. offsets[i + 1]]`.
+pub(super) fn ragged_targets(
+    labels: &Array<'_>,
+    offsets: &Array<'_>,
+    num_classes: Option<usize>,
+) -> Result<Targets, String> {
+    let (ids, bounds) = (labels.to_indices()?, offsets.to_indices()?);
+    let ends_right = bounds.first() == Some(&0) && bounds.last() == Some(&(ids.len() as u64));
+    if !ends_right || !bounds.is_sorted() {
+        return Err(format!(
+            "expected `{}` to rise from 0 to {}, the length of `{}`",
+            offsets.name,
+            ids.len(),
+            labels.name
+        ));
+    }
+    let largest = ids.iter().copied().max();
+    let num_classes =
+        num_classes.unwrap_or_else(|| largest.map_or(0, |largest| largest as usize + 1));
+    let sets = bounds.windows(2).map(|window| {
+        let labels = &ids[window[0] as usize..window[1] as usize];
+        LabelSet::new(
+            labels
+                .iter()
+                .map(|&id| u32::try_from(id).unwrap_or(u32::MAX)),
+        )
+    });
+    Targets::new(num_classes, sets).map_err(|error| format!("in `{}`: {error}", labels.name))
+}
+
+/// One class number for each sample, `[N]` or `[N, 1]`.
+pub(super) fn class_targets(
+    array: &Array<'_>,
+    num_classes: Option<usize>,
+) -> Result<Targets, String> {
+    let in_array = |error: crate::Error| format!("in `{}`: {error}", array.name);
+    let ids = array.to_indices()?;
+    let ids: Vec<u32> = ids
+        .into_iter()
+        .map(|id| u32::try_from(id).unwrap_or(u32::MAX))
+        .collect();
+    let num_classes = number_of_classes(&ids, num_classes).map_err(in_array)?;
+    Targets::new(num_classes, ids.iter().map(|&id| LabelSet::new([id]))).map_err(in_array)
+}

@@ -1,0 +1,596 @@
+//! Features in files, read block by block: they may be larger than memory.
+
+use std::path::{Path, PathBuf};
+
+use half::{bf16, f16};
+use rayon::prelude::*;
+
+use super::array::{Array, Element, Stored, gather_rows};
+use super::choice::{ArrayNames, Choice, choose};
+use super::mapped::{Bytes, Part};
+use super::member::Member;
+#[cfg(feature = "parquet")]
+use super::parquet;
+use super::{FeatureRows, FeatureValues, LinearClassifier, SampleStream, Snapshot};
+use super::{npy, refused, safetensors, scipy};
+use crate::{Error, LabelSet, Result, Targets};
+
+/// Bytes of features shown at once; what a block costs beside the mapped file when its numbers
+/// must be converted.
+const BLOCK_BYTES: usize = 64 << 20;
+
+/// What happens to samples whose features hold NaN or infinity.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NonFinite {
+    /// They are an error.
+    #[default]
+    Refuse,
+    /// They are left out, and counted.
+    Skip,
+}
+
+/// Whether a file must have labels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LabelsIn {
+    /// Without labels it is refused.
+    #[default]
+    Required,
+    /// Without labels, as new samples are, each sample has the empty set, and
+    /// [`SnapshotFile::has_labels`] says so.
+    Optional,
+}
+
+/// How a file of features is opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OpenOptions {
+    /// What happens to samples with NaN or infinity.
+    pub non_finite: NonFinite,
+    /// Whether the file must have labels.
+    pub labels: LabelsIn,
+    /// Which arrays are meant, where their names do not say it.
+    pub names: ArrayNames,
+}
+
+/// A snapshot that stays in its file.
+///
+/// safetensors, stored .npz members and .npy files are mapped into memory; compressed .npz members
+/// are unpacked. f16 and bf16 are widened to f32 block by block, Fortran order is read as it is.
+#[derive(Clone, Debug)]
+pub struct SnapshotFile {
+    path: PathBuf,
+    features: Stored,
+    num_rows: usize,
+    dim: usize,
+    targets: Targets,
+    classifier: Option<LinearClassifier>,
+    has_labels: bool,
+    class_names: Option<Vec<String>>,
+    notes: Vec<String>,
+    /// Rows left out, in order.
+    skipped: Vec<usize>,
+}
+
+impl SnapshotFile {
+    /// Opens `NAME.safetensors`, `NAME.npz`, a folder of .npy files, or the file `features.npy` of
+    /// such a folder; with the feature `parquet` also `NAME.parquet`, a folder of .parquet files,
+    /// or a pattern such as `part-*.parquet`, whose files are read into memory one after the other
+    /// in the order of their names.
+    ///
+    /// Arrays: `features` `[N, d]` of f16, bf16, f32 or f64; either `targets` or `labels` (`[N, K]` of
+    /// 0 and 1, or for each sample the number or the name of a class, or names with `;` between
+    /// them), or `labels` (class indices, sample after sample) with `offsets` `[N + 1]`; optionally
+    /// `num_classes`, `class_names`, `weight` `[K, d]` and `bias` `[K]`. Where there is no
+    /// `features`, the one array with a usual name (`X`, `embeddings`, …) is taken, likewise for
+    /// labels (`y`, …); [`notes`](Self::notes) say so, and which arrays were passed over.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when a file cannot be read, [`Error::Format`] with one sentence when it is not
+    /// such a file.
+    pub fn open(path: &Path, non_finite: NonFinite) -> Result<Self> {
+        let options = OpenOptions {
+            non_finite,
+            ..OpenOptions::default()
+        };
+        Self::open_with(path, &options)
+    }
+
+    /// As [`open`](Self::open), with a word on labels and on the names of arrays.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_with(path: &Path, options: &OpenOptions) -> Result<Self> {
+        let members = load(path)?;
+        let with_path = |message: String| Error::Format {
+            path: path.to_path_buf(),
+            message,
+        };
+        if scipy::is_sparse(&members) {
+            return Err(with_path(refused::sparse(path)));
+        }
+        let mut file = choose(members, &options.names)
+            .and_then(|choice| Self::from_choice(path, choice, options.labels))
+            .map_err(with_path)?;
+        if options.non_finite == NonFinite::Skip {
+            file.skipped = file.rows_not_finite()?;
+            if !file.skipped.is_empty() {
+                let mut skipped = file.skipped.iter().copied().peekable();
+                let kept = (0..file.num_rows).filter(|row| skipped.next_if_eq(row).is_none());
+                file.targets = file.targets.select(kept);
+            }
+        }
+        Ok(file)
+    }
+
+    /// The classifier, if the file has one.
+    pub fn classifier(&self) -> Option<&LinearClassifier> {
+        self.classifier.as_ref()
+    }
+
+    /// Whether the file has labels; without them every sample has the empty set.
+    pub fn has_labels(&self) -> bool {
+        self.has_labels
+    }
+
+    /// What the K classes are called, where the file says so.
+    pub fn class_names(&self) -> Option<&[String]> {
+        self.class_names.as_deref()
+    }
+
+    /// What was decided about the arrays of the file, for the one who gave it.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Number of samples, those left out not counted.
+    pub fn num_samples(&self) -> usize {
+        self.targets.len()
+    }
+
+    /// Rows of the file that were left out because of NaN or infinity.
+    pub fn skipped(&self) -> &[usize] {
+        &self.skipped
+    }
+
+    /// The row in the file of a sample.
+    pub fn row_of(&self, sample: usize) -> usize {
+        // The skipped rows before a sample move it down, which may pass further skipped rows.
+        let mut row = sample;
+        for &skipped in &self.skipped {
+            if skipped > row {
+                break;
+            }
+            row += 1;
+        }
+        row
+    }
+
+    /// Size of the features in bytes, as they lie in the file.
+    pub fn feature_bytes(&self) -> usize {
+        self.features.part.len()
+    }
+
+    /// Reads everything into memory.
+    ///
+    /// # Errors
+    /// As [`SampleStream::for_each_block`].
+    pub fn to_snapshot(&self) -> Result<Snapshot> {
+        let mut values = match self.features.element {
+            Element::F64 => FeatureValues::F64(Vec::new()),
+            _ => FeatureValues::F32(Vec::new()),
+        };
+        self.for_each_block(&mut |_, rows| {
+            match (&mut values, rows) {
+                (FeatureValues::F32(values), FeatureRows::F32(rows)) => values.extend(rows),
+                (FeatureValues::F64(values), FeatureRows::F64(rows)) => values.extend(rows),
+                _ => unreachable!("all blocks of a file have the same element"),
+            }
+            Ok(())
+        })?;
+        let classifier = self.classifier.clone();
+        Snapshot::new(values, self.dim, self.targets.clone(), classifier)
+    }
+
+    fn from_choice(path: &Path, mut choice: Choice, labels: LabelsIn) -> Result<Self, String> {
+        let features = choice.take_features()?;
+        let (num_rows, dim) = features.array().matrix_shape("[N, d]")?;
+        if !features.element.is_float() {
+            return Err(format!(
+                "expected `features` of f16, bf16, f32 or f64, found {}",
+                features.element.name()
+            ));
+        }
+        if num_rows == 0 || dim == 0 {
+            return Err(format!(
+                "expected at least one row and one column of `features`, found shape [{num_rows}, {dim}]"
+            ));
+        }
+        let labelled = choice.labelled()?;
+        let has_labels = labelled.is_some();
+        let (targets, class_names) = match (labelled, labels) {
+            (Some(labelled), _) => (labelled.targets, labelled.class_names),
+            (None, LabelsIn::Required) => return Err(NO_LABELS.into()),
+            (None, LabelsIn::Optional) => {
+                let num_classes = choice.stated_classes()?.unwrap_or(0);
+                let sets = (0..num_rows).map(|_| LabelSet::default());
+                let targets = Targets::new(num_classes, sets);
+                (targets.map_err(|error| error.to_string())?, None)
+            }
+        };
+        if targets.len() != num_rows {
+            return Err(format!(
+                "expected one label set for each of the {num_rows} rows of `features`, found {}",
+                targets.len()
+            ));
+        }
+        let weight = choice.weight.as_ref().map(Stored::array);
+        let bias = choice.bias.as_ref().map(Stored::array);
+        let classifier = classifier(weight, bias, targets.num_classes(), dim)?;
+        Ok(Self {
+            path: path.to_path_buf(),
+            features,
+            num_rows,
+            dim,
+            targets,
+            classifier,
+            has_labels,
+            class_names,
+            notes: choice.notes,
+            skipped: Vec::new(),
+        })
+    }
+
+    /// Rows with NaN or infinity, in order.
+    fn rows_not_finite(&self) -> Result<Vec<usize>> {
+        let mut found = Vec::new();
+        self.for_each_stored_block(&mut |first, rows| {
+            fn bad<T: Copy + Into<f64> + Sync>(rows: &[T], dim: usize) -> Vec<usize> {
+                rows.par_chunks(dim)
+                    .enumerate()
+                    .filter(|(_, row)| row.iter().any(|&value| !value.into().is_finite()))
+                    .map(|(row, _)| row)
+                    .collect()
+            }
+            let rows = match rows {
+                FeatureRows::F32(rows) => bad(rows, self.dim),
+                FeatureRows::F64(rows) => bad(rows, self.dim),
+            };
+            found.extend(rows.into_iter().map(|row| first + row));
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// Every row of the file, those to be left out included.
+    fn for_each_stored_block(
+        &self,
+        visit: &mut dyn FnMut(usize, FeatureRows<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let size = self.features.element.size();
+        let row_bytes = self.dim * size;
+        let block_rows = (BLOCK_BYTES / row_bytes).max(1);
+        let mut gathered = Vec::new();
+        for first in (0..self.num_rows).step_by(block_rows) {
+            let count = block_rows.min(self.num_rows - first);
+            let bytes = if self.features.column_major {
+                gathered.resize(count * row_bytes, 0);
+                let shape = [self.num_rows, self.dim];
+                gather_rows(&self.features.part, size, shape, first, &mut gathered);
+                &gathered[..]
+            } else {
+                &self.features.part[first * row_bytes..(first + count) * row_bytes]
+            };
+            show(self.features.element, bytes, &mut |rows| visit(first, rows))?;
+        }
+        Ok(())
+    }
+}
+
+/// Shows bytes as f32 or f64, without a copy where they lie aligned.
+fn show(
+    element: Element,
+    bytes: &[u8],
+    visit: &mut dyn FnMut(FeatureRows<'_>) -> Result<()>,
+) -> Result<()> {
+    let native = cfg!(target_endian = "little");
+    match element {
+        Element::F64 => match bytemuck::try_cast_slice(bytes) {
+            Ok(values) if native => visit(FeatureRows::F64(values)),
+            _ => visit(FeatureRows::F64(&convert(bytes, f64::from_le_bytes))),
+        },
+        Element::F16 => visit(FeatureRows::F32(&convert(bytes, |b| {
+            f16::from_le_bytes(b).to_f32()
+        }))),
+        Element::BF16 => visit(FeatureRows::F32(&convert(bytes, |b| {
+            bf16::from_le_bytes(b).to_f32()
+        }))),
+        _ => match bytemuck::try_cast_slice(bytes) {
+            Ok(values) if native => visit(FeatureRows::F32(values)),
+            _ => visit(FeatureRows::F32(&convert(bytes, f32::from_le_bytes))),
+        },
+    }
+}
+
+fn convert<const SIZE: usize, T: Send>(
+    bytes: &[u8],
+    read: impl Fn([u8; SIZE]) -> T + Sync,
+) -> Vec<T> {
+    let (elements, _) = bytes.as_chunks::<SIZE>();
+    elements
+        .par_iter()
+        .with_min_len(1 << 14)
+        .map(|&element| read(element))
+        .collect()
+}
+
+impl SampleStream for SnapshotFile {
+    fn dim(&self) -> usize {
+        self.dim
+    }
+
+    fn targets(&self) -> &Targets {
+        &self.targets
+    }
+
+    fn for_each_block(
+        &self,
+        visit: &mut dyn FnMut(usize, FeatureRows<'_>) -> Result<()>,
+    ) -> Result<()> {
+        if self.skipped.is_empty() {
+            return self
+                .for_each_stored_block(visit)
+                .map_err(|error| self.explain(error));
+        }
+        let mut shown = 0;
+        self.for_each_stored_block(&mut |first, rows| {
+            let keep = |row: usize| self.skipped.binary_search(&(first + row)).is_err();
+            match rows {
+                FeatureRows::F32(rows) => {
+                    let kept = keep_rows(rows, self.dim, keep);
+                    visit(shown, FeatureRows::F32(&kept))?;
+                    shown += kept.len() / self.dim;
+                }
+                FeatureRows::F64(rows) => {
+                    let kept = keep_rows(rows, self.dim, keep);
+                    visit(shown, FeatureRows::F64(&kept))?;
+                    shown += kept.len() / self.dim;
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+fn keep_rows<T: Copy>(rows: &[T], dim: usize, keep: impl Fn(usize) -> bool) -> Vec<T> {
+    rows.chunks_exact(dim)
+        .enumerate()
+        .filter(|&(row, _)| keep(row))
+        .flat_map(|(_, values)| values.iter().copied())
+        .collect()
+}
+
+impl SnapshotFile {
+    /// Says how many rows are not finite and what can be done, once one was met.
+    fn explain(&self, error: Error) -> Error {
+        let Error::NotFinite { row, .. } = error else {
+            return error;
+        };
+        match self.rows_not_finite() {
+            Ok(rows) => Error::Format {
+                path: self.path.clone(),
+                message: format!(
+                    "expected finite features, found NaN or infinity in {} of {} rows, first in row {row}; mend them or leave them out (skip non-finite rows)",
+                    rows.len(),
+                    self.num_rows
+                ),
+            },
+            Err(error) => error,
+        }
+    }
+}
+
+/// What is said of a file whose labels nobody can find.
+const NO_LABELS: &str =
+    "expected either `targets` [N, K] of 0 and 1, or `labels` with `offsets` [N + 1]";
+
+/// The labels of a file without its features.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FileLabels {
+    /// The label set of each sample.
+    pub targets: Targets,
+    /// What the K classes are called, where the file says so.
+    pub class_names: Option<Vec<String>>,
+    /// What was decided about the arrays of the file.
+    pub notes: Vec<String>,
+}
+
+/// Reads only the label sets of a file, as [`read_labels`] does with arrays of the usual names.
+///
+/// # Errors
+/// As [`SnapshotFile::open`].
+pub fn read_targets(path: &Path) -> Result<Targets> {
+    read_labels(path, &ArrayNames::default()).map(|labels| labels.targets)
+}
+
+/// Reads only the labels of a file: those of any file that [`SnapshotFile::open`] reads, with or
+/// without features, of a lone `.npy` file of shape `[N, K]` with entries 0 and 1 or `[N]` of class
+/// numbers or names, and of a matrix of `scipy.sparse.save_npz`.
+///
+/// # Errors
+/// As [`SnapshotFile::open`].
+pub fn read_labels(path: &Path, names: &ArrayNames) -> Result<FileLabels> {
+    let with_path = |message: String| Error::Format {
+        path: path.to_path_buf(),
+        message,
+    };
+    let members = if ending(path).as_deref() == Some("npy") {
+        let bytes = Bytes::map(path)?;
+        let range = 0..bytes.len();
+        vec![npy::member("targets", Part { bytes, range }).map_err(with_path)?]
+    } else {
+        load(path)?
+    };
+    if scipy::is_sparse(&members) {
+        let matrix = scipy::matrix(members).map_err(with_path)?;
+        return Ok(FileLabels {
+            targets: matrix
+                .to_targets()
+                .map_err(|error| with_path(error.to_string()))?,
+            class_names: None,
+            notes: vec!["read as a sparse matrix of SciPy".into()],
+        });
+    }
+    let mut choice = choose(members, names).map_err(with_path)?;
+    let labelled = choice.labelled().map_err(with_path)?;
+    let labelled = labelled.ok_or_else(|| with_path(NO_LABELS.into()))?;
+    Ok(FileLabels {
+        targets: labelled.targets,
+        class_names: labelled.class_names,
+        notes: choice.notes,
+    })
+}
+
+/// The ending of a file in small letters.
+fn ending(path: &Path) -> Option<String> {
+    let ending = path.extension()?.to_str()?;
+    Some(ending.to_ascii_lowercase())
+}
+
+/// The arrays of a file or folder.
+fn load(path: &Path) -> Result<Vec<Member>> {
+    let with_path = |message: String| Error::Format {
+        path: path.to_path_buf(),
+        message,
+    };
+    if path.is_dir() {
+        let tables = parquet_files_in(path)?;
+        return if tables.is_empty() {
+            load_folder(path)
+        } else {
+            load_tables(path, &tables)
+        };
+    }
+    match ending(path).as_deref() {
+        Some("safetensors") => safetensors::tensors(&Bytes::map(path)?)
+            .map(numbers)
+            .map_err(with_path),
+        Some("npz") => npy::archive(&Bytes::map(path)?).map_err(with_path),
+        Some("parquet") => load_tables(path, &[]),
+        Some("npy") => match path.file_name().and_then(|name| name.to_str()) {
+            Some("features.npy") => {
+                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+                load_folder(folder.unwrap_or(Path::new(".")))
+            }
+            _ => Err(with_path(
+                "a .npy file holds one array; name the folder that holds features.npy and targets.npy".into(),
+            )),
+        },
+        _ => Err(with_path(refused::advice(path).unwrap_or_else(|| {
+            "expected a file that ends in .safetensors, .npz or .parquet, or a folder of .npy or .parquet files".into()
+        }))),
+    }
+}
+
+fn numbers(arrays: Vec<Stored>) -> Vec<Member> {
+    arrays.into_iter().map(Member::from).collect()
+}
+
+/// The Parquet files of a folder, sorted by name.
+fn parquet_files_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let with_path = |source| Error::Io {
+        path: folder.to_path_buf(),
+        source,
+    };
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(with_path)? {
+        let path = entry.map_err(with_path)?.path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "parquet")
+        {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// These Parquet files, or else the one file at `path` or those that `path` is a pattern of.
+#[cfg(feature = "parquet")]
+fn load_tables(path: &Path, tables: &[PathBuf]) -> Result<Vec<Member>> {
+    let arrays = if !tables.is_empty() {
+        parquet::load(tables)
+    } else if path.exists() {
+        parquet::load(&[path.to_path_buf()])
+    } else {
+        parquet::load(&parquet::files_like(path)?)
+    };
+    arrays.map(numbers)
+}
+
+#[cfg(not(feature = "parquet"))]
+fn load_tables(path: &Path, _: &[PathBuf]) -> Result<Vec<Member>> {
+    Err(Error::Format {
+        path: path.to_path_buf(),
+        message: "this program was built without Parquet; build it with `--features parquet`, or save the columns as safetensors or .npz".into(),
+    })
+}
+
+/// Every .npy file of a folder, named by its file name.
+fn load_folder(folder: &Path) -> Result<Vec<Member>> {
+    let with_path = |source| Error::Io {
+        path: folder.to_path_buf(),
+        source,
+    };
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(with_path)? {
+        let path = entry.map_err(with_path)?.path();
+        if path.extension().is_some_and(|extension| extension == "npy") {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    let load_one = |path: PathBuf| {
+        let bytes = Bytes::map(&path)?;
+        let range = 0..bytes.len();
+        let name = path
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        npy::member(&name, Part { bytes, range }).map_err(|message| Error::Format { path, message })
+    };
+    paths.into_iter().map(load_one).collect()
+}
+
+fn classifier(
+    weight: Option<Array<'_>>,
+    bias: Option<Array<'_>>,
+    num_classes: usize,
+    dim: usize,
+) -> Result<Option<LinearClassifier>, String> {
+    let Some(weight) = weight else {
+        return match bias {
+            Some(_) => Err("found `bias` without `weight`; give both or none".into()),
+            None => Ok(None),
+        };
+    };
+    if weight.matrix_shape("[K, d]")? != (num_classes, dim) {
+        return Err(format!(
+            "expected `weight` of shape [{num_classes}, {dim}], one row per class, found shape {:?}",
+            weight.shape
+        ));
+    }
+    let bias = match bias {
+        Some(bias) if bias.shape == [num_classes] => bias.to_f64(),
+        Some(bias) => {
+            return Err(format!(
+                "expected `bias` of shape [{num_classes}], found shape {:?}",
+                bias.shape
+            ));
+        }
+        None => vec![0.0; num_classes],
+    };
+    LinearClassifier::from_rows(&weight.to_f64(), &bias, dim)
+        .map(Some)
+        .map_err(|error| error.to_string())
+}

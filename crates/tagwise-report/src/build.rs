@@ -1,0 +1,38 @@
+//! From results to pages: what the program, Python and a live page show of a run, an analysis, a
+//! solved unconstrained feature model and a comparison.
+//!
+//! Each builder makes a [`Report`](crate::Report), plain data that [`render`](crate::render) draws
+//! and [`Page`](crate::Page) writes; the `_text` functions make of the same tables what a terminal
+//! shows. Nothing here reads a file or knows a command.
+
+mod analysis;
+mod comparison;
+#[cfg(feature = "train")]
+mod epochs;
+#[cfg(feature = "train")]
+mod run;
+mod ufm;
+
+pub use analysis::{
+    Analysis, AnalysisFigures, analyses, analyses_text, analysis, analysis_tables, analysis_text,
+};
+pub use comparison::{comparison, figures};
+#[cfg(feature = "train")]
+pub use run::{RunResults, run, run_tables, run_text, unfinished_run};
+pub use ufm::{ufm, ufm_text};
+
+/// The version that drew a page.
+fn provenance() -> String {
+    format!("tagwise {}", env!("CARGO_PKG_VERSION"))
+}
+
+/// Rows of a matrix as vectors.
+fn rows(matrix: faer::MatRef<'_, f64>) -> Vec<Vec<f64>> {
+    (0..matrix.nrows())
+        .map(|row| {
+            (0..matrix.ncols())
+                .map(|column| matrix[(row, column)])
+                .collect()
+        })
+        .collect()
+}

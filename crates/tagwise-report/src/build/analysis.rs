@@ -1,0 +1,113 @@
+//! An analysis of features: what was measured in a file, alone or beside others.
+
+mod page;
+mod tables;
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use tagwise::collapse::{AnalysisOptions, CollapseReport, Headline};
+use tagwise::snapshot::{LinearClassifier, SampleStream};
+use tagwise::statistics::Statistics;
+
+pub use page::{analyses, analysis};
+pub use tables::{analyses_text, analysis_tables, analysis_text};
+
+use crate::Scatter;
+
+/// A set of features, such as a file, and everything that was measured in it.
+///
+/// ```
+/// use tagwise::collapse::AnalysisOptions;
+/// use tagwise::snapshot::{FeatureValues, Snapshot};
+/// use tagwise::{LabelSet, Targets};
+/// use tagwise_report::build::{Analysis, analysis, analysis_text};
+///
+/// let targets = Targets::new(2, [[0], [0], [1], [1]].map(LabelSet::new))?;
+/// let features = FeatureValues::F64(vec![3.0, 4.0, -5.0, -3.0]); // [4, 1]
+/// let snapshot = Snapshot::new(features, 1, targets, None)?;
+/// let measured = Analysis::measure("layer 4", &snapshot, None, AnalysisOptions::default())?;
+/// let text = analysis_text(&measured, 110);
+/// assert!(text.starts_with("layer 4: 4 samples, 2 classes, 2 label sets of up to 1 labels, d = 1"));
+/// assert_eq!(analysis(&measured)?.title, "layer 4");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Analysis {
+    /// The file, or what else the features are called.
+    pub path: PathBuf,
+    /// The metrics.
+    pub report: CollapseReport,
+    /// The statistics that they come from.
+    pub statistics: Statistics,
+    /// The classifier on top of the features.
+    pub classifier: Option<LinearClassifier>,
+    /// The features of three classes in their plane; only a page of one file has room for it.
+    pub plane: Option<Scatter>,
+    /// Names of the classes; their numbers unless set otherwise.
+    pub class_names: Vec<String>,
+}
+
+/// An analysis as JSON: the file, its headline metrics with their verdicts, and the whole report.
+#[derive(Clone, Debug, Serialize)]
+pub struct AnalysisFigures<'a> {
+    file: String,
+    headlines: Vec<Headline>,
+    #[serde(flatten)]
+    report: &'a CollapseReport,
+}
+
+impl Analysis {
+    /// Measures everything in a stream of samples.
+    ///
+    /// # Errors
+    /// As [`CollapseReport::analyze`].
+    pub fn measure(
+        path: impl AsRef<Path>,
+        stream: &impl SampleStream,
+        classifier: Option<&LinearClassifier>,
+        options: AnalysisOptions,
+    ) -> tagwise::Result<Self> {
+        let (report, statistics) =
+            CollapseReport::analyze_with_statistics(stream, classifier, options)?;
+        Ok(Self::new(path, report, statistics, classifier))
+    }
+
+    /// Measures what statistics alone tell: all but NC4 and the worst samples.
+    ///
+    /// # Errors
+    /// As [`CollapseReport::measure`].
+    pub fn of_statistics(
+        path: impl AsRef<Path>,
+        statistics: Statistics,
+        classifier: Option<&LinearClassifier>,
+    ) -> tagwise::Result<Self> {
+        let report = CollapseReport::measure(&statistics, classifier)?;
+        Ok(Self::new(path, report, statistics, classifier))
+    }
+
+    fn new(
+        path: impl AsRef<Path>,
+        report: CollapseReport,
+        statistics: Statistics,
+        classifier: Option<&LinearClassifier>,
+    ) -> Self {
+        Self {
+            path: path.as_ref().to_path_buf(),
+            class_names: (0..report.num_classes).map(|k| k.to_string()).collect(),
+            report,
+            statistics,
+            classifier: classifier.cloned(),
+            plane: None,
+        }
+    }
+
+    /// What there is to tell as numbers.
+    pub fn figures(&self) -> AnalysisFigures<'_> {
+        AnalysisFigures {
+            file: self.path.display().to_string(),
+            headlines: self.report.headlines(),
+            report: &self.report,
+        }
+    }
+}

@@ -1,0 +1,403 @@
+//! The headline metrics: one list that tables, curves, reports and JSON take everything from.
+//!
+//! Each entry says what the metric is called where, which number of a [`CollapseReport`] it is,
+//! and what its value means. Thresholds and their reasons are in [`verdict`](super::verdict), the
+//! values that features without any collapse have in [`chance`](super::chance).
+
+use serde::{Deserialize, Serialize};
+
+use super::verdict::{CollapseVerdict, Evidence, Sentences, Thresholds};
+use super::{CollapseReport, chance};
+
+/// A metric of multi-label neural collapse that a reader is shown first.
+///
+/// All of them are distances: 0 is exact collapse, less is better, and they have no unit.
+///
+/// ```
+/// use tagwise::collapse::CollapseMetric;
+///
+/// let pairs = CollapseMetric::NcM { multiplicity: 2 };
+/// assert_eq!((pairs.name().as_str(), pairs.symbol().as_str()), ("NC_m, m = 2", "NC_2"));
+/// assert_eq!(CollapseMetric::Nc1 { multiplicity: 1 }.of("images"), "images with 1 label");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum CollapseMetric {
+    /// NC1 of the label sets with m labels: variability within a label set against the distance
+    /// between them, in the directions that tell labels apart
+    /// ([`Nc1::tag_span`](super::Nc1::tag_span), which for m = 1 is the paper's NC1).
+    Nc1 {
+        /// The multiplicity m ≥ 1.
+        multiplicity: usize,
+    },
+    /// The same over the label sets of every multiplicity.
+    Nc1Pooled,
+    /// NC2 of the rows of the classifier: distance of their geometry from the simplex ETF.
+    Nc2Classifier,
+    /// NC2 of the centred class means.
+    Nc2ClassMeans,
+    /// NC3: distance from duality of classifier and class means.
+    Nc3,
+    /// NC_m: angle between multi-label means and their tag-wise averages, 1 at chance.
+    NcM {
+        /// The multiplicity m ≥ 2.
+        multiplicity: usize,
+    },
+}
+
+/// Metrics that share an axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum CollapseFamily {
+    /// NC1.
+    Nc1,
+    /// NC2.
+    Nc2,
+    /// NC3.
+    Nc3,
+    /// NC_m.
+    NcM,
+}
+
+/// What a metric is, in words and limits: its line in the list.
+struct Entry {
+    family: CollapseFamily,
+    name: String,
+    symbol: String,
+    column: String,
+    series: String,
+    meaning: &'static str,
+    thresholds: Thresholds,
+    sentences: Sentences,
+}
+
+/// One headline metric of a report: its value and what it means.
+///
+/// ```
+/// use tagwise::collapse::{CollapseMetric, CollapseVerdict, Evidence, Headline};
+///
+/// let metric = CollapseMetric::Nc1 { multiplicity: 1 };
+/// let headline = Headline::new(metric, Some(0.003), Evidence::default());
+/// assert_eq!(headline.verdict, CollapseVerdict::Collapsed);
+/// assert_eq!(headline.sentence, "Features of a class have gathered at its mean.");
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Headline {
+    /// Which metric.
+    pub metric: CollapseMetric,
+    /// Its name, for example "NC1, m = 2".
+    pub name: String,
+    /// What it was measured on, for example "samples with 2 labels".
+    pub of: String,
+    /// The value; `None` when the data or the mode of the analysis do not tell it.
+    pub value: Option<f64>,
+    /// The value under exact collapse.
+    pub ideal: f64,
+    /// About the least value that features which know nothing of the labels have; `None` where no
+    /// closed form says.
+    pub chance: Option<f64>,
+    /// How far collapse has come.
+    pub verdict: CollapseVerdict,
+    /// The verdict in one sentence.
+    pub sentence: String,
+}
+
+impl CollapseFamily {
+    /// Every family, in the order of the list.
+    pub const ALL: [Self; 4] = [Self::Nc1, Self::Nc2, Self::Nc3, Self::NcM];
+
+    /// The symbol on an axis.
+    pub fn symbol(self) -> &'static str {
+        match self {
+            Self::Nc1 => "NC1",
+            Self::Nc2 => "NC2",
+            Self::Nc3 => "NC3",
+            Self::NcM => "NC_m",
+        }
+    }
+
+    /// The title of its curves; families of one title share a chart.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Nc1 => "Variability within label sets",
+            Self::Nc2 | Self::Nc3 => "Distance from a simplex ETF",
+            Self::NcM => "Distance from tag-wise averages",
+        }
+    }
+
+    /// How to read its curves.
+    pub fn caption(self) -> &'static str {
+        match self {
+            Self::Nc1 => {
+                "0 when every feature equals the mean of its label set; measured in the directions \
+                 in which the class means differ."
+            }
+            Self::Nc2 | Self::Nc3 => {
+                "0 when class means, or classifier rows, are equally long, equally far apart, and \
+                 the same up to scale."
+            }
+            Self::NcM => {
+                "Angle of a label set's mean to the sum of its own class means, over the angle to \
+                 all such sums: 1 is chance."
+            }
+        }
+    }
+
+    /// The value that means chance whatever the data, where there is one.
+    pub fn chance(self) -> Option<f64> {
+        match self {
+            Self::NcM => Some(1.0),
+            Self::Nc1 | Self::Nc2 | Self::Nc3 => None,
+        }
+    }
+}
+
+impl CollapseMetric {
+    /// The value under exact collapse.
+    pub const IDEAL: f64 = 0.0;
+
+    /// The metrics that a report has an entry for, in the order of the list.
+    pub fn of_report(report: &CollapseReport) -> Vec<Self> {
+        let mut metrics: Vec<Self> = report
+            .nc1
+            .keys()
+            .map(|&multiplicity| Self::Nc1 { multiplicity })
+            .collect();
+        if report.nc1.len() > 1 {
+            metrics.push(Self::Nc1Pooled);
+        }
+        metrics.extend([Self::Nc2Classifier, Self::Nc2ClassMeans, Self::Nc3]);
+        let multiplicities = report.nc_m.keys();
+        metrics.extend(multiplicities.map(|&multiplicity| Self::NcM { multiplicity }));
+        metrics
+    }
+
+    /// The metrics of the paper, of which one line or a few key figures are made: NC1 of single
+    /// labels, NC2, NC3 and NC_m of these multiplicities.
+    pub fn of_paper(multiplicities: impl IntoIterator<Item = usize>) -> Vec<Self> {
+        let several = multiplicities.into_iter().filter(|&m| m > 1);
+        [
+            Self::Nc1 { multiplicity: 1 },
+            Self::Nc2Classifier,
+            Self::Nc2ClassMeans,
+            Self::Nc3,
+        ]
+        .into_iter()
+        .chain(several.map(|multiplicity| Self::NcM { multiplicity }))
+        .collect()
+    }
+
+    /// Which number of a report it is.
+    pub fn value(self, report: &CollapseReport) -> Option<f64> {
+        match self {
+            Self::Nc1 { multiplicity } => report.nc1.get(&multiplicity)?.tag_span,
+            Self::Nc1Pooled => report.nc1_pooled.tag_span,
+            Self::Nc2Classifier => report.nc2.classifier,
+            Self::Nc2ClassMeans => report.nc2.centred_means,
+            Self::Nc3 => report.nc3,
+            Self::NcM { multiplicity } => report.nc_m.get(&multiplicity)?.uniform.value,
+        }
+    }
+
+    /// The metrics on whose axis it is drawn.
+    pub fn family(self) -> CollapseFamily {
+        self.entry().family
+    }
+
+    /// The name that tells it from all others, for example "NC1, m = 1".
+    pub fn name(self) -> String {
+        self.entry().name
+    }
+
+    /// The name among [those of the paper](Self::of_paper), where NC1 is that of single labels.
+    pub fn paper_name(self) -> String {
+        match self {
+            Self::Nc1 { multiplicity: 1 } => self.symbol(),
+            other => other.name(),
+        }
+    }
+
+    /// The symbol, which several metrics may share: "NC2", "NC_2".
+    pub fn symbol(self) -> String {
+        self.entry().symbol
+    }
+
+    /// A heading of eight characters at most for a narrow column.
+    pub fn column(self) -> String {
+        self.entry().column
+    }
+
+    /// Its name beside others of its chart: "2 labels", "NC2 of W".
+    pub fn series(self) -> String {
+        self.entry().series
+    }
+
+    /// What it is measured on, with the reader's word for samples.
+    pub fn of(self, samples: &str) -> String {
+        match self {
+            Self::Nc1 { multiplicity } => format!("{samples} with {}", labels(multiplicity)),
+            Self::Nc1Pooled => format!("all {samples}"),
+            Self::Nc2Classifier => "classifier W".into(),
+            Self::Nc2ClassMeans => "class means, centred".into(),
+            Self::Nc3 => "W and class means".into(),
+            Self::NcM { .. } => "tag-wise averages".into(),
+        }
+    }
+
+    /// What it measures.
+    pub fn meaning(self) -> &'static str {
+        self.entry().meaning
+    }
+
+    /// Where its verdicts change.
+    pub fn thresholds(self) -> Thresholds {
+        self.entry().thresholds
+    }
+
+    pub(super) fn sentences(self) -> Sentences {
+        self.entry().sentences
+    }
+
+    fn entry(self) -> Entry {
+        match self {
+            Self::Nc1 { multiplicity } => Entry {
+                name: format!("NC1, m = {multiplicity}"),
+                series: labels(multiplicity),
+                ..variability()
+            },
+            Self::Nc1Pooled => variability(),
+            Self::Nc2Classifier => Entry {
+                name: "NC2 (W)".into(),
+                column: "NC2(W)".into(),
+                series: "NC2 of W".into(),
+                meaning: "distance of the classifier rows from a simplex ETF",
+                sentences: Sentences {
+                    collapsed: "The classifier rows form a simplex ETF: equal lengths, equal angles.",
+                    partly: "The classifier rows lean towards a simplex ETF.",
+                    not_collapsed: "The classifier rows are far from a simplex ETF.",
+                },
+                ..frame()
+            },
+            Self::Nc2ClassMeans => frame(),
+            Self::Nc3 => Entry {
+                family: CollapseFamily::Nc3,
+                name: "NC3".into(),
+                symbol: "NC3".into(),
+                column: "NC3".into(),
+                series: "NC3".into(),
+                meaning: "distance of classifier and class means from being the same frame",
+                thresholds: Thresholds::FRAME,
+                sentences: Sentences {
+                    collapsed: "Classifier and class means are the same frame.",
+                    partly: "Classifier and class means are turning to each other.",
+                    not_collapsed: "Classifier and class means are not aligned.",
+                },
+            },
+            Self::NcM { multiplicity } => averages(multiplicity),
+        }
+    }
+
+    /// The entry of a report: value, chance and verdict.
+    pub fn headline(self, report: &CollapseReport) -> Headline {
+        Headline::new(self, self.value(report), self.evidence(report))
+    }
+
+    /// What a report says about how much the value can tell.
+    pub fn evidence(self, report: &CollapseReport) -> Evidence {
+        Evidence {
+            obstacle: chance::obstacle(self, report),
+            chance: chance::of(self, report),
+        }
+    }
+}
+
+/// NC1 of all label sets.
+fn variability() -> Entry {
+    Entry {
+        family: CollapseFamily::Nc1,
+        name: "NC1, all".into(),
+        symbol: "NC1".into(),
+        column: "NC1".into(),
+        series: "all".into(),
+        meaning: "spread of features around their class mean, against the distance between means",
+        thresholds: Thresholds::VARIABILITY,
+        sentences: Sentences {
+            collapsed: "Features of a class have gathered at its mean.",
+            partly: "Features spread less than class means are apart.",
+            not_collapsed: "Features spread as widely as class means are apart.",
+        },
+    }
+}
+
+/// NC2 of the class means.
+fn frame() -> Entry {
+    Entry {
+        family: CollapseFamily::Nc2,
+        name: "NC2 (means)".into(),
+        symbol: "NC2".into(),
+        column: "NC2(H)".into(),
+        series: "NC2 of means".into(),
+        meaning: "distance of the centred class means from a simplex ETF",
+        thresholds: Thresholds::FRAME,
+        sentences: Sentences {
+            collapsed: "The class means form a simplex ETF: equal lengths, equal angles.",
+            partly: "The class means lean towards a simplex ETF.",
+            not_collapsed: "The class means are far from a simplex ETF.",
+        },
+    }
+}
+
+fn averages(multiplicity: usize) -> Entry {
+    Entry {
+        family: CollapseFamily::NcM,
+        name: format!("NC_m, m = {multiplicity}"),
+        symbol: format!("NC_{multiplicity}"),
+        column: format!("NC_{multiplicity}"),
+        series: format!("m = {multiplicity}"),
+        meaning: "angle between multi-label means and the sum of their labels' means, 1 for unrelated sets",
+        thresholds: Thresholds::AVERAGES,
+        sentences: Sentences {
+            collapsed: "Multi-label means lie on their tag-wise averages.",
+            partly: "Multi-label means lie nearer to their own tag-wise averages than to others.",
+            not_collapsed: "Multi-label means are hardly nearer to their own tag-wise averages than chance.",
+        },
+    }
+}
+
+/// "1 label", "2 labels".
+fn labels(multiplicity: usize) -> String {
+    match multiplicity {
+        1 => "1 label".into(),
+        m => format!("{m} labels"),
+    }
+}
+
+impl Headline {
+    /// Judges a value by what is known about it.
+    pub fn new(metric: CollapseMetric, value: Option<f64>, evidence: Evidence) -> Self {
+        let verdict = CollapseVerdict::on(metric.thresholds(), value, evidence);
+        Self {
+            metric,
+            name: metric.name(),
+            of: metric.of("samples"),
+            value,
+            ideal: CollapseMetric::IDEAL,
+            chance: evidence.chance,
+            sentence: verdict.sentence(metric),
+            verdict,
+        }
+    }
+}
+
+impl CollapseReport {
+    /// The headline metrics with their verdicts, in the order of the list; those that were not
+    /// measured have no value.
+    pub fn headlines(&self) -> Vec<Headline> {
+        CollapseMetric::of_report(self)
+            .into_iter()
+            .map(|metric| metric.headline(self))
+            .collect()
+    }
+}

@@ -1,0 +1,215 @@
+//! What a value of a headline metric means: four states, and the limits between them.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::CollapseMetric;
+
+/// How far collapse has come by one metric.
+///
+/// In JSON `{"state": "collapsed"}` or `{"state": "cannot_be_told", "reason": {…}}`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum CollapseVerdict {
+    /// No trace of the collapsed geometry.
+    NotCollapsed,
+    /// On the way.
+    Partly,
+    /// Collapsed, as the figures of the literature show it at the end of training.
+    Collapsed,
+    /// The value does not answer the question.
+    CannotBeTold {
+        /// Why not.
+        reason: Untold,
+    },
+}
+
+/// Why there is no verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "why", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Untold {
+    /// There is no value.
+    NotMeasured,
+    /// The value is not a number.
+    NotANumber,
+    /// The value is infinite.
+    Infinite,
+    /// The value is negative, which no distance is.
+    Negative,
+    /// Too few samples share their label set with another for a spread within sets to be seen: a
+    /// set that occurs once has the spread 0 whatever the features.
+    TooFewRepeats {
+        /// Samples n.
+        num_samples: u64,
+        /// Label sets L; n − L degrees of freedom are left for the spread.
+        num_sets: u64,
+    },
+    /// No simplex ETF of so many vectors exists in so few dimensions.
+    NoSimplexEtf {
+        /// Vectors.
+        num_vectors: usize,
+        /// Dimensions d < vectors − 1.
+        dim: usize,
+    },
+    /// The value is low, but no lower than it would be for features that know nothing of the
+    /// labels.
+    AsByChance {
+        /// About the least value by chance.
+        chance: f64,
+    },
+}
+
+/// What decides beside the value.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Evidence {
+    /// What stands in the way of a verdict.
+    pub obstacle: Option<Untold>,
+    /// About the least value by chance.
+    pub chance: Option<f64>,
+}
+
+/// The limits up to which a value counts as collapsed and as on the way.
+///
+/// These are conventions for reading, not theorems. A value is held against 0, which is exact
+/// collapse, and against chance, what features that know nothing of the labels would have; a
+/// verdict that speaks for collapse needs both.
+///
+/// | metric | collapsed | partly | share of chance: collapsed | partly |
+/// |---|---|---|---|---|
+/// | NC1 | 0.05 | 1 | 0.1 | 0.5 |
+/// | NC2, NC3 | 0.15 | 0.5 | 0.5 | 0.8 |
+/// | NC_m | 0.1 | 0.5 | 0.1 | 0.5 |
+///
+/// Reasons: NC1 = 1 means a spread as large as the distance between means, and trained networks
+/// end well below 0.05. NC2 and NC3 compare matrices of norm 1, which are √2 apart when unrelated;
+/// those of the published networks end near 0.1. NC_m is a ratio to chance, which is 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Thresholds {
+    /// Up to here a value counts as collapsed.
+    pub collapsed: f64,
+    /// Up to here it counts as on the way.
+    pub partly: f64,
+    /// And must lie below this share of chance to count as collapsed,
+    pub collapsed_of_chance: f64,
+    /// or below this one to count as on the way.
+    pub partly_of_chance: f64,
+}
+
+impl Thresholds {
+    pub(super) const VARIABILITY: Self = Self {
+        collapsed: 0.05,
+        partly: 1.0,
+        collapsed_of_chance: 0.1,
+        partly_of_chance: 0.5,
+    };
+    pub(super) const FRAME: Self = Self {
+        collapsed: 0.15,
+        partly: 0.5,
+        collapsed_of_chance: 0.5,
+        partly_of_chance: 0.8,
+    };
+    pub(super) const AVERAGES: Self = Self {
+        collapsed: 0.1,
+        partly: 0.5,
+        collapsed_of_chance: 0.1,
+        partly_of_chance: 0.5,
+    };
+}
+
+/// What the three states mean for one metric.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sentences {
+    pub(super) collapsed: &'static str,
+    pub(super) partly: &'static str,
+    pub(super) not_collapsed: &'static str,
+}
+
+impl CollapseVerdict {
+    /// The verdict on a value.
+    ///
+    /// A value beyond the limits says so whatever the evidence: label sets that occur once and
+    /// noise in the means only make NC1 smaller. Where no simplex ETF exists nothing is said.
+    pub fn on(thresholds: Thresholds, value: Option<f64>, evidence: Evidence) -> Self {
+        let untold = |reason| Self::CannotBeTold { reason };
+        let value = match value {
+            None => return untold(Untold::NotMeasured),
+            Some(value) if value.is_nan() => return untold(Untold::NotANumber),
+            Some(value) if value < 0.0 => return untold(Untold::Negative),
+            Some(value) if value.is_infinite() => return untold(Untold::Infinite),
+            Some(value) => value,
+        };
+        match evidence.obstacle {
+            Some(reason @ Untold::TooFewRepeats { .. }) if value <= thresholds.partly => {
+                return untold(reason);
+            }
+            Some(Untold::TooFewRepeats { .. }) | None => {}
+            Some(reason) => return untold(reason),
+        }
+        let below = |limit: f64, share: f64| {
+            value <= limit && evidence.chance.is_none_or(|chance| value < share * chance)
+        };
+        match evidence.chance {
+            _ if below(thresholds.collapsed, thresholds.collapsed_of_chance) => Self::Collapsed,
+            _ if below(thresholds.partly, thresholds.partly_of_chance) => Self::Partly,
+            Some(chance) if value <= thresholds.partly => untold(Untold::AsByChance { chance }),
+            _ => Self::NotCollapsed,
+        }
+    }
+
+    /// One or three words.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::NotCollapsed => "not collapsed",
+            Self::Partly => "partly",
+            Self::Collapsed => "collapsed",
+            Self::CannotBeTold { .. } => "cannot be told",
+        }
+    }
+
+    /// What it means for a metric, or why it cannot be told.
+    pub fn sentence(self, metric: CollapseMetric) -> String {
+        let sentences = metric.sentences();
+        match self {
+            Self::NotCollapsed => sentences.not_collapsed.into(),
+            Self::Partly => sentences.partly.into(),
+            Self::Collapsed => sentences.collapsed.into(),
+            Self::CannotBeTold { reason } => format!("No verdict: {reason}."),
+        }
+    }
+}
+
+impl fmt::Display for Untold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::NotMeasured => f.write_str("it was not measured"),
+            Self::NotANumber => f.write_str("the value is NaN"),
+            Self::Infinite => f.write_str("the value is infinite"),
+            Self::Negative => f.write_str("the value is negative"),
+            Self::TooFewRepeats {
+                num_samples,
+                num_sets,
+            } if num_samples == num_sets => {
+                f.write_str("every label set occurs once and shows no spread")
+            }
+            Self::TooFewRepeats {
+                num_samples,
+                num_sets,
+            } => write!(
+                f,
+                "{num_samples} samples in {num_sets} label sets repeat too few to show spread"
+            ),
+            Self::NoSimplexEtf { num_vectors, dim } => write!(
+                f,
+                "no simplex ETF of {num_vectors} vectors exists in {dim} dimensions"
+            ),
+            Self::AsByChance { chance } if chance < 0.001 => {
+                write!(f, "by chance alone it would be about {chance:.1e}")
+            }
+            Self::AsByChance { chance } => {
+                write!(f, "by chance alone it would be about {chance:.3}")
+            }
+        }
+    }
+}
