@@ -16,10 +16,12 @@
 mod classifier;
 mod error;
 pub mod etf;
+pub mod features;
 pub mod file;
 pub mod label;
 pub mod matrix;
 pub mod snapshot;
+pub mod tensors;
 
 pub use classifier::LinearClassifier;
 pub use error::{Error, Result};

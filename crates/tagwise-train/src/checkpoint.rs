@@ -1,10 +1,9 @@
 //! All that is needed to go on after an epoch, in one file that is complete or absent.
 
-use std::collections::HashMap;
 use std::path::Path;
 
-use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView, serialize};
 use tagwise::file;
+use tagwise::tensors::{TensorWriter, Tensors};
 use tagwise_nn::NamedTensor;
 
 use crate::{Engine, Error, Experiment, Result, RunFolder};
@@ -39,12 +38,7 @@ impl Checkpoint {
             epoch,
             experiment: identity(experiment),
         };
-        let entries = HashMap::from([
-            (CHECKSUM.to_string(), checksum(&mut tensors, &metadata)),
-            (EPOCH.to_string(), metadata.epoch.to_string()),
-            (EXPERIMENT.to_string(), metadata.experiment),
-        ]);
-        let bytes = to_bytes(&tensors, entries)?;
+        let bytes = to_bytes(&mut tensors, &metadata)?;
         folder.keep_previous(LAST, PREVIOUS)?;
         folder.write(LAST, &bytes)
     }
@@ -117,22 +111,16 @@ fn unprefixed(prefix: &str, tensors: Vec<NamedTensor>) -> Vec<NamedTensor> {
         .collect()
 }
 
-fn to_bytes(tensors: &[NamedTensor], metadata: HashMap<String, String>) -> Result<Vec<u8>> {
-    let data: Vec<Vec<u8>> = tensors.iter().map(little_endian).collect();
-    let views = tensors
-        .iter()
-        .zip(&data)
-        .map(|(tensor, data)| {
-            let view = TensorView::new(Dtype::F32, tensor.shape.clone(), data)?;
-            Ok((tensor.name.as_str(), view))
-        })
-        .collect::<Result<Vec<_>, SafeTensorError>>();
-    views
-        .and_then(|views| serialize(views, Some(metadata)))
-        .map_err(|error| Error::Checkpoint {
-            path: LAST.into(),
-            message: format!("the state of the network cannot be written: {error}"),
-        })
+fn to_bytes(tensors: &mut [NamedTensor], metadata: &Metadata) -> Result<Vec<u8>> {
+    let checksum = checksum(tensors, metadata);
+    let mut writer = TensorWriter::new();
+    for tensor in tensors.iter() {
+        writer.add(&tensor.name, &tensor.shape, &tensor.data)?;
+    }
+    writer.describe(CHECKSUM, checksum);
+    writer.describe(EPOCH, metadata.epoch.to_string());
+    writer.describe(EXPERIMENT, &metadata.experiment);
+    Ok(writer.to_bytes())
 }
 
 fn little_endian(tensor: &NamedTensor) -> Vec<u8> {
@@ -153,33 +141,31 @@ fn read(path: &Path) -> Result<(Metadata, Vec<NamedTensor>)> {
         ),
     };
     let bytes = file::read(path)?;
-    let (_, header) =
-        SafeTensors::read_metadata(&bytes).map_err(|error| damaged(error.to_string()))?;
-    let entries = header.metadata().clone().unwrap_or_default();
+    let file = Tensors::parse(&bytes).map_err(|error| match error {
+        tagwise::Error::NotTensors { problem } => damaged(problem),
+        other => damaged(other.to_string()),
+    })?;
     let metadata = Metadata {
-        epoch: entries
-            .get(EPOCH)
+        epoch: file
+            .metadata(EPOCH)
             .and_then(|epoch| epoch.parse().ok())
             .ok_or_else(|| damaged("it names no epoch".into()))?,
-        experiment: entries
-            .get(EXPERIMENT)
-            .cloned()
+        experiment: file
+            .metadata(EXPERIMENT)
+            .map(str::to_string)
             .ok_or_else(|| damaged("it names no experiment".into()))?,
     };
-    let tensors = SafeTensors::deserialize(&bytes).map_err(|error| damaged(error.to_string()))?;
-    let mut tensors: Vec<NamedTensor> = tensors
-        .iter()
-        .map(|(name, view)| NamedTensor {
-            name: name.to_string(),
-            shape: view.shape().to_vec(),
-            data: view
-                .data()
-                .chunks_exact(4)
-                .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-                .collect(),
+    let tensors = file.iter().map(|tensor| {
+        Ok(NamedTensor {
+            name: tensor.name().to_string(),
+            shape: tensor.shape().to_vec(),
+            data: tensor
+                .to_vec()
+                .map_err(|error| damaged(error.to_string()))?,
         })
-        .collect();
-    if entries.get(CHECKSUM) != Some(&checksum(&mut tensors, &metadata)) {
+    });
+    let mut tensors = tensors.collect::<Result<Vec<_>>>()?;
+    if file.metadata(CHECKSUM) != Some(&*checksum(&mut tensors, &metadata)) {
         return Err(damaged("its checksum is wrong".into()));
     }
     Ok((metadata, tensors))

@@ -5,12 +5,13 @@ mod settings;
 
 use serde::{Deserialize, Serialize};
 use tagwise::loss::Loss;
+use tagwise_data::Source;
 use tagwise_nn::NetworkSpec;
 use toml::{Table, Value};
 
 use crate::{DataSets, Error, Objective, Result};
 
-pub use data::{Data, Source};
+pub use data::Data;
 pub use settings::{EvaluationSettings, NetworkSettings, Reduction, Select, TrainingSettings};
 
 /// One run that can be repeated: data, network, loss, optimiser and what is measured.
@@ -137,9 +138,9 @@ impl Experiment {
     /// The data sets that this experiment composes from its source images.
     ///
     /// # Errors
-    /// As [`DataSets::new`]; [`Error::Configuration`] for compositions that cannot be met.
+    /// As [`DataSets::load`]; [`Error::Configuration`] for compositions that cannot be met.
     pub fn data_sets(&self) -> Result<DataSets> {
-        DataSets::new(&self.data, self.seed).map_err(|error| match error {
+        DataSets::load(&self.data, self.seed).map_err(|error| match error {
             Error::Data(error) if error.is_about_settings() => {
                 Error::Configuration(error.to_string())
             }
@@ -363,7 +364,7 @@ mod tests {
     #[test]
     fn what_cannot_be_meant_is_refused_in_one_sentence() {
         insta::assert_snapshot!(refusal("seed = 1\nname = \"a\nb\"", &[]), @"line 3: key with no value, expected `=`");
-        insta::assert_snapshot!(refusal("[data]\nsource = \"imagenet\"", &[]), @"data.source: unknown variant `imagenet`, expected one of `digits`, `mnist`, `fashion-mnist`, `cifar10`, `svhn`");
+        insta::assert_snapshot!(refusal("[data]\nsource = \"imagenet\"", &[]), @"data.source: unknown variant `imagenet`, expected one of `digits`, `mnist`, `fashion-mnist`, `cifar10`, `svhn`, `folder`");
         insta::assert_snapshot!(refusal("", &["loss.name=zlpr", "loss.gamma=1"]), @"loss: unknown field `gamma`, there are no fields");
         insta::assert_snapshot!(refusal("", &["loss.name=focal", "loss.gamma=-1"]), @"expected loss.gamma to be a finite number of at least 0, found -1");
         insta::assert_snapshot!(refusal("", &["loss.name=asymmetric", "loss.margin=1"]), @"expected loss.margin to be at least 0 and below 1, found 1");

@@ -24,8 +24,7 @@ pub use data::DataSets;
 pub use engine::{Batch, CpuEngine, Engine, Objective};
 pub use error::{Error, Result};
 pub use experiment::{
-    Data, EvaluationSettings, Experiment, NetworkSettings, Reduction, Select, Source,
-    TrainingSettings,
+    Data, EvaluationSettings, Experiment, NetworkSettings, Reduction, Select, TrainingSettings,
 };
 pub use extract::Extracted;
 pub use folder::{RunFolder, provenance};
@@ -35,3 +34,4 @@ pub use run::{Ended, Event, Finished, Run, Step};
 pub use summary::{
     DataSummary, DecoderResult, FirstAndLast, Knows, NetworkSummary, ParameterCount, Summary,
 };
+pub use tagwise_data::Source;

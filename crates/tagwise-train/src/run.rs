@@ -256,7 +256,7 @@ impl Run {
         });
         Ok(format!(
             "{}: {} images, {} with d = {}, {} classifier, {} trainable parameters, {memory}seed {}",
-            self.experiment.data.source.title(),
+            self.data.title(),
             self.data.train.len(),
             self.experiment.network.architecture,
             self.engine.feature_dim(),

@@ -32,4 +32,4 @@ pub mod statistics;
 pub mod ufm;
 
 pub use tagwise_base::{Error, LabelSet, LinearClassifier, Result, Targets};
-pub use tagwise_base::{file, label, snapshot};
+pub use tagwise_base::{features, file, label, snapshot, tensors};

@@ -19,6 +19,10 @@ use crate::{Error, LabelSet, Result, Targets};
 /// 32 MiB, enough rows of one multiplicity for products near the full rate.
 const BLOCK_NUMBERS: usize = 1 << 22;
 
+/// The most dimensions that saved statistics may have: a bound on what a few bytes can ask for, far
+/// above any network's.
+pub const MAX_DIM: usize = 1 << 24;
+
 /// What is kept of the spread of the samples around the mean of their label set.
 ///
 /// [`Full`](Self::Full) needs 8·d² bytes per multiplicity and is what NC1 needs when the samples
@@ -192,8 +196,9 @@ impl Statistics {
     /// Absorbs the samples of another part of the same stream.
     ///
     /// # Errors
-    /// [`Error::SizeMismatch`] when the number of classes, the dimension or the kind of scatter
-    /// differ.
+    /// [`Error::SizeMismatch`] when the number of classes or the dimension differ,
+    /// [`Error::Undefined`] when the kind of scatter does, [`Error::OutOfRange`] for more samples
+    /// than fit 64 bits; the statistics are then as before.
     pub fn merge(&mut self, other: &Self) -> Result<()> {
         for (what, expected, found) in [
             ("classes", self.num_classes, other.num_classes),
@@ -205,6 +210,15 @@ impl Statistics {
             return Err(Error::Undefined(
                 "statistics with full scatter and with its trace only cannot be merged; make both the same way".into(),
             ));
+        }
+        // Every count is at most the sum, so this holds for each of them too.
+        let total = self.num_samples().checked_add(other.num_samples());
+        if total.is_none() {
+            return Err(Error::OutOfRange {
+                name: "the number of samples of both parts together",
+                requirement: "that fits 64 bits",
+                found: format!("{} and {}", self.num_samples(), other.num_samples()),
+            });
         }
         let dim = self.dim;
         for (&multiplicity, scatter) in &other.scatters {
@@ -336,13 +350,18 @@ impl Statistics {
     /// [`Error::Undefined`] when a class has no single-label sample; tag vectors can then be
     /// estimated by [`crate::collapse::TagVectors`].
     pub fn class_means(&self) -> Result<Mat<f64>> {
+        // First, so that a number of classes that no sample backs asks for no memory.
+        let is_missing = |&class: &usize| !self.ids.contains_key(&LabelSet::new([class as u32]));
+        if let Some(class) = (0..self.num_classes).find(is_missing) {
+            return Err(Error::Undefined(format!(
+                "class {class} has no sample with that label alone, so its class mean is not defined; estimate tag vectors from all label sets instead"
+            )));
+        }
         let mut means = Mat::zeros(self.num_classes, self.dim);
         for class in 0..self.num_classes {
-            let mean = self.set_mean(&LabelSet::new([class as u32])).ok_or_else(|| {
-                Error::Undefined(format!(
-                    "class {class} has no sample with that label alone, so its class mean is not defined; estimate tag vectors from all label sets instead"
-                ))
-            })?;
+            let mean = self
+                .set_mean(&LabelSet::new([class as u32]))
+                .unwrap_or_default();
             for (column, value) in mean.into_iter().enumerate() {
                 means[(class, column)] = value;
             }

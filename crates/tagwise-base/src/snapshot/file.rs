@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use half::{bf16, f16};
 use rayon::prelude::*;
 
-use super::array::{Array, Element, Stored, gather_rows};
+use super::array::{Array, Stored, gather_rows};
+use super::bytes::{Format, members_of};
 use super::choice::{ArrayNames, Choice, choose};
 use super::mapped::{Bytes, Part};
 use super::member::Member;
@@ -13,7 +14,8 @@ use super::member::Member;
 use super::parquet;
 use super::{FeatureRows, FeatureValues, LinearClassifier, SampleStream, Snapshot};
 use super::{npy, refused, safetensors, scipy};
-use crate::{Error, LabelSet, Result, Targets};
+use crate::tensors::Element;
+use crate::{Error, Result, Targets};
 
 /// Bytes of features shown at once; what a block costs beside the mapped file when its numbers
 /// must be converted.
@@ -57,7 +59,8 @@ pub struct OpenOptions {
 /// are unpacked. f16 and bf16 are widened to f32 block by block, Fortran order is read as it is.
 #[derive(Clone, Debug)]
 pub struct SnapshotFile {
-    path: PathBuf,
+    /// Nothing for bytes that came without a path.
+    path: Option<PathBuf>,
     features: Stored,
     num_rows: usize,
     dim: usize,
@@ -100,25 +103,41 @@ impl SnapshotFile {
     /// As [`open`](Self::open).
     pub fn open_with(path: &Path, options: &OpenOptions) -> Result<Self> {
         let members = load(path)?;
-        let with_path = |message: String| Error::Format {
-            path: path.to_path_buf(),
-            message,
-        };
         if scipy::is_sparse(&members) {
-            return Err(with_path(refused::sparse(path)));
+            return Err(Error::Malformed(refused::sparse(path)).in_file(path));
         }
-        let mut file = choose(members, &options.names)
-            .and_then(|choice| Self::from_choice(path, choice, options.labels))
-            .map_err(with_path)?;
-        if options.non_finite == NonFinite::Skip {
-            file.skipped = file.rows_not_finite()?;
-            if !file.skipped.is_empty() {
-                let mut skipped = file.skipped.iter().copied().peekable();
-                let kept = (0..file.num_rows).filter(|row| skipped.next_if_eq(row).is_none());
-                file.targets = file.targets.select(kept);
+        let file = Self::from_members(members, options).map_err(Error::Malformed);
+        let mut file = file.map_err(|error| error.in_file(path))?;
+        file.path = Some(path.to_path_buf());
+        file.without_skipped(options.non_finite)
+    }
+
+    /// As [`open_with`](Self::open_with), from the bytes of a file in memory.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] or [`Error::NotTensors`] with one sentence when the bytes are not such
+    /// a file.
+    pub fn from_bytes(format: Format, bytes: Vec<u8>, options: &OpenOptions) -> Result<Self> {
+        let members = members_of(format, &Bytes::owned(bytes))?;
+        let file = Self::from_members(members, options).map_err(Error::Malformed)?;
+        file.without_skipped(options.non_finite)
+    }
+
+    fn from_members(members: Vec<Member>, options: &OpenOptions) -> Result<Self, String> {
+        let choice = choose(members, &options.names)?;
+        Self::from_choice(choice, options.labels)
+    }
+
+    fn without_skipped(mut self, non_finite: NonFinite) -> Result<Self> {
+        if non_finite == NonFinite::Skip {
+            self.skipped = self.rows_not_finite()?;
+            if !self.skipped.is_empty() {
+                let mut skipped = self.skipped.iter().copied().peekable();
+                let kept = (0..self.num_rows).filter(|row| skipped.next_if_eq(row).is_none());
+                self.targets = self.targets.select(kept);
             }
         }
-        Ok(file)
+        Ok(self)
     }
 
     /// The classifier, if the file has one.
@@ -190,7 +209,7 @@ impl SnapshotFile {
         Snapshot::new(values, self.dim, self.targets.clone(), classifier)
     }
 
-    fn from_choice(path: &Path, mut choice: Choice, labels: LabelsIn) -> Result<Self, String> {
+    fn from_choice(mut choice: Choice, labels: LabelsIn) -> Result<Self, String> {
         let features = choice.take_features()?;
         let (num_rows, dim) = features.array().matrix_shape("[N, d]")?;
         if !features.element.is_float() {
@@ -211,8 +230,7 @@ impl SnapshotFile {
             (None, LabelsIn::Required) => return Err(NO_LABELS.into()),
             (None, LabelsIn::Optional) => {
                 let num_classes = choice.stated_classes()?.unwrap_or(0);
-                let sets = (0..num_rows).map(|_| LabelSet::default());
-                let targets = Targets::new(num_classes, sets);
+                let targets = Targets::unlabelled(num_rows, num_classes);
                 (targets.map_err(|error| error.to_string())?, None)
             }
         };
@@ -226,7 +244,7 @@ impl SnapshotFile {
         let bias = choice.bias.as_ref().map(Stored::array);
         let classifier = classifier(weight, bias, targets.num_classes(), dim)?;
         Ok(Self {
-            path: path.to_path_buf(),
+            path: None,
             features,
             num_rows,
             dim,
@@ -374,16 +392,18 @@ impl SnapshotFile {
         let Error::NotFinite { row, .. } = error else {
             return error;
         };
-        match self.rows_not_finite() {
-            Ok(rows) => Error::Format {
-                path: self.path.clone(),
-                message: format!(
-                    "expected finite features, found NaN or infinity in {} of {} rows, first in row {row}; mend them or leave them out (skip non-finite rows)",
-                    rows.len(),
-                    self.num_rows
-                ),
-            },
-            Err(error) => error,
+        let rows = match self.rows_not_finite() {
+            Ok(rows) => rows,
+            Err(error) => return error,
+        };
+        let error = Error::Malformed(format!(
+            "expected finite features, found NaN or infinity in {} of {} rows, first in row {row}; mend them or leave them out (skip non-finite rows)",
+            rows.len(),
+            self.num_rows
+        ));
+        match &self.path {
+            Some(path) => error.in_file(path),
+            None => error,
         }
     }
 }

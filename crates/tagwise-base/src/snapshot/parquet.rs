@@ -9,8 +9,9 @@ use parquet::data_type::{DataType, FixedLenByteArray};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::schema::types::ColumnDescriptor;
 
-use super::array::{Element, Stored};
+use super::array::Stored;
 use super::mapped::Part;
+use crate::tensors::Element;
 use crate::{Error, Result};
 
 /// The key of the file's metadata that may state the number of classes.

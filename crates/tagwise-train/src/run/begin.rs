@@ -19,8 +19,7 @@ pub(super) fn build(
     device: Device,
 ) -> Result<(CpuEngine, RunMemory)> {
     let device = device.with_precision(experiment.training.precision);
-    let num_classes = data.train.targets().num_classes();
-    let spec = experiment.network_spec(data.train.shape(), num_classes);
+    let spec = experiment.network_spec(data.image_shape(), data.num_classes());
     let unbuildable = |error: tagwise_nn::Error| Error::Configuration(error.to_string());
     spec.num_trainable().map_err(unbuildable)?;
     let memory = RunMemory::new(experiment, data, &spec, device)?;
