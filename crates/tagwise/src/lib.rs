@@ -27,8 +27,10 @@ mod kernel;
 pub mod loss;
 pub mod matrix;
 pub mod minimize;
+pub mod names;
 pub mod split;
 pub mod statistics;
+mod tensors;
 pub mod ufm;
 
 pub use tagwise_base::{Error, LabelSet, LinearClassifier, Result, Targets};
