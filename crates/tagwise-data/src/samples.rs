@@ -67,14 +67,20 @@ impl Samples {
     /// file is not what its ending says or holds NaN or infinity; [`Error::Io`] when it cannot be
     /// read.
     pub fn read(path: &Path, options: &TableOptions) -> Result<Self> {
-        if table::Kind::of(path).is_some() || options.label_file.is_some() || is_sparse_file(path)?
-        {
-            return Self::of_table(path, with_label_file(path, options)?);
+        let is_table = table::Kind::of(path).is_some() || options.label_file.is_some();
+        let mut samples = if is_table || is_sparse_file(path)? {
+            Self::of_table(path, with_label_file(path, options)?)?
+        } else if is_snapshot(path) || path.to_string_lossy().contains('*') {
+            Self::of_snapshot(path, options)?
+        } else {
+            return Err(Error::format(path, UNKNOWN_KIND.into()));
+        };
+        // New samples without labels have as many classes as those that they belong to.
+        if let (0, Some(num_classes)) = (samples.targets.num_classes(), options.num_classes) {
+            let sets = samples.targets.iter().map(|_| LabelSet::default());
+            samples.targets = Targets::new(num_classes, sets)?;
         }
-        match is_snapshot(path) || path.to_string_lossy().contains('*') {
-            true => Self::of_snapshot(path, options),
-            false => Err(Error::format(path, UNKNOWN_KIND.into())),
-        }
+        Ok(samples)
     }
 
     fn of_snapshot(path: &Path, options: &TableOptions) -> Result<Self> {

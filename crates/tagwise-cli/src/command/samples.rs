@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use tagwise_base::snapshot::ArrayNames;
-use tagwise_data::table::TableOptions;
+use tagwise::snapshot::ArrayNames;
 use tagwise_data::table::text::Indexing;
+use tagwise_data::table::{TableOptions, Unlabelled};
 
 use crate::failure::Usage;
 
@@ -132,9 +132,27 @@ impl TableArguments {
     /// # Errors
     /// As [`Samples::read`].
     pub fn read(&self, path: &Path, expected: Expected) -> anyhow::Result<Samples> {
+        self.read_as(path, expected, Unlabelled::Refuse)
+    }
+
+    /// As [`read`](Self::read), for samples that are to be decoded: they may be without labels.
+    ///
+    /// # Errors
+    /// As [`Samples::read`].
+    pub fn read_new(&self, path: &Path, expected: Expected) -> anyhow::Result<Samples> {
+        self.read_as(path, expected, Unlabelled::Keep)
+    }
+
+    fn read_as(
+        &self,
+        path: &Path,
+        expected: Expected,
+        unlabelled: Unlabelled,
+    ) -> anyhow::Result<Samples> {
         let options = TableOptions {
             num_features: self.dim.or(expected.dim),
             num_classes: self.classes.or(expected.num_classes),
+            unlabelled,
             ..self.format.options()?
         };
         let samples = Samples::read(path, &options)?;

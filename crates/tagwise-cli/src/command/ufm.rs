@@ -13,6 +13,7 @@ use tagwise::ufm::{
 };
 use tagwise_report::{Page, build};
 
+use super::samples::FormatArguments;
 use crate::failure::{Interrupted, Usage};
 use crate::{interrupt, output};
 
