@@ -18,6 +18,7 @@
 //! # Ok::<(), tagwise::Error>(())
 //! ```
 
+mod arrays;
 pub mod collapse;
 pub mod decode;
 pub mod etf;
@@ -30,7 +31,6 @@ pub mod minimize;
 pub mod names;
 pub mod split;
 pub mod statistics;
-mod tensors;
 pub mod ufm;
 
 pub use tagwise_base::{Error, LabelSet, LinearClassifier, Result, Targets};

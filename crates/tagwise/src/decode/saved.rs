@@ -26,11 +26,11 @@ use super::nearest::OneNearestNeighbour;
 use super::record::{Space, Tuning};
 use super::rules::{EmptyRule, LogitDecoder, RuleKind};
 use super::spec::DecoderSpec;
+use crate::arrays::{Arrays, Stored};
 use crate::file::write_atomically;
 use crate::head::{push_classifier, read_classifier};
 use crate::loss::Link;
 use crate::names::LabelNames;
-use crate::tensors::{Arrays, Stored};
 use crate::{Error, LinearClassifier, Result};
 
 /// The key of the metadata.
@@ -122,7 +122,7 @@ impl FittedDecoder {
         let header =
             serde_json::to_string(&header).map_err(|error| malformed(error.to_string()))?;
         arrays.text(HEADER, header);
-        arrays.to_bytes()
+        Ok(arrays.to_bytes())
     }
 
     /// Reads what [`to_bytes`](Self::to_bytes) wrote. Its answers are the same to the last bit.

@@ -10,10 +10,10 @@ use super::{
     FitProgress, Head, HeadSettings, HeldOut, LabelledFeatures, TriedWeightDecay,
     WeightDecayChoice, WeightDecaySearch,
 };
+use crate::arrays::{Arrays, Stored};
 use crate::file::write_atomically;
 use crate::loss::Link;
 use crate::minimize::Stop;
-use crate::tensors::{Arrays, Stored};
 use crate::{Error, LinearClassifier, Result};
 
 /// Where the weight decay of a head comes from.
@@ -205,7 +205,7 @@ impl FittedHead {
         let description = serde_json::to_string(&self.description)
             .map_err(|error| Error::Malformed(error.to_string()))?;
         arrays.text(DESCRIPTION, description);
-        arrays.to_bytes()
+        Ok(arrays.to_bytes())
     }
 
     /// Reads a head from the bytes of a safetensors file in f32 or f64; the bias is 0 and the
@@ -325,7 +325,7 @@ mod tests {
     use super::*;
 
     fn bytes_of(arrays: &Arrays) -> Vec<u8> {
-        arrays.to_bytes().unwrap()
+        arrays.to_bytes()
     }
 
     #[test]

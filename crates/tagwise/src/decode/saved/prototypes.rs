@@ -4,10 +4,10 @@ use faer::Mat;
 
 use super::{FormKind, Header, MadeOf, WHAT, check, check_increasing, finite_list, malformed};
 use crate::Result;
+use crate::arrays::{Arrays, Stored};
 use crate::decode::parts::{OwnPrototype, Parts, checked_scales, row_major};
 use crate::decode::record::Space;
 use crate::decode::search::{Form, Offset};
-use crate::tensors::{Arrays, Stored};
 
 pub(super) fn push(arrays: &mut Arrays, parts: &Parts) -> MadeOf {
     let num_labels = parts.labels.len();

@@ -2,9 +2,9 @@
 
 use super::{MadeOf, WHAT, check, check_increasing, finite_list};
 use crate::Result;
+use crate::arrays::{Arrays, Stored};
 use crate::decode::multiplicity::MultiplicityModel;
 use crate::decode::rules::{LogitDecoder, Rule, RuleKind};
-use crate::tensors::{Arrays, Stored};
 
 pub(super) fn push(arrays: &mut Arrays, decoder: &LogitDecoder) -> MadeOf {
     let mut push = |values: &[f64]| arrays.f64("rule", [values.len()], values.iter().copied());
