@@ -20,7 +20,7 @@ pub use self::choice::ArrayNames;
 pub use self::file::{
     FileLabels, LabelsIn, NonFinite, OpenOptions, SnapshotFile, read_labels, read_targets,
 };
-pub use self::scipy::{SparseMatrix, read_sparse};
+pub use self::scipy::{SparseMatrix, is_sparse_file, read_sparse};
 pub use crate::LinearClassifier;
 pub use crate::features::FeatureRows;
 use crate::{Error, Result, Targets};

@@ -37,7 +37,7 @@ pub fn saved(arguments: &Arguments, path: &Path) -> anyhow::Result<(FittedDecode
         dim: Some(decoder.dim()),
     };
     let features = &arguments.features;
-    let samples = arguments.tables.read(features, expected)?;
+    let samples = arguments.tables.read_new(features, expected)?;
     samples.check(features, expected, &source)?;
     let theirs = samples.label_names.as_deref();
     check_names(decoder.names().as_slice(), theirs, &source, features)?;
@@ -76,14 +76,15 @@ impl Inputs {
         let own_names = head.as_ref().and_then(StoredHead::label_names);
         let training_names = training.as_ref().and_then(|t| t.label_names.as_deref());
         let label_names = own_names.or(training_names).map(<[String]>::to_vec);
-        let read = |path: &PathBuf| -> anyhow::Result<Samples> {
-            let samples = arguments.tables.read(path, expected)?;
+        let check = |samples: Samples, path: &PathBuf| -> anyhow::Result<Samples> {
             samples.check(path, expected, &source)?;
             let (ours, theirs) = (label_names.as_deref(), samples.label_names.as_deref());
             check_names(ours, theirs, &source, path)?;
             Ok(samples)
         };
-        let samples = read(&arguments.features)?;
+        let features = &arguments.features;
+        let samples = check(arguments.tables.read_new(features, expected)?, features)?;
+        let read = |path| check(arguments.tables.read(path, expected)?, path);
         let validation = arguments.validation.as_ref().map(read).transpose()?;
         head = head.or_else(|| StoredHead::of_samples(&samples, &arguments.features));
         if training.is_none() && validation.is_none() {
