@@ -5,12 +5,13 @@ mod settings;
 
 use serde::{Deserialize, Serialize};
 use tagwise::loss::Loss;
+use tagwise_data::Source;
 use tagwise_nn::NetworkSpec;
 use toml::{Table, Value};
 
 use crate::{Error, Result};
 
-pub use data::{Data, Source};
+pub use data::Data;
 pub use settings::{Evaluation, Network, Reduction, Select, Training};
 
 /// One run that can be repeated: data, network, loss, optimiser and what is measured.
@@ -119,8 +120,8 @@ impl Experiment {
         })
     }
 
-    /// The network that this experiment trains, for images of this shape.
-    pub fn network_spec(&self, input: tagwise_data::ImageShape) -> NetworkSpec {
+    /// The network that this experiment trains, for images of this shape and so many classes.
+    pub fn network_spec(&self, input: tagwise_data::ImageShape, num_classes: usize) -> NetworkSpec {
         NetworkSpec {
             architecture: self.network.architecture,
             input: tagwise_nn::ImageShape {
@@ -128,7 +129,7 @@ impl Experiment {
                 width: input.width,
                 channels: input.channels,
             },
-            num_classes: self.data.source.num_classes(),
+            num_classes,
             feature_dim: self.network.feature_dim,
             classifier: self.network.classifier,
         }
@@ -341,7 +342,7 @@ mod tests {
     #[test]
     fn what_cannot_be_meant_is_refused_in_one_sentence() {
         insta::assert_snapshot!(refusal("seed = 1\nname = \"a\nb\"", &[]), @"line 3: key with no value, expected `=`");
-        insta::assert_snapshot!(refusal("[data]\nsource = \"imagenet\"", &[]), @"data.source: unknown variant `imagenet`, expected one of `digits`, `mnist`, `fashion-mnist`, `cifar10`, `svhn`");
+        insta::assert_snapshot!(refusal("[data]\nsource = \"imagenet\"", &[]), @"data.source: unknown variant `imagenet`, expected one of `digits`, `mnist`, `fashion-mnist`, `cifar10`, `svhn`, `folder`");
         insta::assert_snapshot!(refusal("", &["loss.name=zlpr", "loss.gamma=1"]), @"loss: unknown field `gamma`, there are no fields");
         insta::assert_snapshot!(refusal("", &["loss.name=focal", "loss.gamma=-1"]), @"expected loss.gamma to be a finite number of at least 0, found -1");
         insta::assert_snapshot!(refusal("", &["loss.name=asymmetric", "loss.margin=1"]), @"expected loss.margin to be at least 0 and below 1, found 1");

@@ -19,7 +19,7 @@ mod summary;
 
 pub use data::DataSets;
 pub use error::{Error, Result};
-pub use experiment::{Data, Evaluation, Experiment, Network, Reduction, Select, Source, Training};
+pub use experiment::{Data, Evaluation, Experiment, Network, Reduction, Select, Training};
 pub use extract::Extracted;
 pub use folder::{RunFolder, provenance};
 pub use memory::RunMemory;
@@ -28,3 +28,4 @@ pub use run::{Ended, Finished, Progress, Run};
 pub use summary::{
     DataSummary, DecoderResult, FirstAndLast, Knows, NetworkSummary, ParameterCount, Summary,
 };
+pub use tagwise_data::Source;

@@ -233,7 +233,7 @@ impl Run {
                 self.network.logits(),
                 indices.iter().map(|&i| train.targets().set(i)),
                 &mut grad_logits,
-            );
+            )?;
             let step = (epoch - 1) * batches + batch;
             learning_rate = training.learning_rate_at(step, training.epochs * batches);
             if !loss.is_finite() {
@@ -302,7 +302,7 @@ impl Run {
         format!(
             "{}: {} images, {} with d = {}, {} classifier, {parameters} trainable parameters, \
              about {} of memory, seed {}",
-            self.experiment.data.source.title(),
+            self.data.title(),
             self.data.train.len(),
             self.experiment.network.architecture,
             self.network.feature_dim(),
@@ -346,7 +346,7 @@ fn measure(network: &mut Network, data: &DataSets, experiment: &Experiment) -> R
     let statistics = train.statistics(network.feature_dim(), data.train.targets())?;
     let classifier = extract::classifier(network)?;
     let loss = |extracted: &Extracted, truth| {
-        let loss = extracted.mean_loss(&experiment.loss, truth);
+        let loss = extracted.mean_loss(&experiment.loss, truth)?;
         match loss.is_finite() {
             true => Ok(loss),
             false => Err(Error::LossNotFinite(loss)),

@@ -58,11 +58,11 @@ pub struct DataSummary {
 }
 
 impl DataSummary {
-    pub(crate) fn new(title: &str, data: &DataSets) -> Self {
+    pub(crate) fn new(data: &DataSets) -> Self {
         let shape = data.train.shape();
         Self {
-            title: title.to_string(),
-            num_classes: data.train.targets().num_classes(),
+            title: data.title().to_string(),
+            num_classes: data.num_classes(),
             image_shape: [shape.height, shape.width, shape.channels],
             train: by_multiplicity(&data.train),
             validation: by_multiplicity(&data.validation),

@@ -55,7 +55,7 @@ fn fixed_etfs_save_the_published_share_of_parameters() {
             .find(|path| path.file_stem().unwrap().to_str() == Some(name));
         let text = fs::read_to_string(path.unwrap()).unwrap();
         let experiment = Experiment::from_toml(&text, &[]).unwrap();
-        let spec = experiment.network_spec(tagwise_data::ImageShape::new(56, 56, 1));
+        let spec = experiment.network_spec(tagwise_data::ImageShape::new(56, 56, 1), 10);
         tagwise_train::ParameterCount::new(&spec).unwrap()
     };
     for (name, learned, fixed) in [

@@ -18,6 +18,7 @@
 //! # Ok::<(), tagwise::Error>(())
 //! ```
 
+mod arrays;
 pub mod collapse;
 pub mod decode;
 pub mod etf;
@@ -27,6 +28,7 @@ mod kernel;
 pub mod loss;
 pub mod matrix;
 pub mod minimize;
+pub mod names;
 pub mod split;
 pub mod statistics;
 pub mod ufm;

@@ -82,7 +82,7 @@ impl Run {
                 .map(|(name, value)| (name.to_string(), value))
                 .into(),
             seconds: self.records.iter().map(|record| record.seconds).sum(),
-            data: DataSummary::new(self.experiment.data.source.title(), &self.data),
+            data: DataSummary::new(&self.data),
             network: NetworkSummary::new(&self.network)?,
             epochs: self.experiment.training.epochs,
             selected_epoch,

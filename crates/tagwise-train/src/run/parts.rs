@@ -24,13 +24,13 @@ impl Parts {
     /// [`Error::Data`] and [`Error::Memory`] for what this machine lacks.
     pub(super) fn build(experiment: &Experiment, device: Device) -> Result<Self> {
         let data =
-            DataSets::new(&experiment.data, experiment.seed).map_err(|error| match error {
+            DataSets::load(&experiment.data, experiment.seed).map_err(|error| match error {
                 Error::Data(error) if error.is_about_settings() => {
                     Error::Configuration(error.to_string())
                 }
                 other => other,
             })?;
-        let spec = experiment.network_spec(data.train.shape());
+        let spec = experiment.network_spec(data.image_shape(), data.num_classes());
         let unbuildable = |error: tagwise_nn::Error| Error::Configuration(error.to_string());
         spec.num_trainable().map_err(unbuildable)?;
         let memory = RunMemory::new(experiment, &data, &spec, device)?;

@@ -2,8 +2,8 @@
 
 use faer::Mat;
 
-use super::super::nearest::row_major;
-use super::{EmptySet, NearestSettings, Prior, Prototypes, dot};
+use super::parts::row_major;
+use super::settings::{EmptySet, NearestSettings, Prior, Prototypes};
 use crate::collapse::{TagSource, TagVectors};
 use crate::statistics::Statistics;
 use crate::{Error, Result};
@@ -27,7 +27,7 @@ impl Seen {
 }
 
 /// Classes that occur, their vectors, and the label sets seen.
-pub(in crate::decode) struct Training {
+pub(super) struct Training {
     pub(super) labels: Vec<u32>,
     pub(super) tags: Mat<f64>, // [known classes, d]
     pub(super) seen: Vec<Seen>,
@@ -35,10 +35,7 @@ pub(in crate::decode) struct Training {
 }
 
 impl Training {
-    pub(in crate::decode) fn new(
-        statistics: &Statistics,
-        max_multiplicity: Option<usize>,
-    ) -> Result<Self> {
+    pub(super) fn new(statistics: &Statistics, max_multiplicity: Option<usize>) -> Result<Self> {
         let vectors = TagVectors::estimate(statistics)?;
         let known: Vec<usize> = (0..statistics.num_classes())
             .filter(|&class| vectors.sources()[class] != TagSource::Unobserved)
@@ -220,4 +217,8 @@ impl Training {
     pub(super) fn degrees_of_freedom(&self) -> f64 {
         self.labelled().map(|seen| seen.count - 1.0).sum()
     }
+}
+
+pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }

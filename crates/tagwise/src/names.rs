@@ -1,19 +1,49 @@
-//! Labels as text: their names where they are known, their numbers otherwise.
+//! Labels and label sets as text: in the cells of tables, in answers and on the command line.
 
 use std::collections::BTreeMap;
 
-use tagwise::LabelSet;
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, LabelSet, Result};
 
 /// Between the labels of a sample.
 const SEPARATOR: char = ';';
 
-/// Writes and reads label sets as `beach;sunset`, or `0;3` where classes have no names.
+/// How many names an error lists.
+const SHOWN: usize = 5;
+
+/// Writes and reads label sets as `beach;sunset`, or as `0;3` where classes have no names.
 ///
 /// A `;` within a name is written `\;` and a backslash `\\`.
-#[derive(Clone, Debug, Default)]
+///
+/// ```
+/// use tagwise::LabelSet;
+/// use tagwise::names::LabelNames;
+///
+/// let names = LabelNames::new(Some(vec!["sea".into(), "sky".into(), "semi;colon".into()]));
+/// let set = LabelSet::new([0, 2]);
+/// assert_eq!(names.text(&set), r"sea;semi\;colon");
+/// assert_eq!(names.set(r"sea;semi\;colon")?, set);
+/// assert_eq!(LabelNames::default().text(&set), "0;2");
+/// # Ok::<(), tagwise::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Option<Vec<String>>", into = "Option<Vec<String>>")]
 pub struct LabelNames {
     names: Vec<String>,
     numbers: BTreeMap<String, u32>,
+}
+
+impl From<Option<Vec<String>>> for LabelNames {
+    fn from(names: Option<Vec<String>>) -> Self {
+        Self::new(names)
+    }
+}
+
+impl From<LabelNames> for Option<Vec<String>> {
+    fn from(names: LabelNames) -> Self {
+        names.is_known().then_some(names.names)
+    }
 }
 
 impl LabelNames {
@@ -29,6 +59,11 @@ impl LabelNames {
         !self.names.is_empty()
     }
 
+    /// The names of all classes, where they have some.
+    pub fn as_slice(&self) -> Option<&[String]> {
+        self.is_known().then_some(self.names.as_slice())
+    }
+
     /// What a class is called.
     pub fn name(&self, label: u32) -> String {
         match self.names.get(label as usize) {
@@ -40,23 +75,24 @@ impl LabelNames {
     /// The class of this name, or of this number where classes have no names.
     ///
     /// # Errors
-    /// One sentence about a label that is none.
-    pub fn number(&self, name: &str) -> Result<u32, String> {
+    /// [`Error::UnknownLabel`].
+    pub fn number(&self, name: &str) -> Result<u32> {
+        let unknown = |expected: String| Error::UnknownLabel {
+            expected,
+            found: name.to_string(),
+        };
         if !self.is_known() {
             return name
                 .parse()
-                .map_err(|_| format!("expected the number of a label, found {name:?}"));
+                .map_err(|_| unknown("the number of a label".into()));
         }
         self.numbers.get(name).copied().ok_or_else(|| {
-            let mut some: Vec<&str> = self.names.iter().take(5).map(String::as_str).collect();
-            if self.names.len() > some.len() {
+            let mut some: Vec<&str> = self.names.iter().take(SHOWN).map(String::as_str).collect();
+            if self.names.len() > SHOWN {
                 some.push("…");
             }
-            format!(
-                "expected one of the {} label names ({}), found {name:?}",
-                self.names.len(),
-                some.join(", ")
-            )
+            let (count, some) = (self.names.len(), some.join(", "));
+            unknown(format!("one of the {count} label names ({some})"))
         })
     }
 
@@ -81,7 +117,7 @@ impl LabelNames {
     ///
     /// # Errors
     /// As [`number`](Self::number).
-    pub fn set(&self, text: &str) -> Result<LabelSet, String> {
+    pub fn set(&self, text: &str) -> Result<LabelSet> {
         if text.is_empty() {
             return Ok(LabelSet::default());
         }
@@ -102,6 +138,14 @@ impl LabelNames {
 }
 
 /// A cell of a CSV file, in quotes where it needs them.
+///
+/// ```
+/// use tagwise::names::{csv_cell, csv_cells};
+///
+/// let line = format!("7,{}", csv_cell("a, \"b\""));
+/// assert_eq!(line, r#"7,"a, ""b""""#);
+/// assert_eq!(csv_cells(&line), ["7", "a, \"b\""]);
+/// ```
 pub fn csv_cell(text: &str) -> String {
     match text.contains([',', '"', '\n', '\r']) {
         true => format!("\"{}\"", text.replace('"', "\"\"")),

@@ -1,0 +1,126 @@
+//! What the command reads.
+
+use std::path::{Path, PathBuf};
+
+use tagwise::decode::{DecoderInputs, DecoderKind, DecoderSettings, FittedDecoder, Space};
+use tagwise::head::LabelledFeatures;
+use tagwise::names::LabelNames;
+
+use super::Arguments;
+use crate::command::head::{StoredHead, check_names};
+use crate::command::samples::{Expected, Samples};
+use crate::failure::Usage;
+
+const NO_CLASSIFIER: &str = "this needs a classifier: give --head, or samples with a weight";
+
+const NO_PROTOTYPES: &str =
+    "one-nearest-neighbour decoding needs training samples: give --prototypes";
+
+const NO_LABELS: &str =
+    "expected samples with known labels: --prototypes, or --validation for a decoder of logits";
+
+/// Everything that a decoder comes from, and what it decodes.
+pub struct Inputs {
+    pub samples: Samples,
+    pub names: LabelNames,
+    training: Option<Samples>,
+    validation: Option<Samples>,
+    head: Option<StoredHead>,
+}
+
+/// A decoder from its file, with the samples that it is to decode.
+pub fn saved(arguments: &Arguments, path: &Path) -> anyhow::Result<(FittedDecoder, Samples)> {
+    let decoder = FittedDecoder::read(path)?;
+    let source = format!("the decoder in {}", path.display());
+    let expected = Expected {
+        num_classes: Some(decoder.num_classes()),
+        dim: Some(decoder.dim()),
+    };
+    let features = &arguments.features;
+    let samples = arguments.tables.read(features, expected)?;
+    samples.check(features, expected, &source)?;
+    let theirs = samples.label_names.as_deref();
+    check_names(decoder.names().as_slice(), theirs, &source, features)?;
+    match decoder.names().is_known() {
+        true => Ok((decoder, samples)),
+        false => {
+            let names = LabelNames::new(samples.label_names.clone());
+            Ok((decoder.with_names(names)?, samples))
+        }
+    }
+}
+
+impl Inputs {
+    pub fn read(arguments: &Arguments) -> anyhow::Result<Self> {
+        let stored = arguments
+            .head
+            .as_deref()
+            .map(StoredHead::read)
+            .transpose()?;
+        let mut expected = stored
+            .as_ref()
+            .map_or(Expected::default(), StoredHead::size);
+        let mut head = stored;
+        let mut source = head.as_ref().map_or(String::new(), StoredHead::source);
+        let mut training = None;
+        if let Some(path) = &arguments.prototypes {
+            let samples = arguments.tables.read(path, expected)?;
+            head = head.or_else(|| StoredHead::of_samples(&samples, path));
+            if let Some(head) = &head {
+                head.check(&samples, path)?;
+            }
+            expected = samples.size();
+            source = format!("the training samples in {}", path.display());
+            training = Some(samples);
+        }
+        let own_names = head.as_ref().and_then(StoredHead::label_names);
+        let training_names = training.as_ref().and_then(|t| t.label_names.as_deref());
+        let label_names = own_names.or(training_names).map(<[String]>::to_vec);
+        let read = |path: &PathBuf| -> anyhow::Result<Samples> {
+            let samples = arguments.tables.read(path, expected)?;
+            samples.check(path, expected, &source)?;
+            let (ours, theirs) = (label_names.as_deref(), samples.label_names.as_deref());
+            check_names(ours, theirs, &source, path)?;
+            Ok(samples)
+        };
+        let samples = read(&arguments.features)?;
+        let validation = arguments.validation.as_ref().map(read).transpose()?;
+        head = head.or_else(|| StoredHead::of_samples(&samples, &arguments.features));
+        if training.is_none() && validation.is_none() {
+            return Err(Usage(NO_LABELS.into()).into());
+        }
+        Ok(Self {
+            names: LabelNames::new(label_names.or(samples.label_names.clone())),
+            samples,
+            training,
+            validation,
+            head,
+        })
+    }
+
+    /// Says which argument is missing before the library says what is.
+    pub fn check(&self, settings: &DecoderSettings) -> anyhow::Result<()> {
+        let is_rule = matches!(settings.kind, DecoderKind::Rule(_));
+        if self.training.is_none() && !is_rule {
+            return Err(Usage(NO_PROTOTYPES.into()).into());
+        }
+        if self.head.is_none() && (is_rule || settings.space == Space::Logits) {
+            return Err(Usage(NO_CLASSIFIER.into()).into());
+        }
+        Ok(())
+    }
+
+    /// The same for the library.
+    pub fn borrowed(&self) -> tagwise::Result<DecoderInputs<'_>> {
+        fn labelled(samples: &Option<Samples>) -> tagwise::Result<Option<LabelledFeatures<'_>>> {
+            let pair = samples.as_ref();
+            let pair = pair.map(|s| LabelledFeatures::new(&s.features, &s.targets));
+            pair.transpose()
+        }
+        Ok(DecoderInputs {
+            training: labelled(&self.training)?,
+            validation: labelled(&self.validation)?,
+            head: self.head.as_ref().map(|head| &head.head),
+        })
+    }
+}
