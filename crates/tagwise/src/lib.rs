@@ -35,3 +35,7 @@ pub mod ufm;
 
 pub use tagwise_base::{Error, LabelSet, LinearClassifier, Result, Targets};
 pub use tagwise_base::{features, file, label, snapshot, tensors};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
