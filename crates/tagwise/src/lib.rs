@@ -30,7 +30,6 @@ pub mod minimize;
 pub mod names;
 pub mod split;
 pub mod statistics;
-mod tensors;
 pub mod ufm;
 
 pub use tagwise_base::{Error, LabelSet, LinearClassifier, Result, Targets};
