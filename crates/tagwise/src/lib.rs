@@ -18,7 +18,6 @@
 //! # Ok::<(), tagwise::Error>(())
 //! ```
 
-mod arrays;
 pub mod collapse;
 pub mod decode;
 pub mod etf;
