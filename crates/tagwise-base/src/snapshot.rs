@@ -25,7 +25,7 @@ pub use self::bytes::{ArrayBytes, ArrayContents, Format, NamedArray, NamedArrays
 pub use self::choice::ArrayNames;
 pub use self::file::{LabelsIn, NonFinite, OpenOptions, SnapshotFile};
 pub use self::labels::{FileLabels, read_labels, read_targets};
-pub use self::scipy::{SparseMatrix, read_sparse};
+pub use self::scipy::{SparseMatrix, is_sparse_file, read_sparse};
 pub use crate::LinearClassifier;
 pub use crate::features::FeatureRows;
 use crate::features::FeaturesView;

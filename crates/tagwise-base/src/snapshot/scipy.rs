@@ -72,6 +72,19 @@ pub(super) fn is_sparse(members: &[Member]) -> bool {
     has("format") && has("shape") && has("data")
 }
 
+/// Whether a file is an archive of `scipy.sparse.save_npz`, by the names of its members.
+///
+/// # Errors
+/// [`Error::Format`] when it is no archive of arrays, [`Error::Io`] when it cannot be read.
+pub fn is_sparse_file(path: &Path) -> Result<bool> {
+    let members = npy::archive(&Bytes::map(path)?);
+    let members = members.map_err(|message| Error::Format {
+        path: path.to_path_buf(),
+        message,
+    })?;
+    Ok(is_sparse(&members))
+}
+
 /// Reads an archive of `scipy.sparse.save_npz`; none when it is another archive.
 ///
 /// # Errors
