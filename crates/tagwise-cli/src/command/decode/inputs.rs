@@ -84,7 +84,7 @@ impl Inputs {
         };
         let features = &arguments.features;
         let samples = check(arguments.tables.read_new(features, expected)?, features)?;
-        let read = |path| check(arguments.tables.read(path, expected)?, path);
+        let read = |path: &PathBuf| check(arguments.tables.read(path, expected)?, path);
         let validation = arguments.validation.as_ref().map(read).transpose()?;
         head = head.or_else(|| StoredHead::of_samples(&samples, &arguments.features));
         if training.is_none() && validation.is_none() {
