@@ -1,13 +1,19 @@
 //! Last-layer features with their label sets and the classifier on top of them.
 
 mod array;
+mod blocks;
 mod bytes;
 mod choice;
 mod file;
+mod labels;
+mod load;
 mod mapped;
 mod member;
 mod npy;
 #[cfg(feature = "parquet")]
+mod parquet;
+#[cfg(not(feature = "parquet"))]
+#[path = "snapshot/without_parquet.rs"]
 mod parquet;
 mod refused;
 mod safetensors;
@@ -17,9 +23,8 @@ use std::path::Path;
 
 pub use self::bytes::{ArrayBytes, ArrayContents, Format, NamedArray, NamedArrays};
 pub use self::choice::ArrayNames;
-pub use self::file::{
-    FileLabels, LabelsIn, NonFinite, OpenOptions, SnapshotFile, read_labels, read_targets,
-};
+pub use self::file::{LabelsIn, NonFinite, OpenOptions, SnapshotFile};
+pub use self::labels::{FileLabels, read_labels, read_targets};
 pub use self::scipy::{SparseMatrix, is_sparse_file, read_sparse};
 pub use crate::LinearClassifier;
 pub use crate::features::FeatureRows;

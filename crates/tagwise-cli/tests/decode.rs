@@ -5,8 +5,9 @@ use std::process::{Command, Output};
 
 use insta::assert_snapshot;
 use serde_json::Value;
-use tagwise::snapshot::{FeatureValues, LinearClassifier, Snapshot};
-use tagwise::{LabelSet, Targets};
+use tagwise::snapshot::{FeatureValues, Snapshot};
+use tagwise::tensors::TensorWriter;
+use tagwise::{LabelSet, LinearClassifier, Targets};
 
 fn tagwise(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_tagwise"))
@@ -463,6 +464,16 @@ fn a_classifier_that_comes_with_the_samples_needs_no_other_file() {
     ");
 }
 
+/// Features alone.
+fn write_unlabelled(path: &Path, num_samples: usize, dim: usize) {
+    let values: Vec<f32> = (0..num_samples * dim).map(|i| (i % 7) as f32).collect();
+    let mut writer = TensorWriter::new();
+    writer
+        .add("features", &[num_samples, dim], &values)
+        .unwrap();
+    writer.write(path).unwrap();
+}
+
 #[test]
 fn a_saved_decoder_gives_the_same_answers_without_the_training_samples() {
     let folder = tempfile::tempdir().unwrap();
@@ -512,6 +523,11 @@ fn a_saved_decoder_gives_the_same_answers_without_the_training_samples() {
     let with_dots = |message: String| message.replace(&folder.path().display().to_string(), "…");
     let narrow = path("narrow.safetensors");
     write_samples(narrow.as_ref(), 20, 4);
+    let new = path("new.safetensors");
+    write_unlabelled(new.as_ref(), 30, 5);
+    let answers = success(&["decode", "--features", &new, "--decoder-file", &kept]);
+    assert_eq!(answers.lines().count(), 31);
+    assert!(answers.starts_with("sample,labels"));
     let wrong = ["decode", "--features", &narrow, "--decoder-file", &kept];
     assert_snapshot!(with_dots(failure(&wrong, 1)), @"tagwise: expected 5 features like the decoder in …/decoder.safetensors, found 4 in …/narrow.safetensors");
     let none = ["decode", "--features", &narrow, "--decoder-file", &narrow];

@@ -75,20 +75,17 @@ pub fn write_safetensors(path: &Path, tensors: &[NamedTensor]) -> Result<()> {
 }
 
 /// Compares names and shapes: every expected tensor once, no other.
-pub(crate) fn expect_same(
-    expected: &[(String, Vec<usize>)],
-    tensors: &[&NamedTensor],
-) -> Result<()> {
+pub(crate) fn expect_same(expected: &[(&str, Vec<usize>)], tensors: &[&NamedTensor]) -> Result<()> {
     for (name, shape) in expected {
         let Some(tensor) = tensors.iter().find(|tensor| tensor.name == *name) else {
             return Err(Error::MissingTensor {
-                name: name.clone(),
+                name: (*name).to_owned(),
                 expected: shape.clone(),
             });
         };
         if tensor.shape != *shape || tensor.data.len() != shape.iter().product::<usize>() {
             return Err(Error::TensorShape {
-                name: name.clone(),
+                name: (*name).to_owned(),
                 expected: shape.clone(),
                 found: tensor.shape.clone(),
             });

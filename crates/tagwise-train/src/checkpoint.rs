@@ -4,9 +4,9 @@ use std::path::Path;
 
 use tagwise::file;
 use tagwise::tensors::{TensorWriter, Tensors};
-use tagwise_nn::{NamedTensor, Network, Sgd};
+use tagwise_nn::NamedTensor;
 
-use crate::{Error, Experiment, Result, RunFolder};
+use crate::{Engine, Error, Experiment, Result, RunFolder};
 
 /// The last checkpoint, and the one before it in case the last is damaged.
 const LAST: &str = "checkpoint.safetensors";
@@ -30,11 +30,10 @@ impl Checkpoint {
         folder: &RunFolder,
         experiment: &Experiment,
         epoch: usize,
-        network: &mut Network,
-        optimiser: &mut Sgd,
+        engine: &dyn Engine,
     ) -> Result<()> {
-        let mut tensors = prefixed(NETWORK, network.state());
-        tensors.extend(prefixed(OPTIMISER, optimiser.state(network)?));
+        let mut tensors = prefixed(NETWORK, engine.state()?);
+        tensors.extend(prefixed(OPTIMISER, engine.optimiser_state()?));
         let metadata = Metadata {
             epoch,
             experiment: identity(experiment),
@@ -44,8 +43,7 @@ impl Checkpoint {
         folder.write(LAST, &bytes)
     }
 
-    /// Puts the state of the last checkpoint into the network and the optimiser and returns its
-    /// epoch.
+    /// Puts the state of the last checkpoint into the engine and returns its epoch.
     ///
     /// # Errors
     /// [`Error::Checkpoint`] for a damaged file and for one of another experiment, such as the
@@ -53,29 +51,28 @@ impl Checkpoint {
     pub(crate) fn load(
         folder: &RunFolder,
         experiment: &Experiment,
-        network: &mut Network,
-        optimiser: &mut Sgd,
+        engine: &mut dyn Engine,
     ) -> Result<usize> {
         let path = folder.file(LAST);
         let (metadata, tensors) = read(&path)?;
         let (network_state, optimiser_state): (Vec<_>, Vec<_>) = tensors
             .into_iter()
             .partition(|tensor| tensor.name.starts_with(NETWORK));
-        let foreign = |error: tagwise_nn::Error| Error::Checkpoint {
+        let foreign = |error: Error| Error::Checkpoint {
             path: path.clone(),
             message: format!("the checkpoint does not fit the run's config.toml: {error}"),
         };
-        network
+        engine
             .load_state(&unprefixed(NETWORK, network_state))
             .map_err(foreign)?;
-        optimiser
-            .load_state(network, &unprefixed(OPTIMISER, optimiser_state))
+        engine
+            .load_optimiser_state(&unprefixed(OPTIMISER, optimiser_state))
             .map_err(foreign)?;
         if metadata.experiment != identity(experiment) {
             return Err(Error::Checkpoint {
                 path: folder.file("config.toml"),
                 message: "it was changed after the run began, so going on would mix two \
-                          experiments; restore it, or start a new run with --config"
+                          experiments; restore it, or start a new run"
                     .into(),
             });
         }

@@ -9,10 +9,10 @@ use tagwise_data::Source;
 use tagwise_nn::NetworkSpec;
 use toml::{Table, Value};
 
-use crate::{Error, Result};
+use crate::{DataSets, Error, Objective, Result};
 
 pub use data::Data;
-pub use settings::{Evaluation, Network, Reduction, Select, Training};
+pub use settings::{EvaluationSettings, NetworkSettings, Reduction, Select, TrainingSettings};
 
 /// One run that can be repeated: data, network, loss, optimiser and what is measured.
 ///
@@ -38,13 +38,13 @@ pub struct Experiment {
     /// Which images, and how they are composed.
     pub data: Data,
     /// The network.
-    pub network: Network,
+    pub network: NetworkSettings,
     /// The loss on the logits.
     pub loss: Loss,
     /// The optimiser and its schedule.
-    pub training: Training,
+    pub training: TrainingSettings,
     /// What is measured and when.
-    pub evaluation: Evaluation,
+    pub evaluation: EvaluationSettings,
 }
 
 impl Default for Experiment {
@@ -68,10 +68,10 @@ impl Experiment {
             name: source.name().into(),
             seed: 0,
             data: Data::of(source),
-            network: Network::default(),
+            network: NetworkSettings::default(),
             loss: Loss::default(),
-            training: Training::default(),
-            evaluation: Evaluation::default(),
+            training: TrainingSettings::default(),
+            evaluation: EvaluationSettings::default(),
         }
     }
 
@@ -124,7 +124,7 @@ impl Experiment {
     pub fn network_spec(&self, input: tagwise_data::ImageShape, num_classes: usize) -> NetworkSpec {
         NetworkSpec {
             architecture: self.network.architecture,
-            input: tagwise_nn::ImageShape {
+            input: tagwise_nn::InputShape {
                 height: input.height,
                 width: input.width,
                 channels: input.channels,
@@ -132,6 +132,28 @@ impl Experiment {
             num_classes,
             feature_dim: self.network.feature_dim,
             classifier: self.network.classifier,
+        }
+    }
+
+    /// The data sets that this experiment composes from its source images.
+    ///
+    /// # Errors
+    /// As [`DataSets::load`]; [`Error::Configuration`] for compositions that cannot be met.
+    pub fn data_sets(&self) -> Result<DataSets> {
+        DataSets::load(&self.data, self.seed).map_err(|error| match error {
+            Error::Data(error) if error.is_about_settings() => {
+                Error::Configuration(error.to_string())
+            }
+            other => other,
+        })
+    }
+
+    /// What a training step lowers.
+    pub fn objective(&self) -> Objective {
+        Objective {
+            loss: self.loss,
+            feature_decay: self.training.feature_decay,
+            feature_decay_reduction: self.training.feature_decay_reduction,
         }
     }
 

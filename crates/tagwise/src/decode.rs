@@ -25,6 +25,7 @@ mod parts;
 mod pick;
 mod record;
 mod rules;
+mod run;
 mod saved;
 mod scales;
 mod search;

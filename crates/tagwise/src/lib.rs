@@ -18,7 +18,6 @@
 //! # Ok::<(), tagwise::Error>(())
 //! ```
 
-mod arrays;
 pub mod collapse;
 pub mod decode;
 pub mod etf;
@@ -35,3 +34,7 @@ pub mod ufm;
 
 pub use tagwise_base::{Error, LabelSet, LinearClassifier, Result, Targets};
 pub use tagwise_base::{features, file, label, snapshot, tensors};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

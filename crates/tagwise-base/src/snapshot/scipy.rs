@@ -161,8 +161,8 @@ impl Parts {
     fn format(&mut self) -> Result<String, String> {
         match self.member("format")? {
             Member::Text(text) => Ok(text.texts()?.first().cloned().unwrap_or_default()),
-            Member::Numbers(_) => Err("expected `format` to hold text, found numbers".into()),
             Member::Unreadable { why, .. } => Err(why),
+            _ => Err("expected `format` to hold text, found numbers".into()),
         }
     }
 
@@ -337,10 +337,10 @@ fn sorted(num_rows: u64, num_columns: u64, entries: Entries) -> Result<SparseMat
 
 #[cfg(test)]
 mod tests {
-    use super::super::array::Element;
     use super::super::mapped::Part;
     use super::super::member::{Letters, TextArray};
     use super::*;
+    use crate::tensors::Element;
 
     fn numbers(name: &str, values: &[i64]) -> Member {
         let bytes = values.iter().flat_map(|value| value.to_le_bytes());

@@ -7,14 +7,14 @@ use std::sync::atomic::Ordering;
 use tagwise::Error;
 use tagwise::decode::{AnswerFormat, Answers, EmptySet, FittedDecoder, NearestSettings, Scales};
 
-use super::samples::{Samples, TableArguments};
+use super::samples::TableArguments;
 use crate::failure::Interrupted;
 use crate::{interrupt, output};
 
 mod inputs;
 mod options;
 
-use inputs::Inputs;
+use inputs::{Inputs, New};
 use options::{
     CriterionName, DistanceName, LinkName, Means, Name, PriorName, SpaceName, empty_set, scales,
 };
@@ -29,7 +29,8 @@ use options::{
 /// one it took and why.
 ///
 /// What tuning found is shown on stderr and is part of the JSON. --save keeps the decoder with all
-/// that it needs, and --decoder-file decodes with it, without the training samples.
+/// that it needs, and --decoder-file decodes with it, without the training samples: new samples in
+/// arrays need no labels then, and are read as they are decoded.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
@@ -147,15 +148,15 @@ const MAKES_A_DECODER: [&str; 14] = [
 /// Decodes and prints or writes the answers.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let format = arguments.out.as_deref().map(AnswerFormat::of).transpose()?;
-    let (decoder, samples) = match &arguments.decoder_file {
+    let (decoder, new) = match &arguments.decoder_file {
         Some(path) => inputs::saved(arguments, path)?,
         None => fitted(arguments)?,
     };
     if let Some(path) = &arguments.save {
         decoder.write(path)?;
     }
-    let answers = decoder.answers(&samples.features, until_interrupted()?);
-    let answers = answers.map_err(stopped)?;
+    let decoded = new.decode(&decoder, until_interrupted()?);
+    let answers = Answers::new(&decoder, decoded.map_err(stopped)?);
     say_unproven(&answers);
     match (&arguments.out, format) {
         (Some(path), Some(format)) => {
@@ -168,7 +169,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 /// The decoder that the arguments ask for, with the samples to decode.
-fn fitted(arguments: &Arguments) -> anyhow::Result<(FittedDecoder, Samples)> {
+fn fitted(arguments: &Arguments) -> anyhow::Result<(FittedDecoder, New)> {
     let inputs = Inputs::read(arguments)?;
     let settings = arguments.settings();
     inputs.check(&settings)?;
@@ -187,7 +188,7 @@ fn fitted(arguments: &Arguments) -> anyhow::Result<(FittedDecoder, Samples)> {
         }
     }
     eprintln!("tuned: {}", decoder.values());
-    Ok((decoder, inputs.samples))
+    Ok((decoder, New::Samples(inputs.samples)))
 }
 
 fn say_unproven(answers: &Answers<'_>) {

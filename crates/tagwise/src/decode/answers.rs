@@ -70,14 +70,16 @@ impl FittedDecoder {
         features: &Features,
         progress: impl FnMut(&DecodeProgress) -> ControlFlow<()>,
     ) -> Result<Answers<'_>> {
-        Ok(Answers {
-            decoder: self,
-            decoded: self.decode(features, progress)?,
-        })
+        Ok(Answers::new(self, self.decode(features, progress)?))
     }
 }
 
 impl<'a> Answers<'a> {
+    /// What a decoder found, however it was given the features.
+    pub fn new(decoder: &'a FittedDecoder, decoded: Decoded) -> Self {
+        Self { decoder, decoded }
+    }
+
     /// The decoder.
     pub fn decoder(&self) -> &'a FittedDecoder {
         self.decoder

@@ -1,11 +1,11 @@
 //! Many samples decoded block by block, so that sparse features and logits are never dense as a
 //! whole.
 
-use std::ops::{ControlFlow, Range};
+use std::ops::ControlFlow;
 
 use super::nearest::{Decoded, OneNearestNeighbour};
 use crate::head::Features;
-use crate::{Error, Result, Targets};
+use crate::{Error, LabelSet, Result, Targets};
 
 /// Rows decoded together.
 pub(super) const BLOCK_LEN: usize = 1024;
@@ -19,48 +19,57 @@ pub struct DecodeProgress {
     pub num_samples: usize,
 }
 
-/// What `decode` finds for one block after the other; `progress` is asked before each.
-pub(super) fn in_blocks(
-    num_classes: usize,
-    num_samples: usize,
-    mut progress: impl FnMut(&DecodeProgress) -> ControlFlow<()>,
-    mut decode: impl FnMut(Range<usize>) -> Result<Decoded>,
-) -> Result<Decoded> {
-    let mut sets = Vec::with_capacity(num_samples);
-    let (mut scores, mut margins, mut unproven) = (Vec::new(), Vec::new(), Vec::new());
-    for start in (0..num_samples).step_by(BLOCK_LEN) {
-        let state = DecodeProgress {
-            num_decoded: start,
-            num_samples,
-        };
-        if progress(&state).is_break() {
-            return Err(Error::Interrupted);
-        }
-        let block = decode(start..(start + BLOCK_LEN).min(num_samples))?;
-        sets.extend(block.targets.iter().cloned());
-        scores.extend(block.scores);
-        margins.extend(block.margins);
-        unproven.extend(block.unproven.iter().map(|row| start + row));
-    }
-    Ok(Decoded {
-        targets: Targets::new(num_classes, sets)?,
-        scores,
-        margins,
-        unproven,
-    })
+/// What was decoded of some samples, to which further blocks are added.
+#[derive(Debug, Default)]
+pub(super) struct Collected {
+    sets: Vec<LabelSet>,
+    scores: Vec<f64>,
+    margins: Vec<f64>,
+    unproven: Vec<usize>,
 }
 
-/// The nearest label sets of all samples; with margins when the best two are wanted.
+impl Collected {
+    pub(super) fn push(&mut self, block: Decoded) {
+        let start = self.sets.len();
+        self.sets.extend(block.targets.iter().cloned());
+        self.scores.extend(block.scores);
+        self.margins.extend(block.margins);
+        let unproven = block.unproven.iter();
+        self.unproven.extend(unproven.map(|row| start + row));
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.sets.len()
+    }
+
+    pub(super) fn finish(self, num_classes: usize) -> Result<Decoded> {
+        Ok(Decoded {
+            targets: Targets::new(num_classes, self.sets)?,
+            scores: self.scores,
+            margins: self.margins,
+            unproven: self.unproven,
+        })
+    }
+}
+
+/// Goes on unless the callback says stop.
+pub(super) fn ask<P>(progress: &mut impl FnMut(&P) -> ControlFlow<()>, state: &P) -> Result<()> {
+    match progress(state) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => Err(Error::Interrupted),
+    }
+}
+
+/// The nearest label sets of all samples, without margins.
 pub(super) fn decode_nearest(
     decoder: &OneNearestNeighbour,
     features: &Features,
-    wanted: usize,
-    progress: impl FnMut(&DecodeProgress) -> ControlFlow<()>,
 ) -> Result<Decoded> {
-    in_blocks(
-        decoder.num_classes(),
-        features.num_samples(),
-        progress,
-        |rows| decoder.decode_best(&features.rows_to_dense(rows), wanted),
-    )
+    let num_samples = features.num_samples();
+    let mut collected = Collected::default();
+    for start in (0..num_samples).step_by(BLOCK_LEN) {
+        let rows = start..(start + BLOCK_LEN).min(num_samples);
+        collected.push(decoder.decode(&features.rows_to_dense(rows))?);
+    }
+    collected.finish(decoder.num_classes())
 }

@@ -118,9 +118,7 @@ pub fn choose_each<const N: usize>(
             position,
             num_candidates: specs.len(),
         };
-        if progress(&state).is_break() {
-            return Err(Error::Interrupted);
-        }
+        blocks::ask(&mut progress, &state)?;
         let measured = measure(&spec, (statistics, &training), tuning, &criteria);
         let (values, note) = match measured {
             Ok((values, unproven)) => {
@@ -254,8 +252,7 @@ fn measure<const N: usize>(
                 Ok(training) => OneNearestNeighbour::fit_from(training, statistics, &settings)?,
                 Err(_) => OneNearestNeighbour::fit(statistics, &settings)?, // fails with that error
             };
-            let go_on = |_: &blocks::DecodeProgress| ControlFlow::Continue(());
-            let decoded = blocks::decode_nearest(&decoder, tuning.features, 1, go_on)?;
+            let decoded = blocks::decode_nearest(&decoder, tuning.features)?;
             let measures = SetMeasures::new(&decoded.targets, truth)?;
             let values = criteria.map(|criterion| criterion.value(&measures));
             Ok((values, decoded.unproven.len()))

@@ -1,15 +1,10 @@
 //! The whole way from features to label sets: tuned, chosen, saved.
 
-use std::ops::ControlFlow;
-
-use super::blocks::{self, DecodeProgress};
 use super::choice::Decoder;
-use super::nearest::{Decoded, OneNearestNeighbour};
 use super::record::{Space, Tuning};
-use super::rules::{LogitDecoder, Rule};
+use super::rules::LogitDecoder;
 use super::spec::DecoderSpec;
 use super::values::TunedValues;
-use crate::head::{Features, LogitMap, centre_logits};
 use crate::names::LabelNames;
 use crate::{Error, LinearClassifier, Result};
 
@@ -117,79 +112,6 @@ impl FittedDecoder {
             },
             Decoder::OneNearestNeighbour(decoder) => decoder.values(),
         }
-    }
-
-    /// The label set of each sample, block by block: beside the answers, memory holds the dense
-    /// features or logits of 1024 samples. Only the proportional rule, which looks at all samples
-    /// together, needs the logits of all, N·K numbers.
-    ///
-    /// # Errors
-    /// [`Error::SizeMismatch`] for another feature dimension, [`Error::Interrupted`] when
-    /// `progress` says so.
-    pub fn decode(
-        &self,
-        features: &Features,
-        progress: impl FnMut(&DecodeProgress) -> ControlFlow<()>,
-    ) -> Result<Decoded> {
-        if features.dim() != self.dim {
-            return Err(Error::SizeMismatch {
-                what: "features",
-                expected: self.dim,
-                found: features.dim(),
-            });
-        }
-        match &self.decoder {
-            Decoder::OneNearestNeighbour(decoder) => self.nearest(decoder, features, progress),
-            Decoder::Logits(decoder) => self.rule(decoder, features, progress),
-        }
-    }
-
-    fn nearest(
-        &self,
-        decoder: &OneNearestNeighbour,
-        features: &Features,
-        progress: impl FnMut(&DecodeProgress) -> ControlFlow<()>,
-    ) -> Result<Decoded> {
-        const WITH_MARGINS: usize = 2;
-        if self.space == Space::Features {
-            return blocks::decode_nearest(decoder, features, WITH_MARGINS, progress);
-        }
-        let map = self.logit_map()?;
-        let (num_classes, num_samples) = (self.num_classes, features.num_samples());
-        blocks::in_blocks(num_classes, num_samples, progress, |rows| {
-            let mut logits = map.logits(features, rows)?;
-            centre_logits(&mut logits, num_classes);
-            decoder.decode_best(&logits, WITH_MARGINS)
-        })
-    }
-
-    fn rule(
-        &self,
-        decoder: &LogitDecoder,
-        features: &Features,
-        progress: impl FnMut(&DecodeProgress) -> ControlFlow<()>,
-    ) -> Result<Decoded> {
-        let map = self.logit_map()?;
-        let (num_classes, num_samples) = (self.num_classes, features.num_samples());
-        let sets_alone = |targets| Decoded {
-            targets,
-            scores: Vec::new(),
-            margins: Vec::new(),
-            unproven: Vec::new(),
-        };
-        if let Rule::Proportional { .. } = decoder.rule {
-            let logits = map.logits(features, 0..num_samples)?;
-            return decoder.decode(&logits, num_classes).map(sets_alone);
-        }
-        blocks::in_blocks(num_classes, num_samples, progress, |rows| {
-            let logits = map.logits(features, rows)?;
-            decoder.decode(&logits, num_classes).map(sets_alone)
-        })
-    }
-
-    fn logit_map(&self) -> Result<LogitMap> {
-        let classifier = self.classifier.as_ref().ok_or_else(no_classifier)?;
-        Ok(LogitMap::new(classifier))
     }
 }
 

@@ -26,11 +26,11 @@ use super::nearest::OneNearestNeighbour;
 use super::record::{Space, Tuning};
 use super::rules::{EmptyRule, LogitDecoder, RuleKind};
 use super::spec::DecoderSpec;
-use crate::arrays::{Arrays, Stored};
 use crate::file::write_atomically;
 use crate::head::{push_classifier, read_classifier};
 use crate::loss::Link;
 use crate::names::LabelNames;
+use crate::tensors::{TensorWriter, Tensors};
 use crate::{Error, LinearClassifier, Result};
 
 /// The key of the metadata.
@@ -99,15 +99,15 @@ impl FittedDecoder {
     /// # Errors
     /// [`Error::Malformed`] when the description cannot be written as JSON.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        let mut arrays = Arrays::default();
+        let mut writer = TensorWriter::new();
         let made_of = match &self.decoder {
             Decoder::OneNearestNeighbour(decoder) => {
-                prototypes::push(&mut arrays, &decoder.to_parts())
+                prototypes::push(&mut writer, &decoder.to_parts())?
             }
-            Decoder::Logits(decoder) => rule::push(&mut arrays, decoder),
+            Decoder::Logits(decoder) => rule::push(&mut writer, decoder)?,
         };
         if let Some(classifier) = &self.classifier {
-            push_classifier(&mut arrays, HEAD, classifier);
+            push_classifier(&mut writer, HEAD, classifier)?;
         }
         let header = Header {
             version: VERSION,
@@ -121,8 +121,8 @@ impl FittedDecoder {
         };
         let header =
             serde_json::to_string(&header).map_err(|error| malformed(error.to_string()))?;
-        arrays.text(HEADER, header);
-        Ok(arrays.to_bytes())
+        writer.describe(HEADER, header);
+        Ok(writer.to_bytes())
     }
 
     /// Reads what [`to_bytes`](Self::to_bytes) wrote. Its answers are the same to the last bit.
@@ -131,12 +131,12 @@ impl FittedDecoder {
     /// [`Error::Malformed`] with one sentence when it is no such file, of a later version, or its
     /// parts do not fit together.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        let stored = Stored::parse(bytes)?;
-        let header = read_header(&stored)?;
-        let classifier = read_own_classifier(&stored, &header)?;
+        let tensors = Tensors::parse(bytes)?;
+        let header = read_header(&tensors)?;
+        let classifier = read_own_classifier(&tensors, &header)?;
         let decoder = match header.made_of {
             MadeOf::Nearest { .. } => {
-                let parts = prototypes::read(&stored, &header)?;
+                let parts = prototypes::read(&tensors, &header)?;
                 let decoder = OneNearestNeighbour::from_parts(parts)
                     .map_err(|error| malformed(error.to_string()))?;
                 Decoder::OneNearestNeighbour(Box::new(decoder))
@@ -147,7 +147,7 @@ impl FittedDecoder {
                 empty_rule,
             } => Decoder::Logits(LogitDecoder {
                 link,
-                rule: rule::read(&stored, rule, header.num_classes)?,
+                rule: rule::read(&tensors, rule, header.num_classes)?,
                 empty_rule,
             }),
         };
@@ -188,9 +188,9 @@ fn malformed(message: String) -> Error {
 }
 
 /// The classifier of the header's sizes; there must be one where the decoder reads logits.
-fn read_own_classifier(stored: &Stored<'_>, header: &Header) -> Result<Option<LinearClassifier>> {
-    let classifier = match stored.has(&format!("{HEAD}weight")) {
-        true => Some(read_classifier(stored, HEAD, WHAT)?),
+fn read_own_classifier(tensors: &Tensors<'_>, header: &Header) -> Result<Option<LinearClassifier>> {
+    let classifier = match tensors.get(&format!("{HEAD}weight")).is_some() {
+        true => Some(read_classifier(tensors, HEAD, WHAT)?),
         false => None,
     };
     let reads_logits =
@@ -208,8 +208,8 @@ fn read_own_classifier(stored: &Stored<'_>, header: &Header) -> Result<Option<Li
     Ok(classifier)
 }
 
-fn read_header(stored: &Stored<'_>) -> Result<Header> {
-    let text = stored.text(HEADER).ok_or_else(|| {
+fn read_header(tensors: &Tensors<'_>) -> Result<Header> {
+    let text = tensors.metadata(HEADER).ok_or_else(|| {
         malformed(
             "expected the file of a decoder, as saving one writes it, found none of its metadata"
                 .into(),
@@ -245,12 +245,9 @@ fn check_increasing(name: &str, values: &[u32], below: usize) -> Result<()> {
     })
 }
 
-fn finite_list(stored: &Stored<'_>, name: &str, len: usize) -> Result<Vec<f64>> {
-    let values = stored.list(name, len, WHAT)?;
-    check(values.iter().all(|value| value.is_finite()), || {
-        format!("expected finite `{name}`, found NaN or infinity")
-    })?;
-    Ok(values)
+/// Finite numbers, exactly this many.
+fn finite_list(tensors: &Tensors<'_>, name: &str, len: usize) -> Result<Vec<f64>> {
+    tensors.require(name)?.finite_of(&[len])
 }
 
 #[cfg(test)]

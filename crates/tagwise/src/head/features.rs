@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
+use tagwise_base::features::FeaturesView;
 
 use crate::kernel::vectorized;
 use crate::statistics::Statistics;
@@ -266,6 +267,28 @@ impl Features {
             entries.filter(|(_, value)| *value != 0.0)
         });
         Ok(Self::Sparse(SparseRows::new(dim, rows)?))
+    }
+
+    /// Copies a view in f64, sparse where it is.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`] for NaN and infinity.
+    pub fn of_view(view: FeaturesView<'_>) -> Result<Self> {
+        match view {
+            FeaturesView::Dense(view) => {
+                let mut values = vec![0.0; view.num_rows() * view.dim()];
+                view.copy_rows_into(0..view.num_rows(), &mut values)?;
+                DenseRows::new(values, view.dim()).map(Self::Dense)
+            }
+            FeaturesView::Sparse(view) => {
+                let rows = (0..view.num_rows()).map(|row| {
+                    let (columns, values) = view.row(row);
+                    let values = (0..values.len()).map(move |place| values.get(place));
+                    columns.iter().copied().zip(values)
+                });
+                SparseRows::new(view.dim(), rows).map(Self::Sparse)
+            }
+        }
     }
 
     /// Number of samples N.

@@ -5,12 +5,12 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use tagwise_base::tensors::{TensorWriter, Tensors};
 
 use super::{
     FitProgress, Head, HeadSettings, HeldOut, LabelledFeatures, TriedWeightDecay,
     WeightDecayChoice, WeightDecaySearch,
 };
-use crate::arrays::{Arrays, Stored};
 use crate::file::write_atomically;
 use crate::loss::Link;
 use crate::minimize::Stop;
@@ -197,15 +197,15 @@ impl FittedHead {
     /// # Errors
     /// [`Error::Malformed`] when the description cannot be written as JSON.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        let mut arrays = Arrays::default();
-        push_classifier(&mut arrays, "", &self.classifier);
+        let mut writer = TensorWriter::new();
+        push_classifier(&mut writer, "", &self.classifier)?;
         if let Some(held_out) = &self.held_out {
-            push_classifier(&mut arrays, HELD_OUT, held_out);
+            push_classifier(&mut writer, HELD_OUT, held_out)?;
         }
         let description = serde_json::to_string(&self.description)
             .map_err(|error| Error::Malformed(error.to_string()))?;
-        arrays.text(DESCRIPTION, description);
-        Ok(arrays.to_bytes())
+        writer.describe(DESCRIPTION, description);
+        Ok(writer.to_bytes())
     }
 
     /// Reads a head from the bytes of a safetensors file in f32 or f64; the bias is 0 and the
@@ -214,12 +214,12 @@ impl FittedHead {
     /// # Errors
     /// [`Error::Malformed`] with one sentence when it is not such a file.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        let stored = Stored::parse(bytes)?;
-        let description = stored.text(DESCRIPTION).unwrap_or_default();
+        let tensors = Tensors::parse(bytes)?;
+        let description = tensors.metadata(DESCRIPTION).unwrap_or_default();
         let head = Self {
-            classifier: read_classifier(&stored, "", "a head")?,
-            held_out: match stored.has(&format!("{HELD_OUT}weight")) {
-                true => Some(read_classifier(&stored, HELD_OUT, "a head")?),
+            classifier: read_classifier(&tensors, "", "a head")?,
+            held_out: match tensors.get(&format!("{HELD_OUT}weight")).is_some() {
+                true => Some(read_classifier(&tensors, HELD_OUT, "a head")?),
                 false => None,
             },
             description: serde_json::from_str(description).unwrap_or_default(),
@@ -281,41 +281,52 @@ fn choose(
 }
 
 /// Adds `weight` `[K, d]` and `bias` `[K]` under names that start with `prefix`.
-pub(crate) fn push_classifier(arrays: &mut Arrays, prefix: &str, classifier: &LinearClassifier) {
+pub(crate) fn push_classifier<'a>(
+    writer: &mut TensorWriter<'a>,
+    prefix: &str,
+    classifier: &'a LinearClassifier,
+) -> Result<()> {
     let (num_classes, dim) = (classifier.num_classes(), classifier.dim());
-    let weight = (0..num_classes * dim).map(|i| classifier.weight[(i / dim, i % dim)]);
-    arrays.f64(format!("{prefix}weight"), [num_classes, dim], weight);
-    let bias = classifier.bias.iter().copied();
-    arrays.f64(format!("{prefix}bias"), [num_classes], bias);
+    let weight = classifier.weight.as_slice();
+    writer.add(format!("{prefix}weight"), &[num_classes, dim], weight)?;
+    writer.add(format!("{prefix}bias"), &[num_classes], &classifier.bias)
 }
 
-/// The classifier under names that start with `prefix`, finite.
+/// The classifier under names that start with `prefix`, finite; the bias is 0 without one.
 pub(crate) fn read_classifier(
-    stored: &Stored<'_>,
+    tensors: &Tensors<'_>,
     prefix: &str,
     what: &str,
 ) -> Result<LinearClassifier> {
+    let malformed = |message: String| Err(Error::Malformed(message));
     let (weight_name, bias_name) = (format!("{prefix}weight"), format!("{prefix}bias"));
-    let (shape, weight) = stored.f64(&weight_name, what)?;
-    let &[num_classes, dim] = shape.as_slice() else {
-        return Err(Error::Malformed(format!(
-            "expected `{weight_name}` of 2 dimensions, found {shape:?}"
-        )));
-    };
-    let bias = match stored.has(&bias_name) {
-        true => stored.list(&bias_name, num_classes, what)?,
-        false if weight.is_empty() => Vec::new(),
-        false => vec![0.0; num_classes],
-    };
-    if dim == 0 || num_classes == 0 {
-        return Err(Error::Malformed(format!(
-            "expected `{weight_name}` with classes and features, found {shape:?}"
-        )));
-    }
-    if weight.iter().chain(&bias).any(|value| !value.is_finite()) {
-        return Err(Error::Malformed(
-            "expected a finite classifier, found NaN or infinity".into(),
+    let Some(weight) = tensors.get(&weight_name) else {
+        return malformed(format!(
+            "expected an array `{weight_name}`, found none; is this {what}?"
         ));
+    };
+    let &[num_classes, dim] = weight.shape() else {
+        return malformed(format!(
+            "expected `{weight_name}` of 2 dimensions, found {:?}",
+            weight.shape()
+        ));
+    };
+    if num_classes == 0 || dim == 0 {
+        return malformed(format!(
+            "expected `{weight_name}` with classes and features, found {:?}",
+            weight.shape()
+        ));
+    }
+    let bias = match tensors.get(&bias_name) {
+        Some(bias) => {
+            bias.expect_shape(&[num_classes])?;
+            bias.to_f64()?
+        }
+        None => vec![0.0; num_classes],
+    };
+    let weight = weight.to_f64()?;
+    if weight.iter().chain(&bias).any(|value| !value.is_finite()) {
+        return malformed("expected a finite classifier, found NaN or infinity".into());
     }
     LinearClassifier::from_rows(&weight, &bias, dim)
 }
@@ -323,10 +334,6 @@ pub(crate) fn read_classifier(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn bytes_of(arrays: &Arrays) -> Vec<u8> {
-        arrays.to_bytes()
-    }
 
     #[test]
     fn files_that_are_not_heads_are_refused() {
@@ -336,21 +343,29 @@ mod tests {
             message.starts_with("expected a safetensors file"),
             "{message}"
         );
-        let mut arrays = Arrays::default();
-        arrays.f64("bias", [2], [1.0, 2.0]);
-        insta::assert_snapshot!(refused(&bytes_of(&arrays)), @"expected an array `weight`, found none; is this a head?");
-        arrays.f64("weight", [1, 2], [1.0, 2.0]);
-        insta::assert_snapshot!(refused(&bytes_of(&arrays)), @"expected `bias` of length 1, found 2");
-        let mut arrays = Arrays::default();
-        arrays.f64("weight", [1 << 40, 0], []);
-        insta::assert_snapshot!(refused(&bytes_of(&arrays)), @"expected `weight` with classes and features, found [1099511627776, 0]");
-        let mut arrays = Arrays::default();
-        arrays.f64("weight", [1, 1], [f64::NAN]);
-        insta::assert_snapshot!(refused(&bytes_of(&arrays)), @"expected a finite classifier, found NaN or infinity");
-        let mut arrays = Arrays::default();
-        arrays.f64("weight", [2, 1], [1.0, 2.0]);
-        arrays.text(DESCRIPTION, r#"{"label_names": ["sea"]}"#.into());
-        insta::assert_snapshot!(refused(&bytes_of(&arrays)), @"expected 2 label names, one for each class, found 1");
+        let mut writer = TensorWriter::new();
+        writer.add_owned::<f64>("bias", &[2], [1.0, 2.0]).unwrap();
+        insta::assert_snapshot!(refused(&writer.to_bytes()), @"expected an array `weight`, found none; is this a head?");
+        writer
+            .add_owned::<f64>("weight", &[1, 2], [1.0, 2.0])
+            .unwrap();
+        insta::assert_snapshot!(refused(&writer.to_bytes()), @"expected `bias` of shape [1], found [2]");
+        let mut writer = TensorWriter::new();
+        writer
+            .add_owned::<f64>("weight", &[1 << 40, 0], [])
+            .unwrap();
+        insta::assert_snapshot!(refused(&writer.to_bytes()), @"expected `weight` with classes and features, found [1099511627776, 0]");
+        let mut writer = TensorWriter::new();
+        writer
+            .add_owned::<f64>("weight", &[1, 1], [f64::NAN])
+            .unwrap();
+        insta::assert_snapshot!(refused(&writer.to_bytes()), @"expected a finite classifier, found NaN or infinity");
+        let mut writer = TensorWriter::new();
+        writer
+            .add_owned::<f64>("weight", &[2, 1], [1.0, 2.0])
+            .unwrap();
+        writer.describe(DESCRIPTION, r#"{"label_names": ["sea"]}"#);
+        insta::assert_snapshot!(refused(&writer.to_bytes()), @"expected 2 label names, one for each class, found 1");
         let folder = tempfile::tempdir().unwrap();
         let absent = FittedHead::read(&folder.path().join("absent"));
         assert!(matches!(absent, Err(Error::Io { .. })));
@@ -364,12 +379,18 @@ mod tests {
 
     #[test]
     fn old_files_are_read_and_written_again_as_they_were() {
-        let mut arrays = Arrays::default();
-        arrays.f64("weight", [2, 1], [1.0, 2.0]);
-        arrays.f64("held_out.weight", [2, 1], [3.0, 4.0]);
-        arrays.f64("held_out.bias", [2], [5.0, 6.0]);
-        arrays.text(DESCRIPTION, OLD.into());
-        let head = FittedHead::from_bytes(&bytes_of(&arrays)).unwrap();
+        let mut writer = TensorWriter::new();
+        writer
+            .add_owned::<f64>("weight", &[2, 1], [1.0, 2.0])
+            .unwrap();
+        writer
+            .add_owned::<f64>("held_out.weight", &[2, 1], [3.0, 4.0])
+            .unwrap();
+        writer
+            .add_owned::<f64>("held_out.bias", &[2], [5.0, 6.0])
+            .unwrap();
+        writer.describe(DESCRIPTION, OLD);
+        let head = FittedHead::from_bytes(&writer.to_bytes()).unwrap();
         assert_eq!(head.link(), Some(Link::Sigmoid));
         let (without, held_out) = head.without_held_out().unwrap();
         assert_eq!(without.bias, [5.0, 6.0]);
@@ -381,10 +402,12 @@ mod tests {
 
     #[test]
     fn a_head_of_other_origin_says_nothing() {
-        let mut arrays = Arrays::default();
-        arrays.f64("weight", [2, 1], [1.0, 2.0]);
-        arrays.text(DESCRIPTION, "from another program".into());
-        let head = FittedHead::from_bytes(&bytes_of(&arrays)).unwrap();
+        let mut writer = TensorWriter::new();
+        writer
+            .add_owned::<f64>("weight", &[2, 1], [1.0, 2.0])
+            .unwrap();
+        writer.describe(DESCRIPTION, "from another program");
+        let head = FittedHead::from_bytes(&writer.to_bytes()).unwrap();
         assert_eq!(head.description, HeadDescription::default());
         assert_eq!((head.link(), head.without_held_out()), (None, None));
     }

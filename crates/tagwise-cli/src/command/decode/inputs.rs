@@ -1,10 +1,15 @@
 //! What the command reads.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use tagwise::decode::{DecoderInputs, DecoderKind, DecoderSettings, FittedDecoder, Space};
+use tagwise::decode::{
+    DecodeProgress, Decoded, DecoderInputs, DecoderKind, DecoderSettings, FittedDecoder, Space,
+};
 use tagwise::head::LabelledFeatures;
 use tagwise::names::LabelNames;
+use tagwise::snapshot::{LabelsIn, OpenOptions, SampleStream, SnapshotFile};
+use tagwise_data::table::Kind;
 
 use super::Arguments;
 use crate::command::head::{StoredHead, check_names};
@@ -28,26 +33,83 @@ pub struct Inputs {
     head: Option<StoredHead>,
 }
 
-/// A decoder from its file, with the samples that it is to decode.
-pub fn saved(arguments: &Arguments, path: &Path) -> anyhow::Result<(FittedDecoder, Samples)> {
-    let decoder = FittedDecoder::read(path)?;
-    let source = format!("the decoder in {}", path.display());
-    let expected = Expected {
-        num_classes: Some(decoder.num_classes()),
-        dim: Some(decoder.dim()),
-    };
-    let features = &arguments.features;
-    let samples = arguments.tables.read_new(features, expected)?;
-    samples.check(features, expected, &source)?;
-    let theirs = samples.label_names.as_deref();
-    check_names(decoder.names().as_slice(), theirs, &source, features)?;
-    match decoder.names().is_known() {
-        true => Ok((decoder, samples)),
-        false => {
-            let names = LabelNames::new(samples.label_names.clone());
-            Ok((decoder.with_names(names)?, samples))
+/// What is to be decoded.
+pub enum New {
+    /// In memory.
+    Samples(Samples),
+    /// In a file of arrays, which may be larger than memory and have no labels.
+    File(SnapshotFile),
+}
+
+impl New {
+    /// Reads what a decoder from a file is given.
+    fn read(arguments: &Arguments, decoder: &FittedDecoder, source: &str) -> anyhow::Result<Self> {
+        let path = &arguments.features;
+        let expected = Expected {
+            num_classes: Some(decoder.num_classes()),
+            dim: Some(decoder.dim()),
+        };
+        if Kind::of(path).is_some() {
+            let samples = arguments.tables.read_new(path, expected)?;
+            samples.check(path, expected, source)?;
+            return Ok(Self::Samples(samples));
+        }
+        let options = OpenOptions {
+            labels: LabelsIn::Optional,
+            ..OpenOptions::default()
+        };
+        let file = SnapshotFile::open_with(path, &options)?;
+        let found = [
+            ("features", decoder.dim(), Some(file.dim())),
+            (
+                "classes",
+                decoder.num_classes(),
+                file.has_labels().then(|| file.targets().num_classes()),
+            ),
+        ];
+        for (what, expected, found) in found {
+            anyhow::ensure!(
+                found.is_none_or(|found| found == expected),
+                "expected {expected} {what} like {source}, found {} in {}",
+                found.unwrap_or_default(),
+                path.display()
+            );
+        }
+        Ok(Self::File(file))
+    }
+
+    fn label_names(&self) -> Option<&[String]> {
+        match self {
+            Self::Samples(samples) => samples.label_names.as_deref(),
+            Self::File(file) => file.class_names(),
         }
     }
+
+    /// Decodes all samples.
+    pub fn decode(
+        &self,
+        decoder: &FittedDecoder,
+        progress: impl FnMut(&DecodeProgress) -> ControlFlow<()>,
+    ) -> tagwise::Result<Decoded> {
+        match self {
+            Self::Samples(samples) => decoder.decode(&samples.features, progress),
+            Self::File(file) => decoder.decode_stream(file, progress),
+        }
+    }
+}
+
+/// A decoder from its file, with the samples that it is to decode.
+pub fn saved(arguments: &Arguments, path: &Path) -> anyhow::Result<(FittedDecoder, New)> {
+    let decoder = FittedDecoder::read(path)?;
+    let source = format!("the decoder in {}", path.display());
+    let new = New::read(arguments, &decoder, &source)?;
+    let (ours, theirs) = (decoder.names().as_slice(), new.label_names());
+    check_names(ours, theirs, &source, &arguments.features)?;
+    if decoder.names().is_known() {
+        return Ok((decoder, new));
+    }
+    let names = LabelNames::new(theirs.map(<[String]>::to_vec));
+    Ok((decoder.with_names(names)?, new))
 }
 
 impl Inputs {

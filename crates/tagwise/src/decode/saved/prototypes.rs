@@ -2,22 +2,23 @@
 
 use faer::Mat;
 
-use super::{FormKind, Header, MadeOf, WHAT, check, check_increasing, finite_list, malformed};
+use super::{FormKind, Header, MadeOf, check, check_increasing, finite_list, malformed};
 use crate::Result;
-use crate::arrays::{Arrays, Stored};
 use crate::decode::parts::{OwnPrototype, Parts, checked_scales, row_major};
 use crate::decode::record::Space;
 use crate::decode::search::{Form, Offset};
+use crate::tensors::{TensorWriter, Tensors};
 
-pub(super) fn push(arrays: &mut Arrays, parts: &Parts) -> MadeOf {
+pub(super) fn push(writer: &mut TensorWriter<'_>, parts: &Parts) -> Result<MadeOf> {
     let num_labels = parts.labels.len();
-    arrays.u32("labels", parts.labels.iter().copied());
-    arrays.f64(
+    writer.add_owned("labels", &[num_labels], parts.labels.iter().copied())?;
+    writer.add_owned(
         "directions",
-        [parts.directions.nrows(), parts.directions.ncols()],
+        &[parts.directions.nrows(), parts.directions.ncols()],
         row_major(parts.directions.as_ref()),
-    );
-    arrays.f64("gram", [num_labels, num_labels], parts.gram.iter().copied());
+    )?;
+    let gram = parts.gram.iter().copied();
+    writer.add_owned("gram", &[num_labels, num_labels], gram)?;
     let (form, bonuses) = match &parts.form {
         Form::Cosine { bonuses } => (FormKind::Cosine, bonuses),
         Form::Quadratic {
@@ -25,7 +26,7 @@ pub(super) fn push(arrays: &mut Arrays, parts: &Parts) -> MadeOf {
             bonuses,
             offset,
         } => {
-            arrays.f64("scales", [scales.len()], scales.iter().copied());
+            writer.add_owned("scales", &[scales.len()], scales.iter().copied())?;
             let kind = match offset {
                 Offset::SquaredNorm => FormKind::SquaredDistance,
                 Offset::None => FormKind::Linear,
@@ -33,33 +34,33 @@ pub(super) fn push(arrays: &mut Arrays, parts: &Parts) -> MadeOf {
             (kind, bonuses)
         }
     };
-    arrays.f64("bonuses", [bonuses.len()], bonuses.iter().copied());
-    push_own(arrays, &parts.own);
-    MadeOf::Nearest {
+    writer.add_owned("bonuses", &[bonuses.len()], bonuses.iter().copied())?;
+    push_own(writer, &parts.own)?;
+    Ok(MadeOf::Nearest {
         max_multiplicity: parts.max_multiplicity,
         form,
         concentration: parts.concentration,
         empty_set_below: Some(parts.empty_set_below).filter(|score| score.is_finite()),
         max_nodes: parts.max_nodes,
-    }
+    })
 }
 
-fn push_own(arrays: &mut Arrays, own: &[OwnPrototype]) {
+fn push_own(writer: &mut TensorWriter<'_>, own: &[OwnPrototype]) -> Result<()> {
     let ends = own.iter().scan(0, |end, own| {
         *end += own.classes.len() as u32;
         Some(*end)
     });
-    arrays.u32("own.starts", [0].into_iter().chain(ends));
-    arrays.u32(
-        "own.classes",
-        own.iter().flat_map(|own| own.classes.iter().copied()),
-    );
+    let starts: Vec<u32> = [0].into_iter().chain(ends).collect();
+    writer.add_owned("own.starts", &[starts.len()], starts)?;
+    let classes: Vec<u32> = own.iter().flat_map(|own| own.classes.to_vec()).collect();
+    writer.add_owned("own.classes", &[classes.len()], classes)?;
     let norms = own.iter().map(|own| own.squared_norm);
-    arrays.f64("own.squared_norms", [own.len()], norms);
-    arrays.f64("own.bonuses", [own.len()], own.iter().map(|own| own.bonus));
+    writer.add_owned("own.squared_norms", &[own.len()], norms)?;
+    let bonuses = own.iter().map(|own| own.bonus);
+    writer.add_owned("own.bonuses", &[own.len()], bonuses)
 }
 
-pub(super) fn read(stored: &Stored<'_>, header: &Header) -> Result<Parts> {
+pub(super) fn read(tensors: &Tensors<'_>, header: &Header) -> Result<Parts> {
     let MadeOf::Nearest {
         max_multiplicity,
         form,
@@ -70,7 +71,7 @@ pub(super) fn read(stored: &Stored<'_>, header: &Header) -> Result<Parts> {
     else {
         return Err(malformed("expected prototypes, found a rule".into()));
     };
-    let labels = stored.u32("labels", WHAT)?;
+    let labels: Vec<u32> = tensors.require("labels")?.to_vec()?;
     let num_labels = labels.len();
     check_increasing("labels", &labels, header.num_classes)?;
     check(
@@ -82,23 +83,15 @@ pub(super) fn read(stored: &Stored<'_>, header: &Header) -> Result<Parts> {
             )
         },
     )?;
-    let own = read_own(stored, num_labels)?;
+    let own = read_own(tensors, num_labels)?;
     let width = match header.space {
         Space::Features => header.dim,
         Space::Logits => header.num_classes,
     };
-    let (shape, directions) = stored.f64("directions", WHAT)?;
-    check(shape == [num_labels + own.len(), width], || {
-        format!(
-            "expected `directions` of shape [{}, {width}], found {shape:?}",
-            num_labels + own.len()
-        )
-    })?;
-    let gram = read_gram(stored, num_labels)?;
-    let bonuses = finite_list(stored, "bonuses", max_multiplicity)?;
-    check(directions.iter().all(|x| x.is_finite()), || {
-        "expected finite `directions`, found NaN or infinity".into()
-    })?;
+    let shape = [num_labels + own.len(), width];
+    let directions = tensors.require("directions")?.finite_of(&shape)?;
+    let gram = read_gram(tensors, num_labels)?;
+    let bonuses = finite_list(tensors, "bonuses", max_multiplicity)?;
     Ok(Parts {
         num_classes: header.num_classes,
         labels,
@@ -110,7 +103,7 @@ pub(super) fn read(stored: &Stored<'_>, header: &Header) -> Result<Parts> {
         form: match form {
             FormKind::Cosine => Form::Cosine { bonuses },
             FormKind::SquaredDistance | FormKind::Linear => Form::Quadratic {
-                scales: read_scales(stored, max_multiplicity)?,
+                scales: read_scales(tensors, max_multiplicity)?,
                 bonuses,
                 offset: match form {
                     FormKind::SquaredDistance => Offset::SquaredNorm,
@@ -125,8 +118,10 @@ pub(super) fn read(stored: &Stored<'_>, header: &Header) -> Result<Parts> {
     })
 }
 
-fn read_gram(stored: &Stored<'_>, num_labels: usize) -> Result<Vec<f64>> {
-    let gram = finite_list(stored, "gram", num_labels * num_labels)?;
+fn read_gram(tensors: &Tensors<'_>, num_labels: usize) -> Result<Vec<f64>> {
+    let gram = tensors
+        .require("gram")?
+        .finite_of(&[num_labels, num_labels])?;
     let is_symmetric = (0..num_labels).all(|j| {
         let row = &gram[j * num_labels..][..num_labels];
         row[j] >= 0.0 && (0..j).all(|k| row[k] == gram[k * num_labels + j])
@@ -137,17 +132,17 @@ fn read_gram(stored: &Stored<'_>, num_labels: usize) -> Result<Vec<f64>> {
     Ok(gram)
 }
 
-fn read_scales(stored: &Stored<'_>, max_multiplicity: usize) -> Result<Vec<f64>> {
-    let scales = stored.list("scales", max_multiplicity, WHAT)?;
+fn read_scales(tensors: &Tensors<'_>, max_multiplicity: usize) -> Result<Vec<f64>> {
+    let scales = finite_list(tensors, "scales", max_multiplicity)?;
     checked_scales(&scales, max_multiplicity).map_err(|error| malformed(error.to_string()))
 }
 
-fn read_own(stored: &Stored<'_>, num_labels: usize) -> Result<Vec<OwnPrototype>> {
-    let starts = stored.u32("own.starts", WHAT)?;
-    let classes = stored.u32("own.classes", WHAT)?;
+fn read_own(tensors: &Tensors<'_>, num_labels: usize) -> Result<Vec<OwnPrototype>> {
+    let starts: Vec<u32> = tensors.require("own.starts")?.to_vec()?;
+    let classes: Vec<u32> = tensors.require("own.classes")?.to_vec()?;
     let num_own = starts.len().saturating_sub(1);
-    let squared_norms = finite_list(stored, "own.squared_norms", num_own)?;
-    let bonuses = finite_list(stored, "own.bonuses", num_own)?;
+    let squared_norms = finite_list(tensors, "own.squared_norms", num_own)?;
+    let bonuses = finite_list(tensors, "own.bonuses", num_own)?;
     let mut own = Vec::with_capacity(num_own);
     for (position, pair) in starts.windows(2).enumerate() {
         let classes = classes

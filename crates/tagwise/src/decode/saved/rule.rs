@@ -1,52 +1,36 @@
 //! The arrays of a rule on logits.
 
-use super::{MadeOf, WHAT, check, check_increasing, finite_list};
+use super::{MadeOf, check, check_increasing, finite_list};
 use crate::Result;
-use crate::arrays::{Arrays, Stored};
 use crate::decode::multiplicity::MultiplicityModel;
 use crate::decode::rules::{LogitDecoder, Rule, RuleKind};
+use crate::tensors::{TensorWriter, Tensors};
 
-pub(super) fn push(arrays: &mut Arrays, decoder: &LogitDecoder) -> MadeOf {
-    let mut push = |values: &[f64]| arrays.f64("rule", [values.len()], values.iter().copied());
-    let rule = match &decoder.rule {
-        Rule::Threshold { threshold } => {
-            push(&[*threshold]);
-            RuleKind::Threshold
-        }
-        Rule::LabelThresholds { thresholds } => {
-            push(thresholds);
-            RuleKind::LabelThresholds
-        }
-        Rule::TopK { k } => {
-            push(&[*k as f64]);
-            RuleKind::TopK
-        }
-        Rule::Proportional { shares } => {
-            push(shares);
-            RuleKind::Proportional
-        }
+pub(super) fn push(writer: &mut TensorWriter<'_>, decoder: &LogitDecoder) -> Result<MadeOf> {
+    let (rule, numbers) = match &decoder.rule {
+        Rule::Threshold { threshold } => (RuleKind::Threshold, vec![*threshold]),
+        Rule::LabelThresholds { thresholds } => (RuleKind::LabelThresholds, thresholds.clone()),
+        Rule::TopK { k } => (RuleKind::TopK, vec![*k as f64]),
+        Rule::Proportional { shares } => (RuleKind::Proportional, shares.clone()),
         Rule::LargestGap { max_multiplicity } => {
-            push(&[*max_multiplicity as f64]);
-            RuleKind::LargestGap
+            (RuleKind::LargestGap, vec![*max_multiplicity as f64])
         }
-        Rule::ExpectedF1 { slope, offset } => {
-            push(&[*slope, *offset]);
-            RuleKind::ExpectedF1
-        }
+        Rule::ExpectedF1 { slope, offset } => (RuleKind::ExpectedF1, vec![*slope, *offset]),
         Rule::PredictedMultiplicity { model } => {
-            model.push(arrays);
-            RuleKind::PredictedMultiplicity
+            model.push(writer)?;
+            (RuleKind::PredictedMultiplicity, Vec::new())
         }
     };
-    MadeOf::Rule {
+    writer.add_owned("rule", &[numbers.len()], numbers)?;
+    Ok(MadeOf::Rule {
         rule,
         link: decoder.link,
         empty_rule: decoder.empty_rule,
-    }
+    })
 }
 
-pub(super) fn read(stored: &Stored<'_>, kind: RuleKind, num_classes: usize) -> Result<Rule> {
-    let list = |len| stored.list("rule", len, WHAT);
+pub(super) fn read(tensors: &Tensors<'_>, kind: RuleKind, num_classes: usize) -> Result<Rule> {
+    let list = |len: usize| tensors.require("rule")?.to_vec_of::<f64>(&[len]);
     let count = || -> Result<usize> {
         let count = list(1)?[0];
         check(
@@ -64,20 +48,20 @@ pub(super) fn read(stored: &Stored<'_>, kind: RuleKind, num_classes: usize) -> R
         },
         RuleKind::TopK => Rule::TopK { k: count()? },
         RuleKind::Proportional => Rule::Proportional {
-            shares: finite_list(stored, "rule", num_classes)?,
+            shares: finite_list(tensors, "rule", num_classes)?,
         },
         RuleKind::LargestGap => Rule::LargestGap {
             max_multiplicity: count()?,
         },
         RuleKind::ExpectedF1 => {
-            let numbers = finite_list(stored, "rule", 2)?;
+            let numbers = finite_list(tensors, "rule", 2)?;
             Rule::ExpectedF1 {
                 slope: numbers[0],
                 offset: numbers[1],
             }
         }
         RuleKind::PredictedMultiplicity => Rule::PredictedMultiplicity {
-            model: MultiplicityModel::read(stored, num_classes)?,
+            model: MultiplicityModel::read(tensors, num_classes)?,
         },
     };
     let is_number = match &rule {
@@ -90,30 +74,31 @@ pub(super) fn read(stored: &Stored<'_>, kind: RuleKind, num_classes: usize) -> R
 }
 
 impl MultiplicityModel {
-    fn push(&self, arrays: &mut Arrays) {
-        let multiplicities = self.multiplicities().iter().map(|&m| m as u32);
-        arrays.u32("rule.multiplicities", multiplicities);
+    fn push(&self, writer: &mut TensorWriter<'_>) -> Result<()> {
+        let multiplicities: Vec<u32> = self.multiplicities().iter().map(|&m| m as u32).collect();
+        writer.add_owned(
+            "rule.multiplicities",
+            &[multiplicities.len()],
+            multiplicities,
+        )?;
         for (name, values) in self.numbers() {
-            arrays.f64(name, [values.len()], values.iter().copied());
+            writer.add_owned(name, &[values.len()], values.iter().copied())?;
         }
+        Ok(())
     }
 
-    fn read(stored: &Stored<'_>, num_classes: usize) -> Result<Self> {
-        let multiplicities = stored.u32("rule.multiplicities", WHAT)?;
+    fn read(tensors: &Tensors<'_>, num_classes: usize) -> Result<Self> {
+        let multiplicities: Vec<u32> = tensors.require("rule.multiplicities")?.to_vec()?;
         check_increasing("rule.multiplicities", &multiplicities, num_classes + 1)?;
-        let (_, centres) = stored.f64(Self::NAMES[0], WHAT)?;
-        check(centres.len() <= num_classes, || {
-            format!(
-                "expected at most {num_classes} scores to predict from, found {}",
-                centres.len()
-            )
+        let num_inputs = tensors.require(Self::NAMES[0])?.len();
+        check(num_inputs <= num_classes, || {
+            format!("expected at most {num_classes} scores to predict from, found {num_inputs}")
         })?;
-        let num_inputs = centres.len();
         let num_weights = multiplicities.len() * (num_inputs + 1);
         let [centres, spreads, weights] = [
-            finite_list(stored, Self::NAMES[0], num_inputs)?,
-            finite_list(stored, Self::NAMES[1], num_inputs)?,
-            finite_list(stored, Self::NAMES[2], num_weights)?,
+            finite_list(tensors, Self::NAMES[0], num_inputs)?,
+            finite_list(tensors, Self::NAMES[1], num_inputs)?,
+            finite_list(tensors, Self::NAMES[2], num_weights)?,
         ];
         check(spreads.iter().all(|&spread| spread > 0.0), || {
             "expected positive spreads, found others".into()
