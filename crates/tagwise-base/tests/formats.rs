@@ -8,7 +8,7 @@ use tagwise_base::snapshot::{FeatureValues, NonFinite, SampleStream, Snapshot, S
 
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../tests/golden/formats")
+        .join("tests/golden/formats")
         .join(name)
 }
 
