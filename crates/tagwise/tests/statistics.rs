@@ -13,7 +13,7 @@ use tagwise::{Error, LabelSet, Targets};
 
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../tests/golden/formats")
+        .join("../tagwise-base/tests/golden/formats")
         .join(name)
 }
 

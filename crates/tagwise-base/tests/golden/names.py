@@ -1,7 +1,7 @@
 """The same small features and labels under the names that dumps have, and sparse matrices as SciPy
 saves them, for crates/tagwise-base/tests/names.rs.
 
-Needs: pip install numpy scipy. Run: python tests/golden/names.py (writes tests/golden/names/).
+Needs: pip install numpy scipy. Run: in the folder of the crate, python tests/golden/names.py (writes tests/golden/names/).
 """
 
 from pathlib import Path

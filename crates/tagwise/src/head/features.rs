@@ -4,7 +4,6 @@ use std::ops::Range;
 
 use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
-use tagwise_base::features::FeaturesView;
 
 use crate::features::{CsrView, DenseView, FeaturesView};
 use crate::kernel::vectorized;
