@@ -16,11 +16,17 @@
 mod classifier;
 mod error;
 pub mod etf;
+pub mod features;
 pub mod file;
 pub mod label;
 pub mod matrix;
 pub mod snapshot;
+pub mod tensors;
 
 pub use classifier::LinearClassifier;
 pub use error::{Error, Result};
 pub use label::{LabelSet, Targets};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

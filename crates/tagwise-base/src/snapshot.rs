@@ -1,12 +1,19 @@
 //! Last-layer features with their label sets and the classifier on top of them.
 
 mod array;
+mod blocks;
+mod bytes;
 mod choice;
 mod file;
+mod labels;
+mod load;
 mod mapped;
 mod member;
 mod npy;
 #[cfg(feature = "parquet")]
+mod parquet;
+#[cfg(not(feature = "parquet"))]
+#[path = "snapshot/without_parquet.rs"]
 mod parquet;
 mod refused;
 mod safetensors;
@@ -14,12 +21,14 @@ mod scipy;
 
 use std::path::Path;
 
+pub use self::bytes::{ArrayBytes, ArrayContents, Format, NamedArray, NamedArrays};
 pub use self::choice::ArrayNames;
-pub use self::file::{
-    FileLabels, LabelsIn, NonFinite, OpenOptions, SnapshotFile, read_labels, read_targets,
-};
-pub use self::scipy::{SparseMatrix, read_sparse};
+pub use self::file::{LabelsIn, NonFinite, OpenOptions, SnapshotFile};
+pub use self::labels::{FileLabels, read_labels, read_targets};
+pub use self::scipy::{SparseMatrix, is_sparse_file, read_sparse};
 pub use crate::LinearClassifier;
+pub use crate::features::FeatureRows;
+use crate::features::FeaturesView;
 use crate::{Error, Result, Targets};
 
 /// Features, row-major `[N, d]`, in the precision they came in; half precision is widened to f32,
@@ -44,25 +53,6 @@ impl FeatureValues {
     /// Whether there is no number.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-}
-
-/// Consecutive rows of features in the precision they came in, `[n, d]`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum FeatureRows<'a> {
-    /// Single precision.
-    F32(&'a [f32]),
-    /// Double precision.
-    F64(&'a [f64]),
-}
-
-impl FeatureRows<'_> {
-    /// How many rows of this dimension there are.
-    pub fn num_rows(self, dim: usize) -> usize {
-        match self {
-            Self::F32(values) => values.len() / dim.max(1),
-            Self::F64(values) => values.len() / dim.max(1),
-        }
     }
 }
 
@@ -105,6 +95,59 @@ impl SampleStream for Snapshot {
     }
 }
 
+/// Features that somebody else keeps, with their label sets.
+///
+/// ```
+/// use tagwise_base::features::DenseView;
+/// use tagwise_base::snapshot::{LabelledView, SampleStream};
+/// use tagwise_base::{LabelSet, Targets};
+///
+/// let targets = Targets::new(2, [[0], [1]].map(LabelSet::new))?;
+/// let features = DenseView::new(&[1.0f32, 0.0, 0.0, 2.0], 2)?; // [2, 2]
+/// let samples = LabelledView::new(features.into(), &targets)?;
+/// assert_eq!(samples.dim(), 2);
+/// # Ok::<(), tagwise_base::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LabelledView<'a> {
+    features: FeaturesView<'a>,
+    targets: &'a Targets,
+}
+
+impl<'a> LabelledView<'a> {
+    /// Puts both together.
+    ///
+    /// # Errors
+    /// [`Error::SizeMismatch`] unless there is a label set for each row.
+    pub fn new(features: FeaturesView<'a>, targets: &'a Targets) -> Result<Self> {
+        if features.num_rows() == targets.len() {
+            return Ok(Self { features, targets });
+        }
+        Err(Error::SizeMismatch {
+            what: "rows of features",
+            expected: targets.len(),
+            found: features.num_rows(),
+        })
+    }
+}
+
+impl SampleStream for LabelledView<'_> {
+    fn dim(&self) -> usize {
+        self.features.dim()
+    }
+
+    fn targets(&self) -> &Targets {
+        self.targets
+    }
+
+    fn for_each_block(
+        &self,
+        visit: &mut dyn FnMut(usize, FeatureRows<'_>) -> Result<()>,
+    ) -> Result<()> {
+        self.features.for_each_block(visit)
+    }
+}
+
 /// What collapse is measured on: features `[N, d]`, one label set per row, and the classifier if
 /// it is known.
 #[derive(Clone, Debug, PartialEq)]
@@ -142,10 +185,10 @@ impl Snapshot {
         targets: Targets,
         classifier: Option<LinearClassifier>,
     ) -> Result<Self> {
-        if features.len() != targets.len() * dim {
+        if targets.len().checked_mul(dim) != Some(features.len()) {
             return Err(Error::SizeMismatch {
                 what: "numbers in the features (rows of targets times feature dimension)",
-                expected: targets.len() * dim,
+                expected: targets.len().saturating_mul(dim),
                 found: features.len(),
             });
         }
@@ -168,13 +211,46 @@ impl Snapshot {
         SnapshotFile::open(path, NonFinite::Refuse)?.to_snapshot()
     }
 
+    /// Reads a snapshot from bytes, see [`SnapshotFile::open`] for the arrays.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] or [`Error::NotTensors`] when the bytes are not such a snapshot.
+    ///
+    /// ```
+    /// use tagwise_base::snapshot::{FeatureValues, Format, Snapshot};
+    /// use tagwise_base::{LabelSet, Targets};
+    ///
+    /// let targets = Targets::new(2, [[1], [0]].map(LabelSet::new))?;
+    /// let snapshot = Snapshot::new(FeatureValues::F32(vec![1.0, 2.0]), 1, targets, None)?;
+    /// let bytes = snapshot.to_bytes(Format::Npz)?;
+    /// assert_eq!(Snapshot::from_bytes(Format::Npz, &bytes)?, snapshot);
+    /// # Ok::<(), tagwise_base::Error>(())
+    /// ```
+    pub fn from_bytes(format: Format, bytes: &[u8]) -> Result<Self> {
+        SnapshotFile::from_bytes(format, bytes.to_vec(), &OpenOptions::default())?.to_snapshot()
+    }
+
+    /// The snapshot as bytes; the same snapshot gives the same bytes.
+    ///
+    /// # Errors
+    /// [`Error::Undefined`] for [`Format::Npy`], which holds one array.
+    pub fn to_bytes(&self, format: Format) -> Result<Vec<u8>> {
+        match format {
+            Format::Safetensors => Ok(safetensors::writer(self).to_bytes()),
+            Format::Npz => Ok(bytes::npz(self)),
+            Format::Npy => Err(Error::Undefined(
+                "a .npy file holds one array, a snapshot is several; write them as .npz".into(),
+            )),
+        }
+    }
+
     /// Writes the snapshot as safetensors, complete or not at all: into a temporary file in the
     /// same folder, then renamed.
     ///
     /// # Errors
     /// [`Error::Io`] when the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
-        safetensors::write(self, path)
+        safetensors::writer(self).write(path)
     }
 
     /// The features, row-major `[N, d]`.

@@ -505,7 +505,7 @@ fn a_configuration_changed_under_a_run_is_refused() {
     fs::write(&config, written.replace("epochs = 2", "epochs = 1")).unwrap();
     let message = failure(tagwise(&["train", "--resume"]).arg(&out), 1);
     let message = message.replace(&scratch.0.path().display().to_string(), "FOLDER");
-    assert_snapshot!(message, @"tagwise: FOLDER/run/config.toml: it was changed after the run began, so going on would mix two experiments; restore it, or start a new run with --config");
+    assert_snapshot!(message, @"tagwise: FOLDER/run/config.toml: it was changed after the run began, so going on would mix two experiments; restore it, or start a new run");
 }
 
 #[test]
@@ -533,7 +533,7 @@ fn training_starts_from_given_weights_and_refuses_foreign_ones() {
         message.replace(&scratch.0.path().display().to_string(), "FOLDER")
     };
     assert_snapshot!(refused(&["--feature-dim", "12"]), @"tagwise: the weights in FOLDER/first/weights.safetensors cannot be used: expected the tensor layer2.0.conv2.weight of shape [12, 128, 3, 3], found [128, 128, 3, 3]");
-    assert_snapshot!(refused(&["--classifier", "fixed-etf"]), @"tagwise: expected the simplex ETF as the classifier in FOLDER/first/weights.safetensors, found another one; train with --classifier learned, or start from a run with a fixed ETF");
+    assert_snapshot!(refused(&["--classifier", "fixed-etf"]), @"tagwise: expected the simplex ETF as the classifier in FOLDER/first/weights.safetensors, found another one; train a learned classifier, or start from a run with a fixed ETF");
     let whole = fs::read(&weights).unwrap();
     let mut with_nan = whole.clone();
     let last = whole.len() - 4;

@@ -67,9 +67,33 @@ pub enum Error {
         kept: String,
     },
 
-    /// A label is not one of the classes, or another fact about targets.
+    /// A file does not have the sizes that another one has set.
+    #[error("expected {expected} {what} like {like}, found {found} in {}", .path.display())]
+    Unlike {
+        /// What is counted, for example "features".
+        what: &'static str,
+        /// The size that the other file has set.
+        expected: usize,
+        /// The other file, for example "the training samples in train.npz".
+        like: String,
+        /// The size found.
+        found: usize,
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// The mathematics refuses what a file holds.
+    #[error("{place}: {source}")]
+    Within {
+        /// The file, or what it is a part of.
+        place: String,
+        /// What is wrong.
+        source: tagwise_base::Error,
+    },
+
+    /// From the mathematics: a label that is no class, a dump that is none.
     #[error(transparent)]
-    Targets(#[from] tagwise_base::Error),
+    Mathematics(#[from] tagwise_base::Error),
 }
 
 impl Error {
@@ -82,6 +106,13 @@ impl Error {
         Self::Format {
             path: path.to_path_buf(),
             message,
+        }
+    }
+
+    pub(crate) fn within(path: &Path, source: tagwise_base::Error) -> Self {
+        Self::Within {
+            place: path.display().to_string(),
+            source,
         }
     }
 

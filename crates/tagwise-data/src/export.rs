@@ -19,7 +19,7 @@ const IMAGES_PER_CHUNK: usize = 1024;
 /// is there whole or not at all.
 ///
 /// # Errors
-/// [`crate::Error::Targets`] with the path when the disk refuses.
+/// [`crate::Error::Mathematics`] with the path when the disk refuses.
 ///
 /// ```
 /// use tagwise_data::{ComposeSpec, ComposedImages, Sources, digits, export};

@@ -15,7 +15,7 @@ pub struct ImageShape {
 
 impl ImageShape {
     /// The shape of an image of this height, width and number of channels.
-    pub fn new(height: usize, width: usize, channels: usize) -> Self {
+    pub const fn new(height: usize, width: usize, channels: usize) -> Self {
         Self {
             height,
             width,

@@ -24,8 +24,10 @@ pub mod export;
 #[cfg(feature = "fetch")]
 pub mod fetch;
 mod images;
+pub mod own;
 pub mod preview;
 pub mod read;
+pub mod samples;
 mod source;
 mod sources;
 mod stored;
@@ -35,6 +37,10 @@ pub use cache::data_folder;
 pub use compose::{ComposeSpec, ComposedImages, LabelSetCount, MAX_LABELS, Placement};
 pub use error::{Error, Result};
 pub use images::{ImageShape, LabelledImages};
-pub use source::ImageSource;
+pub use source::{Counts, Download, Entry, Images, PartCounts, RemoteFile, Source};
 pub use sources::Sources;
 pub use stored::{ImageSet, Normalisation, StoredImages};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

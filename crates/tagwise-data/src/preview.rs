@@ -154,7 +154,7 @@ impl Sheet {
     /// Writes the sheet as PNG, whole or not at all.
     ///
     /// # Errors
-    /// [`Error::Targets`] with the path when the disk refuses.
+    /// [`Error::Mathematics`] with the path when the disk refuses.
     pub fn write_png(&self, path: &Path) -> Result<()> {
         tagwise_base::file::write_atomically(path, |file| {
             let refused = |error| match error {

@@ -1,10 +1,11 @@
-//! Readers of the image data sets that the paper uses.
+//! Readers of the image data sets that the paper uses, and of single pictures.
 //!
 //! Each takes files as their authors distribute them and answers anything else with one sentence
 //! that says what was expected and what was found.
 
 pub mod cifar10;
 pub mod idx;
+pub mod picture;
 mod resize;
 pub mod svhn;
 

@@ -21,6 +21,47 @@ impl Normalisation {
             std: vec![0.229, 0.224, 0.225],
         }
     }
+
+    /// Means and deviations of these pixel values, 255 for 1.0; a channel that is flat is only
+    /// centred.
+    ///
+    /// # Shapes
+    /// `pixels` is `[…, channels]`.
+    ///
+    /// ```
+    /// let normalisation = tagwise_data::Normalisation::of(&[0, 51, 255, 51], 2);
+    /// assert_eq!(normalisation.mean, [0.5, 0.2]);
+    /// assert_eq!(normalisation.std, [0.5, 1.0]);
+    /// ```
+    ///
+    /// # Panics
+    /// For no channel.
+    pub fn of(pixels: &[u8], channels: usize) -> Self {
+        let mut counts = vec![[0u64; 256]; channels];
+        for pixel in pixels.chunks_exact(channels) {
+            for (counts, &value) in counts.iter_mut().zip(pixel) {
+                counts[usize::from(value)] += 1;
+            }
+        }
+        let (mean, std) = counts.iter().map(mean_and_deviation).unzip();
+        Self { mean, std }
+    }
+}
+
+/// Mean and deviation, on a scale from 0 to 1, of bytes that occur so often.
+fn mean_and_deviation(counts: &[u64; 256]) -> (f32, f32) {
+    let total = counts.iter().sum::<u64>().max(1) as f64;
+    let average = |value: &dyn Fn(f64) -> f64| {
+        let terms = counts.iter().enumerate();
+        terms
+            .map(|(byte, &count)| value(byte as f64 / 255.0) * count as f64)
+            .sum::<f64>()
+            / total
+    };
+    let mean = average(&|value| value);
+    let deviation = average(&|value| (value - mean).powi(2)).sqrt();
+    let is_flat = deviation < 1e-6;
+    (mean as f32, if is_flat { 1.0 } else { deviation as f32 })
 }
 
 /// N images of one shape that carry label sets of their own, such as SVHN's house numbers.

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use tagwise_data::{ComposeSpec, ComposedImages, ImageSet, ImageShape, ImageSource, Placement};
+use tagwise_data::{ComposeSpec, ComposedImages, ImageSet, ImageShape, Placement, Source};
 
 fn folder(name: &str, file: &str) -> Option<PathBuf> {
     let named = std::env::var_os("TAGWISE_TEST_DATA").map(PathBuf::from);
@@ -50,7 +50,7 @@ fn m_lab_mnist_has_the_papers_counts() {
     let Some(folder) = folder("mnist", "train-images-idx3-ubyte.gz") else {
         return;
     };
-    let (train, test) = ImageSource::Mnist.load(&folder, 0).unwrap();
+    let (train, test) = Source::Mnist.load(&folder, None, 0).unwrap();
     assert_eq!(
         train.images().class_counts(),
         [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
@@ -77,7 +77,7 @@ fn m_lab_cifar10_has_the_papers_counts() {
     let Some(folder) = folder("cifar10", "cifar-10-batches-bin") else {
         return;
     };
-    let (train, test) = ImageSource::Cifar10.load(&folder, 0).unwrap();
+    let (train, test) = Source::Cifar10.load(&folder, None, 0).unwrap();
     assert_eq!(train.images().class_counts(), [5000; 10]);
     assert_eq!(test.images().class_counts(), [1000; 10]);
     let mut sums = [0u64; 3];

@@ -63,7 +63,7 @@ fn measure(
     let Case { spec, batch } = Case::parse(name)?;
     let device = Device::cpu()?.with_precision(precision);
     let mut network = Network::new(&spec, 0, device)?;
-    let mut sgd = Sgd::new(SgdConfig::default(), &mut network);
+    let mut sgd = Sgd::new(SgdConfig::default(), &network);
     let images: Vec<f32> = (0..batch * spec.input.num_elements())
         .map(|i| ((i * 7919) % 997) as f32 / 997.0)
         .collect();

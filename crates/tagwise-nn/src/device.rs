@@ -2,8 +2,9 @@
 
 use std::fmt;
 
+use crate::Precision;
 use crate::Result;
-use crate::kernel::{Kernels, Precision};
+use crate::cpu::kernel::Kernels;
 
 /// The machine part that holds a network's memory and does its arithmetic: one explicit choice,
 /// made when the network is built.

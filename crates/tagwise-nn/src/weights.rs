@@ -1,12 +1,9 @@
 //! Named tensors and their safetensors files.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
 use std::path::Path;
 
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
-use tagwise_base::file::write_atomically;
+use tagwise_base::tensors::{TensorWriter, Tensors};
 
 use crate::{Error, Result};
 
@@ -32,31 +29,27 @@ pub fn read_safetensors(path: &Path) -> Result<Vec<NamedTensor>> {
         path: path.to_owned(),
         source,
     })?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|error| Error::NotSafetensors {
+    let file = Tensors::parse(&bytes).map_err(|error| Error::NotSafetensors {
         path: path.to_owned(),
-        problem: error.to_string(),
+        problem: match error {
+            tagwise_base::Error::NotTensors { problem } => problem,
+            other => other.to_string(),
+        },
     })?;
     let mut tensors = Vec::new();
-    for (name, view) in file.iter() {
-        if name.ends_with(".num_batches_tracked") {
+    for tensor in file.iter() {
+        if tensor.name().ends_with(".num_batches_tracked") {
             continue;
         }
-        if view.dtype() != Dtype::F32 {
-            return Err(Error::TensorType {
-                name: name.to_owned(),
-                found: format!("{:?}", view.dtype()),
-            });
-        }
-        let numbers = view.data().chunks_exact(4);
         tensors.push(NamedTensor {
-            name: name.to_owned(),
-            shape: view.shape().to_vec(),
-            data: numbers
-                .map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
-                .collect(),
+            name: tensor.name().to_owned(),
+            shape: tensor.shape().to_vec(),
+            data: tensor.to_vec().map_err(|_| Error::TensorType {
+                name: tensor.name().to_owned(),
+                found: tensor.element().name().to_uppercase(),
+            })?,
         });
     }
-    tensors.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(tensors)
 }
 
@@ -66,47 +59,33 @@ pub fn read_safetensors(path: &Path) -> Result<Vec<NamedTensor>> {
 /// # Errors
 /// [`Error::Io`] when the folder or the disk refuses.
 pub fn write_safetensors(path: &Path, tensors: &[NamedTensor]) -> Result<()> {
-    let io_error = |source| Error::Io {
-        path: path.to_owned(),
-        source,
-    };
-    let bytes: BTreeMap<&str, (Vec<usize>, Vec<u8>)> = tensors
-        .iter()
-        .map(|tensor| {
-            let data = tensor.data.iter().flat_map(|value| value.to_le_bytes());
-            (tensor.name.as_str(), (tensor.shape.clone(), data.collect()))
-        })
-        .collect();
-    let views = bytes
-        .iter()
-        .map(|(name, (shape, data))| {
-            TensorView::new(Dtype::F32, shape.clone(), data).map(|view| (*name, view))
-        })
-        .collect::<std::result::Result<Vec<_>, _>>();
-    let serialized = views
-        .and_then(|views| safetensors::serialize(views, None))
-        .map_err(|error| io_error(std::io::Error::other(error)))?;
-    write_atomically(path, |file| file.write_all(&serialized)).map_err(|error| match error {
+    let io_error = |error| match error {
         tagwise_base::Error::Io { path, source } => Error::Io { path, source },
-        other => io_error(std::io::Error::other(other)),
-    })
+        other => Error::Io {
+            path: path.to_owned(),
+            source: std::io::Error::other(other),
+        },
+    };
+    let mut writer = TensorWriter::new();
+    for tensor in tensors {
+        let added = writer.add(&tensor.name, &tensor.shape, &tensor.data);
+        added.map_err(io_error)?;
+    }
+    writer.write(path).map_err(io_error)
 }
 
 /// Compares names and shapes: every expected tensor once, no other.
-pub(crate) fn expect_same(
-    expected: &[(String, Vec<usize>)],
-    tensors: &[&NamedTensor],
-) -> Result<()> {
+pub(crate) fn expect_same(expected: &[(&str, Vec<usize>)], tensors: &[&NamedTensor]) -> Result<()> {
     for (name, shape) in expected {
         let Some(tensor) = tensors.iter().find(|tensor| tensor.name == *name) else {
             return Err(Error::MissingTensor {
-                name: name.clone(),
+                name: (*name).to_owned(),
                 expected: shape.clone(),
             });
         };
         if tensor.shape != *shape || tensor.data.len() != shape.iter().product::<usize>() {
             return Err(Error::TensorShape {
-                name: name.clone(),
+                name: (*name).to_owned(),
                 expected: shape.clone(),
                 found: tensor.shape.clone(),
             });

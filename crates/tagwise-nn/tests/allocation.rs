@@ -4,7 +4,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tagwise_nn::{
-    Architecture, ClassifierKind, Device, ImageShape, Network, NetworkSpec, Precision, Sgd,
+    Architecture, ClassifierKind, Device, InputShape, Network, NetworkSpec, Precision, Sgd,
     SgdConfig,
 };
 
@@ -33,7 +33,7 @@ static ALLOCATOR: Counting = Counting;
 fn steps_after_the_first_allocate_nothing() {
     let spec = NetworkSpec {
         architecture: Architecture::Small,
-        input: ImageShape {
+        input: InputShape {
             height: 8,
             width: 8,
             channels: 1,
@@ -51,7 +51,7 @@ fn steps_after_the_first_allocate_nothing() {
 /// Allocations of the third to fifth step.
 fn allocations(spec: &NetworkSpec, device: Device) -> usize {
     let mut network = Network::new(spec, 0, device).expect("a network");
-    let mut sgd = Sgd::new(SgdConfig::default(), &mut network);
+    let mut sgd = Sgd::new(SgdConfig::default(), &network);
     let (images, gradient) = (vec![0.5; 5 * 64], vec![0.1; 5 * 3]);
     let mut step = || {
         network.forward_train(&images, 5).expect("a pass");

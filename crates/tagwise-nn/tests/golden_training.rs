@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use tagwise_nn::{
-    Architecture, ClassifierKind, Device, ImageShape, KernelSet, Kernels, NamedTensor, Network,
+    Architecture, ClassifierKind, Device, InputShape, KernelSet, Kernels, NamedTensor, Network,
     NetworkSpec, Sgd, SgdConfig,
 };
 
@@ -120,7 +120,7 @@ impl Case {
     fn new(golden: &Value, kernels: Kernels) -> Self {
         let size = |key: &str| golden[key].as_u64().expect("a count") as usize;
         let input = numbers(&golden["input"]);
-        let input = ImageShape {
+        let input = InputShape {
             height: input[0] as usize,
             width: input[1] as usize,
             channels: input[2] as usize,
@@ -186,7 +186,7 @@ impl Case {
             .forward_eval(&self.images, self.batch)
             .expect("a pass");
         self.check_list("initial_logits", self.network.logits(), FORWARD, &what);
-        let mut sgd = Sgd::new(config, &mut self.network);
+        let mut sgd = Sgd::new(config, &self.network);
         let losses = numbers(&self.golden["losses"]);
         for (step, expected) in losses.into_iter().enumerate() {
             self.network

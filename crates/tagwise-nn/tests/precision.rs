@@ -2,7 +2,7 @@
 
 use rayon::ThreadPoolBuilder;
 use tagwise_nn::{
-    Architecture, ClassifierKind, Device, ImageShape, KernelSet, Kernels, Network, NetworkSpec,
+    Architecture, ClassifierKind, Device, InputShape, KernelSet, Kernels, Network, NetworkSpec,
     Precision, Sgd, SgdConfig, memory_estimate,
 };
 
@@ -24,7 +24,7 @@ const LOGITS: f64 = 0.02;
 fn spec(architecture: Architecture) -> NetworkSpec {
     NetworkSpec {
         architecture,
-        input: ImageShape {
+        input: InputShape {
             height: 33,
             width: 32,
             channels: 3,
@@ -113,7 +113,7 @@ fn check_bits(architecture: Architecture, precision: Precision) {
     let train = || {
         let device = Device::cpu().expect("a device").with_precision(precision);
         let mut network = Network::new(&spec(architecture), 3, device).expect("a network");
-        let mut sgd = Sgd::new(SgdConfig::default(), &mut network);
+        let mut sgd = Sgd::new(SgdConfig::default(), &network);
         for _ in 0..2 {
             network.forward_train(&images(), BATCH).expect("a pass");
             let gradient: Vec<f32> = network.logits().iter().map(|z| z - 0.3).collect();

@@ -2,7 +2,7 @@
 
 use rayon::ThreadPoolBuilder;
 use tagwise_nn::{
-    Architecture, ClassifierKind, Device, Error, ImageShape, NamedTensor, Network, NetworkSpec,
+    Architecture, ClassifierKind, Device, Error, InputShape, NamedTensor, Network, NetworkSpec,
     Precision, Sgd, SgdConfig, read_safetensors, write_safetensors,
 };
 
@@ -11,7 +11,7 @@ const BATCH: usize = 6;
 fn spec(classifier: ClassifierKind) -> NetworkSpec {
     NetworkSpec {
         architecture: Architecture::Small,
-        input: ImageShape {
+        input: InputShape {
             height: 9,
             width: 8,
             channels: 1,
@@ -36,7 +36,7 @@ fn images() -> Vec<f32> {
 /// Three steps with a made-up gradient; returns everything they change.
 fn train() -> Vec<NamedTensor> {
     let mut network = network(ClassifierKind::Learned);
-    let mut sgd = Sgd::new(SgdConfig::default(), &mut network);
+    let mut sgd = Sgd::new(SgdConfig::default(), &network);
     for _ in 0..3 {
         network.forward_train(&images(), BATCH).expect("a pass");
         let gradient: Vec<f32> = network.logits().iter().map(|z| z - 0.3).collect();
@@ -44,7 +44,7 @@ fn train() -> Vec<NamedTensor> {
         sgd.step(&mut network, 0.05).expect("a step");
     }
     let mut tensors = network.state();
-    tensors.extend(sgd.state(&mut network).expect("velocities"));
+    tensors.extend(sgd.state(&network).expect("velocities"));
     tensors
 }
 
@@ -73,19 +73,19 @@ fn a_run_resumed_from_saved_tensors_continues_bit_for_bit() {
         sgd.step(network, 0.05).expect("a step");
     };
     let mut first = network(ClassifierKind::Learned);
-    let mut sgd = Sgd::new(SgdConfig::default(), &mut first);
+    let mut sgd = Sgd::new(SgdConfig::default(), &first);
     step(&mut first, &mut sgd);
     write_safetensors(&weights, &first.state()).expect("weights");
-    write_safetensors(&velocities, &sgd.state(&mut first).expect("state")).expect("velocities");
+    write_safetensors(&velocities, &sgd.state(&first).expect("state")).expect("velocities");
     step(&mut first, &mut sgd);
 
     let mut second = network(ClassifierKind::Learned);
-    let mut sgd = Sgd::new(SgdConfig::default(), &mut second);
+    let mut sgd = Sgd::new(SgdConfig::default(), &second);
     second
         .load_state(&read_safetensors(&weights).expect("weights"))
         .expect("state");
     let state = read_safetensors(&velocities).expect("velocities");
-    sgd.load_state(&mut second, &state).expect("state");
+    sgd.load_state(&second, &state).expect("state");
     step(&mut second, &mut sgd);
     assert_eq!(first.state(), second.state());
 }
@@ -102,7 +102,7 @@ fn a_frozen_classifier_never_moves_and_its_bias_does() {
         );
     }
     let before = network.classifier_weight().to_vec();
-    let mut sgd = Sgd::new(SgdConfig::default(), &mut network);
+    let mut sgd = Sgd::new(SgdConfig::default(), &network);
     network.forward_train(&images(), BATCH).expect("a pass");
     network
         .backward(&[0.1; BATCH * 4], None)
@@ -141,7 +141,7 @@ fn evaluation_sees_every_change_of_the_weights() {
         let spec = spec(ClassifierKind::Learned);
         let mut network = Network::new(&spec, 3, device).expect("a network");
         let mut fresh = Network::new(&spec, 4, device).expect("a network");
-        let mut sgd = Sgd::new(SgdConfig::default(), &mut network);
+        let mut sgd = Sgd::new(SgdConfig::default(), &network);
         let mut seen = vec![evaluate(&mut network)];
         for _ in 0..2 {
             network.forward_train(&images(), BATCH).expect("a pass");

@@ -1,13 +1,12 @@
 //! All that is needed to go on after an epoch, in one file that is complete or absent.
 
-use std::collections::HashMap;
 use std::path::Path;
 
-use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView, serialize};
 use tagwise::file;
-use tagwise_nn::{NamedTensor, Network, Sgd};
+use tagwise::tensors::{TensorWriter, Tensors};
+use tagwise_nn::NamedTensor;
 
-use crate::{Error, Experiment, Result, RunFolder};
+use crate::{Engine, Error, Experiment, Result, RunFolder};
 
 /// The last checkpoint, and the one before it in case the last is damaged.
 const LAST: &str = "checkpoint.safetensors";
@@ -31,27 +30,20 @@ impl Checkpoint {
         folder: &RunFolder,
         experiment: &Experiment,
         epoch: usize,
-        network: &mut Network,
-        optimiser: &mut Sgd,
+        engine: &dyn Engine,
     ) -> Result<()> {
-        let mut tensors = prefixed(NETWORK, network.state());
-        tensors.extend(prefixed(OPTIMISER, optimiser.state(network)?));
+        let mut tensors = prefixed(NETWORK, engine.state()?);
+        tensors.extend(prefixed(OPTIMISER, engine.optimiser_state()?));
         let metadata = Metadata {
             epoch,
             experiment: identity(experiment),
         };
-        let entries = HashMap::from([
-            (CHECKSUM.to_string(), checksum(&mut tensors, &metadata)),
-            (EPOCH.to_string(), metadata.epoch.to_string()),
-            (EXPERIMENT.to_string(), metadata.experiment),
-        ]);
-        let bytes = to_bytes(&tensors, entries)?;
+        let bytes = to_bytes(&mut tensors, &metadata)?;
         folder.keep_previous(LAST, PREVIOUS)?;
         folder.write(LAST, &bytes)
     }
 
-    /// Puts the state of the last checkpoint into the network and the optimiser and returns its
-    /// epoch.
+    /// Puts the state of the last checkpoint into the engine and returns its epoch.
     ///
     /// # Errors
     /// [`Error::Checkpoint`] for a damaged file and for one of another experiment, such as the
@@ -59,29 +51,28 @@ impl Checkpoint {
     pub(crate) fn load(
         folder: &RunFolder,
         experiment: &Experiment,
-        network: &mut Network,
-        optimiser: &mut Sgd,
+        engine: &mut dyn Engine,
     ) -> Result<usize> {
         let path = folder.file(LAST);
         let (metadata, tensors) = read(&path)?;
         let (network_state, optimiser_state): (Vec<_>, Vec<_>) = tensors
             .into_iter()
             .partition(|tensor| tensor.name.starts_with(NETWORK));
-        let foreign = |error: tagwise_nn::Error| Error::Checkpoint {
+        let foreign = |error: Error| Error::Checkpoint {
             path: path.clone(),
             message: format!("the checkpoint does not fit the run's config.toml: {error}"),
         };
-        network
+        engine
             .load_state(&unprefixed(NETWORK, network_state))
             .map_err(foreign)?;
-        optimiser
-            .load_state(network, &unprefixed(OPTIMISER, optimiser_state))
+        engine
+            .load_optimiser_state(&unprefixed(OPTIMISER, optimiser_state))
             .map_err(foreign)?;
         if metadata.experiment != identity(experiment) {
             return Err(Error::Checkpoint {
                 path: folder.file("config.toml"),
                 message: "it was changed after the run began, so going on would mix two \
-                          experiments; restore it, or start a new run with --config"
+                          experiments; restore it, or start a new run"
                     .into(),
             });
         }
@@ -120,22 +111,16 @@ fn unprefixed(prefix: &str, tensors: Vec<NamedTensor>) -> Vec<NamedTensor> {
         .collect()
 }
 
-fn to_bytes(tensors: &[NamedTensor], metadata: HashMap<String, String>) -> Result<Vec<u8>> {
-    let data: Vec<Vec<u8>> = tensors.iter().map(little_endian).collect();
-    let views = tensors
-        .iter()
-        .zip(&data)
-        .map(|(tensor, data)| {
-            let view = TensorView::new(Dtype::F32, tensor.shape.clone(), data)?;
-            Ok((tensor.name.as_str(), view))
-        })
-        .collect::<Result<Vec<_>, SafeTensorError>>();
-    views
-        .and_then(|views| serialize(views, Some(metadata)))
-        .map_err(|error| Error::Checkpoint {
-            path: LAST.into(),
-            message: format!("the state of the network cannot be written: {error}"),
-        })
+fn to_bytes(tensors: &mut [NamedTensor], metadata: &Metadata) -> Result<Vec<u8>> {
+    let checksum = checksum(tensors, metadata);
+    let mut writer = TensorWriter::new();
+    for tensor in tensors.iter() {
+        writer.add(&tensor.name, &tensor.shape, &tensor.data)?;
+    }
+    writer.describe(CHECKSUM, checksum);
+    writer.describe(EPOCH, metadata.epoch.to_string());
+    writer.describe(EXPERIMENT, &metadata.experiment);
+    Ok(writer.to_bytes())
 }
 
 fn little_endian(tensor: &NamedTensor) -> Vec<u8> {
@@ -156,33 +141,31 @@ fn read(path: &Path) -> Result<(Metadata, Vec<NamedTensor>)> {
         ),
     };
     let bytes = file::read(path)?;
-    let (_, header) =
-        SafeTensors::read_metadata(&bytes).map_err(|error| damaged(error.to_string()))?;
-    let entries = header.metadata().clone().unwrap_or_default();
+    let file = Tensors::parse(&bytes).map_err(|error| match error {
+        tagwise::Error::NotTensors { problem } => damaged(problem),
+        other => damaged(other.to_string()),
+    })?;
     let metadata = Metadata {
-        epoch: entries
-            .get(EPOCH)
+        epoch: file
+            .metadata(EPOCH)
             .and_then(|epoch| epoch.parse().ok())
             .ok_or_else(|| damaged("it names no epoch".into()))?,
-        experiment: entries
-            .get(EXPERIMENT)
-            .cloned()
+        experiment: file
+            .metadata(EXPERIMENT)
+            .map(str::to_string)
             .ok_or_else(|| damaged("it names no experiment".into()))?,
     };
-    let tensors = SafeTensors::deserialize(&bytes).map_err(|error| damaged(error.to_string()))?;
-    let mut tensors: Vec<NamedTensor> = tensors
-        .iter()
-        .map(|(name, view)| NamedTensor {
-            name: name.to_string(),
-            shape: view.shape().to_vec(),
-            data: view
-                .data()
-                .chunks_exact(4)
-                .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-                .collect(),
+    let tensors = file.iter().map(|tensor| {
+        Ok(NamedTensor {
+            name: tensor.name().to_string(),
+            shape: tensor.shape().to_vec(),
+            data: tensor
+                .to_vec()
+                .map_err(|error| damaged(error.to_string()))?,
         })
-        .collect();
-    if entries.get(CHECKSUM) != Some(&checksum(&mut tensors, &metadata)) {
+    });
+    let mut tensors = tensors.collect::<Result<Vec<_>>>()?;
+    if file.metadata(CHECKSUM) != Some(&*checksum(&mut tensors, &metadata)) {
         return Err(damaged("its checksum is wrong".into()));
     }
     Ok((metadata, tensors))

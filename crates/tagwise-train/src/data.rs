@@ -1,15 +1,35 @@
 //! The three data sets of a run, from disjoint source images.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use tagwise_data::read::{Part, svhn};
+use tagwise_data::read::Part;
 use tagwise_data::{
-    ComposeSpec, ComposedImages, ImageSet, ImageShape, ImageSource, Sources, data_folder, digits,
+    ComposeSpec, ComposedImages, ImageSet, ImageShape, Images, Sources, StoredImages, data_folder,
+    own,
 };
 
 use crate::{Data, Error, Result};
 
 /// Training, validation and test set; no source image is in two of them.
+///
+/// ```
+/// use tagwise::{LabelSet, Targets};
+/// use tagwise_data::{ImageShape, Normalisation, StoredImages};
+/// use tagwise_train::DataSets;
+///
+/// let images = |labels: [u32; 2]| {
+///     StoredImages::new(
+///         ImageShape::new(1, 1, 1),
+///         labels.map(|label| 100 * label as u8).to_vec(),
+///         Targets::new(2, labels.map(|label| LabelSet::new([label])))?,
+///         Normalisation { mean: vec![0.5], std: vec![0.5] },
+///     )
+/// };
+/// let names = vec!["dark".to_string(), "light".to_string()];
+/// let data = DataSets::new("lamps", names, images([0, 1])?, images([1, 0])?, images([1, 1])?)?;
+/// assert_eq!((data.title(), data.num_classes(), data.train.len()), ("lamps", 2, 2));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct DataSets {
     /// What the network learns from and collapse is measured on.
@@ -18,6 +38,8 @@ pub struct DataSets {
     pub validation: ImageSet,
     /// What the final table is measured on.
     pub test: ImageSet,
+    title: String,
+    class_names: Vec<String>,
 }
 
 /// Streams of the experiment's seed, so that no two draws share random numbers.
@@ -37,45 +59,67 @@ impl Stream {
 }
 
 impl DataSets {
-    /// Reads the source images, divides them and plans what is composed from each part.
+    /// Joins three data sets under a title and the names of their K classes.
+    ///
+    /// # Errors
+    /// [`Error::Configuration`] when the images are not of one shape, when the label sets and the
+    /// names are not of the same K, or when K is below 2 or a data set is empty.
+    pub fn new(
+        title: impl Into<String>,
+        class_names: Vec<String>,
+        train: impl Into<ImageSet>,
+        validation: impl Into<ImageSet>,
+        test: impl Into<ImageSet>,
+    ) -> Result<Self> {
+        let sets = Self {
+            train: train.into(),
+            validation: validation.into(),
+            test: test.into(),
+            title: title.into(),
+            class_names,
+        };
+        sets.expect_one_shape()?;
+        sets.expect_classes()?;
+        Ok(sets)
+    }
+
+    /// Reads the images of an experiment, divides them and plans what is composed from each part.
     ///
     /// # Errors
     /// [`Error::NoData`] when the source's folder is missing, [`Error::Data`] for files that are
     /// not what they should be and compositions that cannot be met, [`Error::Configuration`]
     /// when the three data sets have no common image shape.
-    pub fn new(data: &Data, seed: u64) -> Result<Self> {
-        let sets = match data.source.images() {
-            Some(source) => Self::compose(data, source, seed)?,
-            None => {
-                let folder = folder(data)?;
-                let train = svhn::read(&folder, Part::Train)?;
-                let (train, validation) =
-                    train.split_off(data.validation_fraction, Stream::ValidationSplit.of(seed))?;
-                Self {
-                    train: train.into(),
-                    validation: validation.into(),
-                    test: svhn::read(&folder, Part::Test)?.into(),
-                }
-            }
-        };
-        sets.expect_one_shape()?;
-        Ok(sets)
+    pub fn load(data: &Data, seed: u64) -> Result<Self> {
+        match data.source.entry().images {
+            Images::Undivided { .. } => Self::compose(data, &PathBuf::new(), seed),
+            Images::Halves { .. } => Self::compose(data, &folder(data)?, seed),
+            Images::LabelSets { read } => Self::divide(data, read, seed),
+            Images::Own => Self::own(data, seed),
+        }
     }
 
-    fn compose(data: &Data, source: ImageSource, seed: u64) -> Result<Self> {
-        let (rest, test) = match (source, data.test_fraction) {
-            (ImageSource::Digits, Some(fraction)) => {
-                Sources::all(digits::load()).split_off(fraction, Stream::TestSplit.of(seed))?
-            }
-            _ => source.load(&folder(data)?, seed)?,
-        };
+    /// The reader's own images.
+    fn own(data: &Data, seed: u64) -> Result<Self> {
+        let images = own::read(&data.own_spec(), Stream::TestSplit.of(seed))?;
+        Self::new(
+            images.title,
+            images.class_names,
+            images.train,
+            images.validation,
+            images.test,
+        )
+    }
+
+    fn compose(data: &Data, folder: &Path, seed: u64) -> Result<Self> {
+        let source = data.source;
+        let (rest, test) = source.load(folder, data.test_fraction, Stream::TestSplit.of(seed))?;
         let (train, validation) =
             rest.split_off(data.validation_fraction, Stream::ValidationSplit.of(seed))?;
         let specs = [&data.train, &data.validation, &data.test]
             .map(|spec| spec.clone().unwrap_or_default());
         let cells = specs
             .iter()
-            .map(|spec| spec.num_cells_per_side(source.num_classes()))
+            .map(|spec| spec.num_cells_per_side(source.class_names().len()))
             .collect::<tagwise_data::Result<Vec<_>>>()?;
         let cells = cells.into_iter().max();
         let composed = |sources: &Sources, spec: &ComposeSpec, stream: Stream| {
@@ -86,15 +130,47 @@ impl DataSets {
             };
             ComposedImages::new(sources, &spec, stream.of(seed)).map(ImageSet::from)
         };
-        Ok(Self {
-            train: composed(&train, &specs[0], Stream::Train)?,
-            validation: composed(&validation, &specs[1], Stream::Validation)?,
-            test: composed(&test, &specs[2], Stream::Test)?,
-        })
+        Self::new(
+            source.title(),
+            own_names(source.class_names()),
+            composed(&train, &specs[0], Stream::Train)?,
+            composed(&validation, &specs[1], Stream::Validation)?,
+            composed(&test, &specs[2], Stream::Test)?,
+        )
+    }
+
+    /// Images with label sets of their own, in official halves.
+    fn divide(data: &Data, read: ReadHalf, seed: u64) -> Result<Self> {
+        let folder = folder(data)?;
+        let (train, validation) = read(&folder, Part::Train)?
+            .split_off(data.validation_fraction, Stream::ValidationSplit.of(seed))?;
+        let names = own_names(data.source.class_names());
+        let test = read(&folder, Part::Test)?;
+        Self::new(data.source.title(), names, train, validation, test)
+    }
+
+    /// What a person calls the data.
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
+    /// What the labels 0, 1, … stand for, K names.
+    pub fn class_names(&self) -> &[String] {
+        &self.class_names
+    }
+
+    /// Number of classes K.
+    pub fn num_classes(&self) -> usize {
+        self.class_names.len()
+    }
+
+    /// The shape that all images share.
+    pub fn image_shape(&self) -> ImageShape {
+        self.train.shape()
     }
 
     fn expect_one_shape(&self) -> Result<()> {
-        let shapes = [&self.train, &self.validation, &self.test].map(ImageSet::shape);
+        let shapes = self.parts().map(|(_, images)| images.shape());
         if shapes.iter().all(|shape| *shape == shapes[0]) {
             return Ok(());
         }
@@ -105,6 +181,46 @@ impl DataSets {
              {validation} and {test}; give them the same data.….placement and cells_per_side"
         )))
     }
+
+    fn expect_classes(&self) -> Result<()> {
+        let num_classes = self.num_classes();
+        if num_classes < 2 {
+            return Err(Error::Configuration(format!(
+                "expected images of at least 2 classes, since with one every softmax is 1, found \
+                 {num_classes}"
+            )));
+        }
+        for (name, images) in self.parts() {
+            let found = images.targets().num_classes();
+            if found != num_classes {
+                return Err(Error::Configuration(format!(
+                    "expected label sets over {num_classes} classes, as many as there are names, \
+                     found {found} in the {name} set"
+                )));
+            }
+            if images.is_empty() {
+                return Err(Error::Configuration(format!(
+                    "expected at least one {name} image, found none"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn parts(&self) -> [(&'static str, &ImageSet); 3] {
+        [
+            ("training", &self.train),
+            ("validation", &self.validation),
+            ("test", &self.test),
+        ]
+    }
+}
+
+/// Reads a half of images with label sets of their own.
+type ReadHalf = fn(&Path, Part) -> tagwise_data::Result<StoredImages>;
+
+fn own_names(names: &[&str]) -> Vec<String> {
+    names.iter().map(ToString::to_string).collect()
 }
 
 /// The folder that the experiment names, or the one where fetched data sets are.

@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What can stop a run, with what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -9,11 +9,7 @@ pub enum Error {
     Configuration(String),
 
     /// The source images are not where they are looked for.
-    #[error(
-        "{source_name} is not in {}; run tagwise data fetch {source_name}, or name the folder with \
-         its files by --set data.folder=FOLDER",
-        .folder.display()
-    )]
+    #[error("{source_name} is not in {}", .folder.display())]
     NoData {
         /// Name of the source.
         source_name: &'static str,
@@ -41,14 +37,11 @@ pub enum Error {
     },
 
     /// A run folder that must be new exists.
-    #[error(
-        "the run folder {} exists already; choose another with --out, or go on with it by --resume",
-        .0.display()
-    )]
+    #[error("the run folder {} exists already", .0.display())]
     RunFolderExists(PathBuf),
 
     /// A run folder cannot be made.
-    #[error("the run folder {} cannot be made: {source}; choose another with --out", .path.display())]
+    #[error("the run folder {} cannot be made: {source}", .path.display())]
     RunFolder {
         /// The folder.
         path: PathBuf,
@@ -101,10 +94,22 @@ pub enum Error {
     /// A weights file would replace the fixed ETF by another classifier.
     #[error(
         "expected the simplex ETF as the classifier in {}, found another one; \
-         train with --classifier learned, or start from a run with a fixed ETF",
+         train a learned classifier, or start from a run with a fixed ETF",
         .0.display()
     )]
     NotTheEtf(PathBuf),
+
+    /// A run is asked for its results before it has them.
+    #[error(
+        "expected a run that is trained to its end, found nothing measured after epoch {epoch} of \
+         {epochs}; train it before it is finished"
+    )]
+    NotTrained {
+        /// The epoch that was not measured.
+        epoch: usize,
+        /// Epochs of the whole run.
+        epochs: usize,
+    },
 
     /// The loss is no longer a number.
     #[error(
@@ -148,6 +153,19 @@ pub enum Error {
     /// From the engine.
     #[error(transparent)]
     Engine(#[from] tagwise_nn::Error),
+}
+
+impl Error {
+    /// What the engine says about tensors, with the file that they come from.
+    pub(crate) fn about_weights(self, path: &Path) -> Self {
+        match self {
+            Self::Engine(source) => Self::Weights {
+                path: path.to_owned(),
+                source,
+            },
+            other => other,
+        }
+    }
 }
 
 /// [`std::result::Result`] with this crate's [`Error`].

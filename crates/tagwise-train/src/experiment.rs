@@ -5,13 +5,14 @@ mod settings;
 
 use serde::{Deserialize, Serialize};
 use tagwise::loss::Loss;
+use tagwise_data::Source;
 use tagwise_nn::NetworkSpec;
 use toml::{Table, Value};
 
-use crate::{Error, Result};
+use crate::{DataSets, Error, Objective, Result};
 
-pub use data::{Data, Source};
-pub use settings::{Evaluation, Network, Reduction, Select, Training};
+pub use data::Data;
+pub use settings::{EvaluationSettings, NetworkSettings, Reduction, Select, TrainingSettings};
 
 /// One run that can be repeated: data, network, loss, optimiser and what is measured.
 ///
@@ -37,13 +38,13 @@ pub struct Experiment {
     /// Which images, and how they are composed.
     pub data: Data,
     /// The network.
-    pub network: Network,
+    pub network: NetworkSettings,
     /// The loss on the logits.
     pub loss: Loss,
     /// The optimiser and its schedule.
-    pub training: Training,
+    pub training: TrainingSettings,
     /// What is measured and when.
-    pub evaluation: Evaluation,
+    pub evaluation: EvaluationSettings,
 }
 
 impl Default for Experiment {
@@ -67,10 +68,10 @@ impl Experiment {
             name: source.name().into(),
             seed: 0,
             data: Data::of(source),
-            network: Network::default(),
+            network: NetworkSettings::default(),
             loss: Loss::default(),
-            training: Training::default(),
-            evaluation: Evaluation::default(),
+            training: TrainingSettings::default(),
+            evaluation: EvaluationSettings::default(),
         }
     }
 
@@ -119,18 +120,40 @@ impl Experiment {
         })
     }
 
-    /// The network that this experiment trains, for images of this shape.
-    pub fn network_spec(&self, input: tagwise_data::ImageShape) -> NetworkSpec {
+    /// The network that this experiment trains, for images of this shape and so many classes.
+    pub fn network_spec(&self, input: tagwise_data::ImageShape, num_classes: usize) -> NetworkSpec {
         NetworkSpec {
             architecture: self.network.architecture,
-            input: tagwise_nn::ImageShape {
+            input: tagwise_nn::InputShape {
                 height: input.height,
                 width: input.width,
                 channels: input.channels,
             },
-            num_classes: self.data.source.num_classes(),
+            num_classes,
             feature_dim: self.network.feature_dim,
             classifier: self.network.classifier,
+        }
+    }
+
+    /// The data sets that this experiment composes from its source images.
+    ///
+    /// # Errors
+    /// As [`DataSets::load`]; [`Error::Configuration`] for compositions that cannot be met.
+    pub fn data_sets(&self) -> Result<DataSets> {
+        DataSets::load(&self.data, self.seed).map_err(|error| match error {
+            Error::Data(error) if error.is_about_settings() => {
+                Error::Configuration(error.to_string())
+            }
+            other => other,
+        })
+    }
+
+    /// What a training step lowers.
+    pub fn objective(&self) -> Objective {
+        Objective {
+            loss: self.loss,
+            feature_decay: self.training.feature_decay,
+            feature_decay_reduction: self.training.feature_decay_reduction,
         }
     }
 
@@ -341,7 +364,7 @@ mod tests {
     #[test]
     fn what_cannot_be_meant_is_refused_in_one_sentence() {
         insta::assert_snapshot!(refusal("seed = 1\nname = \"a\nb\"", &[]), @"line 3: key with no value, expected `=`");
-        insta::assert_snapshot!(refusal("[data]\nsource = \"imagenet\"", &[]), @"data.source: unknown variant `imagenet`, expected one of `digits`, `mnist`, `fashion-mnist`, `cifar10`, `svhn`");
+        insta::assert_snapshot!(refusal("[data]\nsource = \"imagenet\"", &[]), @"data.source: unknown variant `imagenet`, expected one of `digits`, `mnist`, `fashion-mnist`, `cifar10`, `svhn`, `folder`");
         insta::assert_snapshot!(refusal("", &["loss.name=zlpr", "loss.gamma=1"]), @"loss: unknown field `gamma`, there are no fields");
         insta::assert_snapshot!(refusal("", &["loss.name=focal", "loss.gamma=-1"]), @"expected loss.gamma to be a finite number of at least 0, found -1");
         insta::assert_snapshot!(refusal("", &["loss.name=asymmetric", "loss.margin=1"]), @"expected loss.margin to be at least 0 and below 1, found 1");

@@ -5,9 +5,8 @@ use tagwise::loss::Loss;
 use tagwise::snapshot::LinearClassifier;
 use tagwise::statistics::Statistics;
 use tagwise_data::ImageSet;
-use tagwise_nn::Network;
 
-use crate::Result;
+use crate::{Engine, Result};
 
 /// Features and logits of a whole data set, with the network in evaluation mode.
 #[derive(Clone, Debug)]
@@ -23,27 +22,28 @@ impl Extracted {
     ///
     /// # Errors
     /// From the engine, when the images do not have the network's input shape.
-    pub fn new(network: &mut Network, images: &ImageSet, batch_size: usize) -> Result<Self> {
+    pub fn new(engine: &mut dyn Engine, images: &ImageSet, batch_size: usize) -> Result<Self> {
         let mut extracted = Self {
-            features: Vec::with_capacity(images.len() * network.feature_dim()),
-            logits: Vec::with_capacity(images.len() * network.spec().num_classes),
+            features: Vec::with_capacity(images.len() * engine.feature_dim()),
+            logits: Vec::with_capacity(images.len() * engine.spec().num_classes),
         };
         let indices: Vec<usize> = (0..images.len()).collect();
         let mut pixels = vec![0.0; batch_size.min(images.len()) * images.shape().len()];
         for indices in indices.chunks(batch_size) {
             let pixels = &mut pixels[..indices.len() * images.shape().len()]; // [B, H, W, C]
             images.batch_into(indices, pixels);
-            network.forward_eval(pixels, indices.len())?;
-            extracted.features.extend_from_slice(network.features());
-            extracted.logits.extend_from_slice(network.logits());
+            engine.extract(pixels, &mut extracted)?;
         }
         Ok(extracted)
     }
 
     /// Mean loss of these logits.
-    pub fn mean_loss(&self, loss: &Loss, targets: &Targets) -> f64 {
+    ///
+    /// # Errors
+    /// From the mathematics, when there are not K logits for each label set.
+    pub fn mean_loss(&self, loss: &Loss, targets: &Targets) -> Result<f64> {
         let mut gradient = vec![0.0; self.logits.len()];
-        loss.batch_mean(&self.logits, targets.iter(), &mut gradient)
+        Ok(loss.batch_mean(&self.logits, targets.iter(), &mut gradient)?)
     }
 
     /// The mergeable statistics of these features.
@@ -61,10 +61,8 @@ impl Extracted {
 ///
 /// # Errors
 /// From the mathematics, when a weight is not finite.
-pub(crate) fn classifier(network: &Network) -> Result<LinearClassifier> {
-    Ok(LinearClassifier::from_rows(
-        network.classifier_weight(),
-        network.classifier_bias(),
-        network.feature_dim(),
-    )?)
+pub(crate) fn classifier(engine: &dyn Engine) -> Result<LinearClassifier> {
+    let (weight, bias) = engine.classifier()?;
+    let dim = engine.feature_dim();
+    Ok(LinearClassifier::from_rows(&weight, &bias, dim)?)
 }

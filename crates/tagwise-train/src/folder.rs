@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use tagwise::file::write_atomically;
-use tagwise_nn::{Device, Network, read_safetensors, write_safetensors};
+use tagwise_nn::{NamedTensor, read_safetensors, write_safetensors};
 
-use crate::{EpochRecord, Error, Experiment, Result, Summary};
+use crate::{Engine, EpochRecord, Error, Experiment, Result, Summary};
 
+const WEIGHTS: &str = "weights.safetensors";
 const BEST: &str = "weights-best.safetensors";
 
 /// A folder with the files of one run; every file in it is complete at any moment.
@@ -136,7 +137,7 @@ impl RunFolder {
             .collect()
     }
 
-    pub(crate) fn write_experiment(&self, experiment: &Experiment, device: Device) -> Result<()> {
+    pub(crate) fn write_experiment(&self, experiment: &Experiment, device: &str) -> Result<()> {
         let mut text = String::new();
         for (name, value) in provenance(device) {
             let _ = writeln!(text, "# {name}: {value}");
@@ -159,19 +160,25 @@ impl RunFolder {
     }
 
     /// Keeps the weights of the best epoch so far.
-    pub(crate) fn write_best(&self, network: &mut Network) -> Result<()> {
-        Ok(write_safetensors(&self.file(BEST), &network.state())?)
+    pub(crate) fn write_best(&self, weights: &[NamedTensor]) -> Result<()> {
+        Ok(write_safetensors(&self.file(BEST), weights)?)
+    }
+
+    /// Keeps the weights that the test set judges.
+    pub(crate) fn write_weights(&self, weights: &[NamedTensor]) -> Result<()> {
+        Ok(write_safetensors(&self.file(WEIGHTS), weights)?)
     }
 
     /// Puts the weights of the best epoch into the network.
     ///
     /// # Errors
     /// [`Error::Engine`] when the file is gone or damaged.
-    pub(crate) fn load_best(&self, network: &mut Network) -> Result<()> {
+    pub(crate) fn load_best(&self, engine: &mut dyn Engine) -> Result<()> {
         let path = self.file(BEST);
-        network
-            .load_state(&read_safetensors(&path)?)
-            .map_err(|source| Error::Weights { path, source })
+        let weights = read_safetensors(&path)?;
+        engine
+            .load_state(&weights)
+            .map_err(|error| error.about_weights(&path))
     }
 
     /// Keeps a second name for a file that is about to be replaced.
@@ -209,12 +216,13 @@ fn json(value: &impl Serialize) -> Vec<u8> {
         .unwrap_or_else(|error| unreachable!("records have string keys and plain values: {error}"))
 }
 
-/// What a reader of a run needs to know besides its configuration: names and values.
-pub fn provenance(device: Device) -> [(&'static str, String); 4] {
+/// What a reader of a run needs to know besides its configuration: names and values, `device`
+/// being the engine's ([`Engine::device`]).
+pub fn provenance(device: &str) -> [(&'static str, String); 4] {
     [
         ("tagwise", env!("CARGO_PKG_VERSION").into()),
         ("git revision", env!("TAGWISE_GIT_REVISION").into()),
-        ("device", device.to_string()),
+        ("device", device.to_owned()),
         ("threads", rayon::current_num_threads().to_string()),
     ]
 }

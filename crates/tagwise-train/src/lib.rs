@@ -1,12 +1,15 @@
 //! From the description of an experiment to a run: data, training loop, records, checkpoints.
 //!
-//! An [`Experiment`] says everything that decides the outcome. [`Run`] trains it epoch by epoch
-//! in a [`RunFolder`], measures neural collapse on the training set and quality on the validation
-//! set, and ends in a [`Summary`] with the test set decoded in several ways.
+//! An [`Experiment`] says everything that decides the outcome but the images, which it composes
+//! ([`Experiment::data_sets`]) or which are the caller's own [`DataSets`]. [`Run`] trains it epoch
+//! by epoch on an [`Engine`], measures neural collapse on the training set and quality on the
+//! validation set, and ends in a [`Summary`] with the test set decoded in several ways. Observers
+//! see every step and epoch as [`Event`]s and may stop it; a [`RunFolder`] is optional.
 
 mod checkpoint;
 mod data;
 mod decoders;
+mod engine;
 mod error;
 mod experiment;
 mod extract;
@@ -18,13 +21,21 @@ mod schedule;
 mod summary;
 
 pub use data::DataSets;
+pub use engine::{Batch, CpuEngine, Engine, Objective};
 pub use error::{Error, Result};
-pub use experiment::{Data, Evaluation, Experiment, Network, Reduction, Select, Source, Training};
+pub use experiment::{
+    Data, EvaluationSettings, Experiment, NetworkSettings, Reduction, Select, TrainingSettings,
+};
 pub use extract::Extracted;
 pub use folder::{RunFolder, provenance};
 pub use memory::RunMemory;
 pub use record::{EpochRecord, Measured, Validation};
-pub use run::{Ended, Finished, Progress, Run};
+pub use run::{Ended, Event, Finished, Run, Step};
 pub use summary::{
     DataSummary, DecoderResult, FirstAndLast, Knows, NetworkSummary, ParameterCount, Summary,
 };
+pub use tagwise_data::Source;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use tagwise::collapse::CollapseReport;
 use tagwise::evaluate::Evaluation;
 use tagwise_data::ImageSet;
-use tagwise_nn::{Architecture, ClassifierKind, Network, NetworkSpec};
+use tagwise_nn::{Architecture, ClassifierKind, NetworkSpec};
 
-use crate::{DataSets, Result};
+use crate::{DataSets, Engine, Result};
 
 /// What a finished run tells: the content of `summary.json` and of `--json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -18,8 +18,9 @@ pub struct Summary {
     pub name: String,
     /// Seed of everything random.
     pub seed: u64,
-    /// The run folder.
-    pub folder: PathBuf,
+    /// The run folder, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<PathBuf>,
     /// Version, git revision, device and threads.
     pub provenance: BTreeMap<String, String>,
     /// Seconds of all epochs together, measurements included.
@@ -58,11 +59,11 @@ pub struct DataSummary {
 }
 
 impl DataSummary {
-    pub(crate) fn new(title: &str, data: &DataSets) -> Self {
+    pub(crate) fn new(data: &DataSets) -> Self {
         let shape = data.train.shape();
         Self {
-            title: title.to_string(),
-            num_classes: data.train.targets().num_classes(),
+            title: data.title().to_string(),
+            num_classes: data.num_classes(),
             image_shape: [shape.height, shape.width, shape.channels],
             train: by_multiplicity(&data.train),
             validation: by_multiplicity(&data.validation),
@@ -85,12 +86,12 @@ pub struct NetworkSummary {
 }
 
 impl NetworkSummary {
-    pub(crate) fn new(network: &Network) -> Result<Self> {
+    pub(crate) fn new(engine: &dyn Engine) -> Result<Self> {
         Ok(Self {
-            architecture: network.spec().architecture,
-            classifier: network.spec().classifier,
-            feature_dim: network.feature_dim(),
-            parameters: ParameterCount::new(network.spec())?,
+            architecture: engine.spec().architecture,
+            classifier: engine.spec().classifier,
+            feature_dim: engine.feature_dim(),
+            parameters: ParameterCount::new(engine.spec())?,
         })
     }
 }

@@ -5,59 +5,9 @@ use std::collections::HashMap;
 use half::{bf16, f16};
 
 use super::mapped::Part;
-use crate::label::number_of_classes;
+use crate::label::{TargetsBuilder, number_of_classes};
+use crate::tensors::Element;
 use crate::{LabelSet, Result, Targets};
-
-/// The kinds of element that features, targets and classifiers come in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Element {
-    Bool,
-    U8,
-    I8,
-    U16,
-    I16,
-    U32,
-    I32,
-    U64,
-    I64,
-    F16,
-    BF16,
-    F32,
-    F64,
-}
-
-impl Element {
-    pub(super) fn size(self) -> usize {
-        match self {
-            Self::Bool | Self::U8 | Self::I8 => 1,
-            Self::U16 | Self::I16 | Self::F16 | Self::BF16 => 2,
-            Self::U32 | Self::I32 | Self::F32 => 4,
-            Self::U64 | Self::I64 | Self::F64 => 8,
-        }
-    }
-
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Bool => "bool",
-            Self::U8 => "u8",
-            Self::I8 => "i8",
-            Self::U16 => "u16",
-            Self::I16 => "i16",
-            Self::U32 => "u32",
-            Self::I32 => "i32",
-            Self::U64 => "u64",
-            Self::I64 => "i64",
-            Self::F16 => "f16",
-            Self::BF16 => "bf16",
-            Self::F32 => "f32",
-            Self::F64 => "f64",
-        }
-    }
-
-    pub(super) fn is_float(self) -> bool {
-        matches!(self, Self::F16 | Self::BF16 | Self::F32 | Self::F64)
-    }
-}
 
 /// A named array as a file holds it.
 #[derive(Clone, Debug)]
@@ -79,26 +29,53 @@ impl Stored {
         }
     }
 
-    /// The same matrix in row-major order; copies only what is column-major.
+    /// The same array in row-major order; copies only what is column-major.
     pub(super) fn into_row_major(self) -> Self {
-        let &[rows, columns] = self.shape.as_slice() else {
-            return Self {
-                column_major: false,
-                ..self
-            };
-        };
         if !self.column_major {
             return self;
         }
         let size = self.element.size();
-        let mut bytes = vec![0; self.part.len()];
-        gather_rows(&self.part, size, [rows, columns], 0, &mut bytes);
+        let part = match self.shape.as_slice() {
+            [] | [_] => self.part,
+            &[rows, columns] => {
+                let mut bytes = vec![0; self.part.len()];
+                gather_rows(&self.part, size, [rows, columns], 0, &mut bytes);
+                Part::owned(bytes)
+            }
+            shape => Part::owned(reordered(&self.part, size, shape)),
+        };
         Self {
             column_major: false,
-            part: Part::owned(bytes),
+            part,
             ..self
         }
     }
+}
+
+/// The elements of a column-major array of any number of sides in row-major order.
+fn reordered(bytes: &[u8], size: usize, shape: &[usize]) -> Vec<u8> {
+    let mut strides = vec![size; shape.len()];
+    for side in 1..shape.len() {
+        strides[side] = strides[side - 1] * shape[side - 1];
+    }
+    let mut index = vec![0; shape.len()];
+    let mut out = Vec::with_capacity(bytes.len());
+    for _ in 0..bytes.len() / size {
+        let place: usize = index
+            .iter()
+            .zip(&strides)
+            .map(|(i, stride)| i * stride)
+            .sum();
+        out.extend_from_slice(&bytes[place..place + size]);
+        for side in (0..shape.len()).rev() {
+            index[side] += 1;
+            if index[side] < shape[side] {
+                break;
+            }
+            index[side] = 0;
+        }
+    }
+    out
 }
 
 /// Copies rows of a column-major matrix `[rows, columns]` to row-major `out`, from row `first`.
@@ -181,7 +158,7 @@ impl Array<'_> {
                 position % num_classes
             ));
         }
-        Ok(intern_rows(self.bytes, num_classes))
+        intern_rows(self.bytes, num_classes).map_err(|error| format!("in `{}`: {error}", self.name))
     }
 
     /// Whole numbers, for class indices and offsets.
@@ -209,7 +186,7 @@ impl Array<'_> {
 }
 
 /// Label sets of multi-hot rows of bytes 0 and 1; each distinct row is decoded once.
-fn intern_rows(bytes: &[u8], num_classes: usize) -> Targets {
+fn intern_rows(bytes: &[u8], num_classes: usize) -> crate::Result<Targets> {
     let mut ids: HashMap<&[u8], u32> = HashMap::new();
     let mut rows: Vec<&[u8]> = Vec::new();
     let set_ids: Vec<u32> = bytes
@@ -246,18 +223,17 @@ pub(super) fn ragged_targets(
             labels.name
         ));
     }
-    let largest = ids.iter().copied().max();
-    let num_classes =
-        num_classes.unwrap_or_else(|| largest.map_or(0, |largest| largest as usize + 1));
-    let sets = bounds.windows(2).map(|window| {
+    let mut targets = TargetsBuilder::new();
+    for window in bounds.windows(2) {
         let labels = &ids[window[0] as usize..window[1] as usize];
-        LabelSet::new(
+        targets.push(LabelSet::new(
             labels
                 .iter()
                 .map(|&id| u32::try_from(id).unwrap_or(u32::MAX)),
-        )
-    });
-    Targets::new(num_classes, sets).map_err(|error| format!("in `{}`: {error}", labels.name))
+        ));
+    }
+    let targets = targets.finish(num_classes);
+    targets.map_err(|error| format!("in `{}`: {error}", labels.name))
 }
 
 /// One class number for each sample, `[N]` or `[N, 1]`.

@@ -60,6 +60,14 @@ pub(super) struct Part {
 }
 
 impl Part {
+    /// What follows the first bytes of it.
+    pub(super) fn after(self, begin: usize) -> Self {
+        Self {
+            range: self.range.start + begin..self.range.end,
+            bytes: self.bytes,
+        }
+    }
+
     pub(super) fn owned(bytes: Vec<u8>) -> Self {
         let range = 0..bytes.len();
         Self {

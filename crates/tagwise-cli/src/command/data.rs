@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use anyhow::Context;
+use clap::builder::PossibleValue;
 use clap::{Subcommand, ValueEnum};
-use tagwise_data::read::{Part, svhn};
+use tagwise_data::read::Part;
 use tagwise_data::{
-    ComposeSpec, ComposedImages, ImageSet, ImageSource, Placement, data_folder, export, preview,
+    ComposeSpec, ComposedImages, Counts, ImageSet, Images, Placement, Source, data_folder, export,
+    preview,
 };
-use tagwise_train::Source;
 
 use crate::failure::Usage;
 use crate::output;
@@ -100,18 +102,30 @@ struct What {
     seed: u64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Name {
-    /// UCI digits that come with the program, composed on 16×16
-    Digits,
-    /// MNIST, composed on 56×56
-    Mnist,
-    /// Fashion-MNIST, composed on 56×56
-    FashionMnist,
-    /// CIFAR-10, composed on 64×64
-    Cifar10,
-    /// SVHN's house numbers, cropped to 32×32 as in the paper; nothing is composed
-    Svhn,
+/// A data set of the table.
+#[derive(Clone, Copy, Debug)]
+struct Name(Source);
+
+/// Own images have no published form to be composed or previewed.
+fn is_published(source: &Source) -> bool {
+    !matches!(source.entry().images, Images::Own)
+}
+
+impl ValueEnum for Name {
+    fn value_variants<'a>() -> &'a [Self] {
+        static NAMES: LazyLock<Vec<Name>> = LazyLock::new(|| {
+            Source::ALL
+                .into_iter()
+                .filter(is_published)
+                .map(Name)
+                .collect()
+        });
+        &NAMES
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.0.name()).help(self.0.entry().about))
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -190,36 +204,41 @@ impl What {
     fn load(&self) -> anyhow::Result<Loaded> {
         let mut facts = BTreeMap::from([
             ("tagwise".to_string(), env!("CARGO_PKG_VERSION").to_string()),
-            ("source".to_string(), self.name.source().name().to_string()),
+            ("source".to_string(), self.name.0.name().to_string()),
             ("part".to_string(), self.part.name().to_string()),
         ]);
-        let Some(source) = self.name.source().images() else {
-            self.refuse_composing()?;
-            let images = svhn::read(&self.folder()?, self.part.into())?.into();
-            return Ok(Loaded {
-                images,
-                class_names: self.name.source().class_names(),
-                facts,
-            });
+        let source = self.name.0;
+        let images = match source.entry().images {
+            Images::LabelSets { read } => {
+                self.refuse_composing()?;
+                read(&self.folder()?, self.part.into())?.into()
+            }
+            _ => {
+                let spec = self.compose_spec(source)?;
+                facts.insert("seed".into(), self.seed.to_string());
+                facts.insert("compose".into(), serde_json::to_string(&spec)?);
+                facts.insert("class_names".into(), source.class_names().join(","));
+                self.compose(source, &spec)?.into()
+            }
         };
-        let spec = self.compose_spec(source)?;
-        let folder = match source {
-            ImageSource::Digits => PathBuf::new(),
+        Ok(Loaded {
+            images,
+            class_names: source.class_names(),
+            facts,
+        })
+    }
+
+    fn compose(&self, source: Source, spec: &ComposeSpec) -> anyhow::Result<ComposedImages> {
+        let folder = match source.entry().images {
+            Images::Undivided { .. } => PathBuf::new(),
             _ => self.folder()?,
         };
-        let (train, test) = source.load(&folder, self.seed)?;
+        let (train, test) = source.load(&folder, None, self.seed)?;
         let sources = match self.part {
             Half::Train => train,
             Half::Test => test,
         };
-        facts.insert("seed".into(), self.seed.to_string());
-        facts.insert("compose".into(), serde_json::to_string(&spec)?);
-        facts.insert("class_names".into(), source.class_names().join(","));
-        Ok(Loaded {
-            images: ComposedImages::new(&sources, &spec, self.seed)?.into(),
-            class_names: source.class_names(),
-            facts,
-        })
+        Ok(ComposedImages::new(&sources, spec, self.seed)?)
     }
 
     /// The folder that the user names, or the one where fetched data sets are.
@@ -227,18 +246,18 @@ impl What {
         if let Some(folder) = &self.from {
             return Ok(folder.clone());
         }
-        let folder = data_folder(self.name.source().name())?;
+        let folder = data_folder(self.name.0.name())?;
         if folder.is_dir() {
             return Ok(folder);
         }
         anyhow::bail!(
             "{name} is not in {}; run tagwise data fetch {name}, or name its folder with --from",
             folder.display(),
-            name = self.name.source().name()
+            name = self.name.0.name()
         )
     }
 
-    fn compose_spec(&self, source: ImageSource) -> anyhow::Result<ComposeSpec> {
+    fn compose_spec(&self, source: Source) -> anyhow::Result<ComposeSpec> {
         if let Some(path) = &self.spec {
             return read_spec(path);
         }
@@ -246,7 +265,7 @@ impl What {
         Ok(ComposeSpec {
             per_multiplicity: match &self.per_multiplicity {
                 Some(counts) => counts.clone(),
-                None => default_counts(source, self.part).to_vec(),
+                None => self.part.usual_counts(source),
             },
             pair_tiers: self.pair_tiers.clone().unwrap_or_default(),
             placement: match self.placement {
@@ -267,23 +286,13 @@ impl What {
             || self.max_shift.is_some();
         match is_asked {
             false => Ok(()),
-            true => Err(Usage(
-                "svhn has label sets of its own and is not composed; leave out --spec, \
-                 --per-multiplicity, --pair-tiers, --placement and --max-shift"
-                    .into(),
-            )
+            true => Err(Usage(format!(
+                "{} has label sets of its own and is not composed; leave out --spec, \
+                 --per-multiplicity, --pair-tiers, --placement and --max-shift",
+                self.name.0
+            ))
             .into()),
         }
-    }
-}
-
-/// The paper's counts; the 1,797 embedded digits give fewer.
-fn default_counts(source: ImageSource, part: Half) -> [usize; 2] {
-    match (source, part) {
-        (ImageSource::Digits, Half::Train) => [270, 60],
-        (ImageSource::Digits, Half::Test) => [90, 20],
-        (_, Half::Train) => [3100, 200],
-        (_, Half::Test) => [800, 50],
     }
 }
 
@@ -295,19 +304,19 @@ fn read_spec(path: &Path) -> anyhow::Result<ComposeSpec> {
     })
 }
 
-impl Name {
-    fn source(self) -> Source {
-        match self {
-            Self::Digits => Source::Digits,
-            Self::Mnist => Source::Mnist,
-            Self::FashionMnist => Source::FashionMnist,
-            Self::Cifar10 => Source::Cifar10,
-            Self::Svhn => Source::Svhn,
-        }
-    }
-}
-
 impl Half {
+    /// How many images of every label set of one and of two labels are composed if none are asked
+    /// for.
+    fn usual_counts(self, source: Source) -> Vec<usize> {
+        let of_part = |counts: Counts| match self {
+            Self::Train => counts.train.per_label_set,
+            Self::Test => counts.test.per_label_set,
+        };
+        source
+            .counts()
+            .map_or(Vec::new(), |counts| of_part(counts).into())
+    }
+
     fn name(self) -> &'static str {
         match self {
             Self::Train => "train",

@@ -1,27 +1,125 @@
-//! Features with label sets, as `fit`, `decode` and `evaluate` read them.
+//! The arguments that say how files of samples are read.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use tagwise::Targets;
-use tagwise::head::{Features, SparseRows};
-use tagwise::snapshot::{FeatureValues, LinearClassifier, NonFinite, SnapshotFile};
-use tagwise::statistics::Statistics;
-use tagwise_data::table::{self, Table, TableOptions};
+use tagwise::snapshot::ArrayNames;
+use tagwise_data::table::text::Indexing;
+use tagwise_data::table::{TableOptions, Unlabelled};
 
-/// What a table does not say about itself.
-#[derive(Debug, clap::Args)]
-pub struct TableArguments {
+use crate::failure::Usage;
+
+pub use tagwise_data::samples::{Samples, Sizes as Expected};
+
+/// What a file of samples does not say about itself.
+#[derive(Debug, Default, PartialEq, Eq, clap::Args)]
+pub struct FormatArguments {
     /// Mulan's XML list of the label attributes of an .arff file; without it the file must say
     /// "-C n" in its @relation, as MEKA's do
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
 
-    /// Attributes of an .arff file that are neither features nor labels, such as genbase's protein
+    /// Attributes or columns of a table that are neither features nor labels, such as genbase's
+    /// protein
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     leave_out: Vec<String>,
 
-    /// Number of classes K of a LIBSVM file when labels above the largest that occurs belong to it
+    /// Columns of a .csv file, or attributes of an .arff file, that are labels: one of 0 and 1 for
+    /// each label, or one column of lists such as "a;b"; NAME* stands for all that start so
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    label_columns: Vec<String>,
+
+    /// A file of its own for the labels: any that has labels, such as a .npy array or a sparse
+    /// matrix of SciPy (.npz)
+    #[arg(long, value_name = "FILE")]
+    label_file: Option<PathBuf>,
+
+    /// What the classes are called, in their order; @FILE reads them from a file, one a line
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    class_names: Vec<String>,
+
+    /// Features of a LIBSVM file are numbered from 0, as scikit-learn writes them; without it they
+    /// are where a feature 0 occurs
+    #[arg(long)]
+    zero_based: bool,
+
+    /// The array that holds the features, where its name does not say so
+    #[arg(long, value_name = "ARRAY")]
+    features_key: Option<String>,
+
+    /// The array that holds the labels, where its name does not say so
+    #[arg(long, value_name = "ARRAY")]
+    targets_key: Option<String>,
+}
+
+impl FormatArguments {
+    /// Whether any of them is given.
+    pub fn is_given(&self) -> bool {
+        *self != Self::default()
+    }
+
+    /// The same for the readers.
+    ///
+    /// # Errors
+    /// When a file of class names cannot be read.
+    pub fn options(&self) -> anyhow::Result<TableOptions> {
+        Ok(TableOptions {
+            label_list: self.labels.clone(),
+            label_columns: self.label_columns.clone(),
+            left_out: self.leave_out.clone(),
+            label_file: self.label_file.clone(),
+            class_names: self.names_of_classes()?,
+            indexing: match self.zero_based {
+                true => Indexing::ZeroBased,
+                false => Indexing::Detect,
+            },
+            arrays: self.arrays(),
+            ..TableOptions::default()
+        })
+    }
+
+    fn arrays(&self) -> ArrayNames {
+        ArrayNames {
+            features: self.features_key.clone(),
+            targets: self.targets_key.clone(),
+        }
+    }
+
+    fn names_of_classes(&self) -> anyhow::Result<Option<Vec<String>>> {
+        let names = match self.class_names.as_slice() {
+            [] => return Ok(None),
+            [file] if file.starts_with('@') => {
+                let file = &file[1..];
+                let text = std::fs::read_to_string(file).with_context(|| file.to_string())?;
+                let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
+                lines
+                    .filter(|line| !line.is_empty())
+                    .map(str::to_string)
+                    .collect()
+            }
+            names => names.to_vec(),
+        };
+        let mut sorted = names.clone();
+        sorted.sort();
+        match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(twice) => Err(Usage(format!(
+                "expected every name in --class-names once, found {:?} twice",
+                twice[0]
+            ))
+            .into()),
+            None => Ok(Some(names)),
+        }
+    }
+}
+
+/// What a table does not say about itself.
+#[derive(Debug, clap::Args)]
+pub struct TableArguments {
+    #[command(flatten)]
+    format: FormatArguments,
+
+    /// Number of classes K where labels are numbers and those above the largest that occurs belong
+    /// to them
     #[arg(long, short = 'k', value_name = "K")]
     classes: Option<usize>,
 
@@ -31,151 +129,50 @@ pub struct TableArguments {
     dim: Option<usize>,
 }
 
-/// What a file of samples holds.
-#[derive(Clone, Debug)]
-pub struct Samples {
-    /// `[N, d]` in f64, sparse where the file is.
-    pub features: Features,
-    pub targets: Targets,
-    /// What the K classes are called, where the file says so.
-    pub label_names: Option<Vec<String>>,
-    pub classifier: Option<LinearClassifier>,
-}
-
-/// Numbers of classes and features that another file has set.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Expected {
-    pub num_classes: Option<usize>,
-    pub dim: Option<usize>,
-}
-
 impl TableArguments {
-    /// Reads samples from .safetensors, .npz, a folder of .npy files, .parquet, .arff, .txt of the
-    /// Extreme Classification Repository, .svm or .libsvm. A LIBSVM file, which does not say how
-    /// many classes and features there are, has as many as the command line or `expected` says.
+    /// Reads samples; a LIBSVM file, which does not say how many classes and features there are,
+    /// has as many as the command line or `expected` says. What the reader decided goes to stderr.
     ///
     /// # Errors
-    /// When the file cannot be read, is no such file, or holds NaN or infinity.
+    /// As [`Samples::read`].
     pub fn read(&self, path: &Path, expected: Expected) -> anyhow::Result<Samples> {
-        if table::Kind::of(path).is_some() {
-            let options = TableOptions {
-                label_list: self.labels.clone(),
-                left_out: self.leave_out.clone(),
-                num_features: self.dim.or(expected.dim),
-                num_classes: self.classes.or(expected.num_classes),
-                ..TableOptions::default()
-            };
-            return Samples::of_table(path, table::read(path, &options)?);
-        }
-        let extension = path.extension().and_then(|extension| extension.to_str());
-        match extension {
-            Some("safetensors" | "npz" | "npy" | "parquet") => Samples::of_snapshot(path),
-            Some("pt" | "pth" | "pkl" | "pickle" | "bin") => Samples::of_snapshot(path),
-            _ if path.is_dir() || path.to_string_lossy().contains('*') => {
-                Samples::of_snapshot(path)
-            }
-            _ => anyhow::bail!(
-                "{}: expected a file that ends in .safetensors, .npz, .parquet, .arff, .txt, .svm \
-                 or .libsvm, or a folder of .npy files",
-                path.display()
-            ),
-        }
+        self.read_as(path, expected, Unlabelled::Refuse)
+    }
+
+    /// As [`read`](Self::read), for samples that are to be decoded: they may be without labels.
+    ///
+    /// # Errors
+    /// As [`Samples::read`].
+    pub fn read_new(&self, path: &Path, expected: Expected) -> anyhow::Result<Samples> {
+        self.read_as(path, expected, Unlabelled::Keep)
+    }
+
+    /// Which arrays of a file are meant, where their names do not say so.
+    pub fn arrays(&self) -> ArrayNames {
+        self.format.arrays()
+    }
+
+    fn read_as(
+        &self,
+        path: &Path,
+        expected: Expected,
+        unlabelled: Unlabelled,
+    ) -> anyhow::Result<Samples> {
+        let options = TableOptions {
+            num_features: self.dim.or(expected.dim),
+            num_classes: self.classes.or(expected.num_classes),
+            unlabelled,
+            ..self.format.options()?
+        };
+        let samples = Samples::read(path, &options)?;
+        say(path, &samples.notes);
+        Ok(samples)
     }
 }
 
-impl Samples {
-    fn of_snapshot(path: &Path) -> anyhow::Result<Self> {
-        let snapshot = SnapshotFile::open(path, NonFinite::Refuse)?.to_snapshot()?;
-        let features = match snapshot.features() {
-            FeatureValues::F32(values) => values.iter().map(|&x| x.into()).collect(),
-            FeatureValues::F64(values) => values.clone(),
-        };
-        Ok(Self {
-            features: Features::from_dense(features, snapshot.dim())
-                .with_context(|| path.display().to_string())?,
-            targets: snapshot.targets().clone(),
-            label_names: None,
-            classifier: snapshot.classifier().cloned(),
-        })
+/// Says on stderr what a reader decided.
+pub fn say(path: &Path, notes: &[String]) {
+    for note in notes {
+        eprintln!("{}: {note}", path.display());
     }
-
-    fn of_table(path: &Path, table: Table) -> anyhow::Result<Self> {
-        let features = match table.features {
-            table::Features::Dense {
-                num_features,
-                values,
-            } => {
-                let values = values.into_iter().map(f64::from).collect();
-                Features::from_dense(values, num_features)
-            }
-            table::Features::Sparse(rows) => {
-                let entries = |row: usize| {
-                    let (columns, values) = rows.row(row);
-                    let values = values.iter().map(|&value| f64::from(value));
-                    columns.iter().copied().zip(values)
-                };
-                let entries = (0..rows.num_rows()).map(entries);
-                SparseRows::new(rows.num_features, entries).map(Features::Sparse)
-            }
-        };
-        Ok(Self {
-            features: features.with_context(|| path.display().to_string())?,
-            targets: table.targets,
-            label_names: table.label_names,
-            classifier: None,
-        })
-    }
-
-    /// What other files that belong to these samples must have.
-    pub fn size(&self) -> Expected {
-        Expected {
-            num_classes: Some(self.targets.num_classes()),
-            dim: Some(self.features.dim()),
-        }
-    }
-
-    /// Says in one sentence when these samples do not fit `expected`, which `source` has set.
-    pub fn check(&self, path: &Path, expected: Expected, source: &str) -> anyhow::Result<()> {
-        if let Some(dim) = expected.dim {
-            anyhow::ensure!(
-                self.features.dim() == dim,
-                "expected {dim} features like {source}, found {} in {}",
-                self.features.dim(),
-                path.display()
-            );
-        }
-        if let Some(num_classes) = expected.num_classes {
-            anyhow::ensure!(
-                self.targets.num_classes() == num_classes,
-                "expected {num_classes} classes like {source}, found {} in {}",
-                self.targets.num_classes(),
-                path.display()
-            );
-        }
-        Ok(())
-    }
-
-    /// These samples, in this order.
-    pub fn select(&self, rows: &[usize]) -> Self {
-        Self {
-            features: self.features.select(rows),
-            targets: self.targets.select(rows.iter().copied()),
-            label_names: self.label_names.clone(),
-            classifier: self.classifier.clone(),
-        }
-    }
-}
-
-/// Rows that are written out with their zeros at a time.
-const BLOCK_LEN: usize = 1024;
-
-/// The statistics of features, block by block: sparse features are never dense as a whole.
-pub fn statistics(features: &Features, targets: &Targets) -> anyhow::Result<Statistics> {
-    let mut statistics = Statistics::new(targets.num_classes(), features.dim());
-    for start in (0..targets.len()).step_by(BLOCK_LEN) {
-        let rows = start..(start + BLOCK_LEN).min(targets.len());
-        let block = features.rows_to_dense(rows.clone());
-        statistics.update(&block, &targets.select(rows))?;
-    }
-    Ok(statistics)
 }

@@ -1,6 +1,8 @@
 //! `tagwise train`: one experiment from its description to its report.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
 use clap::ValueEnum;
 use tagwise_nn::Device;
@@ -109,14 +111,20 @@ impl DeviceName {
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let stop = interrupt::catch()?;
     let display = progress::Display::new(arguments.quiet);
-    let mut run = match &arguments.resume {
-        Some(folder) => Run::resume(RunFolder::open(folder)?, arguments.device.open()?)?,
+    let (mut run, folder) = match &arguments.resume {
+        Some(folder) => (resume(folder, arguments.device)?, folder.clone()),
         None => start(arguments, &display)?,
     };
-    display.start(&mut run);
-    let ended = run.train(stop, |event| display.show(&event));
+    display.start(&run)?;
+    let ended = run.train(|event| {
+        display.show(event);
+        match stop.load(Ordering::Relaxed) {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    });
     display.finish();
-    let folder = run.folder().path().display().to_string();
+    let folder = folder.display();
     let go_on = format!("the run is partial, go on with: tagwise train --resume {folder}");
     let ended = ended.map_err(|error| match error {
         diverged @ Error::Diverged { .. } => diverged.into(), // and would again
@@ -138,24 +146,56 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
 }
 
-/// Reads the experiment, applies what the command line says and makes the run folder.
-fn start(arguments: &Arguments, display: &progress::Display) -> anyhow::Result<Run> {
+/// Goes on with the run in a folder.
+fn resume(folder: &Path, device: DeviceName) -> anyhow::Result<Run> {
+    let folder = RunFolder::open(folder)?;
+    let device = device.open()?;
+    let data = folder.experiment()?.data_sets().map_err(advised)?;
+    Run::resume(folder, data, device).map_err(advised)
+}
+
+/// Reads the experiment, applies what the command line says and starts a run in a new folder.
+fn start(arguments: &Arguments, display: &progress::Display) -> anyhow::Result<(Run, PathBuf)> {
     let experiment = experiment(arguments)?;
     if let Some(out) = arguments.out.as_ref().filter(|out| out.exists()) {
         // Said before anything that takes time.
-        return Err(Error::RunFolderExists(out.clone()).into());
+        return Err(advised(Error::RunFolderExists(out.clone())));
     }
     if experiment.data.source != Source::Digits {
         display.preparing(&format!("reading {}", experiment.data.source.title()));
     }
-    let make_folder = |experiment: &Experiment| match &arguments.out {
-        Some(path) => RunFolder::create(path),
-        None => RunFolder::create_numbered(Path::new("runs"), &experiment.name),
-    };
-    Run::start(experiment, arguments.device.open()?, make_folder).map_err(|error| match error {
+    let device = arguments.device.open()?;
+    let wrong = |error| match error {
         Error::Configuration(message) => Usage(message).into(),
-        other => other.into(),
-    })
+        other => advised(other),
+    };
+    let data = experiment.data_sets().map_err(wrong)?;
+    let run = Run::start(experiment, data, device).map_err(wrong)?;
+    // Only now, so that what cannot be trained leaves nothing behind.
+    let folder = match &arguments.out {
+        Some(path) => RunFolder::create(path),
+        None => RunFolder::create_numbered(Path::new("runs"), &run.experiment().name),
+    };
+    let folder = folder.map_err(advised)?;
+    let path = folder.path().to_path_buf();
+    Ok((run.in_folder(folder)?, path))
+}
+
+/// The error with the options that mend it.
+fn advised(error: Error) -> anyhow::Error {
+    let advice = match &error {
+        Error::RunFolderExists(_) => "choose another with --out, or go on with it by --resume",
+        Error::RunFolder { .. } => "choose another with --out",
+        Error::NoData { source_name, .. } => {
+            let advice = format!(
+                "run tagwise data fetch {source_name}, or name the folder with its files by \
+                 --set data.folder=FOLDER"
+            );
+            return advise(&error.into(), &advice);
+        }
+        _ => return error.into(),
+    };
+    advise(&error.into(), advice)
 }
 
 /// The experiment that the configuration file and the command line describe.

@@ -54,7 +54,7 @@ fn parse(text: &str, options: &TableOptions) -> Result<Table, String> {
 }
 
 /// The separator that occurs most often outside quotes.
-fn separator(line: &str) -> u8 {
+pub(crate) fn separator(line: &str) -> u8 {
     let mut counts = [(b',', 0), (b'\t', 0), (b';', 0)];
     let mut is_quoted = false;
     for byte in line.bytes() {

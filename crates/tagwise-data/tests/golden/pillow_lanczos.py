@@ -23,17 +23,19 @@ SIZES = [  # (height, width) before and after
 ]
 
 
-def case(index, size, new_size):
+def case(index, size, new_size, channels):
     rng = np.random.default_rng(index)
-    pixels = rng.choice([0, 3, 128, 250, 255], (*size, 3)).astype(np.uint8)
+    shape = (*size, channels) if channels > 1 else size
+    pixels = rng.choice([0, 3, 128, 250, 255], shape).astype(np.uint8)
     resized = Image.fromarray(pixels).resize((new_size[1], new_size[0]), Image.Resampling.LANCZOS)
     return {
         "size": size,
         "new_size": new_size,
+        "channels": channels,
         "pixels": pixels.ravel().tolist(),
         "resized": np.asarray(resized).ravel().tolist(),
     }
 
 
-cases = [case(i, *sizes) for i, sizes in enumerate(SIZES)]
+cases = [case(i, *sizes, channels) for channels in (3, 1) for i, sizes in enumerate(SIZES)]
 print("[" + ",\n".join(json.dumps(c) for c in cases) + "]")

@@ -1,29 +1,45 @@
 //! Which images an experiment is about and how they are composed.
 
-use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use tagwise_data::{ComposeSpec, ImageSource, MAX_LABELS};
+use tagwise_data::own::{self, OwnSpec};
+use tagwise_data::{ComposeSpec, Counts, Images, MAX_LABELS, PartCounts, Source};
 
 use super::out_of_range;
-use crate::Result;
+use crate::{Error, Result};
 
 /// The source images, their division and what is composed from each part.
 ///
-/// A training, a validation and a test set never share a source image. The digits are divided by
-/// `test_fraction`; every other source comes with a test set of its own, and validation images
-/// are split off its training half.
+/// A training, a validation and a test set never share a source image. The digits and own images
+/// are divided by `test_fraction`; every other source comes with a test set of its own, and
+/// validation images are split off its training half.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Data {
     /// Where the images come from.
     pub source: Source,
-    /// The folder with the source's files; where `tagwise data fetch` puts them when absent.
+    /// The folder with the source's files; where `tagwise data fetch` puts them when absent, and
+    /// that of the table for own images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folder: Option<PathBuf>,
-    /// Share of the digits kept for the test set, drawn before anything is composed; absent for
-    /// sources with a test set of their own.
+    /// The table of labels of own images; `labels.csv` in their folder when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<PathBuf>,
+    /// The classes of own images in their order; those that occur when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes: Option<Vec<String>>,
+    /// Rows of pixels that own images are resized to: 64, or those of an array, when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub height: Option<usize>,
+    /// Pixels in a row that own images are resized to, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub width: Option<usize>,
+    /// 3 for own images in colour, 1 for grey ones: 3, or those of an array, when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channels: Option<usize>,
+    /// Share of the digits or of own images kept for the test set, drawn before anything is
+    /// composed; absent for sources with a test set of their own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_fraction: Option<f64>,
     /// Share of the remaining source images kept for validation.
@@ -39,84 +55,34 @@ pub struct Data {
     pub test: Option<ComposeSpec>,
 }
 
-/// A set of images to learn from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Source {
-    /// The UCI handwritten digits, 1,797 grey images of 8×8 pixels, embedded in the program.
-    #[default]
-    Digits,
-    /// MNIST's handwritten digits, 28×28 grey.
-    Mnist,
-    /// Fashion-MNIST's pieces of clothing, 28×28 grey.
-    FashionMnist,
-    /// CIFAR-10's animals and vehicles, 32×32 in colour.
-    #[serde(rename = "cifar10")]
-    Cifar10,
-    /// SVHN's house numbers, cropped to 32×32, with label sets of their own.
-    Svhn,
-}
-
-/// Images in a part of the data.
-#[derive(Clone, Copy)]
-struct Parts {
-    train: usize,
-    validation: usize,
-    test: usize,
-}
-
-/// Images of each multiplicity of the digits, about.
-const DIGITS: Parts = Parts {
-    train: 2700,
-    validation: 450,
-    test: 900,
-};
-
-/// Images of each multiplicity above 2 of the larger sources, about; those of one and two labels
-/// have the paper's counts.
-const LARGER: Parts = Parts {
-    train: 9000,
-    validation: 1125,
-    test: 2250,
-};
-
-impl Parts {
-    fn balanced(self, max_multiplicity: usize, num_classes: usize) -> [Vec<usize>; 3] {
-        [self.train, self.validation, self.test]
-            .map(|images| balanced(max_multiplicity, num_classes, images))
-    }
-}
-
 impl Data {
     /// What an experiment on this source has unless it says otherwise: up to two labels, the
     /// paper's counts where the source is the paper's.
     pub fn of(source: Source) -> Self {
-        let composed = |counts: [Vec<usize>; 3]| {
-            counts.map(|per_multiplicity| {
-                Some(ComposeSpec {
-                    per_multiplicity,
-                    ..ComposeSpec::default()
-                })
+        let composed = |part: fn(&Counts) -> PartCounts| {
+            source.counts().map(|counts| ComposeSpec {
+                per_multiplicity: part(&counts).per_label_set.into(),
+                ..ComposeSpec::default()
             })
         };
-        let [train, validation, test] = match source {
-            Source::Digits => composed(DIGITS.balanced(2, source.num_classes())),
-            Source::Mnist | Source::FashionMnist | Source::Cifar10 => {
-                composed([vec![3100, 200], vec![400, 25], vec![800, 50]])
-            }
-            Source::Svhn => [None, None, None],
+        let (test_fraction, validation_fraction) = match source.entry().images {
+            Images::Undivided { .. } => (Some(0.25), 0.15),
+            Images::Own => (Some(0.2), 0.1),
+            Images::Halves { .. } | Images::LabelSets { .. } => (None, 0.1),
         };
         Self {
             source,
             folder: None,
-            test_fraction: matches!(source, Source::Digits).then_some(0.25),
-            validation_fraction: match source {
-                Source::Digits => 0.15,
-                _ => 0.1,
-            },
-            train,
-            validation,
-            test,
+            labels: None,
+            classes: None,
+            height: None,
+            width: None,
+            channels: None,
+            test_fraction,
+            validation_fraction,
+            train: composed(|counts| counts.train),
+            validation: composed(|counts| counts.validation),
+            test: composed(|counts| counts.test),
         }
     }
 
@@ -127,32 +93,29 @@ impl Data {
     /// [`Error::Configuration`](crate::Error::Configuration) for more labels than a canvas or the
     /// classes have room for, and for images with label sets of their own.
     pub fn set_max_multiplicity(&mut self, max_multiplicity: usize) -> Result<()> {
-        let (name, num_classes) = ("the largest multiplicity", self.source.num_classes());
+        let name = "the largest multiplicity";
+        let Some(counts) = self.source.counts() else {
+            let expected = "left out, since these images have label sets of their own";
+            return Err(out_of_range(name, expected, max_multiplicity));
+        };
+        let num_classes = self.source.class_names().len();
         let most = num_classes.min(MAX_LABELS);
         if !(1..=most).contains(&max_multiplicity) {
             let expected = format!("from 1 to {most}");
             return Err(out_of_range(name, &expected, max_multiplicity));
         }
-        let images = match self.source {
-            Source::Digits => DIGITS,
-            _ => LARGER,
-        };
-        let counts = images.balanced(max_multiplicity, num_classes);
-        let default = Self::of(self.source);
         let parts = [
-            (&mut self.train, default.train),
-            (&mut self.validation, default.validation),
-            (&mut self.test, default.test),
+            (&mut self.train, counts.train),
+            (&mut self.validation, counts.validation),
+            (&mut self.test, counts.test),
         ];
-        for ((spec, default), mut counts) in parts.into_iter().zip(counts) {
-            let (Some(spec), Some(default)) = (spec, default) else {
-                let expected = "left out, since these images have label sets of their own";
-                return Err(out_of_range(name, expected, max_multiplicity));
-            };
-            for (count, &usual) in counts.iter_mut().zip(&default.per_multiplicity) {
+        for (spec, counts) in parts {
+            let further = counts.per_further_multiplicity;
+            let mut per_multiplicity = balanced(max_multiplicity, num_classes, further);
+            for (count, usual) in per_multiplicity.iter_mut().zip(counts.per_label_set) {
                 *count = usual;
             }
-            spec.per_multiplicity = counts;
+            spec.get_or_insert_default().per_multiplicity = per_multiplicity;
         }
         Ok(())
     }
@@ -170,29 +133,95 @@ impl Data {
                 return Err(out_of_range(field, "a number from 0.01 to 0.9", value));
             }
         }
+        self.validate_files()?;
+        self.validate_own()?;
+        self.validate_compositions()
+    }
+
+    /// Whether test share and folder belong to this source.
+    fn validate_files(&self) -> Result<()> {
         let source = self.source;
-        match (source, self.test_fraction) {
-            (Source::Digits, None) => {
-                let expected = "a number from 0.01 to 0.9 for the source digits";
-                return Err(out_of_range("data.test_fraction", expected, "none"));
+        let is_undivided = matches!(source.entry().images, Images::Undivided { .. });
+        match (is_undivided || is_own(source), self.test_fraction) {
+            (true, None) => {
+                let expected = format!("a number from 0.01 to 0.9 for the source {source}");
+                return Err(out_of_range("data.test_fraction", &expected, "none"));
             }
-            (Source::Digits, Some(_)) | (_, None) => {}
-            (_, Some(found)) => {
+            (true, Some(_)) | (false, None) => {}
+            (false, Some(found)) => {
                 let expected = format!("left out, since {source} has a test set of its own");
                 return Err(out_of_range("data.test_fraction", &expected, found));
             }
         }
-        if source == Source::Digits && self.folder.is_some() {
-            let expected = "left out, since the digits come with the program";
-            return Err(out_of_range("data.folder", expected, "a folder"));
+        if is_undivided && self.folder.is_some() {
+            let expected = format!("left out, since the {source} come with the program");
+            return Err(out_of_range("data.folder", &expected, "a folder"));
         }
+        Ok(())
+    }
+
+    /// Whether own images are described where there are own images.
+    fn validate_own(&self) -> Result<()> {
+        let source = self.source;
+        if is_own(source) {
+            if self.folder.is_none() && self.labels.is_none() {
+                let expected = "a folder of images, or data.labels a table of their labels";
+                return Err(out_of_range("data.folder", expected, "neither"));
+            }
+            let shape = self.own_spec().shape(own::DEFAULT_SHAPE);
+            return match shape {
+                Ok(_) => Ok(()),
+                Err(error) => Err(Error::Configuration(error.to_string())),
+            };
+        }
+        let number = |number: Option<usize>| number.map(|number| number.to_string());
+        let fields = [
+            (
+                "data.labels",
+                self.labels.as_ref().map(|path| path.display().to_string()),
+            ),
+            (
+                "data.classes",
+                self.classes.as_ref().map(|names| names.join(", ")),
+            ),
+            ("data.height", number(self.height)),
+            ("data.width", number(self.width)),
+            ("data.channels", number(self.channels)),
+        ];
+        for (field, value) in fields {
+            if let Some(found) = value {
+                let expected = format!("left out, since {source} is no folder of own images");
+                return Err(out_of_range(field, &expected, found));
+            }
+        }
+        Ok(())
+    }
+
+    /// Where own images are and what becomes of them; what is left out has its default.
+    pub(crate) fn own_spec(&self) -> OwnSpec {
+        let default = OwnSpec::default();
+        OwnSpec {
+            folder: self.folder.clone(),
+            labels: self.labels.clone(),
+            classes: self.classes.clone(),
+            height: self.height,
+            width: self.width,
+            channels: self.channels,
+            test_fraction: self.test_fraction.unwrap_or(default.test_fraction),
+            validation_fraction: self.validation_fraction,
+        }
+    }
+
+    /// Whether images are composed where there are images to compose.
+    fn validate_compositions(&self) -> Result<()> {
+        let source = self.source;
         let parts = [
             ("data.train", &self.train),
             ("data.validation", &self.validation),
             ("data.test", &self.test),
         ];
         for (field, spec) in parts {
-            match (source.images(), spec) {
+            match (source.counts(), spec) {
                 (Some(_), None) => {
                     let expected = "a table that says how to compose";
                     return Err(out_of_range(field, expected, "none"));
@@ -208,53 +237,8 @@ impl Data {
     }
 }
 
-impl Source {
-    /// The single-label images that are composed; `None` for images with label sets of their
-    /// own.
-    pub fn images(self) -> Option<ImageSource> {
-        match self {
-            Self::Digits => Some(ImageSource::Digits),
-            Self::Mnist => Some(ImageSource::Mnist),
-            Self::FashionMnist => Some(ImageSource::FashionMnist),
-            Self::Cifar10 => Some(ImageSource::Cifar10),
-            Self::Svhn => None,
-        }
-    }
-
-    /// The name in configurations and on the command line.
-    pub fn name(self) -> &'static str {
-        self.images().map_or("svhn", ImageSource::name)
-    }
-
-    /// What the labels 0, 1, … stand for.
-    pub fn class_names(self) -> &'static [&'static str] {
-        self.images().map_or(
-            &tagwise_data::read::svhn::CLASS_NAMES,
-            ImageSource::class_names,
-        )
-    }
-
-    /// Number of classes K.
-    pub fn num_classes(self) -> usize {
-        self.class_names().len()
-    }
-
-    /// What a person calls the multi-label data set.
-    pub fn title(self) -> &'static str {
-        match self {
-            Self::Digits => "M-lab digits",
-            Self::Mnist => "M-lab MNIST",
-            Self::FashionMnist => "M-lab Fashion-MNIST",
-            Self::Cifar10 => "M-lab CIFAR-10",
-            Self::Svhn => "M-lab SVHN",
-        }
-    }
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
+fn is_own(source: Source) -> bool {
+    matches!(source.entry().images, Images::Own)
 }
 
 /// About `images` images of each multiplicity, as many of one label set as of another.
@@ -298,6 +282,8 @@ mod tests {
         insta::assert_snapshot!(said(|data| data.test_fraction = Some(0.95), Source::Digits), @"expected data.test_fraction to be a number from 0.01 to 0.9, found 0.95");
         insta::assert_snapshot!(said(|data| data.folder = Some("x".into()), Source::Digits), @"expected data.folder to be left out, since the digits come with the program, found a folder");
         insta::assert_snapshot!(said(|data| data.train = Some(ComposeSpec::default()), Source::Svhn), @"expected data.train to be left out, since svhn has label sets of its own, found a table");
+        insta::assert_snapshot!(said(|data| data.height = Some(8), Source::Mnist), @"expected data.height to be left out, since mnist is no folder of own images, found 8");
+        insta::assert_snapshot!(Data::of(Source::Folder).validate().unwrap_err(), @"expected data.folder to be a folder of images, or data.labels a table of their labels, found neither");
         insta::assert_snapshot!(Data::of(Source::Svhn).set_max_multiplicity(2).unwrap_err(), @"expected the largest multiplicity to be left out, since these images have label sets of their own, found 2");
     }
 }

@@ -8,7 +8,7 @@ use tagwise_nn::{Architecture, ClassifierKind, Precision};
 /// The network: an architecture, the dimension of its features and its classifier.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Network {
+pub struct NetworkSettings {
     /// Which architecture.
     pub architecture: Architecture,
     /// Dimension d of the features; the architecture's own when absent.
@@ -21,7 +21,7 @@ pub struct Network {
     pub weights: Option<PathBuf>,
 }
 
-impl Default for Network {
+impl Default for NetworkSettings {
     fn default() -> Self {
         Self {
             architecture: Architecture::Small,
@@ -35,7 +35,7 @@ impl Default for Network {
 /// Stochastic gradient descent with momentum and a cosine schedule.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Training {
+pub struct TrainingSettings {
     /// Passes over the training set.
     pub epochs: usize,
     /// Images in a step.
@@ -61,7 +61,7 @@ pub struct Training {
     pub precision: Precision,
 }
 
-impl Default for Training {
+impl Default for TrainingSettings {
     fn default() -> Self {
         Self {
             epochs: 20,
@@ -91,7 +91,7 @@ pub enum Reduction {
 /// What is measured and when, and which weights the test set judges.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Evaluation {
+pub struct EvaluationSettings {
     /// Collapse and validation are measured after every so many epochs, and after the last.
     pub every: usize,
     /// Images in a batch when nothing is learned.
@@ -100,7 +100,7 @@ pub struct Evaluation {
     pub select: Select,
 }
 
-impl Default for Evaluation {
+impl Default for EvaluationSettings {
     fn default() -> Self {
         Self {
             every: 1,

@@ -5,10 +5,9 @@ use tagwise::snapshot::{FeatureValues, Snapshot};
 use tagwise::statistics::Statistics;
 use tagwise_data::ImageSet;
 
-use super::Run;
+use super::{Run, Store};
 use crate::decoders::Decoders;
 use crate::extract::{self, Extracted};
-use crate::folder::provenance;
 use crate::summary::{DataSummary, FirstAndLast, NetworkSummary, Summary};
 use crate::{DataSets, EpochRecord, Error, Experiment, Measured, Result, RunFolder, Select};
 
@@ -19,8 +18,8 @@ pub struct Finished {
     pub summary: Summary,
     /// The experiment.
     pub experiment: Experiment,
-    /// The run folder.
-    pub folder: RunFolder,
+    /// The run folder, if the run has one.
+    pub folder: Option<RunFolder>,
     /// The data sets.
     pub data: DataSets,
     /// The record of every epoch.
@@ -34,56 +33,52 @@ pub struct Finished {
 }
 
 impl Run {
-    /// Measures the trained network on every data set and writes what a run leaves, except its
-    /// report: first the weights and features, which cost the most, then what is derived.
+    /// Measures the trained network on every data set and, with a folder, writes what a run leaves
+    /// there, except its report: first the weights and features, which cost the most, then what
+    /// is derived.
     ///
     /// # Errors
-    /// [`Error::Checkpoint`] before the last epoch is trained and measured; otherwise for files
-    /// that cannot be written.
+    /// [`Error::NotTrained`], or [`Error::Checkpoint`] with a folder, before the last epoch is
+    /// trained and measured; otherwise for files that cannot be written.
     pub fn finish(mut self) -> Result<Finished> {
         let (first, last) = self.first_and_last()?;
         let selected_epoch = self.select()?;
-        tagwise_nn::write_safetensors(
-            &self.folder.file("weights.safetensors"),
-            &self.network.state(),
-        )?;
+        self.store.write_weights(self.engine.as_ref())?;
         let batch_size = self.experiment.evaluation.batch_size;
-        let mut extract = |images| Extracted::new(&mut self.network, images, batch_size);
+        let mut extract = |images| Extracted::new(self.engine.as_mut(), images, batch_size);
         let train = extract(&self.data.train)?;
         let validation = extract(&self.data.validation)?;
         let test = extract(&self.data.test)?;
-        let statistics = train.statistics(self.network.feature_dim(), self.data.train.targets())?;
-        let train = self.write_features(
-            "features-train.safetensors",
-            train.features,
-            &self.data.train,
-        )?;
-        for (name, features, images) in [
-            (
-                "features-validation.safetensors",
-                validation.features.clone(),
-                &self.data.validation,
-            ),
-            (
-                "features-test.safetensors",
-                test.features.clone(),
-                &self.data.test,
-            ),
-        ] {
-            self.write_features(name, features, images)?;
+        let statistics = train.statistics(self.engine.feature_dim(), self.data.train.targets())?;
+        let train = self.snapshot(train.features, &self.data.train)?;
+        self.store
+            .write_features("features-train.safetensors", &train)?;
+        if let Store::Folder(_) = self.store {
+            for (name, extracted, images) in [
+                (
+                    "features-validation.safetensors",
+                    &validation,
+                    &self.data.validation,
+                ),
+                ("features-test.safetensors", &test, &self.data.test),
+            ] {
+                let snapshot = self.snapshot(extracted.features.clone(), images)?;
+                self.store.write_features(name, &snapshot)?;
+            }
         }
         let decoders = Decoders::new(&statistics, &validation, self.data.validation.targets())?;
         let (test, test_decoded) = decoders.evaluate(&test, self.data.test.targets())?;
         let summary = Summary {
             name: self.experiment.name.clone(),
             seed: self.experiment.seed,
-            folder: self.folder.path().to_path_buf(),
-            provenance: provenance(self.device)
+            folder: self.folder().map(|folder| folder.path().to_path_buf()),
+            provenance: self
+                .provenance()
                 .map(|(name, value)| (name.to_string(), value))
                 .into(),
             seconds: self.records.iter().map(|record| record.seconds).sum(),
-            data: DataSummary::new(self.experiment.data.source.title(), &self.data),
-            network: NetworkSummary::new(&self.network)?,
+            data: DataSummary::new(&self.data),
+            network: NetworkSummary::new(self.engine.as_ref())?,
             epochs: self.experiment.training.epochs,
             selected_epoch,
             train_loss: last.train_loss,
@@ -93,11 +88,11 @@ impl Run {
             },
             test,
         };
-        self.folder.write_summary(&summary)?;
+        self.store.write_summary(&summary)?;
         Ok(Finished {
             summary,
             experiment: self.experiment,
-            folder: self.folder,
+            folder: self.store.into_folder(),
             data: self.data,
             records: self.records,
             train,
@@ -113,12 +108,15 @@ impl Run {
             self.records
                 .get(epoch)
                 .and_then(|record| record.measured.clone())
-                .ok_or_else(|| Error::Checkpoint {
-                    path: self.folder.file("metrics.jsonl"),
-                    message: format!(
-                        "expected what was measured after epoch {epoch} of {epochs}, found \
-                         nothing; start the run anew"
-                    ),
+                .ok_or_else(|| match self.folder() {
+                    None => Error::NotTrained { epoch, epochs },
+                    Some(folder) => Error::Checkpoint {
+                        path: folder.file("metrics.jsonl"),
+                        message: format!(
+                            "expected what was measured after epoch {epoch} of {epochs}, found \
+                             nothing; start the run anew"
+                        ),
+                    },
                 })
         };
         Ok((measured(0)?, measured(epochs)?))
@@ -134,26 +132,20 @@ impl Run {
             return Ok(last);
         };
         if best != last {
-            self.folder.load_best(&mut self.network)?;
+            self.store.load_best(self.engine.as_mut())?;
         }
         Ok(best)
     }
 
-    fn write_features(
-        &self,
-        name: &str,
-        features: Vec<f32>,
-        images: &ImageSet,
-    ) -> Result<Snapshot> {
-        let classifier = extract::classifier(&self.network)?;
-        let snapshot = Snapshot::new(
+    /// Features of a data set with the classifier.
+    fn snapshot(&self, features: Vec<f32>, images: &ImageSet) -> Result<Snapshot> {
+        let classifier = extract::classifier(self.engine.as_ref())?;
+        Ok(Snapshot::new(
             FeatureValues::F32(features),
             classifier.dim(),
             images.targets().clone(),
             Some(classifier),
-        )?;
-        snapshot.write(&self.folder.file(name))?;
-        Ok(snapshot)
+        )?)
     }
 }
 

@@ -1,10 +1,12 @@
 use std::io::{IsTerminal, stderr};
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use clap::ValueEnum;
+use clap::builder::PossibleValue;
 use indicatif::{ProgressBar, ProgressStyle};
-use tagwise_data::data_folder;
-use tagwise_data::fetch::{Event, Fetchable};
+use tagwise_data::fetch::{Event, fetch};
+use tagwise_data::{Source, data_folder};
 
 use crate::output;
 
@@ -23,41 +25,38 @@ pub struct Arguments {
     to: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Name {
-    /// Handwritten digits, 12 MB
-    Mnist,
-    /// Clothing, 31 MB
-    FashionMnist,
-    /// Animals and vehicles, 170 MB
-    Cifar10,
-    /// House numbers, 681 MB; non-commercial use only
-    Svhn,
-}
+/// A data set that is published.
+#[derive(Clone, Copy, Debug)]
+struct Name(Source);
 
-impl From<Name> for Fetchable {
-    fn from(name: Name) -> Self {
-        match name {
-            Name::Mnist => Self::Mnist,
-            Name::FashionMnist => Self::FashionMnist,
-            Name::Cifar10 => Self::Cifar10,
-            Name::Svhn => Self::Svhn,
-        }
+impl ValueEnum for Name {
+    fn value_variants<'a>() -> &'a [Self] {
+        static NAMES: LazyLock<Vec<Name>> = LazyLock::new(|| {
+            let published = |source: &Source| source.entry().download.is_some();
+            let sources = Source::ALL.into_iter().filter(published);
+            sources.map(Name).collect()
+        });
+        &NAMES
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let download = self.0.entry().download?;
+        Some(PossibleValue::new(self.0.name()).help(download.about))
     }
 }
 
 /// Fetches and prints the folder.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let data_set = Fetchable::from(arguments.name);
+    let source = arguments.name.0;
     let folder = match &arguments.to {
         Some(folder) => folder.clone(),
-        None => data_folder(data_set.name())?,
+        None => data_folder(source.name())?,
     };
     let mut display = Display::new();
-    let fetched = data_set.fetch(&folder, |event| display.show(&event));
+    let fetched = fetch(source, &folder, |event| display.show(&event));
     display.finish();
     fetched?;
-    if data_set == Fetchable::Svhn && !folder.join("boxes_train.csv").is_file() {
+    if source == Source::Svhn && !folder.join("boxes_train.csv").is_file() {
         eprintln!(
             "next, make the tables of digit boxes: python scripts/svhn_boxes.py {}",
             folder.display()

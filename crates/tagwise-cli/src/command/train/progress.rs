@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use tagwise::collapse::CollapseMetric;
-use tagwise_train::{EpochRecord, Progress, Run};
+use tagwise_train::{EpochRecord, Event, Run, Step};
 
 /// Where there is no bar, an epoch under way shows itself this often.
 const LINE_EVERY: Duration = Duration::from_secs(30);
@@ -61,8 +61,8 @@ impl Display {
     }
 
     /// Says what is about to be trained, and the epochs that are done already.
-    pub fn start(&self, run: &mut Run) {
-        self.line(&run.description());
+    pub fn start(&self, run: &Run) -> anyhow::Result<()> {
+        self.line(&run.description()?);
         let multiplicities = run.records().iter().find_map(|record| {
             let nc_m = &record.measured.as_ref()?.collapse.nc_m;
             nc_m.keys().max().copied()
@@ -73,45 +73,50 @@ impl Display {
         for record in run.records() {
             self.line(&self.epoch_line(record, epochs));
         }
+        Ok(())
     }
 
     /// Shows one event.
-    pub fn show(&self, event: &Progress<'_>) {
-        match *event {
-            Progress::Batch {
-                epoch,
-                epochs,
-                batch,
-                batches,
-                loss,
-                images_per_second,
-                remaining,
-            } => {
-                self.remaining.set(Some(remaining));
-                let state = format!(
-                    "loss {loss:.4}  {images_per_second:.0} images/s  ETA {}",
-                    clock(remaining)
-                );
-                match &self.mode {
-                    Mode::Quiet => {}
-                    Mode::Bar(bar) => {
-                        bar.set_prefix(format!("epoch {epoch}/{epochs}"));
-                        bar.set_length(batches as u64);
-                        bar.set_position(batch as u64);
-                        bar.set_message(state);
-                    }
-                    Mode::Lines if self.last_line.get().elapsed() >= LINE_EVERY => self.line(
-                        &format!("epoch {epoch}/{epochs}, batch {batch}/{batches}: {state}"),
-                    ),
-                    Mode::Lines => {}
-                }
-            }
-            Progress::Measuring => {
+    pub fn show(&self, event: &Event<'_>) {
+        match event {
+            Event::Step(step) => self.show_step(step),
+            Event::Measuring => {
                 if let Mode::Bar(bar) = &self.mode {
                     bar.set_message("measuring collapse");
                 }
             }
-            Progress::Epoch { record, epochs } => self.line(&self.epoch_line(record, epochs)),
+            Event::Epoch { record, epochs } => self.line(&self.epoch_line(record, *epochs)),
+        }
+    }
+
+    fn show_step(&self, step: &Step) {
+        let Step {
+            epoch,
+            epochs,
+            step,
+            steps,
+            mean_loss,
+            images_per_second,
+            remaining,
+            ..
+        } = *step;
+        self.remaining.set(Some(remaining));
+        let state = format!(
+            "loss {mean_loss:.4}  {images_per_second:.0} images/s  ETA {}",
+            clock(remaining)
+        );
+        match &self.mode {
+            Mode::Quiet => {}
+            Mode::Bar(bar) => {
+                bar.set_prefix(format!("epoch {epoch}/{epochs}"));
+                bar.set_length(steps as u64);
+                bar.set_position(step as u64);
+                bar.set_message(state);
+            }
+            Mode::Lines if self.last_line.get().elapsed() >= LINE_EVERY => self.line(&format!(
+                "epoch {epoch}/{epochs}, batch {step}/{steps}: {state}"
+            )),
+            Mode::Lines => {}
         }
     }
 

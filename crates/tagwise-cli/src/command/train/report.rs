@@ -10,27 +10,20 @@ const WIDTH: usize = 100;
 
 /// Writes `report.html` and, for comparisons of several runs, the same as `report.json`.
 pub fn write(finished: &Finished) -> anyhow::Result<()> {
-    let source = finished.experiment.data.source;
-    let class_names: Vec<String> = source
-        .class_names()
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    let report =
-        run(&RunResults::new(finished, &class_names)).context("the report cannot be drawn")?;
+    let results = RunResults::new(finished, finished.data.class_names());
+    let report = run(&results).context("the report cannot be drawn")?;
     let html = render(&report).context("the report cannot be drawn")?;
-    finished.folder.write("report.html", html.as_bytes())?;
-    finished
-        .folder
-        .write("report.json", &serde_json::to_vec(&report)?)?;
+    if let Some(folder) = &finished.folder {
+        folder.write("report.html", html.as_bytes())?;
+        folder.write("report.json", &serde_json::to_vec(&report)?)?;
+    }
     Ok(())
 }
 
 /// The final tables, and where the report is.
 pub fn text(summary: &Summary) -> String {
-    format!(
-        "{}report: {}\n",
-        run_text(summary, WIDTH),
-        summary.folder.join("report.html").display()
-    )
+    let report = summary.folder.as_ref().map_or_else(String::new, |folder| {
+        format!("report: {}\n", folder.join("report.html").display())
+    });
+    run_text(summary, WIDTH) + &report
 }

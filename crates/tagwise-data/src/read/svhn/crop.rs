@@ -1,9 +1,9 @@
-use std::io::BufReader;
 use std::path::Path;
 
-use super::super::resize;
 use super::{Annotation, SIDE};
-use crate::{Error, Result};
+use crate::read::picture::{self, Encoded};
+use crate::read::resize;
+use crate::{Error, ImageShape, Result};
 
 /// The part of an image that holds its digits, in pixels; halves are possible.
 ///
@@ -52,87 +52,43 @@ impl Crop {
 
 /// The image cut to its digits and resized to 32×32, `[32, 32, 3]`.
 pub(super) fn read_cropped(path: &Path, annotation: &Annotation) -> Result<Vec<u8>> {
-    let (width, height, pixels) = read_png(path)?;
+    let wrong = |message| Error::format(path, message);
+    let bytes = picture::read_file(path)?;
+    let encoded = Encoded::open(&bytes).map_err(wrong)?;
+    let (height, width) = encoded.size();
     let expected = (
         annotation.image_width as usize,
         annotation.image_height as usize,
     );
     if (width, height) != expected {
-        return Err(Error::format(
-            path,
-            format!(
-                "expected an image of {} x {} pixels as the table of boxes says, found {width} x {height}; \
-                 the table belongs to other images",
-                expected.0, expected.1
-            ),
-        ));
+        return Err(wrong(format!(
+            "expected an image of {} x {} pixels as the table of boxes says, found {width} x {height}; \
+             the table belongs to other images",
+            expected.0, expected.1
+        )));
     }
     let (rows, columns) = Crop::of(annotation).pixels();
     let inside = |range: &std::ops::Range<i64>, size: usize| {
         0 <= range.start && range.start < range.end && range.end <= size as i64
     };
     if !inside(&rows, height) || !inside(&columns, width) {
-        return Err(Error::format(
-            path,
+        return Err(wrong(
             "expected digit boxes on the image, found them outside; the table belongs to other images".into(),
         ));
     }
+    let picture = encoded.decode().map_err(wrong)?.with_channels(3);
     let cut: Vec<u8> = rows
         .clone()
         .flat_map(|row| {
             let start = (row as usize * width + columns.start as usize) * 3;
-            &pixels[start..start + (columns.end - columns.start) as usize * 3]
+            &picture.pixels()[start..start + (columns.end - columns.start) as usize * 3]
         })
         .copied()
         .collect();
-    let size = (
+    let shape = ImageShape::new(
         (rows.end - rows.start) as usize,
         (columns.end - columns.start) as usize,
+        3,
     );
-    Ok(resize::lanczos(&cut, size, (SIDE, SIDE)))
-}
-
-/// Width, height and pixels of a PNG file as red, green, blue.
-fn read_png(path: &Path) -> Result<(usize, usize, Vec<u8>)> {
-    let file = std::fs::File::open(path).map_err(|source| Error::io(path, source))?;
-    let malformed = |source: png::DecodingError| {
-        Error::format(
-            path,
-            format!("expected a PNG image, found damage: {source}"),
-        )
-    };
-    let mut decoder = png::Decoder::new(BufReader::new(file));
-    decoder.set_transformations(png::Transformations::EXPAND | png::Transformations::STRIP_16);
-    let mut reader = decoder.read_info().map_err(malformed)?;
-    let size = reader.output_buffer_size().ok_or_else(|| {
-        Error::format(
-            path,
-            "expected a PNG image that fits into memory, found a larger one".into(),
-        )
-    })?;
-    let mut pixels = vec![0; size];
-    let info = reader.next_frame(&mut pixels).map_err(malformed)?;
-    pixels.truncate(info.buffer_size());
-    let pixels = match info.color_type {
-        png::ColorType::Rgb => pixels,
-        png::ColorType::Rgba => drop_alpha(&pixels),
-        png::ColorType::Grayscale => pixels.iter().flat_map(|&grey| [grey; 3]).collect(),
-        png::ColorType::GrayscaleAlpha => pixels
-            .chunks_exact(2)
-            .flat_map(|pixel| [pixel[0]; 3])
-            .collect(),
-        png::ColorType::Indexed => {
-            return Err(Error::format(
-                path,
-                "expected a PNG image in colour or grey, found one with an unexpanded palette"
-                    .into(),
-            ));
-        }
-    };
-    Ok((info.width as usize, info.height as usize, pixels))
-}
-
-fn drop_alpha(pixels: &[u8]) -> Vec<u8> {
-    let colours = pixels.chunks_exact(4).flat_map(|pixel| &pixel[..3]);
-    colours.copied().collect()
+    Ok(resize::lanczos(&cut, shape, (SIDE, SIDE)))
 }

@@ -1,0 +1,136 @@
+//! The tensors of a network: names, shapes, and what each is for.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Bias, Blueprint, Classifier, ClassifierKind, Convolution};
+
+/// A tensor under the name that torchvision gives it, in PyTorch's layout.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TensorSpec {
+    /// For example `layer1.0.conv1.weight`.
+    pub name: String,
+    /// For example `[64, 64, 3, 3]`.
+    pub shape: Vec<usize>,
+    /// What it is for.
+    pub role: TensorRole,
+}
+
+/// What a tensor of a network is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TensorRole {
+    /// `[out, in, k, k]`.
+    ConvolutionWeight,
+    /// `[out]`, without effect before a norm.
+    ConvolutionBias,
+    /// γ of a norm, `[out]`.
+    NormWeight,
+    /// β of a norm, `[out]`.
+    NormBias,
+    /// `[out]`, moved by forward passes in training mode.
+    RunningMean,
+    /// `[out]`, moved by forward passes in training mode.
+    RunningVariance,
+    /// `[K, d]`.
+    ClassifierWeight,
+    /// `[K, d]`, the unit rows of a simplex ETF.
+    FixedClassifierWeight,
+    /// `[K]`.
+    ClassifierBias,
+}
+
+impl TensorRole {
+    /// Whether an optimiser moves it.
+    #[must_use]
+    pub fn is_trained(self) -> bool {
+        !matches!(
+            self,
+            Self::RunningMean | Self::RunningVariance | Self::FixedClassifierWeight
+        )
+    }
+}
+
+impl TensorSpec {
+    fn new(prefix: &str, suffix: &str, shape: Vec<usize>, role: TensorRole) -> Self {
+        Self {
+            name: format!("{prefix}.{suffix}"),
+            shape,
+            role,
+        }
+    }
+
+    /// How many numbers it holds.
+    #[must_use]
+    pub fn num_elements(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
+
+impl Blueprint {
+    /// All tensors of the network, layer by layer.
+    #[must_use]
+    pub fn tensors(&self) -> Vec<TensorSpec> {
+        self.convolutions()
+            .flat_map(Convolution::tensors)
+            .chain(self.classifier.tensors())
+            .collect()
+    }
+
+    /// Number of trainable numbers: convolutions, norms, the classifier's bias, and its weights
+    /// unless they are frozen.
+    #[must_use]
+    pub fn num_trainable(&self) -> usize {
+        self.tensors()
+            .iter()
+            .filter(|tensor| tensor.role.is_trained())
+            .map(TensorSpec::num_elements)
+            .sum()
+    }
+}
+
+impl Convolution {
+    /// Weight, bias if there is one, and the norm's four tensors.
+    #[must_use]
+    pub fn tensors(&self) -> Vec<TensorSpec> {
+        use TensorRole::{
+            ConvolutionBias, ConvolutionWeight, NormBias, NormWeight, RunningMean, RunningVariance,
+        };
+        let (name, norm, out) = (&self.name, &self.norm, self.out_channels);
+        let weight = vec![out, self.in_channels, self.kernel, self.kernel];
+        let mut tensors = vec![TensorSpec::new(name, "weight", weight, ConvolutionWeight)];
+        if self.bias == Bias::With {
+            tensors.push(TensorSpec::new(name, "bias", vec![out], ConvolutionBias));
+        }
+        for (suffix, role) in [
+            ("weight", NormWeight),
+            ("bias", NormBias),
+            ("running_mean", RunningMean),
+            ("running_var", RunningVariance),
+        ] {
+            tensors.push(TensorSpec::new(norm, suffix, vec![out], role));
+        }
+        tensors
+    }
+}
+
+impl Classifier {
+    pub(super) fn is_learned(&self) -> bool {
+        self.kind == ClassifierKind::Learned
+    }
+
+    /// Weight and bias.
+    #[must_use]
+    pub fn tensors(&self) -> Vec<TensorSpec> {
+        let weight = match self.kind {
+            ClassifierKind::Learned => TensorRole::ClassifierWeight,
+            ClassifierKind::FixedEtf => TensorRole::FixedClassifierWeight,
+        };
+        let shape = vec![self.num_classes, self.feature_dim];
+        let bias = vec![self.num_classes];
+        vec![
+            TensorSpec::new(&self.name, "weight", shape, weight),
+            TensorSpec::new(&self.name, "bias", bias, TensorRole::ClassifierBias),
+        ]
+    }
+}

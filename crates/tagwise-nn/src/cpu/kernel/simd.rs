@@ -1,0 +1,330 @@
+//! Vector registers of each kernel set behind one trait, so that an inner loop is written once.
+//!
+//! Every method is `#[inline(always)]`: the loops that use them are monomorphised inside functions
+//! with `#[target_feature]` (those of [`launch`]), and only there do the intrinsics become
+//! instructions.
+
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+use super::tiles::{NoTiles, Tiles};
+use super::{KernelSet, Kernels};
+use crate::cpu::activations::Element;
+use crate::cpu::bf16::Bf16;
+
+/// One kind of vector register.
+///
+/// A *pair* is a 32-bit lane with two bf16 numbers, the first in the low half.
+///
+/// # Safety
+/// The methods of an implementation may be called only where its CPU features are present, and
+/// pointers must be valid for `LANES` numbers (no alignment needed).
+pub(crate) trait Simd: Copy {
+    type Vector: Copy;
+    /// The tiles beside the registers.
+    type Tiles: Tiles;
+    /// Numbers in one register.
+    const LANES: usize;
+
+    unsafe fn zero() -> Self::Vector;
+    unsafe fn splat(value: f32) -> Self::Vector;
+    unsafe fn load(from: *const f32) -> Self::Vector;
+    unsafe fn store(to: *mut f32, value: Self::Vector);
+    unsafe fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    unsafe fn subtract(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    unsafe fn multiply(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// a·b + c
+    unsafe fn multiply_add(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    /// The larger of zero and each lane; NaN stays NaN, so that a diverged run is seen in its loss.
+    unsafe fn relu(value: Self::Vector) -> Self::Vector;
+    /// Each lane where that of `sign` is positive, zero elsewhere.
+    unsafe fn keep_positive(value: Self::Vector, sign: Self::Vector) -> Self::Vector;
+    /// Lane by lane, the sum of c and the two products of the pairs a and b.
+    unsafe fn dot_pairs(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    unsafe fn load_bf16(from: *const Bf16) -> Self::Vector;
+    unsafe fn store_bf16(to: *mut Bf16, value: Self::Vector);
+    /// The pairs (first, second) of numbers that [`Simd::load_bf16`] loaded.
+    unsafe fn pair(first: Self::Vector, second: Self::Vector) -> Self::Vector;
+    /// Stores the pairs (first, second) of every lane, rounded.
+    unsafe fn store_pairs(to: *mut f32, first: Self::Vector, second: Self::Vector);
+}
+
+/// Numbers in memory that registers of f32 are loaded from and stored to.
+pub(crate) trait Number: Element {
+    /// # Safety
+    /// A register of numbers lies at `from`; `S` is available.
+    unsafe fn load<S: Simd>(from: *const Self) -> S::Vector;
+
+    /// Rounds to the nearest number.
+    ///
+    /// # Safety
+    /// There is room for a register of numbers at `to`; `S` is available.
+    unsafe fn store<S: Simd>(to: *mut Self, value: S::Vector);
+}
+
+impl Number for f32 {
+    #[inline(always)]
+    unsafe fn load<S: Simd>(from: *const Self) -> S::Vector {
+        // SAFETY: passed on from the caller.
+        unsafe { S::load(from) }
+    }
+    #[inline(always)]
+    unsafe fn store<S: Simd>(to: *mut Self, value: S::Vector) {
+        // SAFETY: passed on from the caller.
+        unsafe { S::store(to, value) }
+    }
+}
+
+impl Number for Bf16 {
+    #[inline(always)]
+    unsafe fn load<S: Simd>(from: *const Self) -> S::Vector {
+        // SAFETY: passed on from the caller.
+        unsafe { S::load_bf16(from) }
+    }
+    #[inline(always)]
+    unsafe fn store<S: Simd>(to: *mut Self, value: S::Vector) {
+        // SAFETY: passed on from the caller.
+        unsafe { S::store_bf16(to, value) }
+    }
+}
+
+/// Asks for the cache line of an address, which need not be one of memory.
+#[inline(always)]
+pub(crate) fn prefetch<T>(from: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the instruction is in every x86-64 and has no effect but on caches.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(from.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = from;
+}
+
+/// The registers of `S` holding pairs of bf16 numbers: a multiply-add takes both products.
+#[derive(Clone, Copy)]
+pub(crate) struct Pairs<S>(S);
+
+impl<S: Simd> Simd for Pairs<S> {
+    type Vector = S::Vector;
+    type Tiles = S::Tiles;
+    const LANES: usize = S::LANES;
+
+    #[inline(always)]
+    unsafe fn zero() -> S::Vector {
+        // SAFETY: the trait's contract, here and below.
+        unsafe { S::zero() }
+    }
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> S::Vector {
+        // SAFETY: as above.
+        unsafe { S::splat(value) }
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> S::Vector {
+        // SAFETY: as above.
+        unsafe { S::load(from) }
+    }
+    #[inline(always)]
+    unsafe fn store(to: *mut f32, value: S::Vector) {
+        // SAFETY: as above.
+        unsafe { S::store(to, value) }
+    }
+    #[inline(always)]
+    unsafe fn add(a: S::Vector, b: S::Vector) -> S::Vector {
+        // SAFETY: as above.
+        unsafe { S::add(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn subtract(a: S::Vector, b: S::Vector) -> S::Vector {
+        // SAFETY: as above.
+        unsafe { S::subtract(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn multiply(a: S::Vector, b: S::Vector) -> S::Vector {
+        // SAFETY: as above.
+        unsafe { S::multiply(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn multiply_add(a: S::Vector, b: S::Vector, c: S::Vector) -> S::Vector {
+        // SAFETY: as above.
+        unsafe { S::dot_pairs(a, b, c) }
+    }
+    #[inline(always)]
+    unsafe fn relu(value: S::Vector) -> S::Vector {
+        // SAFETY: as above.
+        unsafe { S::relu(value) }
+    }
+    #[inline(always)]
+    unsafe fn keep_positive(value: S::Vector, sign: S::Vector) -> S::Vector {
+        // SAFETY: as above.
+        unsafe { S::keep_positive(value, sign) }
+    }
+    #[inline(always)]
+    unsafe fn dot_pairs(a: S::Vector, b: S::Vector, c: S::Vector) -> S::Vector {
+        // SAFETY: as above.
+        unsafe { S::dot_pairs(a, b, c) }
+    }
+    #[inline(always)]
+    unsafe fn load_bf16(from: *const Bf16) -> S::Vector {
+        // SAFETY: as above.
+        unsafe { S::load_bf16(from) }
+    }
+    #[inline(always)]
+    unsafe fn store_bf16(to: *mut Bf16, value: S::Vector) {
+        // SAFETY: as above.
+        unsafe { S::store_bf16(to, value) }
+    }
+    #[inline(always)]
+    unsafe fn pair(first: S::Vector, second: S::Vector) -> S::Vector {
+        // SAFETY: as above.
+        unsafe { S::pair(first, second) }
+    }
+    #[inline(always)]
+    unsafe fn store_pairs(to: *mut f32, first: S::Vector, second: S::Vector) {
+        // SAFETY: as above.
+        unsafe { S::store_pairs(to, first, second) }
+    }
+}
+
+/// A piece of work that is compiled for every kernel set.
+pub(crate) trait Work {
+    /// Does the work; must be `#[inline(always)]`.
+    ///
+    /// # Safety
+    /// `S` is available, and the work's own promises hold.
+    unsafe fn run<S: Simd>(self);
+}
+
+/// Does a piece of work with the registers of a kernel set.
+///
+/// # Safety
+/// The work's own promises hold. (`Kernels` is made only for features that were detected.)
+pub(crate) unsafe fn launch(kernels: Kernels, work: impl Work) {
+    // SAFETY: passed on from the caller; each function's features were detected.
+    unsafe {
+        match kernels.set() {
+            #[cfg(target_arch = "x86_64")]
+            KernelSet::Avx2 => x86::avx2(work),
+            #[cfg(target_arch = "x86_64")]
+            KernelSet::Avx512 => x86::avx512(work),
+            #[cfg(target_arch = "x86_64")]
+            KernelSet::Avx512Bf16 => x86::avx512_bf16(work),
+            #[cfg(target_arch = "x86_64")]
+            KernelSet::Amx => x86::amx(work),
+            #[cfg(test)]
+            KernelSet::EmulatedAmx => work.run::<super::tiles::emulated::Wide>(),
+            _ => work.run::<Portable>(),
+        }
+    }
+}
+
+/// Plain Rust, four lanes: what every target has.
+#[derive(Clone, Copy)]
+pub(crate) struct Portable;
+
+impl Simd for Portable {
+    type Vector = [f32; 4];
+    type Tiles = NoTiles;
+    const LANES: usize = 4;
+
+    #[inline(always)]
+    unsafe fn zero() -> [f32; 4] {
+        [0.0; 4]
+    }
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> [f32; 4] {
+        [value; 4]
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> [f32; 4] {
+        // SAFETY: the caller vouches for four readable numbers; an array needs no more alignment.
+        unsafe { from.cast::<[f32; 4]>().read() }
+    }
+    #[inline(always)]
+    unsafe fn store(to: *mut f32, value: [f32; 4]) {
+        // SAFETY: the caller vouches for four writable numbers.
+        unsafe { to.cast::<[f32; 4]>().write(value) }
+    }
+    #[inline(always)]
+    unsafe fn add(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        [a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3]]
+    }
+    #[inline(always)]
+    unsafe fn subtract(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        [a[0] - b[0], a[1] - b[1], a[2] - b[2], a[3] - b[3]]
+    }
+    #[inline(always)]
+    unsafe fn multiply(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        [a[0] * b[0], a[1] * b[1], a[2] * b[2], a[3] * b[3]]
+    }
+    #[inline(always)]
+    unsafe fn multiply_add(a: [f32; 4], b: [f32; 4], c: [f32; 4]) -> [f32; 4] {
+        [
+            a[0] * b[0] + c[0],
+            a[1] * b[1] + c[1],
+            a[2] * b[2] + c[2],
+            a[3] * b[3] + c[3],
+        ]
+    }
+    #[inline(always)]
+    unsafe fn relu(value: [f32; 4]) -> [f32; 4] {
+        value.map(|x| if x < 0.0 { 0.0 } else { x })
+    }
+    #[inline(always)]
+    unsafe fn keep_positive(value: [f32; 4], sign: [f32; 4]) -> [f32; 4] {
+        let mut kept = [0.0; 4];
+        for lane in 0..4 {
+            kept[lane] = if sign[lane] > 0.0 { value[lane] } else { 0.0 };
+        }
+        kept
+    }
+    #[inline(always)]
+    unsafe fn dot_pairs(a: [f32; 4], b: [f32; 4], c: [f32; 4]) -> [f32; 4] {
+        let mut sums = c;
+        for lane in 0..4 {
+            let (a, b) = (Bf16::pair_of(a[lane]), Bf16::pair_of(b[lane]));
+            sums[lane] += a[0].widen() * b[0].widen() + a[1].widen() * b[1].widen();
+        }
+        sums
+    }
+    #[inline(always)]
+    unsafe fn load_bf16(from: *const Bf16) -> [f32; 4] {
+        // SAFETY: the caller vouches for four readable numbers.
+        let numbers = unsafe { from.cast::<[Bf16; 4]>().read() };
+        [
+            numbers[0].widen(),
+            numbers[1].widen(),
+            numbers[2].widen(),
+            numbers[3].widen(),
+        ]
+    }
+    #[inline(always)]
+    unsafe fn store_bf16(to: *mut Bf16, value: [f32; 4]) {
+        let numbers = [
+            Bf16::round(value[0]),
+            Bf16::round(value[1]),
+            Bf16::round(value[2]),
+            Bf16::round(value[3]),
+        ];
+        // SAFETY: the caller vouches for four writable numbers.
+        unsafe { to.cast::<[Bf16; 4]>().write(numbers) }
+    }
+    #[inline(always)]
+    unsafe fn pair(first: [f32; 4], second: [f32; 4]) -> [f32; 4] {
+        let mut pairs = [0.0; 4];
+        for lane in 0..4 {
+            pairs[lane] = f32::from_bits(first[lane].to_bits() >> 16 | second[lane].to_bits());
+        }
+        pairs
+    }
+    #[inline(always)]
+    unsafe fn store_pairs(to: *mut f32, first: [f32; 4], second: [f32; 4]) {
+        let mut pairs = [0.0; 4];
+        for lane in 0..4 {
+            pairs[lane] = Bf16::pair([Bf16::round(first[lane]), Bf16::round(second[lane])]);
+        }
+        // SAFETY: the caller vouches for four writable pairs.
+        unsafe { to.cast::<[f32; 4]>().write(pairs) }
+    }
+}
