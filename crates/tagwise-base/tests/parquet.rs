@@ -17,7 +17,7 @@ use tagwise_base::snapshot::{
 
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../tests/golden/formats")
+        .join("tests/golden/formats")
         .join(name)
 }
 

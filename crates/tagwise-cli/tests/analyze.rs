@@ -8,7 +8,7 @@ use serde_json::Value;
 
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../tests/golden/formats")
+        .join("../tagwise-base/tests/golden/formats")
         .join(name)
 }
 

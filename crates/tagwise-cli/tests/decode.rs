@@ -555,6 +555,6 @@ fn answers_are_written_as_parquet_where_the_program_has_it() {
         assert!(bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1"));
     } else {
         let with_dots = failure(&decode, 1).replace(&folder.path().display().to_string(), "…");
-        assert_snapshot!(with_dots, @"tagwise: …/answers.parquet: this program was built without Parquet; build it with `--features parquet`, or write .csv or .json");
+        assert_snapshot!(with_dots, @"tagwise: …/answers.parquet: this program was built without Parquet; build it with `cargo install --path crates/tagwise-cli --features parquet`, or write .csv or .json");
     }
 }

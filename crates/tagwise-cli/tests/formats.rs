@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use serde_json::Value;
+
 fn tagwise(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_tagwise"))
         .current_dir(folder)
@@ -48,7 +50,11 @@ fn ufm_sees_the_same_labels_in_sparse_dense_and_zero_based_files() {
     let answer = |arguments: &[&str]| {
         let mut all = vec!["ufm", "--json", "--quiet", "--targets"];
         all.extend(arguments);
-        stdout(folder.path(), &all)
+        let answer: Value = serde_json::from_str(&stdout(folder.path(), &all)).unwrap();
+        ["num_samples", "num_unlabelled", "num_label_sets", "value"].map(|key| {
+            assert!(answer[key].is_number(), "{key}");
+            answer[key].clone()
+        })
     };
     let expected = answer(&["sparse.arff"]);
     assert_eq!(answer(&["DENSE.ARFF"]), expected);
@@ -65,16 +71,17 @@ fn ufm_sees_the_same_labels_in_sparse_dense_and_zero_based_files() {
 
 #[test]
 fn decode_takes_rows_without_labels() {
-    let rows = "1,0,0.9\n1,0,1.1\n0,1,-1\n0,1,-0.8\n1,1,0\n1,1,0.1\n";
     let header = HEADER
         .replace("{yes,no}", "{0,1}")
-        .replace("{1,0}", "{0,1}");
+        .replace("{1,0}", "{0,1}")
+        .replace("@data", "@attribute y numeric\n@data");
+    let rows = "1,0,1,0.1\n1,0,0.9,0\n0,1,0,1\n0,1,0.1,0.9\n1,1,1,1\n1,1,0.9,1\n";
     let train = format!("{header}{rows}");
-    let unknown = format!("{header}?,?,1\n?,?,-0.9\n?,?,0.05\n");
+    let unknown = format!("{header}?,?,1,0.05\n?,?,0.05,1\n?,?,1,1\n");
     let folder = folder(&[
         ("train.arff", &train),
         ("unknown.arff", &unknown),
-        ("new.csv", "x\n1\n-0.9\n0.05\n"),
+        ("new.csv", "x,y\n1,0.05\n0.05,1\n1,1\n"),
     ]);
     let decode = |features: &str| {
         let arguments = [

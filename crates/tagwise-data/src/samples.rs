@@ -295,7 +295,8 @@ fn with_label_file(path: &Path, options: &TableOptions) -> Result<Table> {
     table.targets = labels.targets;
     table.label_names = labels.names;
     table.unlabelled = Vec::new();
-    table.notes.extend(labels.notes);
+    let of_file = |note: &String| format!("labels: {note}");
+    table.notes.extend(labels.notes.iter().map(of_file));
     Ok(table)
 }
 
@@ -598,10 +599,10 @@ mod tests {
         assert_eq!(samples.select(&[1, 0]).unlabelled, [1]);
     }
 
-    /// Arrays and matrices that NumPy and SciPy wrote (tests/golden/names.py).
+    /// Arrays and matrices that NumPy and SciPy wrote (tests/golden/names.py of the base crate).
     fn golden(name: &str) -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../../tests/golden/names")
+            .join("tests/golden/names")
             .join(name)
     }
 

@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn measures_agree_with_scikit_learn() {
         let golden: Vec<Golden> =
-            serde_json::from_str(include_str!("../../../tests/golden/evaluate.json")).unwrap();
+            serde_json::from_str(include_str!("../tests/golden/evaluate.json")).unwrap();
         assert!(golden.len() > 10);
         for case in golden {
             let truth = Targets::new(case.num_classes, case.truth).unwrap();

@@ -49,6 +49,6 @@ pub(super) fn files_like(pattern: &Path) -> Result<Vec<PathBuf>> {
 fn absent(path: &Path) -> Error {
     Error::Format {
         path: path.to_path_buf(),
-        message: "this program was built without Parquet; build it with `--features parquet`, or save the columns as safetensors or .npz".into(),
+        message: "this program was built without Parquet; build it with `cargo install --path crates/tagwise-cli --features parquet`, or save the columns as safetensors or .npz".into(),
     }
 }

@@ -73,12 +73,16 @@ impl FormatArguments {
                 true => Indexing::ZeroBased,
                 false => Indexing::Detect,
             },
-            arrays: ArrayNames {
-                features: self.features_key.clone(),
-                targets: self.targets_key.clone(),
-            },
+            arrays: self.arrays(),
             ..TableOptions::default()
         })
+    }
+
+    fn arrays(&self) -> ArrayNames {
+        ArrayNames {
+            features: self.features_key.clone(),
+            targets: self.targets_key.clone(),
+        }
     }
 
     fn names_of_classes(&self) -> anyhow::Result<Option<Vec<String>>> {
@@ -141,6 +145,11 @@ impl TableArguments {
     /// As [`Samples::read`].
     pub fn read_new(&self, path: &Path, expected: Expected) -> anyhow::Result<Samples> {
         self.read_as(path, expected, Unlabelled::Keep)
+    }
+
+    /// Which arrays of a file are meant, where their names do not say so.
+    pub fn arrays(&self) -> ArrayNames {
+        self.format.arrays()
     }
 
     fn read_as(

@@ -47,7 +47,7 @@ impl AnswerFormat {
 fn without_parquet(path: &Path) -> Error {
     Error::Format {
         path: path.to_path_buf(),
-        message: "this program was built without Parquet; build it with `--features parquet`, or \
+        message: "this program was built without Parquet; build it with `cargo install --path crates/tagwise-cli --features parquet`, or \
                   write .csv or .json"
             .into(),
     }

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
-use tagwise_base::features::FeaturesView;
 
+use crate::features::{CsrView, DenseView, FeaturesView};
 use crate::kernel::vectorized;
 use crate::statistics::Statistics;
 use crate::{Error, Result, Targets};
@@ -372,6 +372,24 @@ impl Features {
         }
     }
 
+    /// The features as everything else takes them, borrowed.
+    ///
+    /// # Errors
+    /// [`Error::SizeMismatch`] for features without a column.
+    pub fn view(&self) -> Result<FeaturesView<'_>> {
+        match self {
+            Self::Dense(dense) => Ok(DenseView::new(&dense.values, dense.dim)?.into()),
+            Self::Sparse(sparse) => {
+                let Compressed {
+                    starts,
+                    indices,
+                    values,
+                } = &sparse.rows;
+                Ok(CsrView::new(starts, indices, values, sparse.dim())?.into())
+            }
+        }
+    }
+
     /// The mergeable statistics of these features, block by block: sparse features are never dense
     /// as a whole.
     ///
@@ -389,15 +407,9 @@ impl Features {
     /// # Ok::<(), tagwise::Error>(())
     /// ```
     pub fn statistics(&self, targets: &Targets) -> Result<Statistics> {
-        /// Rows that are written out with their zeros at a time.
-        const DENSE_LEN: usize = 1024;
         super::LabelledFeatures::new(self, targets)?;
         let mut statistics = Statistics::new(targets.num_classes(), self.dim());
-        for start in (0..targets.len()).step_by(DENSE_LEN) {
-            let rows = start..(start + DENSE_LEN).min(targets.len());
-            let block = self.rows_to_dense(rows.clone());
-            statistics.update(&block, &targets.select(rows))?;
-        }
+        statistics.update_view(self.view()?, targets)?;
         Ok(statistics)
     }
 

@@ -25,7 +25,7 @@ const OPTIMUM: f64 = 1e-5;
 
 fn golden() -> (Golden, Features, Targets) {
     let golden: Golden =
-        serde_json::from_str(include_str!("../../../../tests/golden/head.json")).unwrap();
+        serde_json::from_str(include_str!("../../tests/golden/head.json")).unwrap();
     let features = DenseRows::new(golden.features.concat(), golden.dim).unwrap();
     let targets = Targets::new(golden.num_classes, golden.labels.iter().cloned()).unwrap();
     (golden, Features::Dense(features), targets)

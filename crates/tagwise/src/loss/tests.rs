@@ -56,7 +56,7 @@ struct Golden {
 #[test]
 fn losses_and_gradients_agree_with_pytorch() {
     let golden: Vec<Golden> =
-        serde_json::from_str(include_str!("../../../../tests/golden/loss.json")).unwrap();
+        serde_json::from_str(include_str!("../../tests/golden/loss.json")).unwrap();
     assert!(golden.len() > 200);
     for case in golden {
         let mut gradient = vec![f64::NAN; case.logits.len()];

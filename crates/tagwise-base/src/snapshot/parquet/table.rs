@@ -110,7 +110,12 @@ impl TableColumn {
         visit: &mut dyn FnMut(usize, &[N]) -> Result<()>,
     ) -> Result<()> {
         let full = (BLOCK_NUMBERS / self.width.max(1)).max(1) * self.width;
-        let mut block: Vec<N> = Vec::new();
+        // Batches may end beyond a full block.
+        let room = self
+            .num_rows
+            .saturating_mul(self.width)
+            .min(full + BATCH_NUMBERS);
+        let mut block: Vec<N> = Vec::with_capacity(room);
         let mut shown = 0;
         for file in &self.files {
             self.visit_file::<N>(file, &mut |_, lists| {

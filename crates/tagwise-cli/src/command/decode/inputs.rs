@@ -13,7 +13,7 @@ use tagwise_data::table::Kind;
 
 use super::Arguments;
 use crate::command::head::{StoredHead, check_names};
-use crate::command::samples::{Expected, Samples};
+use crate::command::samples::{Expected, Samples, say};
 use crate::failure::Usage;
 
 const NO_CLASSIFIER: &str = "this needs a classifier: give --head, or samples with a weight";
@@ -56,9 +56,11 @@ impl New {
         }
         let options = OpenOptions {
             labels: LabelsIn::Optional,
+            names: arguments.tables.arrays(),
             ..OpenOptions::default()
         };
         let file = SnapshotFile::open_with(path, &options)?;
+        say(path, file.notes());
         let found = [
             ("features", decoder.dim(), Some(file.dim())),
             (

@@ -5,7 +5,7 @@ weight 1 (sum) or 1/m (mean); binary cross-entropy is one logistic regression fo
 scikit-learn minimises C*sum(loss) + |w|^2/2, so C = 1/(2*N*weight_decay) for a mean over N samples.
 
 Needs: pip install numpy scikit-learn
-Run:   python tests/golden/head.py > tests/golden/head.json
+Run:   in the folder of the crate, python tests/golden/head.py > tests/golden/head.json
 """
 
 import json

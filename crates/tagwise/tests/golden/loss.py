@@ -1,7 +1,7 @@
 """Values and gradients of the multi-label losses from PyTorch's autograd, in float64.
 
 Needs: pip install numpy torch
-Run:   python tests/golden/loss.py > tests/golden/loss.json
+Run:   in the folder of the crate, python tests/golden/loss.py > tests/golden/loss.json
 """
 
 import json

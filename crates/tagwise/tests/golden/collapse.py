@@ -1,7 +1,7 @@
 """Golden values for crates/tagwise/tests/collapse.rs: every collapse metric from its definition,
 in NumPy float64, with explicit d×d covariances and pseudo-inverses.
 
-Needs: pip install numpy. Run: python tests/golden/collapse.py (writes collapse.json beside it).
+Needs: pip install numpy. Run: in the folder of the crate, python tests/golden/collapse.py (writes collapse.json beside it).
 """
 
 import json

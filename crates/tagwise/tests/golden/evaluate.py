@@ -1,7 +1,7 @@
 """Multi-label measures from scikit-learn (and NumPy where it has none), for random and odd cases.
 
 Needs: pip install numpy scipy scikit-learn
-Run:   python tests/golden/evaluate.py > tests/golden/evaluate.json
+Run:   in the folder of the crate, python tests/golden/evaluate.py > tests/golden/evaluate.json
 """
 
 import json

@@ -1,7 +1,7 @@
 """The same small features in every file format that the readers take, written by the libraries
 that researchers use, for crates/tagwise/tests/formats.rs.
 
-Needs: pip install numpy safetensors torch pyarrow. Run: python tests/golden/formats.py
+Needs: pip install numpy safetensors torch pyarrow. Run: in the folder of the crate, python tests/golden/formats.py
 (writes tests/golden/formats/).
 """
 
