@@ -18,7 +18,8 @@ use columns::{Columns, Role};
 use labels::Found;
 
 /// Reads a table with its labels in the columns that `options` names, or, where it names none, in
-/// the one column called `labels`, `label`, `tags`, `classes`, `class`, `targets`, `target` or `y`.
+/// the one column called `labels`, `label`, `tags`, `classes`, `class`, `targets`, `target` or, where
+/// there is no `x`, `y`.
 ///
 /// # Errors
 /// [`Error::Format`] with the line that is malformed and for columns that do not exist,
