@@ -25,6 +25,9 @@ const LEAST_DEGREES_OF_FREEDOM: u64 = 10;
 /// and not by n − L, says too little by more than its inverse.
 const LEAST_SHARE: f64 = 0.25;
 
+/// Label sets for each vector that is estimated from them; fewer cannot contradict it.
+const LEAST_SETS_PER_ESTIMATE: usize = 4;
+
 /// Counts of the label sets that one NC1 compares.
 struct Counts {
     num_samples: u64,
@@ -74,8 +77,25 @@ pub(super) fn obstacle(metric: CollapseMetric, report: &CollapseReport) -> Optio
         CollapseMetric::Nc1Pooled => too_few(&Counts::new(report, None)),
         CollapseMetric::Nc2Classifier => no_simplex(report.num_classes),
         CollapseMetric::Nc2ClassMeans | CollapseMetric::Nc3 => no_simplex(num_observed(report)),
-        CollapseMetric::NcM { .. } => None,
+        CollapseMetric::NcM { .. } => fitted(report),
     }
+}
+
+/// NC_m of vectors that were fitted to the means it compares them with. Features that know nothing
+/// of the labels then have a small angle to their own sum, which the fit made small, and large ones
+/// to all others, as the fit of so few means is ill-conditioned.
+fn fitted(report: &CollapseReport) -> Option<Untold> {
+    let is_estimated = |class: usize| report.tag_sources[class] == TagSource::Estimated;
+    let num_classes = (0..report.num_classes).filter(|&k| is_estimated(k)).count();
+    let rows = report.label_sets.iter().filter(|row| {
+        let labels = row.label_set.labels();
+        labels.len() > 1 && labels.iter().any(|&label| is_estimated(label as usize))
+    });
+    let num_sets = rows.count();
+    (num_sets < LEAST_SETS_PER_ESTIMATE * num_classes).then_some(Untold::FittedToThemselves {
+        num_classes,
+        num_sets,
+    })
 }
 
 fn too_few(counts: &Counts) -> Option<Untold> {
