@@ -322,3 +322,50 @@ fn headlines_survive_json() {
     assert_eq!(means["verdict"]["reason"]["why"], "no_simplex_etf");
     assert_eq!(means["verdict"]["reason"]["dim"], 6);
 }
+
+/// Means of noise, and a classifier that was fitted to them as a softmax with weight decay would be.
+#[test]
+fn a_classifier_of_noise_is_no_frame() {
+    let mut rng = ChaCha8Rng::seed_from_u64(12);
+    for (num_classes, dim) in [(2, 20), (10, 1024)] {
+        let sets = singles(num_classes, 30);
+        let features = noise(&mut rng, sets.len() * dim);
+        let mut statistics = Statistics::new(num_classes, dim);
+        let targets = Targets::new(num_classes, sets).unwrap();
+        statistics.update(&features, &targets).unwrap();
+        let means: Vec<Vec<f64>> = (0..num_classes as u32)
+            .map(|class| statistics.set_mean(&LabelSet::new([class])).unwrap())
+            .collect();
+        let centre = |j: usize| means.iter().map(|mean| mean[j]).sum::<f64>() / num_classes as f64;
+        let weight = means
+            .iter()
+            .flat_map(|mean| (0..dim).map(|j| mean[j] - centre(j)));
+        let weight: Vec<f64> = weight.collect();
+        let classifier =
+            LinearClassifier::from_rows(&weight, &vec![0.0; num_classes], dim).unwrap();
+        let report = CollapseReport::measure(&statistics, Some(&classifier)).unwrap();
+        for metric in [CollapseMetric::Nc2Classifier, CollapseMetric::Nc3] {
+            let verdict = verdict(&report, metric);
+            let is_untold = matches!(verdict, CollapseVerdict::CannotBeTold { .. });
+            assert!(is_untold, "K = {num_classes}, {metric:?}: {verdict:?}");
+        }
+    }
+}
+
+#[test]
+fn one_pair_of_labels_has_no_other_to_be_compared_with() {
+    let mut sets = singles(3, 5);
+    sets.extend((0..20).map(|_| LabelSet::new([0, 1])));
+    let axis = |class: u32| (0..3).map(move |j| f64::from(u8::from(j == class)));
+    let features: Vec<f64> = sets
+        .iter()
+        .flat_map(|set| {
+            let labels = set.labels();
+            (0..3).map(move |j| labels.iter().map(|&k| axis(k).nth(j).unwrap()).sum::<f64>())
+        })
+        .collect();
+    let report = report(3, 3, sets, &features);
+    let verdict = verdict(&report, CollapseMetric::NcM { multiplicity: 2 });
+    let reason = Untold::OneLabelSet;
+    assert_eq!(verdict, CollapseVerdict::CannotBeTold { reason });
+}

@@ -10,9 +10,9 @@
 //!   [`Nc1::tag_span`](super::Nc1::tag_span) and r the dimension of that span; another C only makes
 //!   it larger. p = r where the span comes from other samples, and p = d where it is the span of
 //!   these means themselves.
-//! - K Gaussian vectors in d dimensions have NC2² ≈ 2 − 2c with c² = E[tr(PG)²]/(q E[tr G²]), G
-//!   their Gram matrix, P the centring and q = K − 1: c² = (qd + 2)/(K(d + K + 1)) as they are, and
-//!   (qd + 2)/(q(d + q + 1)) centred by their own mean. In high dimensions random means are nearly
+//! - K Gaussian vectors in d dimensions, centred by their mean, have NC2² ≈ 2 − 2c with
+//!   c² = E[tr(PG)²]/(q E[tr G²]) = (qd + 2)/(q(d + q + 1)), G their Gram matrix, P the centring and
+//!   q = K − 1. So have the rows of a classifier that was fitted to such means, and NC3 of both. In high dimensions random means are nearly
 //!   a simplex ETF; two centred means always are.
 
 use super::verdict::Untold;
@@ -77,7 +77,10 @@ pub(super) fn obstacle(metric: CollapseMetric, report: &CollapseReport) -> Optio
         CollapseMetric::Nc1Pooled => too_few(&Counts::new(report, None)),
         CollapseMetric::Nc2Classifier => no_simplex(report.num_classes),
         CollapseMetric::Nc2ClassMeans | CollapseMetric::Nc3 => no_simplex(num_observed(report)),
-        CollapseMetric::NcM { .. } => fitted(report),
+        CollapseMetric::NcM { multiplicity } => match report.nc_m.get(&multiplicity) {
+            Some(averages) if averages.num_sets < 2 => Some(Untold::OneLabelSet),
+            _ => fitted(report),
+        },
     }
 }
 
@@ -112,9 +115,13 @@ pub(super) fn of(metric: CollapseMetric, report: &CollapseReport) -> Option<f64>
     let chance = match metric {
         CollapseMetric::Nc1 { multiplicity } => variability(report, Some(multiplicity)),
         CollapseMetric::Nc1Pooled => variability(report, None),
-        CollapseMetric::Nc2Classifier => frame(report.num_classes, report.dim, Centre::Origin),
-        CollapseMetric::Nc2ClassMeans => frame(num_observed(report), report.dim, Centre::Mean),
-        CollapseMetric::Nc3 => std::f64::consts::SQRT_2,
+        // Rows that a softmax loss with weight decay fits sum to zero, as centred means do.
+        CollapseMetric::Nc2Classifier => frame(report.num_classes, report.dim),
+        // A classifier fitted to means that know nothing of the labels is proportional to them, and
+        // NC3 then their NC2.
+        CollapseMetric::Nc2ClassMeans | CollapseMetric::Nc3 => {
+            frame(num_observed(report), report.dim)
+        }
         CollapseMetric::NcM { .. } => return metric.family().chance(),
     };
     chance.is_finite().then_some(chance)
@@ -133,21 +140,10 @@ fn variability(report: &CollapseReport, multiplicity: Option<usize>) -> f64 {
     counts.share() * counts.harmonic * (counts.num_sets as f64 / divisor) * quotient
 }
 
-/// What vectors are measured from.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Centre {
-    Origin,
-    Mean,
-}
-
-fn frame(num_vectors: usize, dim: usize, centre: Centre) -> f64 {
-    let (k, d) = (num_vectors as f64, dim as f64);
-    let free = k - 1.0;
-    let largest = match centre {
-        Centre::Origin => k,
-        Centre::Mean => free,
-    };
-    let cosine = ((free * d + 2.0) / (largest * (d + largest + 1.0))).sqrt();
+/// NC2 of Gaussian vectors centred by their mean.
+fn frame(num_vectors: usize, dim: usize) -> f64 {
+    let (free, d) = (num_vectors as f64 - 1.0, dim as f64);
+    let cosine = ((free * d + 2.0) / (free * (d + free + 1.0))).sqrt();
     (2.0 - 2.0 * cosine).max(0.0).sqrt()
 }
 

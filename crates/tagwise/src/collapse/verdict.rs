@@ -61,6 +61,8 @@ pub enum Untold {
         /// Label sets that they are estimated from.
         num_sets: usize,
     },
+    /// NC_m compares a label set with others; of one alone the quotient is 1 by definition.
+    OneLabelSet,
     /// The value is good, but no better than it would be for features that know nothing of the
     /// labels.
     AsByChance {
@@ -242,6 +244,10 @@ impl fmt::Display for Untold {
                 f,
                 "vectors of {num_classes} classes are fitted to the {num_sets} label sets they are tested on"
             ),
+            Self::OneLabelSet => f.write_str("one label set has no others to be compared with"),
+            Self::AsByChance { chance: 0.0 } => {
+                f.write_str("any such vectors have it exactly, collapsed or not")
+            }
             Self::AsByChance { chance } if chance < 0.001 => {
                 write!(f, "by chance alone it would be about {chance:.1e}")
             }
