@@ -115,6 +115,7 @@ impl Samples {
     }
 
     fn of_table(path: &Path, table: Table) -> Result<Self> {
+        expect_features(path, &table)?;
         let features = match table.features {
             table::Features::Dense {
                 num_features,
@@ -239,6 +240,17 @@ impl Labels {
 /// What is said of an ending that says nothing.
 const UNKNOWN_KIND: &str = "expected a file that ends in .safetensors, .npz, .npy, .parquet, \
      .arff, .csv, .tsv, .txt, .svm or .libsvm, or a folder of .npy files";
+
+/// Refuses a table of labels alone.
+fn expect_features(path: &Path, table: &Table) -> Result<()> {
+    match table.features.num_features() {
+        0 => Err(Error::format(
+            path,
+            "expected at least one column of features, found none".into(),
+        )),
+        _ => Ok(()),
+    }
+}
 
 /// The names that the options give, if there is one for each class, or else the file's own.
 fn check_class_names(

@@ -133,3 +133,16 @@ fn every_malformed_file_gets_one_sentence() {
     insta::assert_snapshot!(refusal("x;a;b\n0,5;1;0\n", &["a", "b"]), @r#"line 2: expected a finite number in column "x", found "0,5"; write decimals with a point"#);
     insta::assert_snapshot!(refusal("x,y\n1,4000000000\n", &["y"]), @r#"in column "y": expected class numbers below 4194304, found 4000000000"#);
 }
+
+#[test]
+fn errors_name_the_line_that_a_person_sees() {
+    let wrong = |text: &str| read_text(text, &TableOptions::default()).unwrap_err();
+    for (text, line) in [
+        ("u,labels\r\n1.5,a\r\nx,b\r\n", 3),
+        ("u,labels\n1.5,a\n\n\nx,b\n", 5),
+        ("\n\nu;labels\n1.5;a\nx;b\n", 5),
+    ] {
+        let message = wrong(text);
+        assert!(message.starts_with(&format!("line {line}: ")), "{message}");
+    }
+}
