@@ -2,7 +2,7 @@
 
 python3 scripts/check_docs.py BINARY FILE.md...
 
-Every command (`$ ...`) of a file runs in one shell, in an empty folder, with BINARY first on the path as
+Every command (`$ ...`) of a file runs in one shell, each block in the same, at first empty folder, with BINARY first on the path as
 `tagwise` and `cargo run` building this checkout. Lines below a command are what it must print, in this order,
 on stdout or stderr: words count, numbers may differ from machine to machine, `…` stands for
 anything. A block that is not for running says so, and why, in the line before it: `<!-- not run: REASON -->`;
@@ -118,7 +118,11 @@ def check(page, binary):
         folder = pathlib.Path(scratch)
         chosen = runnable(page, folder)
         commands = [(block, *command) for block in chosen for command in block.commands]
-        results = run([command for _, command, _ in commands], binary, folder)
+        # Each block starts in the folder, whatever the one before left.
+        firsts = [block.commands[0][0] for block in chosen]
+        starts = [f"cd {folder}\n" if command in firsts else "" for _, command, _ in commands]
+        scripts = [start + command for start, (_, command, _) in zip(starts, commands)]
+        results = run(scripts, binary, folder)
         for (block, command, expected), (printed, code) in zip(commands, results, strict=True):
             missing = first_missing(expected, printed)
             if code == "0" and missing is None:
