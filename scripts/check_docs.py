@@ -119,9 +119,8 @@ def check(page, binary):
         chosen = runnable(page, folder)
         commands = [(block, *command) for block in chosen for command in block.commands]
         # Each block starts in the folder, whatever the one before left.
-        firsts = [block.commands[0][0] for block in chosen]
-        starts = [f"cd {folder}\n" if command in firsts else "" for _, command, _ in commands]
-        scripts = [start + command for start, (_, command, _) in zip(starts, commands)]
+        scripts = [("" if place else f"cd {folder}\n") + command
+                   for block in chosen for place, (command, _) in enumerate(block.commands)]
         results = run(scripts, binary, folder)
         for (block, command, expected), (printed, code) in zip(commands, results, strict=True):
             missing = first_missing(expected, printed)

@@ -12,8 +12,8 @@
 //!   these means themselves.
 //! - K Gaussian vectors in d dimensions, centred by their mean, have NC2² ≈ 2 − 2c with
 //!   c² = E[tr(PG)²]/(q E[tr G²]) = (qd + 2)/(q(d + q + 1)), G their Gram matrix, P the centring and
-//!   q = K − 1. So have the rows of a classifier that was fitted to such means, and NC3 of both. In high dimensions random means are nearly
-//!   a simplex ETF; two centred means always are.
+//!   q = K − 1. So have the rows of a classifier that was fitted to such means, and NC3 of both.
+//!   In high dimensions random means are nearly a simplex ETF; two centred means always are.
 
 use super::verdict::Untold;
 use super::{CollapseMetric, CollapseReport, TagSource};
