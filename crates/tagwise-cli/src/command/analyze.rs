@@ -1,11 +1,13 @@
 //! `tagwise analyze`: how collapsed anyone's features are.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use clap::ValueEnum;
 use serde::Serialize;
-use tagwise::collapse::{AnalysisOptions, Compatibility, Directions};
+use tagwise::collapse::{AnalysisOptions, Compatibility, Directions, Intervals};
 use tagwise::statistics::StatisticsFile;
 use tagwise_report::Page;
 use tagwise_report::build::{self, Analysis, AnalysisFigures};
@@ -13,8 +15,8 @@ use tagwise_report::plane::plane_of_stream;
 
 use super::samples::FormatArguments;
 use super::stats;
-use crate::failure::Usage;
-use crate::output;
+use crate::failure::{Interrupted, Usage};
+use crate::{interrupt, output};
 
 /// Tables are laid out for this width, on a terminal and in a file.
 const WIDTH: usize = 110;
@@ -42,6 +44,10 @@ pub struct Arguments {
     #[arg(long, value_enum, value_name = "PROGRAM")]
     compat: Option<Program>,
 
+    /// Measure 95 % intervals: where they cost less than half of the analysis, always, or never
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = When::Cheap, default_missing_value = "always", num_args = 0..=1, require_equals = true)]
+    intervals: When,
+
     /// Leave out samples whose features hold NaN or infinity, and count them
     #[arg(long)]
     skip_non_finite: bool,
@@ -67,6 +73,17 @@ enum Range {
     TagSpan,
 }
 
+/// When intervals are measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum When {
+    /// Where they cost less than half of the time
+    Cheap,
+    /// Always, as far as memory allows
+    Always,
+    /// Never
+    Never,
+}
+
 /// Programs whose numbers are reproduced.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Program {
@@ -83,10 +100,11 @@ struct Json<'a> {
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let page = arguments.report.as_ref().map(Page::at).transpose();
     let page = page.map_err(|error| Usage(error.to_string()))?;
+    let stop = interrupt::catch()?;
     let measured = arguments
         .files
         .iter()
-        .map(|path| measure(path, arguments))
+        .map(|path| measure(path, arguments, stop))
         .collect::<anyhow::Result<Vec<Analysis>>>()?;
     if let Some(page) = page {
         write(&page, &measured)?;
@@ -110,7 +128,7 @@ fn write(page: &Page, measured: &[Analysis]) -> anyhow::Result<()> {
     page.write(&report).context("the report cannot be written")
 }
 
-fn measure(path: &Path, arguments: &Arguments) -> anyhow::Result<Analysis> {
+fn measure(path: &Path, arguments: &Arguments, stop: &AtomicBool) -> anyhow::Result<Analysis> {
     if path.extension().is_some_and(|extension| extension == "ncs") {
         return measure_statistics(path, arguments);
     }
@@ -125,9 +143,21 @@ fn measure(path: &Path, arguments: &Arguments) -> anyhow::Result<Analysis> {
             Some(Program::NcMlab) => Compatibility::NcMlab,
             None => Compatibility::None,
         },
+        intervals: match arguments.intervals {
+            When::Cheap => Intervals::WhereCheap,
+            When::Always => Intervals::Always,
+            When::Never => Intervals::Never,
+        },
     };
-    let mut measured = Analysis::measure(path, &file, file.classifier(), options)
-        .with_context(|| path.display().to_string())?;
+    let mut go_on = |_, _| match stop.load(Ordering::Relaxed) {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
+    };
+    let measured = Analysis::measure_with(path, &file, file.classifier(), options, &mut go_on);
+    let mut measured = measured.map_err(|error| match error {
+        tagwise::Error::Interrupted => Interrupted(format!("{}: stopped", path.display())).into(),
+        other => anyhow::Error::new(other).context(path.display().to_string()),
+    })?;
     if let Some(names) = file.class_names() {
         measured.class_names = names.to_vec();
     }

@@ -3,6 +3,7 @@
 mod page;
 mod tables;
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -48,10 +49,11 @@ pub struct Analysis {
     pub class_names: Vec<String>,
 }
 
-/// An analysis as JSON: the file, its headline metrics with their verdicts, and the whole report.
+/// An analysis as JSON: the file, the finding in one sentence, its headline metrics with their verdicts, and the whole report.
 #[derive(Clone, Debug, Serialize)]
 pub struct AnalysisFigures<'a> {
     file: String,
+    finding: String,
     headlines: Vec<Headline>,
     #[serde(flatten)]
     report: &'a CollapseReport,
@@ -68,8 +70,24 @@ impl Analysis {
         classifier: Option<&LinearClassifier>,
         options: AnalysisOptions,
     ) -> tagwise::Result<Self> {
+        Self::measure_with(path, stream, classifier, options, &mut |_, _| {
+            ControlFlow::Continue(())
+        })
+    }
+
+    /// As [`measure`](Self::measure), with a word after each block of samples.
+    ///
+    /// # Errors
+    /// As [`CollapseReport::analyze_with_statistics`].
+    pub fn measure_with(
+        path: impl AsRef<Path>,
+        stream: &impl SampleStream,
+        classifier: Option<&LinearClassifier>,
+        options: AnalysisOptions,
+        progress: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
+    ) -> tagwise::Result<Self> {
         let (report, statistics) =
-            CollapseReport::analyze_with_statistics(stream, classifier, options)?;
+            CollapseReport::analyze_with_statistics(stream, classifier, options, progress)?;
         Ok(Self::new(path, report, statistics, classifier))
     }
 
@@ -106,6 +124,7 @@ impl Analysis {
     pub fn figures(&self) -> AnalysisFigures<'_> {
         AnalysisFigures {
             file: self.path.display().to_string(),
+            finding: self.report.finding(),
             headlines: self.report.headlines(),
             report: &self.report,
         }

@@ -96,22 +96,10 @@ pub(super) fn measure(
                 simplex_etf_error(as_faer(&c.weight)),
             )
         }),
-        centred_means: keep(
-            "NC2 of the centred class means",
-            simplex_etf_error(centred.as_ref()),
-        ),
+        centred_means: keep("NC2 of the centred class means", nc2_of_means(tags)),
         raw_means: keep("NC2 of the class means", simplex_etf_error(raw.as_ref())),
     };
-    let nc3 = classifier.and_then(|c| {
-        let product = rows(as_faer(&c.weight), &classes) * centred.transpose(); // [K, K]
-        keep(
-            "NC3",
-            simplex_gram_error(
-                product.as_ref(),
-                "the product of the classifier and the centred class means is zero",
-            ),
-        )
-    });
+    let nc3 = classifier.and_then(|classifier| keep("NC3", nc3(tags, classifier)));
     Geometry {
         nc2,
         nc3,
@@ -126,6 +114,22 @@ pub(super) fn measure(
             )
         }),
     }
+}
+
+/// NC2 of the centred class means.
+pub(super) fn nc2_of_means(tags: &TagVectors) -> crate::Result<f64> {
+    simplex_etf_error(tags.centred(&tags.observed_classes()).as_ref())
+}
+
+/// NC3 of the classifier and the centred class means.
+pub(super) fn nc3(tags: &TagVectors, classifier: &LinearClassifier) -> crate::Result<f64> {
+    let classes = tags.observed_classes();
+    let centred = tags.centred(&classes);
+    let product = rows(as_faer(&classifier.weight), &classes) * centred.transpose(); // [K, K]
+    simplex_gram_error(
+        product.as_ref(),
+        "the product of the classifier and the centred class means is zero",
+    )
 }
 
 /// These rows of a matrix.

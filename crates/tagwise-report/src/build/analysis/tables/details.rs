@@ -63,7 +63,10 @@ fn variability_details(report: &CollapseReport, details: &mut Details) {
             nc1.value.filter(|_| nc1.num_sets > report.num_classes),
             "about the samples per label set",
         );
-        details.add(format!("trace quotient, {of}"), nc1.trace_quotient, "0");
+        details.add(format!("NC1 as published, {of}"), nc1.tag_span, "0");
+        let estimate = nc1.estimate.and_then(|estimate| estimate.trace_quotient);
+        details.add(format!("trace quotient, {of}"), estimate, "0");
+        details.add(format!("trace quotient as published, {of}"), nc1.trace_quotient, "0");
         details.add(format!("CDNV, {of}"), nc1.cdnv, "0");
     }
 }
