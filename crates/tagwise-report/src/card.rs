@@ -137,7 +137,9 @@ impl Card {
             let (low, high) = (format_number(interval.low), format_number(interval.high));
             format!("95 % interval {low} to {high}.")
         });
-        let chance = headline.chance.map(|chance| format!("By chance {}.", format_number(chance)));
+        let chance = headline
+            .chance
+            .map(|chance| format!("By chance {}.", format_number(chance)));
         let note: Vec<String> = interval.into_iter().chain(chance).collect();
         Self {
             note: note.join(" "),

@@ -129,7 +129,10 @@ fn different_test_set(reports: &[Report]) -> Option<&str> {
     setting_names(reports).into_iter().find(|key| {
         let is_other = OTHER_DATA.iter().any(|other| key.starts_with(other));
         let is_test = key.starts_with("data.") && !is_other;
-        is_test && reports.iter().any(|report| setting(report, key) != setting(&reports[0], key))
+        is_test
+            && reports
+                .iter()
+                .any(|report| setting(report, key) != setting(&reports[0], key))
     })
 }
 
@@ -367,11 +370,15 @@ mod tests {
     fn runs_on_different_data_have_no_best() {
         let on = |title: &str, source: &str, last| {
             let mut run = run(title, "learned", last);
-            run.configuration.push(("data.source".into(), source.into()));
+            run.configuration
+                .push(("data.source".into(), source.into()));
             run
         };
         let is_bold = |runs: &[Report]| {
-            compare(runs).unwrap().tables[0].to_html().unwrap().contains("<b>")
+            compare(runs).unwrap().tables[0]
+                .to_html()
+                .unwrap()
+                .contains("<b>")
         };
         assert!(is_bold(&[on("a", "mnist", 0.1), on("b", "mnist", 0.2)]));
         let different = [on("a", "mnist", 0.1), on("b", "svhn", 0.2)];

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Context;
 use clap::ValueEnum;
 use serde::Serialize;
-use tagwise::collapse::{AnalysisOptions, Compatibility, Directions, Intervals};
+use tagwise::collapse::{AnalysisOptions, CHEAP_OPTIMUM, Compatibility, Directions, Intervals};
 use tagwise::statistics::StatisticsFile;
 use tagwise_report::Page;
 use tagwise_report::build::{self, Analysis, AnalysisFigures};
@@ -39,6 +39,11 @@ pub struct Arguments {
     /// large d, and leaves out only NC1 in all directions
     #[arg(long, value_enum, value_name = "WHICH", default_value_t = Range::All)]
     directions: Range,
+
+    /// Compare class means and classifier with the optimum for these label counts, which `tagwise
+    /// ufm` certifies; done anyway where classes times label sets are at most 30,000
+    #[arg(long)]
+    against_ufm: bool,
 
     /// Compute the numbers of a published program too
     #[arg(long, value_enum, value_name = "PROGRAM")]
@@ -161,6 +166,7 @@ fn measure(path: &Path, arguments: &Arguments, stop: &AtomicBool) -> anyhow::Res
     if let Some(names) = file.class_names() {
         measured.class_names = names.to_vec();
     }
+    compare_with_optimum(&mut measured, arguments)?;
     // The comparison of several files has no room for their planes.
     if arguments.report.is_some() && arguments.files.len() == 1 {
         measured.plane = plane_of_stream(&file, &measured.class_names)?;
@@ -178,6 +184,23 @@ fn measure_statistics(path: &Path, arguments: &Arguments) -> anyhow::Result<Anal
         path.display()
     );
     let state = StatisticsFile::read(path)?;
-    Analysis::of_statistics(path, state.statistics, state.classifier.as_ref())
-        .with_context(|| path.display().to_string())
+    let mut measured = Analysis::of_statistics(path, state.statistics, state.classifier.as_ref())
+        .with_context(|| path.display().to_string())?;
+    compare_with_optimum(&mut measured, arguments)?;
+    Ok(measured)
+}
+
+/// Where it was asked for, or takes no time to speak of.
+fn compare_with_optimum(measured: &mut Analysis, arguments: &Arguments) -> anyhow::Result<()> {
+    let report = &measured.report;
+    let is_cheap = report.num_classes * report.num_label_sets <= CHEAP_OPTIMUM;
+    if arguments.against_ufm {
+        let compared = measured.compare_with_optimum();
+        return compared.with_context(|| measured.path.display().to_string());
+    }
+    if is_cheap {
+        // Labels that have no optimum, such as those of one class, are no fault of the features.
+        let _ = measured.compare_with_optimum();
+    }
+    Ok(())
 }

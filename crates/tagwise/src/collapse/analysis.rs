@@ -6,13 +6,15 @@ use serde::{Deserialize, Serialize};
 
 use super::compatibility::NcMlab;
 use super::compressed::Compressed;
-use super::samples::{SecondLook, Seen};
 use super::intervals::{self, BlockLook, Intervals};
+use super::samples::{SecondLook, Seen};
 use super::variability::TagSpan;
-use super::{CollapseMetric, CollapseReport, Labelled, LinearClassifier, TagVectors, check, check_scale};
-use crate::{Error, Result};
+use super::{
+    CollapseMetric, CollapseReport, Labelled, LinearClassifier, TagVectors, check, check_scale,
+};
 use crate::snapshot::{FeatureRows, SampleStream};
 use crate::statistics::{ScatterKind, Statistics};
+use crate::{Error, Result};
 
 /// What a product of the second pass costs beside one of the first, which needs no second set of
 /// residuals.

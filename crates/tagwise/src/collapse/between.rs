@@ -282,10 +282,15 @@ fn whiten(factor: MatRef<'_, f64>, largest_mean: f64, num_sets: usize) -> Result
     // Means that differ by rounding only span nothing.
     let rounding = largest_mean * (dim as f64).sqrt();
     let tolerance = f64::EPSILON * rounding.max(num_sets.max(dim) as f64 * largest);
-    let rank = values.iter().take_while(|&&value| value > tolerance).count();
+    let rank = values
+        .iter()
+        .take_while(|&&value| value > tolerance)
+        .count();
     values.truncate(rank);
     Ok(Whitening {
-        matrix: Mat::from_fn(dim, rank, |row, column| left[(row, column)] / values[column]),
+        matrix: Mat::from_fn(dim, rank, |row, column| {
+            left[(row, column)] / values[column]
+        }),
         values,
     })
 }

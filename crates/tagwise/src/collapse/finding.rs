@@ -61,7 +61,8 @@ fn with(headlines: &[Headline], holds: impl Fn(&Headline) -> bool) -> Vec<Collap
 
 /// The widest interval of a metric with a verdict.
 fn how_sure(headlines: &[Headline]) -> Option<String> {
-    let is_told = |headline: &&Headline| !matches!(headline.verdict, CollapseVerdict::CannotBeTold { .. });
+    let is_told =
+        |headline: &&Headline| !matches!(headline.verdict, CollapseVerdict::CannotBeTold { .. });
     let told = headlines.iter().filter(is_told);
     let factors = told.filter_map(|headline| {
         let interval = headline.interval?;
@@ -136,7 +137,11 @@ fn ranges(numbers: &[usize]) -> String {
         .map(|run| match run {
             [one] => one.to_string(),
             [first, .., last] if run.len() > 2 => format!("{first} to {last}"),
-            run => run.iter().map(usize::to_string).collect::<Vec<_>>().join(", "),
+            run => run
+                .iter()
+                .map(usize::to_string)
+                .collect::<Vec<_>>()
+                .join(", "),
         })
         .collect();
     format!("m = {}", runs.join(", "))
@@ -155,7 +160,13 @@ mod tests {
     #[test]
     fn lists_of_metrics_are_short() {
         let nc1 = |multiplicity| CollapseMetric::Nc1 { multiplicity };
-        let metrics = [nc1(1), nc1(2), nc1(3), nc1(5), CollapseMetric::Nc2Classifier];
+        let metrics = [
+            nc1(1),
+            nc1(2),
+            nc1(3),
+            nc1(5),
+            CollapseMetric::Nc2Classifier,
+        ];
         assert_eq!(list(&metrics), "NC1 (m = 1 to 3, 5) and NC2 (W)");
         let pair = CollapseMetric::NcM { multiplicity: 2 };
         let metrics = [CollapseMetric::Nc2ClassMeans, CollapseMetric::Nc3, pair];

@@ -71,7 +71,10 @@ impl Interval {
     fn around(value: f64, without: &[Option<f64>]) -> Option<Self> {
         let without = without.iter().copied().collect::<Option<Vec<f64>>>()?;
         if value == 0.0 && without.iter().all(|&other| other == 0.0) {
-            return Some(Self { low: 0.0, high: 0.0 });
+            return Some(Self {
+                low: 0.0,
+                high: 0.0,
+            });
         }
         let is_positive = |x: f64| x > 0.0 && x.is_finite();
         if !is_positive(value) || !without.iter().all(|&other| is_positive(other)) {
@@ -98,7 +101,11 @@ pub(super) fn wanted(
 ) -> bool {
     let samples: f64 = labelled.counts.iter().sum();
     let dim = labelled.dim as f64;
-    let slots: f64 = labelled.counts.iter().map(|n| n.min(NUM_BLOCKS as f64)).sum();
+    let slots: f64 = labelled
+        .counts
+        .iter()
+        .map(|n| n.min(NUM_BLOCKS as f64))
+        .sum();
     let classes = tags.observed_classes().len() as f64;
     let rank = dim.min(classes - 1.0).max(0.0);
     let scatters = (NUM_BLOCKS * labelled.groups().len()) as f64 * rank * rank;
@@ -125,7 +132,10 @@ fn replicate_work(labelled: &Labelled<'_>, tags: &TagVectors, rank: f64) -> f64 
     let estimated = tags.sources().iter().filter(is_estimated).count() as f64;
     // Some fifty rounds of alternating least squares.
     let estimation = 50.0 * estimated * estimated * (estimated / 3.0 + dim);
-    2.0 * sets * dim * (rank + 1.0) + classes * classes * dim + estimation + angles(labelled, classes)
+    2.0 * sets * dim * (rank + 1.0)
+        + classes * classes * dim
+        + estimation
+        + angles(labelled, classes)
 }
 
 /// Multiply-adds of the metrics beside the passes over the samples.

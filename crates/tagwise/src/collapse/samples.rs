@@ -259,10 +259,11 @@ impl<'a> SecondLook<'a> {
             .iter()
             .map(|candidate| candidate.feature.as_deref().unwrap_or_default())
             .collect();
+        let own: Vec<usize> = self.worst.iter().map(|candidate| candidate.set).collect();
         let worst = self
             .worst
             .iter()
-            .zip(nearest_sets(&self.group, &features))
+            .zip(nearest_sets(&self.group, &features, &own))
             .zip(&features)
             .map(|((candidate, nearest), feature)| {
                 let set = self.group.sets[candidate.set];

@@ -294,7 +294,14 @@ fn sandwich(scatter: MatRef<'_, f64>, whitening: MatRef<'_, f64>) -> Mat<f64> {
     let mut both = Mat::zeros(rank, rank);
     let (par, replace) = (parts(dim), Accum::Replace);
     matmul(right.as_mut(), replace, scatter, whitening, 1.0, par);
-    matmul(both.as_mut(), replace, whitening.transpose(), &right, 1.0, par);
+    matmul(
+        both.as_mut(),
+        replace,
+        whitening.transpose(),
+        &right,
+        1.0,
+        par,
+    );
     both
 }
 
@@ -370,9 +377,8 @@ impl Variability {
     fn once(&self) -> Option<String> {
         let estimate = self.pooled.estimate?;
         let (num_once, num_sets) = (estimate.num_once, self.pooled.num_sets);
-        (num_once > 0).then(|| {
-            format!("{num_once} of {num_sets} label sets occur once and show no spread")
-        })
+        (num_once > 0)
+            .then(|| format!("{num_once} of {num_sets} label sets occur once and show no spread"))
     }
 }
 

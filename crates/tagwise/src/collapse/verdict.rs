@@ -281,9 +281,9 @@ impl fmt::Display for Untold {
                 f,
                 "vectors of {num_classes} classes are fitted to the {num_sets} label sets they are tested on"
             ),
-            Self::MeansWithinNoise => f.write_str(
-                "in some direction the means differ no more than noise in them does",
-            ),
+            Self::MeansWithinNoise => {
+                f.write_str("in some direction the means differ no more than noise in them does")
+            }
             Self::OneLabelSet => f.write_str("one label set has no others to be compared with"),
             Self::AsByChance { chance: 0.0 } => {
                 f.write_str("any such vectors have it exactly, collapsed or not")

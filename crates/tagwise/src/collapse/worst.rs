@@ -7,7 +7,11 @@ use super::Group;
 use crate::snapshot::LinearClassifier;
 use crate::{LabelSet, kernel};
 
-/// A sample far from the mean of its label set: often a label error.
+/// A sample far from the mean of its label set.
+///
+/// Far samples are plain outliers as often as wrong labels. Those that both the nearest mean and the
+/// classifier give another label set are [contradicted](Self::is_contradicted), which is what a
+/// wrong label looks like.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct WorstSample {
@@ -19,10 +23,23 @@ pub struct WorstSample {
     pub residual: f64,
     /// The residual in units of the root mean square residual of its multiplicity.
     pub relative: f64,
-    /// The label set whose mean is nearest.
+    /// The label set whose mean is nearest; that of its own set is taken without the sample, as
+    /// n/(n − 1) times the distance, since a sample pulls its own mean towards itself.
     pub nearest_set: LabelSet,
     /// The |S| labels that the classifier ranks first, when there is a classifier.
     pub classifier_set: Option<LabelSet>,
+}
+
+impl WorstSample {
+    /// Whether the nearest mean and the classifier both speak against the label; never without a
+    /// classifier, nor for a label set that occurs once.
+    pub fn is_contradicted(&self) -> bool {
+        let by_classifier = self
+            .classifier_set
+            .as_ref()
+            .is_some_and(|set| *set != self.label_set);
+        by_classifier && self.nearest_set != self.label_set
+    }
 }
 
 /// A sample that may be among the worst.
@@ -36,13 +53,19 @@ pub(super) struct Candidate {
 }
 
 /// For each feature the position of the label set whose mean is nearest; the means are read once.
-pub(super) fn nearest_sets(group: &Group<'_>, features: &[&[f64]]) -> Vec<usize> {
+///
+/// `own` are the label sets of the features themselves.
+pub(super) fn nearest_sets(group: &Group<'_>, features: &[&[f64]], own: &[usize]) -> Vec<usize> {
     let farthest = || vec![(f64::INFINITY, 0); features.len()];
     let nearest = (0..group.sets.len())
         .into_par_iter()
         .fold(farthest, |mut nearest, position| {
-            for (nearest, feature) in nearest.iter_mut().zip(features) {
-                let distance = kernel::squared_distance(group.mean(position), feature);
+            for ((nearest, feature), &own) in nearest.iter_mut().zip(features).zip(own) {
+                let mut distance = kernel::squared_distance(group.mean(position), feature);
+                let count = group.counts[position];
+                if position == own && count > 1.0 {
+                    distance *= (count / (count - 1.0)).powi(2);
+                }
                 *nearest = nearer(*nearest, (distance, position));
             }
             nearest

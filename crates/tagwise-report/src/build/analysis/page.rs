@@ -26,7 +26,7 @@ pub fn analysis(measured: &Analysis) -> Result<Report> {
     let headlines = report.headlines();
     let is_measured = |headline: &&Headline| headline.value.or(headline.published).is_some();
     let measured_ones = headlines.iter().filter(is_measured);
-    let mut summary = vec![report.finding().trim_end_matches('.').to_string()];
+    let mut summary = vec![measured.finding().trim_end_matches('.').to_string()];
     summary.extend(report.notes.iter().cloned());
     summary.push(tables::path_sentence(report).to_string());
     Ok(Report {

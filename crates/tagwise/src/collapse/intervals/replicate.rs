@@ -32,7 +32,11 @@ pub(super) fn values(
             classifier.and_then(|classifier| nc3(&tags, classifier).ok()),
         ),
     ];
-    values.extend(geometry.into_iter().filter_map(|(metric, value)| Some((metric, value?))));
+    values.extend(
+        geometry
+            .into_iter()
+            .filter_map(|(metric, value)| Some((metric, value?))),
+    );
     for (multiplicity, value) in uniform_values(&rest.labelled, &tags)? {
         values.insert(CollapseMetric::NcM { multiplicity }, value);
     }
