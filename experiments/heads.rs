@@ -16,6 +16,7 @@
 //! mean. A classifier in the training file is a head too ("network"); `--link` says what its logits
 //! mean. `bench/heads.py` makes the files, runs this program and draws the table.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
 
@@ -23,22 +24,17 @@ use serde_json::{Value, json};
 use tagwise::decode::threshold::top_multiplicity;
 use tagwise::decode::{
     Decoder, DecoderSpec, Distance, EmptyRule, EmptySet, Link, LogitDecoder, NearestSettings,
-    OneNearestNeighbour, Prior, Prototypes, Rule, RuleKind, Validation, choose_each,
+    OneNearestNeighbour, Prior, Prototypes, Rule, RuleKind, TuningData, choose_each,
 };
 use tagwise::evaluate::{Criterion, SetMeasures};
-use tagwise::head::{Features, Head, HeadKind, HeadSettings, SparseRows, logits};
-use tagwise::loss::{Loss, PickAllLabels, Weighting};
+use tagwise::head::{
+    DenseRows, Features, Head, HeadKind, HeadSettings, LabelledFeatures, Parts, WeightDecaySearch,
+    centre_logits, logits,
+};
+use tagwise::loss::{LOSSES, Loss};
 use tagwise::snapshot::{FeatureValues, LinearClassifier, Snapshot};
-use tagwise::split::stratified_folds;
 use tagwise::statistics::Statistics;
 use tagwise::{LabelSet, Result, Targets};
-
-/// As in `tagwise fit`.
-const WEIGHT_DECAYS: [f64; 8] = [3e-1, 1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4];
-const RISES: usize = 2;
-
-/// Features with a smaller share of entries other than 0 are kept sparse.
-const SPARSE_BELOW: f64 = 0.1;
 
 /// As in `tagwise decode --decoder auto`: nodes of a search times classes.
 const LABELS_WEIGHED: u64 = 44_000;
@@ -92,17 +88,7 @@ impl Data {
             FeatureValues::F32(values) => values.iter().map(|&x| x.into()).collect(),
             FeatureValues::F64(values) => values.clone(),
         };
-        let dim = snapshot.dim();
-        let present = values.iter().filter(|&&x| x != 0.0).count();
-        let features = if (present as f64) < SPARSE_BELOW * values.len() as f64 {
-            let rows = values.chunks(dim).map(|row| {
-                let entries = (0u32..).zip(row.iter().copied());
-                entries.filter(|&(_, x)| x != 0.0)
-            });
-            Features::Sparse(SparseRows::new(dim, rows)?)
-        } else {
-            Features::from_dense(values, dim)?
-        };
+        let features = Features::from_dense(values, snapshot.dim())?;
         let targets = snapshot.targets().clone();
         Ok((Self { features, targets }, snapshot.classifier().cloned()))
     }
@@ -112,6 +98,10 @@ impl Data {
             features: self.features.select(samples),
             targets: self.targets.select(samples.iter().copied()),
         }
+    }
+
+    fn labelled(&self) -> Result<LabelledFeatures<'_>> {
+        LabelledFeatures::new(&self.features, &self.targets)
     }
 }
 
@@ -161,10 +151,7 @@ impl Space {
     fn centred(&self, num_classes: usize) -> Self {
         let centred = |values: &[f64]| {
             let mut values = values.to_vec();
-            for row in values.chunks_mut(num_classes) {
-                let mean = row.iter().sum::<f64>() / num_classes as f64;
-                row.iter_mut().for_each(|z| *z -= mean);
-            }
+            centre_logits(&mut values, num_classes);
             values
         };
         Self {
@@ -322,8 +309,9 @@ impl Bench<'_> {
     /// The choice among all decoders, for each criterion.
     fn auto(&mut self, head: &str, link: Link, space: &Space, centred: &Space) -> Result<()> {
         let split = self.split;
-        let validation = Validation {
-            features: &centred.tuning,
+        let features = DenseRows::new(centred.tuning.clone(), self.num_classes())?;
+        let tuning = TuningData {
+            features: &Features::Dense(features),
             logits: Some(&space.tuning),
             link,
             truth: &split.tuning.targets,
@@ -331,8 +319,9 @@ impl Bench<'_> {
         let fitted = statistics(&centred.fitting, &split.fitting.targets)?;
         let choices = choose_each(
             &fitted,
-            &validation,
+            &tuning,
             CRITERIA.map(|(_, criterion)| criterion),
+            |_| ControlFlow::Continue(()),
         )?;
         for (choice, (tuned_for, _)) in choices.into_iter().zip(CRITERIA) {
             let spec = choice.candidates[choice.best].spec;
@@ -354,7 +343,13 @@ impl Bench<'_> {
     /// Fits a head and decodes.
     fn head(&mut self, name: &str, settings: HeadSettings, link: Link) -> Result<()> {
         let start = Instant::now();
-        let (weight_decay, best) = chosen(self.split, &settings)?;
+        let (fitting, tuning) = (
+            self.split.fitting.labelled()?,
+            self.split.tuning.labelled()?,
+        );
+        let go_on = |_: &_| ControlFlow::Continue(());
+        let choice = WeightDecaySearch::default().run(fitting, tuning, &settings, go_on)?;
+        let (weight_decay, best) = (choice.weight_decay, choice.head);
         let settings = HeadSettings {
             weight_decay,
             ..settings
@@ -384,64 +379,17 @@ fn statistics(features: &[f64], targets: &Targets) -> Result<Statistics> {
     Ok(statistics)
 }
 
-/// The weight decay of least loss on the tuning part, with its head.
-fn chosen(split: &Split, settings: &HeadSettings) -> Result<(f64, Head)> {
-    let mut last: Option<Head> = None;
-    let mut best: Option<(f64, f64, Head)> = None;
-    let mut rises = 0;
-    for weight_decay in WEIGHT_DECAYS {
-        let settings = HeadSettings {
-            weight_decay,
-            gradient_tolerance: 1e-3,
-            ..settings.clone()
-        };
-        let (features, targets) = (&split.fitting.features, &split.fitting.targets);
-        let head = Head::fit(features, targets, &settings, last.as_ref())?;
-        let logits = head.logits(&split.tuning.features)?;
-        let loss = mean_loss(settings.loss, &logits, &split.tuning.targets);
-        if best.as_ref().is_none_or(|(least, ..)| loss < *least) {
-            best = Some((loss, weight_decay, head.clone()));
-            rises = 0;
-        } else {
-            rises += 1;
-        }
-        last = Some(head);
-        if rises == RISES {
-            break;
+/// Every loss of the library as a linear head; one of either kind also with a fixed ETF.
+fn heads() -> Vec<(String, Loss, HeadKind)> {
+    let mut heads = Vec::new();
+    for line in LOSSES {
+        heads.push((line.title.to_string(), line.loss, HeadKind::Linear));
+        if ["pal-n", "bce"].contains(&line.name) {
+            let name = format!("{}, fixed ETF", line.title);
+            heads.push((name, line.loss, HeadKind::FixedEtf));
         }
     }
-    let (_, weight_decay, head) = best.expect("the list of weight decays is not empty");
-    Ok((weight_decay, head))
-}
-
-fn mean_loss(loss: Loss, logits: &[f64], targets: &Targets) -> f64 {
-    let mut gradient = vec![0.0; targets.num_classes()];
-    let rows = logits.chunks(targets.num_classes()).zip(targets.iter());
-    let total: f64 = rows
-        .map(|(row, set)| loss.value_and_gradient(row, set, &mut gradient))
-        .sum();
-    total / targets.len() as f64
-}
-
-fn heads() -> Vec<(&'static str, Loss, HeadKind, Link)> {
-    let pal = |weighting| Loss::PickAllLabels(PickAllLabels { weighting });
-    let asymmetric = Loss::Asymmetric {
-        gamma_positive: 0.0,
-        gamma_negative: 4.0,
-        margin: 0.05,
-    };
-    let bce = Loss::BinaryCrossEntropy {};
-    let (linear, etf) = (HeadKind::Linear, HeadKind::FixedEtf);
-    vec![
-        ("PAL", pal(Weighting::Sum), linear, Link::Softmax),
-        ("PAL-N", pal(Weighting::Mean), linear, Link::Softmax),
-        ("PAL-N, fixed ETF", pal(Weighting::Mean), etf, Link::Softmax),
-        ("BCE", bce, linear, Link::Sigmoid),
-        ("BCE, fixed ETF", bce, etf, Link::Sigmoid),
-        ("focal", Loss::Focal { gamma: 2.0 }, linear, Link::Sigmoid),
-        ("ASL", asymmetric, linear, Link::Sigmoid),
-        ("ZLPR", Loss::Zlpr {}, linear, Link::Sigmoid),
-    ]
+    heads
 }
 
 fn main() -> Result<()> {
@@ -454,10 +402,11 @@ fn main() -> Result<()> {
     let (fitting, tuning) = match options.files.get(2) {
         Some(path) => (training.clone(), Data::read(path)?.0),
         None => {
-            let folds = stratified_folds(&training.targets, &[0.8, 0.2], options.seed)?;
-            let (fitting, tuning): (Vec<usize>, Vec<usize>) =
-                (0..folds.len()).partition(|&row| folds[row] == 0);
-            (training.part(&fitting), training.part(&tuning))
+            let parts = Parts::new(&training.targets, 0.2, options.seed)?;
+            (
+                training.part(&parts.fitting),
+                training.part(&parts.held_out),
+            )
         }
     };
     let split = Split {
@@ -479,14 +428,14 @@ fn main() -> Result<()> {
         }
         None => bench.nearest("none", &standardised(&split)?)?,
     }
-    for (name, loss, kind, link) in heads() {
+    for (name, loss, kind) in heads() {
         let start = Instant::now();
         let settings = HeadSettings {
             loss,
             kind,
             ..HeadSettings::default()
         };
-        bench.head(name, settings, link)?;
+        bench.head(&name, settings, loss.info().link)?;
         let seconds = start.elapsed().as_secs_f64();
         eprintln!("seed {}, {name}: {seconds:.1} s", options.seed);
     }

@@ -80,6 +80,39 @@ pub enum Error {
     #[error("{0}")]
     Undefined(String),
 
+    /// A text names no label.
+    #[error("expected {expected}, found {found:?}")]
+    UnknownLabel {
+        /// What would name one, for example "the number of a label".
+        expected: String,
+        /// The text found.
+        found: String,
+    },
+
+    /// Something that was not given is needed.
+    #[error("{purpose} needs {what}, found none")]
+    Missing {
+        /// What is missing, for example "training samples".
+        what: &'static str,
+        /// What it is for.
+        purpose: &'static str,
+    },
+
+    /// A progress callback ended the work before it was done.
+    #[error("stopped before the work was done")]
+    Interrupted,
+
+    /// A line of a text is not what it is read as.
+    #[error("{}line {line}: {message}", .path.as_ref().map_or(String::new(), |path| format!("{}, ", path.display())))]
+    Line {
+        /// The file, where the text comes from one.
+        path: Option<PathBuf>,
+        /// The line, from 1.
+        line: usize,
+        /// What was expected, what was found and what to do.
+        message: String,
+    },
+
     /// Bytes are not those of a whole safetensors file.
     #[error("expected a safetensors file, found something else or only a part of one ({problem})")]
     NotTensors {
@@ -111,13 +144,19 @@ pub enum Error {
 }
 
 impl Error {
-    /// Says in which file the bytes were that are not what they should be.
+    /// Says in which file the bytes or lines were that are not what they should be; other errors
+    /// stay as they are.
     #[must_use]
     pub fn in_file(self, path: &Path) -> Self {
         match self {
             Self::NotTensors { .. } | Self::Malformed(_) => Self::Format {
                 path: path.to_path_buf(),
                 message: self.to_string(),
+            },
+            Self::Line { line, message, .. } => Self::Line {
+                path: Some(path.to_path_buf()),
+                line,
+                message,
             },
             other => other,
         }

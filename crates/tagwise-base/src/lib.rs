@@ -26,3 +26,7 @@ pub mod tensors;
 pub use classifier::LinearClassifier;
 pub use error::{Error, Result};
 pub use label::{LabelSet, Targets};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

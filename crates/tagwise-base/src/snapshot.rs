@@ -1,13 +1,19 @@
 //! Last-layer features with their label sets and the classifier on top of them.
 
 mod array;
+mod blocks;
 mod bytes;
 mod choice;
 mod file;
+mod labels;
+mod load;
 mod mapped;
 mod member;
 mod npy;
 #[cfg(feature = "parquet")]
+mod parquet;
+#[cfg(not(feature = "parquet"))]
+#[path = "snapshot/without_parquet.rs"]
 mod parquet;
 mod refused;
 mod safetensors;
@@ -17,12 +23,12 @@ use std::path::Path;
 
 pub use self::bytes::{ArrayBytes, ArrayContents, Format, NamedArray, NamedArrays};
 pub use self::choice::ArrayNames;
-pub use self::file::{
-    FileLabels, LabelsIn, NonFinite, OpenOptions, SnapshotFile, read_labels, read_targets,
-};
-pub use self::scipy::{SparseMatrix, read_sparse};
+pub use self::file::{LabelsIn, NonFinite, OpenOptions, SnapshotFile};
+pub use self::labels::{FileLabels, read_labels, read_targets};
+pub use self::scipy::{SparseMatrix, is_sparse_file, read_sparse};
 pub use crate::LinearClassifier;
 pub use crate::features::FeatureRows;
+use crate::features::FeaturesView;
 use crate::{Error, Result, Targets};
 
 /// Features, row-major `[N, d]`, in the precision they came in; half precision is widened to f32,
@@ -89,6 +95,59 @@ impl SampleStream for Snapshot {
     }
 }
 
+/// Features that somebody else keeps, with their label sets.
+///
+/// ```
+/// use tagwise_base::features::DenseView;
+/// use tagwise_base::snapshot::{LabelledView, SampleStream};
+/// use tagwise_base::{LabelSet, Targets};
+///
+/// let targets = Targets::new(2, [[0], [1]].map(LabelSet::new))?;
+/// let features = DenseView::new(&[1.0f32, 0.0, 0.0, 2.0], 2)?; // [2, 2]
+/// let samples = LabelledView::new(features.into(), &targets)?;
+/// assert_eq!(samples.dim(), 2);
+/// # Ok::<(), tagwise_base::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LabelledView<'a> {
+    features: FeaturesView<'a>,
+    targets: &'a Targets,
+}
+
+impl<'a> LabelledView<'a> {
+    /// Puts both together.
+    ///
+    /// # Errors
+    /// [`Error::SizeMismatch`] unless there is a label set for each row.
+    pub fn new(features: FeaturesView<'a>, targets: &'a Targets) -> Result<Self> {
+        if features.num_rows() == targets.len() {
+            return Ok(Self { features, targets });
+        }
+        Err(Error::SizeMismatch {
+            what: "rows of features",
+            expected: targets.len(),
+            found: features.num_rows(),
+        })
+    }
+}
+
+impl SampleStream for LabelledView<'_> {
+    fn dim(&self) -> usize {
+        self.features.dim()
+    }
+
+    fn targets(&self) -> &Targets {
+        self.targets
+    }
+
+    fn for_each_block(
+        &self,
+        visit: &mut dyn FnMut(usize, FeatureRows<'_>) -> Result<()>,
+    ) -> Result<()> {
+        self.features.for_each_block(visit)
+    }
+}
+
 /// What collapse is measured on: features `[N, d]`, one label set per row, and the classifier if
 /// it is known.
 #[derive(Clone, Debug, PartialEq)]
@@ -126,10 +185,10 @@ impl Snapshot {
         targets: Targets,
         classifier: Option<LinearClassifier>,
     ) -> Result<Self> {
-        if features.len() != targets.len() * dim {
+        if targets.len().checked_mul(dim) != Some(features.len()) {
             return Err(Error::SizeMismatch {
                 what: "numbers in the features (rows of targets times feature dimension)",
-                expected: targets.len() * dim,
+                expected: targets.len().saturating_mul(dim),
                 found: features.len(),
             });
         }

@@ -8,7 +8,7 @@ use tagwise_base::snapshot::{FeatureValues, NonFinite, SampleStream, Snapshot, S
 
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../tests/golden/formats")
+        .join("tests/golden/formats")
         .join(name)
 }
 
@@ -213,5 +213,5 @@ a.npz: expected `weight` of shape [3, 1], one row per class, found shape [2, 1]
 #[cfg(not(feature = "parquet"))]
 #[test]
 fn a_program_without_parquet_says_how_to_build_one() {
-    insta::assert_snapshot!(refusal("a.parquet", b"PAR1"), @"a.parquet: this program was built without Parquet; build it with `--features parquet`, or save the columns as safetensors or .npz");
+    insta::assert_snapshot!(refusal("a.parquet", b"PAR1"), @"a.parquet: this program was built without Parquet; build it with `cargo install --path crates/tagwise-cli --features parquet`, or save the columns as safetensors or .npz");
 }

@@ -10,7 +10,7 @@ use tagwise_base::snapshot::{
 
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../tests/golden/names")
+        .join("tests/golden/names")
         .join(name)
 }
 

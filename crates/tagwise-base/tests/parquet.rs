@@ -2,11 +2,22 @@
 
 use std::path::{Path, PathBuf};
 
-use tagwise_base::snapshot::{FeatureValues, NonFinite, Snapshot, SnapshotFile};
+use std::fs::File;
+use std::sync::Arc;
+
+use parquet::basic::Compression;
+use parquet::data_type::{DataType, FloatType, Int32Type};
+use parquet::file::properties::WriterProperties;
+use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
+use parquet::schema::parser::parse_message_type;
+use tagwise_base::features::FeatureRows;
+use tagwise_base::snapshot::{
+    FeatureValues, NonFinite, SampleStream, Snapshot, SnapshotFile, read_targets,
+};
 
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../tests/golden/formats")
+        .join("tests/golden/formats")
         .join(name)
 }
 
@@ -73,4 +84,114 @@ no-such-*.parquet: no file has a name like this
     )
     .unwrap();
     assert!(refusal(folder.path()).contains("expected the columns, their types"));
+}
+
+/// Row groups of features and labels; a row of features of each length.
+struct Writer(SerializedFileWriter<File>);
+
+impl Writer {
+    fn new(path: &Path) -> Self {
+        let schema = "message samples {
+            required group features (LIST) { repeated group list { required float element; } }
+            required group labels (LIST) { repeated group list { required int32 element; } }
+        }";
+        let schema = Arc::new(parse_message_type(schema).unwrap());
+        let properties = WriterProperties::builder().set_compression(Compression::SNAPPY);
+        let file = File::create(path).unwrap();
+        Self(SerializedFileWriter::new(file, schema, Arc::new(properties.build())).unwrap())
+    }
+
+    fn group(&mut self, features: &[Vec<f32>], labels: &[Vec<i32>]) {
+        let mut group = self.0.next_row_group().unwrap();
+        column::<FloatType>(&mut group, features);
+        column::<Int32Type>(&mut group, labels);
+        group.close().unwrap();
+    }
+}
+
+fn column<T: DataType>(group: &mut SerializedRowGroupWriter<'_, File>, rows: &[Vec<T::T>]) {
+    let (mut present, mut repeated) = (Vec::new(), Vec::new());
+    for row in rows {
+        for place in 0..row.len().max(1) {
+            present.push(i16::from(!row.is_empty()));
+            repeated.push(i16::from(place > 0));
+        }
+    }
+    let mut column = group.next_column().unwrap().unwrap();
+    let values = rows.concat();
+    let written = column
+        .typed::<T>()
+        .write_batch(&values, Some(&present), Some(&repeated));
+    written.unwrap();
+    column.close().unwrap();
+}
+
+#[test]
+fn blocks_run_across_row_groups_and_files() {
+    const DIM: usize = 1024;
+    // More than two blocks of 2²² numbers, in groups that divide neither.
+    let groups = [[3000, 1, 1500], [2000, 777, 1900]];
+    let folder = tempfile::tempdir().unwrap();
+    let feature = |row: usize, column: usize| (row * 31 + column * 7) as f32;
+    let mut row = 0;
+    for (part, sizes) in groups.iter().enumerate() {
+        let mut writer = Writer::new(&folder.path().join(format!("part-{part}.parquet")));
+        for &size in sizes {
+            let rows = row..row + size;
+            let features: Vec<Vec<f32>> = rows
+                .clone()
+                .map(|row| (0..DIM).map(|column| feature(row, column)).collect())
+                .collect();
+            let labels: Vec<Vec<i32>> = rows.map(|row| (0..(row % 4) as i32).collect()).collect();
+            writer.group(&features, &labels);
+            row += size;
+        }
+        writer.0.close().unwrap();
+    }
+    let file = SnapshotFile::open(folder.path(), NonFinite::Refuse).unwrap();
+    assert_eq!((file.num_samples(), file.dim()), (row, DIM));
+    assert_eq!(file.targets().num_classes(), 3);
+    for _ in 0..2 {
+        let (mut seen, mut num_blocks) = (0, 0);
+        file.for_each_block(&mut |first, rows| {
+            let FeatureRows::F32(values) = rows else {
+                panic!("f32")
+            };
+            assert_eq!(first, seen);
+            for (place, values) in values.chunks_exact(DIM).enumerate() {
+                let row = first + place;
+                assert_eq!(
+                    [values[0], values[1023]],
+                    [feature(row, 0), feature(row, 1023)]
+                );
+                assert_eq!(file.targets().set(row).multiplicity(), row % 4);
+            }
+            seen += values.len() / DIM;
+            num_blocks += 1;
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!((seen, num_blocks), (row, 3));
+    }
+    assert_eq!(&read_targets(folder.path()).unwrap(), file.targets());
+}
+
+#[test]
+fn a_row_of_another_length_is_named_wherever_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ragged.parquet");
+    let mut writer = Writer::new(&path);
+    let labels = vec![vec![0]; 3];
+    writer.group(&vec![vec![1.0, 2.0]; 3], &labels);
+    writer.group(&[vec![1.0, 2.0], vec![1.0], vec![1.0, 2.0, 3.0]], &labels);
+    writer.0.close().unwrap();
+    // The footer counts as many numbers as three rows of two have.
+    let file = SnapshotFile::open(&path, NonFinite::Refuse).unwrap();
+    let error = file.to_snapshot().unwrap_err().to_string();
+    assert!(
+        error.ends_with(
+            "expected 2 numbers in every row of `features`, as in the first, found 1 in row 4"
+        ),
+        "{error}"
+    );
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../tests/golden/formats")
+        .join("../tagwise-base/tests/golden/formats")
         .join(name)
 }
 
@@ -159,6 +159,80 @@ fn several_files_are_compared_and_drawn() {
     let one = tagwise(&["analyze", "--report"], &[&page, &files[0]]);
     assert!(one.status.success(), "{}", text(&one.stderr));
     assert!(std::fs::read_to_string(&page).unwrap().contains("simplex"));
+}
+
+#[test]
+fn the_ending_of_a_report_says_what_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let features = golden("f32.safetensors");
+    let write = |name: &str| {
+        let page = folder.path().join(name);
+        (tagwise(&["analyze", "--report"], &[&page, &features]), page)
+    };
+    let (output, page) = write("page.json");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let data: Value = serde_json::from_slice(&std::fs::read(page).unwrap()).unwrap();
+    assert_eq!(data["kind"], "analysis");
+    let reason = &data["cards"][1]["verdict"]["verdict"]["reason"];
+    assert_eq!(reason["why"], "too_few_repeats");
+    let (output, page) = write("page.svg");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(
+        std::fs::read_to_string(page)
+            .unwrap()
+            .starts_with("<svg xmlns")
+    );
+    let (output, page) = write("page.pdf");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(output.stdout.is_empty() && !page.exists());
+    assert!(
+        text(&output.stderr)
+            .ends_with("page.pdf: expected a name that ends in .html, .json or .svg\n")
+    );
+}
+
+#[test]
+fn a_list_of_no_worst_samples_is_empty() {
+    let features = golden("f32.safetensors");
+    for more in [
+        &["--worst", "0"][..],
+        &["--worst", "0", "--directions", "tag-span"],
+    ] {
+        let output = tagwise(&[&["analyze", "--json"], more].concat(), &[&features]);
+        assert_eq!(
+            json(&output)["files"][0]["worst_samples"],
+            serde_json::json!([])
+        );
+    }
+}
+
+#[test]
+fn label_sets_that_occur_once_are_not_called_collapsed() {
+    let folder = tempfile::tempdir().unwrap();
+    let features = folder.path().join("once.safetensors");
+    // The optimal features of each pair of six classes, one sample each.
+    let output = tagwise(
+        &["ufm", "-k", "6", "--counts", "2:1", "--save"],
+        &[&features],
+    );
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let output = tagwise(&["analyze", "--worst", "0"], &[&features]);
+    let table = text(&output.stdout);
+    let line = |start: &str| {
+        table
+            .lines()
+            .find(|line| line.starts_with(start))
+            .unwrap()
+            .trim_end()
+    };
+    assert_eq!(
+        line("NC1, m = 2"),
+        "NC1, m = 2   0         cannot be told  No verdict: every label set occurs once and shows no spread."
+    );
+    let measured = json(&tagwise(&["analyze", "--json"], &[&features]));
+    let headline = &measured["files"][0]["headlines"][0];
+    assert_eq!(headline["verdict"]["state"], "cannot_be_told");
+    assert_eq!(headline["verdict"]["reason"]["num_sets"], 15);
 }
 
 #[test]

@@ -5,8 +5,9 @@ use std::process::{Command, Output};
 
 use insta::assert_snapshot;
 use serde_json::Value;
-use tagwise::snapshot::{FeatureValues, LinearClassifier, Snapshot};
-use tagwise::{LabelSet, Targets};
+use tagwise::snapshot::{FeatureValues, Snapshot};
+use tagwise::tensors::TensorWriter;
+use tagwise::{LabelSet, LinearClassifier, Targets};
 
 fn tagwise(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_tagwise"))
@@ -457,5 +458,103 @@ fn a_classifier_that_comes_with_the_samples_needs_no_other_file() {
         "--out",
         &csv,
     ]);
-    assert_snapshot!(text(&auto.stderr), @"auto: threshold has the best exact match on the validation samples, 1.0000, before ONN, cosine, tag averages with 1.0000");
+    assert_snapshot!(text(&auto.stderr), @r"
+    auto: threshold has the best exact match on the validation samples, 1.0000, before ONN, cosine, tag averages with 1.0000
+    tuned: labels with a score of at least -1.3053, the best label where there is none
+    ");
+}
+
+/// Features alone.
+fn write_unlabelled(path: &Path, num_samples: usize, dim: usize) {
+    let values: Vec<f32> = (0..num_samples * dim).map(|i| (i % 7) as f32).collect();
+    let mut writer = TensorWriter::new();
+    writer
+        .add("features", &[num_samples, dim], &values)
+        .unwrap();
+    writer.write(path).unwrap();
+}
+
+#[test]
+fn a_saved_decoder_gives_the_same_answers_without_the_training_samples() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (head, kept) = (path("head.safetensors"), path("decoder.safetensors"));
+    let (first, second) = (path("first.csv"), path("second.csv"));
+    let train = &write_tables(folder.path(), "train", 240)[0];
+    let test = &write_tables(folder.path(), "test", 60)[0];
+    let names = ["--labels", &train[2]];
+    success(&[["fit", &train[0], "-o", &head].as_slice(), &names].concat());
+    let made = [
+        "decode",
+        "--features",
+        &test[0],
+        "--prototypes",
+        &train[0],
+        "--head",
+        &head,
+        "--save",
+        &kept,
+        "--out",
+        &first,
+    ];
+    let features = ["decode", "--features", &test[0], "--decoder-file", &kept];
+    for more in [
+        ["--decoder", "onn"],
+        ["--space", "logits"],
+        ["--decoder", "label-thresholds"],
+        ["--decoder", "predicted-multiplicity"],
+        ["--decoder", "auto"],
+    ] {
+        success(&[made.as_slice(), &names, &more].concat());
+        success(&[features.as_slice(), &names, &["--out", &second]].concat());
+        let read = |path: &str| std::fs::read_to_string(path).unwrap();
+        assert_eq!(read(&first), read(&second), "{more:?}");
+        assert!(read(&first).contains(r"sea;semi\;colon"));
+    }
+    let json: Value = serde_json::from_str(&success(
+        &[features.as_slice(), &names, &["--json"]].concat(),
+    ))
+    .unwrap();
+    assert!(json["tuned"].is_object() && json["candidates"].is_array());
+
+    std::fs::remove_file(&head).unwrap();
+    let both = [features.as_slice(), &["--head", &head]].concat();
+    assert!(failure(&both, 2).contains("cannot be used with"));
+    let with_dots = |message: String| message.replace(&folder.path().display().to_string(), "…");
+    let narrow = path("narrow.safetensors");
+    write_samples(narrow.as_ref(), 20, 4);
+    let new = path("new.safetensors");
+    write_unlabelled(new.as_ref(), 30, 5);
+    let answers = success(&["decode", "--features", &new, "--decoder-file", &kept]);
+    assert_eq!(answers.lines().count(), 31);
+    assert!(answers.starts_with("sample,labels"));
+    let wrong = ["decode", "--features", &narrow, "--decoder-file", &kept];
+    assert_snapshot!(with_dots(failure(&wrong, 1)), @"tagwise: expected 5 features like the decoder in …/decoder.safetensors, found 4 in …/narrow.safetensors");
+    let none = ["decode", "--features", &narrow, "--decoder-file", &narrow];
+    assert_snapshot!(with_dots(failure(&none, 1)), @"tagwise: …/narrow.safetensors: expected the file of a decoder, as saving one writes it, found none of its metadata");
+}
+
+#[test]
+fn answers_are_written_as_parquet_where_the_program_has_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (train, answers) = (path("train.safetensors"), path("answers.parquet"));
+    write_samples(train.as_ref(), 60, 5);
+    let decode = [
+        "decode",
+        "--features",
+        &train,
+        "--prototypes",
+        &train,
+        "--out",
+        &answers,
+    ];
+    if cfg!(feature = "parquet") {
+        success(&decode);
+        let bytes = std::fs::read(&answers).unwrap();
+        assert!(bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1"));
+    } else {
+        let with_dots = failure(&decode, 1).replace(&folder.path().display().to_string(), "…");
+        assert_snapshot!(with_dots, @"tagwise: …/answers.parquet: this program was built without Parquet; build it with `cargo install --path crates/tagwise-cli --features parquet`, or write .csv or .json");
+    }
 }

@@ -74,10 +74,8 @@ fn train(folder: &Path, settings: &[&str]) -> Output {
 
 fn refusal(output: &Output) -> String {
     assert!(!output.status.success());
-    String::from_utf8(output.stderr.clone())
-        .unwrap()
-        .trim_end()
-        .to_string()
+    let said = String::from_utf8(output.stderr.clone()).unwrap();
+    said.lines().last().unwrap_or_default().to_string()
 }
 
 #[test]
@@ -143,12 +141,12 @@ fn what_cannot_be_learned_is_refused_in_one_sentence() {
         let settings = ["data.source=folder", "data.folder=photos"];
         refusal(&train(folder.path(), &[&settings, more].concat()))
     };
-    insta::assert_snapshot!(with(&["data.channels=2"]), @"");
-    insta::assert_snapshot!(with(&["data.classes=[\"bar\"]"]), @"");
-    insta::assert_snapshot!(with(&["data.labels=nowhere.csv"]), @"");
-    insta::assert_snapshot!(with(&["data.folder=nowhere"]), @"");
-    insta::assert_snapshot!(with(&["data.train.max_shift=1"]), @"");
-    insta::assert_snapshot!(refusal(&train(folder.path(), &["data.source=folder"])), @"");
-    insta::assert_snapshot!(refusal(&train(folder.path(), &["data.height=16"])), @"");
+    insta::assert_snapshot!(with(&["data.channels=2"]), @"tagwise: expected the channels of own images to be 1 (grey) or 3 (colour), found 2");
+    insta::assert_snapshot!(with(&["data.classes=[\"bar\"]"]), @r#"tagwise: photos/labels.csv: line 3: expected labels among bar, found "disc, round""#);
+    insta::assert_snapshot!(with(&["data.labels=nowhere.csv"]), @"tagwise: nowhere.csv: expected a table of labels with the columns file and labels, found no file");
+    insta::assert_snapshot!(with(&["data.folder=nowhere"]), @"tagwise: nowhere: expected a folder of images, found none");
+    insta::assert_snapshot!(with(&["data.train.max_shift=1"]), @"tagwise: expected data.train to be left out, since folder has label sets of its own, found a table");
+    insta::assert_snapshot!(refusal(&train(folder.path(), &["data.source=folder"])), @"tagwise: expected data.folder to be a folder of images, or data.labels a table of their labels, found neither");
+    insta::assert_snapshot!(refusal(&train(folder.path(), &["data.height=16"])), @"tagwise: expected data.height to be left out, since digits is no folder of own images, found 16");
     assert!(!folder.path().join("runs").exists());
 }

@@ -118,6 +118,12 @@ fn what_is_no_run_is_told_in_one_sentence() {
     tagwise: empty: expected the folder of a run, with report.json or with config.toml and metrics.jsonl, found neither
     tagwise: broken/report.json: expected a report that tagwise has written: invalid type: integer `3`, expected a string at line 1 column 11
     ");
+    let refused = tagwise(folder, &["report", "broken", "--out", "page.pdf"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert_snapshot!(
+        String::from_utf8(refused.stderr).unwrap(),
+        @"tagwise: page.pdf: expected a name that ends in .html, .json or .svg"
+    );
     assert!(!folder.join("comparison.html").exists());
     assert!(!folder.join("broken/report.html").exists());
 }

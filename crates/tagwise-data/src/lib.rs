@@ -40,3 +40,7 @@ pub use images::{ImageShape, LabelledImages};
 pub use source::{Counts, Download, Entry, Images, PartCounts, RemoteFile, Source};
 pub use sources::Sources;
 pub use stored::{ImageSet, Normalisation, StoredImages};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -5,11 +5,15 @@
 //! and 1 of its own. A column `split` may say `train`, `validation` or `test`; a part that has no
 //! image there is split off the training images such that every label keeps its share.
 //!
+//! Or a .npz or .safetensors file holds everything: `images`, `[N, height, width]` or `[N, height,
+//! width, channels]` in bytes or f32 from 0 to 1, and `targets`, as a dump of features has them.
+//!
 //! Images are turned as the camera says, laid over white where they are transparent, stretched or
 //! shrunk to one size by Pillow's Lanczos filter, and normalised by means and deviations of the
 //! training part. They are resized as they are read: beside the resized images, N·H·W·C bytes, at
 //! most 125 million pixels of originals are in memory, about a gigabyte for the worst file.
 
+mod array_file;
 mod arrays;
 mod division;
 mod photos;
@@ -134,6 +138,9 @@ pub struct OwnImages {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn read(spec: &OwnSpec, seed: u64) -> Result<OwnImages> {
+    if let Some(file) = array_file::named_by(spec)? {
+        return array_file::read(&file, spec, seed);
+    }
     let shape = spec.shape(DEFAULT_SHAPE)?;
     let place = Place::of(spec)?;
     let table = table::read(&place.table, spec.classes.as_deref())?;

@@ -16,14 +16,19 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod stream;
+
 use std::path::{Path, PathBuf};
 
 use tagwise::head::{Features, SparseRows};
 use tagwise::ufm::LabelCounts;
-use tagwise_base::snapshot::{self, ArrayNames, FeatureValues, NonFinite, SnapshotFile};
+use tagwise_base::snapshot::{
+    self, FeatureValues, LabelsIn, OpenOptions, SnapshotFile, SparseMatrix,
+};
 use tagwise_base::{LabelSet, LinearClassifier, Targets};
 
-use crate::table::{self, Table, TableOptions};
+pub use self::stream::SampleFile;
+use crate::table::{self, Table, TableOptions, Unlabelled};
 use crate::{Error, Result};
 
 /// Numbers of classes and features, as far as they are known.
@@ -46,6 +51,9 @@ pub struct Samples {
     pub label_names: Option<Vec<String>>,
     /// The last layer of the network that made the features, where the file has it.
     pub classifier: Option<LinearClassifier>,
+    /// Samples whose labels are unknown, at least in part, in order; empty unless
+    /// [`Unlabelled::Keep`] was asked for.
+    pub unlabelled: Vec<usize>,
     /// What the reader decided or passed over, each a sentence for the one who gave the file.
     pub notes: Vec<String>,
 }
@@ -59,33 +67,49 @@ impl Samples {
     /// file is not what its ending says or holds NaN or infinity; [`Error::Io`] when it cannot be
     /// read.
     pub fn read(path: &Path, options: &TableOptions) -> Result<Self> {
-        if table::Kind::of(path).is_some() {
-            return Self::of_table(path, table::read(path, options)?);
+        let is_table = table::Kind::of(path).is_some() || options.label_file.is_some();
+        let mut samples = if is_table || is_sparse_file(path)? {
+            Self::of_table(path, with_label_file(path, options)?)?
+        } else if is_snapshot(path) || path.to_string_lossy().contains('*') {
+            Self::of_snapshot(path, options)?
+        } else {
+            return Err(Error::format(path, UNKNOWN_KIND.into()));
+        };
+        // New samples without labels have as many classes as those that they belong to.
+        if let (0, Some(num_classes)) = (samples.targets.num_classes(), options.num_classes) {
+            let sets = samples.targets.iter().map(|_| LabelSet::default());
+            samples.targets = Targets::new(num_classes, sets)?;
         }
-        match is_snapshot(path) || path.to_string_lossy().contains('*') {
-            true => Self::of_snapshot(path),
-            false => Err(Error::format(
-                path,
-                "expected a file that ends in .safetensors, .npz, .parquet, .arff, .txt, .svm or \
-                 .libsvm, or a folder of .npy files"
-                    .into(),
-            )),
-        }
+        Ok(samples)
     }
 
-    fn of_snapshot(path: &Path) -> Result<Self> {
-        let file = SnapshotFile::open(path, NonFinite::Refuse)?;
+    fn of_snapshot(path: &Path, options: &TableOptions) -> Result<Self> {
+        let open = OpenOptions {
+            labels: match options.unlabelled {
+                Unlabelled::Refuse => LabelsIn::Required,
+                Unlabelled::Keep => LabelsIn::Optional,
+            },
+            names: options.arrays.clone(),
+            ..OpenOptions::default()
+        };
+        let file = SnapshotFile::open_with(path, &open)?;
         let snapshot = file.to_snapshot()?;
         let features = match snapshot.features() {
             FeatureValues::F32(values) => values.iter().map(|&x| x.into()).collect(),
             FeatureValues::F64(values) => values.clone(),
         };
+        let own_names = file.class_names().map(<[String]>::to_vec);
+        let num_samples = snapshot.num_samples();
         Ok(Self {
             features: Features::from_dense(features, snapshot.dim())
                 .map_err(|error| Error::within(path, error))?,
             targets: snapshot.targets().clone(),
-            label_names: file.class_names().map(<[String]>::to_vec),
+            label_names: check_class_names(path, options, snapshot.targets(), own_names)?,
             classifier: snapshot.classifier().cloned(),
+            unlabelled: match file.has_labels() {
+                true => Vec::new(),
+                false => (0..num_samples).collect(),
+            },
             notes: file.notes().to_vec(),
         })
     }
@@ -114,6 +138,7 @@ impl Samples {
             targets: table.targets,
             label_names: table.label_names,
             classifier: None,
+            unlabelled: table.unlabelled,
             notes: table.notes,
         })
     }
@@ -163,6 +188,11 @@ impl Samples {
             targets: self.targets.select(rows.iter().copied()),
             label_names: self.label_names.clone(),
             classifier: self.classifier.clone(),
+            unlabelled: (0..)
+                .zip(rows)
+                .filter(|(_, row)| self.unlabelled.binary_search(row).is_ok())
+                .map(|(sample, _)| sample)
+                .collect(),
             notes: self.notes.clone(),
         }
     }
@@ -173,8 +203,10 @@ impl Samples {
 pub struct Labels {
     /// The label set of each row.
     pub targets: Targets,
-    /// What the K classes are called.
+    /// What the K classes are called, where they are more than numbers.
     pub names: Option<Vec<String>>,
+    /// What the reader decided or passed over.
+    pub notes: Vec<String>,
 }
 
 impl Labels {
@@ -189,26 +221,165 @@ impl Labels {
             return Ok(Self {
                 targets: table.targets,
                 names: table.label_names,
+                notes: table.notes,
             });
         }
         if !is_snapshot(path) {
-            return Err(Error::format(
-                path,
-                "expected a file that ends in .npy, .npz, .safetensors, .arff, .txt, .svm or \
-                 .libsvm, or a folder of .npy files"
-                    .into(),
-            ));
+            return Err(Error::format(path, UNKNOWN_KIND.into()));
         }
-        let labels = snapshot::read_labels(path, &ArrayNames::default())?;
+        let labels = snapshot::read_labels(path, &options.arrays)?;
         Ok(Self {
+            names: check_class_names(path, options, &labels.targets, labels.class_names)?,
             targets: labels.targets,
-            names: labels.class_names,
+            notes: labels.notes,
         })
     }
 }
 
-/// Whether the path promises arrays that a network left; PyTorch's own files are among them, since
-/// the reader knows what to do about them.
+/// What is said of an ending that says nothing.
+const UNKNOWN_KIND: &str = "expected a file that ends in .safetensors, .npz, .npy, .parquet, \
+     .arff, .csv, .tsv, .txt, .svm or .libsvm, or a folder of .npy files";
+
+/// The names that the options give, if there is one for each class, or else the file's own.
+fn check_class_names(
+    path: &Path,
+    options: &TableOptions,
+    targets: &Targets,
+    own_names: Option<Vec<String>>,
+) -> Result<Option<Vec<String>>> {
+    let num_classes = targets.num_classes();
+    match &options.class_names {
+        Some(names) if num_classes > 0 && names.len() != num_classes => Err(Error::format(
+            path,
+            format!(
+                "expected a name for each of the {num_classes} classes, found {}",
+                names.len()
+            ),
+        )),
+        Some(names) if num_classes > 0 => Ok(Some(names.clone())),
+        _ => Ok(own_names),
+    }
+}
+
+/// Whether this is an archive of `scipy.sparse.save_npz`.
+fn is_sparse_file(path: &Path) -> Result<bool> {
+    let is_archive = path
+        .extension()
+        .is_some_and(|e| e.eq_ignore_ascii_case("npz"));
+    Ok(is_archive && path.is_file() && snapshot::is_sparse_file(path)?)
+}
+
+/// A table whose labels lie in the table itself or in a file of their own.
+fn with_label_file(path: &Path, options: &TableOptions) -> Result<Table> {
+    let Some(label_file) = &options.label_file else {
+        return features_of(path, options);
+    };
+    let features = TableOptions {
+        unlabelled: Unlabelled::Keep,
+        class_names: None,
+        ..options.clone()
+    };
+    let mut table = features_of(path, &features)?;
+    let labels = Labels::read(label_file, options)?;
+    if labels.targets.len() != table.features.num_rows() {
+        return Err(Error::format(
+            label_file,
+            format!(
+                "expected labels for the {} rows of {}, found {}",
+                table.features.num_rows(),
+                path.display(),
+                labels.targets.len()
+            ),
+        ));
+    }
+    table.targets = labels.targets;
+    table.label_names = labels.names;
+    table.unlabelled = Vec::new();
+    table.notes.extend(labels.notes);
+    Ok(table)
+}
+
+/// The features of a file as a table, with its own labels if it has any.
+fn features_of(path: &Path, options: &TableOptions) -> Result<Table> {
+    if table::Kind::of(path).is_some() {
+        return table::read(path, options);
+    }
+    if let Some(matrix) = is_sparse_file(path)?
+        .then(|| snapshot::read_sparse(path))
+        .transpose()?
+        .flatten()
+    {
+        return sparse_table(path, &matrix, options);
+    }
+    let open = OpenOptions {
+        labels: LabelsIn::Optional,
+        names: options.arrays.clone(),
+        ..OpenOptions::default()
+    };
+    let file = SnapshotFile::open_with(path, &open)?;
+    let snapshot = file.to_snapshot()?;
+    let values = match snapshot.features() {
+        FeatureValues::F32(values) => values.clone(),
+        FeatureValues::F64(values) => values.iter().map(|&value| value as f32).collect(),
+    };
+    Ok(Table {
+        features: table::Features::Dense {
+            num_features: snapshot.dim(),
+            values,
+        },
+        feature_names: None,
+        targets: snapshot.targets().clone(),
+        unlabelled: Vec::new(),
+        label_names: file.class_names().map(<[String]>::to_vec),
+        notes: file.notes().to_vec(),
+    })
+}
+
+/// A sparse matrix of SciPy holds features alone.
+fn sparse_table(path: &Path, matrix: &SparseMatrix, options: &TableOptions) -> Result<Table> {
+    if options.unlabelled == Unlabelled::Refuse {
+        return Err(Error::format(
+            path,
+            "expected labels beside this sparse matrix of SciPy, found features alone; name the \
+             file of the labels, which may be a second such matrix"
+                .into(),
+        ));
+    }
+    let num_rows = matrix.num_rows();
+    let mut rows = table::SparseRows::new(matrix.num_columns);
+    let mut row = Vec::new();
+    for number in 0..num_rows {
+        let (columns, values) = matrix.row(number);
+        row.clear();
+        row.extend(
+            columns
+                .iter()
+                .zip(values)
+                .map(|(&c, &value)| (c, value as f32)),
+        );
+        if let Some((column, _)) = row.iter().find(|(_, value)| !value.is_finite()) {
+            return Err(Error::format(
+                path,
+                format!(
+                    "expected finite features, found NaN or infinity in row {number}, column {column}"
+                ),
+            ));
+        }
+        rows.push(&row);
+    }
+    let sets = (0..num_rows).map(|_| LabelSet::default());
+    Ok(Table {
+        features: table::Features::Sparse(rows),
+        feature_names: None,
+        targets: Targets::new(0, sets)?,
+        unlabelled: (0..num_rows).collect(),
+        label_names: None,
+        notes: vec!["read as a sparse matrix of SciPy".into()],
+    })
+}
+
+/// Whether the path promises arrays that a network left; files of PyTorch, MATLAB and HDF5 are among
+/// them, since the reader knows what to do about them.
 fn is_snapshot(path: &Path) -> bool {
     let endings = [
         "safetensors",
@@ -220,9 +391,20 @@ fn is_snapshot(path: &Path) -> bool {
         "pkl",
         "pickle",
         "bin",
+        "ckpt",
+        "joblib",
+        "mat",
+        "h5",
+        "hdf5",
+        "hdf",
     ];
     let ending = path.extension().and_then(|ending| ending.to_str());
-    path.is_dir() || ending.is_some_and(|ending| endings.contains(&ending))
+    let is_known = |ending: &str| {
+        endings
+            .iter()
+            .any(|known| ending.eq_ignore_ascii_case(known))
+    };
+    path.is_dir() || ending.is_some_and(is_known)
 }
 
 /// How often label sets occur, and what the K classes are called.
@@ -232,6 +414,8 @@ pub struct CountedLabels {
     pub counts: LabelCounts,
     /// Names of the classes, their numbers where the files have none.
     pub class_names: Vec<String>,
+    /// What the reader decided or passed over, with the file in front.
+    pub notes: Vec<String>,
 }
 
 impl CountedLabels {
@@ -243,8 +427,12 @@ impl CountedLabels {
     pub fn read(paths: &[PathBuf], options: &TableOptions) -> Result<Self> {
         let mut class_names: Option<Vec<String>> = None;
         let mut sets: Vec<(LabelSet, f64)> = Vec::new();
+        let mut notes = Vec::new();
         for path in paths {
-            let Labels { targets, names } = Labels::read(path, options)?;
+            let labels = Labels::read(path, options)?;
+            let of_file = |note: &String| format!("{}: {note}", path.display());
+            notes.extend(labels.notes.iter().map(of_file));
+            let (targets, names) = (labels.targets, labels.names);
             let num_classes = targets.num_classes();
             let known = class_names
                 .get_or_insert_with(|| names.unwrap_or_else(|| numbered_names(num_classes)));
@@ -272,6 +460,7 @@ impl CountedLabels {
         Ok(Self {
             counts,
             class_names,
+            notes,
         })
     }
 }
@@ -360,7 +549,7 @@ mod tests {
             read(names).unwrap_err().to_string().replace(&place, "")
         };
         insta::assert_snapshot!(refusal(&["a.arff", "c.svm"]), @"c.svm: expected 2 classes as in the files before, found 3");
-        insta::assert_snapshot!(refusal(&["a.csv"]), @"a.csv: expected a file that ends in .npy, .npz, .safetensors, .arff, .txt, .svm or .libsvm, or a folder of .npy files");
+        insta::assert_snapshot!(refusal(&["a.json"]), @"a.json: expected a file that ends in .npy, .npz, .safetensors, .arff, .txt, .svm or .libsvm, or a folder of .npy files");
         insta::assert_snapshot!(refusal(&[]), @"the labels of : expected the number of classes to be at least 2 (with one class every softmax is 1), found 0");
     }
 }

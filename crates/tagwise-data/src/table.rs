@@ -83,7 +83,7 @@ pub struct SparseRows {
 }
 
 impl SparseRows {
-    fn new(num_features: usize) -> Self {
+    pub(crate) fn new(num_features: usize) -> Self {
         Self {
             num_features,
             starts: vec![0],
@@ -107,7 +107,7 @@ impl SparseRows {
     }
 
     /// Adds a row of increasing columns; zeros are left out.
-    fn push(&mut self, row: &[(u32, f32)]) {
+    pub(crate) fn push(&mut self, row: &[(u32, f32)]) {
         for &(column, value) in row.iter().filter(|(_, value)| *value != 0.0) {
             self.columns.push(column);
             self.values.push(value);

@@ -14,7 +14,7 @@ mod run;
 mod ufm;
 
 pub use analysis::{
-    Analysis, AnalysisFigures, analyses, analyses_text, analysis, analysis_tables, analysis_text,
+    Analysis, AnalysisFigures, analyses, analyses_text, analysis, analysis_text, collapse_tables,
 };
 pub use comparison::{comparison, figures};
 #[cfg(feature = "train")]

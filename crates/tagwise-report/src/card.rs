@@ -137,7 +137,9 @@ impl Card {
                 verdict: headline.verdict,
                 sentence: headline.sentence.clone(),
             }),
-            ..Self::lower(&*headline.name, headline.value)
+            unit: headline.unit.clone(),
+            better: headline.goal.into(),
+            ..Self::new(&*headline.name, headline.value)
         }
     }
 

@@ -4,6 +4,7 @@ mod html;
 mod text;
 
 use serde::{Deserialize, Serialize};
+use tagwise::collapse::Goal;
 
 use crate::number::{format_count, format_number, true_minus, typeset_number};
 
@@ -173,6 +174,15 @@ impl Cell {
         match (format, self) {
             (Format::Percent, Self::Number(share)) => format!("{:.2} %", 100.0 * share),
             _ => self.plain(),
+        }
+    }
+}
+
+impl From<Goal> for Better {
+    fn from(goal: Goal) -> Self {
+        match goal {
+            Goal::Lower => Self::Lower,
+            Goal::Higher => Self::Higher,
         }
     }
 }

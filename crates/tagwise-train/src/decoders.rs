@@ -1,9 +1,9 @@
 //! Label sets from features and logits, in the ways that the final table compares.
 
 use tagwise::collapse::TagVectors;
-use tagwise::decode::threshold::{softmax_threshold, top_multiplicity};
-use tagwise::decode::{Metric, OneNearestNeighbour};
-use tagwise::evaluate::{Evaluation, SetMeasures};
+use tagwise::decode::OneNearestNeighbour;
+use tagwise::decode::threshold::{best_softmax_threshold, softmax_threshold, top_multiplicity};
+use tagwise::evaluate::Evaluation;
 use tagwise::statistics::Statistics;
 use tagwise::{LabelSet, Targets};
 
@@ -29,10 +29,9 @@ impl Decoders {
             .max()
             .unwrap_or(0);
         let tags = TagVectors::estimate(statistics)?;
-        Ok(OneNearestNeighbour::new(
+        Ok(OneNearestNeighbour::by_cosine(
             tags.vectors(),
             max_multiplicity,
-            Metric::Cosine,
         )?)
     }
 
@@ -44,7 +43,7 @@ impl Decoders {
     ) -> Result<Self> {
         Ok(Self {
             nearest: Self::nearest(statistics).ok(),
-            threshold: best_threshold(validation, truth)?,
+            threshold: best_softmax_threshold(&validation.logits, truth)?,
         })
     }
 
@@ -94,49 +93,5 @@ impl Decoders {
             })
             .collect::<Result<Vec<_>>>()?;
         Ok((results, first))
-    }
-}
-
-/// The threshold with the best subset accuracy on the validation set, from 0.01 to 0.60; of
-/// several equally good ones the middle of the longest unbroken run, where it is safest.
-fn best_threshold(validation: &Extracted, truth: &Targets) -> Result<f64> {
-    let mut accuracies = Vec::new();
-    for percent in 1..=60 {
-        let threshold = f64::from(percent) / 100.0;
-        let predicted = softmax_threshold(&validation.logits, truth.num_classes(), threshold)?;
-        accuracies.push((
-            threshold,
-            SetMeasures::new(&predicted, truth)?.subset_accuracy,
-        ));
-    }
-    let best = accuracies
-        .iter()
-        .fold(f64::NEG_INFINITY, |best, &(_, accuracy)| best.max(accuracy));
-    let runs = accuracies
-        .chunk_by(|a, b| a.1 == b.1)
-        .filter(|run| run[0].1 == best);
-    // `max_by_key` takes the last of equally long runs; reversed, that is the first.
-    let longest = runs
-        .rev()
-        .max_by_key(|run| run.len())
-        .unwrap_or(&accuracies);
-    Ok(longest[longest.len() / 2].0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_threshold_lies_in_the_middle_of_the_best_ones() {
-        // Probabilities 0.54 and 0.46 of a pair, 0.9 and 0.1 of a single label: every threshold
-        // above 0.10 and up to 0.46 decodes both, 0.28 or 0.29 is in the middle.
-        let validation = Extracted {
-            features: vec![],
-            logits: vec![(0.54f32 / 0.46).ln(), 0.0, 9f32.ln(), 0.0],
-        };
-        let truth = Targets::new(2, [LabelSet::new([0, 1]), LabelSet::new([0])]).unwrap();
-        let threshold = best_threshold(&validation, &truth).unwrap();
-        assert!((0.275..0.295).contains(&threshold), "{threshold}");
     }
 }

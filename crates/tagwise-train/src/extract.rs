@@ -38,9 +38,12 @@ impl Extracted {
     }
 
     /// Mean loss of these logits.
-    pub fn mean_loss(&self, loss: &Loss, targets: &Targets) -> f64 {
+    ///
+    /// # Errors
+    /// From the mathematics, when there are not K logits for each label set.
+    pub fn mean_loss(&self, loss: &Loss, targets: &Targets) -> Result<f64> {
         let mut gradient = vec![0.0; self.logits.len()];
-        loss.batch_mean(&self.logits, targets.iter(), &mut gradient)
+        Ok(loss.batch_mean(&self.logits, targets.iter(), &mut gradient)?)
     }
 
     /// The mergeable statistics of these features.

@@ -35,3 +35,7 @@ pub use summary::{
     DataSummary, DecoderResult, FirstAndLast, Knows, NetworkSummary, ParameterCount, Summary,
 };
 pub use tagwise_data::Source;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -14,7 +14,7 @@ use std::time::Instant;
 use faer::Mat;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use tagwise::decode::{Metric, OneNearestNeighbour};
+use tagwise::decode::OneNearestNeighbour;
 use tagwise::etf::simplex_etf;
 use tagwise::matrix::as_faer;
 
@@ -229,15 +229,18 @@ fn run(single: &rayon::ThreadPool, setting: &Setting, count: usize) {
     let means = setting.means(rng);
     let features = setting.features(&means, count, rng);
     let max_multiplicity = setting.max_multiplicity;
-    let decoder = |metric| {
-        OneNearestNeighbour::new(means.as_ref(), max_multiplicity, metric)
-            .unwrap()
-            .with_max_nodes(20_000)
-    };
-    let cosine = decoder(Metric::Cosine);
-    let euclidean = decoder(Metric::Euclidean {
-        scales: vec![1.0; max_multiplicity],
-    });
+    let limited =
+        |decoder: tagwise::Result<OneNearestNeighbour>| decoder.unwrap().with_max_nodes(20_000);
+    let scales = vec![1.0; max_multiplicity];
+    let cosine = limited(OneNearestNeighbour::by_cosine(
+        means.as_ref(),
+        max_multiplicity,
+    ));
+    let euclidean = limited(OneNearestNeighbour::by_distance(
+        means.as_ref(),
+        max_multiplicity,
+        &scales,
+    ));
     let time = |run: &(dyn Fn() + Sync)| single.install(|| microseconds_per_sample(count, run));
     let times = [
         time(&|| drop(black_box(cosine.decode(&features).unwrap()))),

@@ -31,7 +31,7 @@ pub use self::analysis::{AnalysisOptions, Compatibility, Directions, Nc1Path};
 pub use self::breakdown::{ClassRow, SetRow};
 pub use self::compatibility::NcMlab;
 pub use self::geometry::{Duality, Frame, Frames, Nc2, cosine_matrix};
-pub use self::headline::{CollapseFamily, CollapseMetric, Headline};
+pub use self::headline::{CollapseFamily, CollapseMetric, Goal, Headline};
 pub use self::samples::{Nc4, WorstSample};
 pub use self::synthesis::{NcM, Synthesis};
 pub use self::tags::{TagSource, TagVectors};

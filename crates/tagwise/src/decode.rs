@@ -2,26 +2,56 @@
 //!
 //! [`OneNearestNeighbour`] decodes *features*: it returns the label set whose prototype, the sum of
 //! its labels' class means, is nearest. [`LogitDecoder`] decodes *logits* by a rule tuned on
-//! validation data, the functions of [`threshold`] by a rule that needs no tuning.
+//! samples with known labels, the functions of [`threshold`] by a rule that needs no tuning.
+//! [`choose`] takes the best of all on samples held out.
+//!
+//! [`FittedDecoder`] is the whole way from features to [`Answers`]: it knows which samples to tune
+//! on, holds the classifier that it needs, decodes block by block, and can be saved.
+//!
+//! Modules depend on each other in one direction: `settings` and `search` (no training samples) ←
+//! `parts` ← `training` ← `fit` ← `nearest`; `pick` ← `rules` ← `sweep` ← `tuning`; both ← `choice`
+//! ← `inputs`, which makes what `fitted` uses and `saved` keeps.
 
+mod answers;
+mod blocks;
 mod choice;
 mod expected_f1;
 mod fit;
+mod fitted;
+mod inputs;
 mod multiplicity;
 mod nearest;
+mod parts;
+mod pick;
+mod record;
 mod rules;
+mod run;
+mod saved;
 mod scales;
 mod search;
+mod settings;
+mod spec;
 mod sweep;
 pub mod threshold;
+mod training;
+mod tuning;
+mod values;
 
-pub use choice::{Candidate, Choice, Decoder, DecoderSpec, Validation, choose, choose_each};
-pub use fit::{Distance, EmptySet, NearestSettings, Prior, Prototypes};
+pub use answers::{AnswerFormat, Answers};
+pub use blocks::DecodeProgress;
+pub use choice::{Candidate, Choice, ChoiceProgress, Decoder, TuningData, choose, choose_each};
+pub use fitted::FittedDecoder;
+pub use inputs::{DecoderInputs, DecoderKind, DecoderSettings};
 pub use multiplicity::MultiplicityModel;
-pub use nearest::{Decoded, Metric, OneNearestNeighbour};
-pub use rules::{EmptyRule, Link, LogitDecoder, Rule, RuleKind};
-pub use scales::ufm_scales;
+pub use nearest::{Decoded, OneNearestNeighbour};
+pub use record::{Space, TunedOn, Tuning, TuningWarning};
+pub use rules::{EmptyRule, LogitDecoder, Rule, RuleKind};
+pub use scales::{Scales, ufm_scales};
+pub use settings::{Distance, EmptySet, NearestSettings, Prior, Prototypes};
+pub use spec::DecoderSpec;
+pub use values::TunedValues;
 
+pub use crate::loss::Link;
 use crate::{Error, Result, kernel};
 
 /// Number of rows of a row-major matrix with this many columns, all of its numbers finite.

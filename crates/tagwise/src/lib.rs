@@ -27,9 +27,14 @@ mod kernel;
 pub mod loss;
 pub mod matrix;
 pub mod minimize;
+pub mod names;
 pub mod split;
 pub mod statistics;
 pub mod ufm;
 
 pub use tagwise_base::{Error, LabelSet, LinearClassifier, Result, Targets};
 pub use tagwise_base::{features, file, label, snapshot, tensors};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

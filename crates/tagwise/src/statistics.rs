@@ -5,6 +5,7 @@ mod scatter;
 mod state;
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
 use faer::Mat;
 use rayon::prelude::*;
@@ -12,7 +13,8 @@ use rayon::prelude::*;
 use self::panel::{PANEL_WIDTH, Panel, RowPlan};
 use self::scatter::TiledScatter;
 pub use self::state::StatisticsFile;
-use crate::snapshot::{FeatureRows, SampleStream};
+use crate::features::{FeatureRows, FeaturesView};
+use crate::snapshot::SampleStream;
 use crate::{Error, LabelSet, Result, Targets};
 
 /// Numbers in one block of residuals: the working memory of an update beside the state itself,
@@ -113,18 +115,79 @@ impl Statistics {
     /// # Ok::<(), tagwise::Error>(())
     /// ```
     pub fn of(stream: &impl SampleStream, kind: ScatterKind) -> Result<Self> {
+        Self::of_with(stream, kind, &mut |_| ControlFlow::Continue(()))
+    }
+
+    /// As [`of`](Self::of), with a word after each block: how many samples were absorbed so far,
+    /// and whether to go on.
+    ///
+    /// # Errors
+    /// As [`of`](Self::of), and [`Error::Interrupted`] when `progress` breaks.
+    pub fn of_with(
+        stream: &impl SampleStream,
+        kind: ScatterKind,
+        progress: &mut dyn FnMut(usize) -> ControlFlow<()>,
+    ) -> Result<Self> {
         let targets = stream.targets();
         let mut statistics = Self::with_scatter(targets.num_classes(), stream.dim(), kind);
         stream.for_each_block(&mut |first, rows| {
-            let count = rows.num_rows(stream.dim());
-            let set_ids = &targets.set_ids()[first..first + count];
-            match rows {
-                FeatureRows::F32(rows) => statistics.update_sets(rows, targets.distinct(), set_ids),
-                FeatureRows::F64(rows) => statistics.update_sets(rows, targets.distinct(), set_ids),
+            statistics.update_block(first, rows, targets)?;
+            match progress(first + rows.num_rows(stream.dim())) {
+                ControlFlow::Continue(()) => Ok(()),
+                ControlFlow::Break(()) => Err(Error::Interrupted),
             }
-            .map_err(|error| error.at_row(first))
         })?;
         Ok(statistics)
+    }
+
+    /// Absorbs samples whose features somebody else keeps, of any precision, with a stride, or
+    /// sparse. Contiguous f32 and f64 are read where they lie; everything else is widened, gathered
+    /// or written out with its zeros in blocks of 2²² numbers.
+    ///
+    /// # Shapes
+    /// `features` is `[n, d]`; `targets` holds n label sets.
+    ///
+    /// # Errors
+    /// As [`update`](Self::update).
+    ///
+    /// ```
+    /// use tagwise::features::CsrView;
+    /// use tagwise::statistics::Statistics;
+    /// use tagwise::{LabelSet, Targets};
+    ///
+    /// let sparse = CsrView::new(&[0usize, 1, 2], &[1, 1], &[2.0f32, 4.0], 3)?; // [2, 3]
+    /// let targets = Targets::new(1, [[0], [0]].map(LabelSet::new))?;
+    /// let mut statistics = Statistics::new(1, 3);
+    /// statistics.update_view(sparse.into(), &targets)?;
+    /// assert_eq!(statistics.global_mean(), Some(vec![0.0, 3.0, 0.0]));
+    /// # Ok::<(), tagwise::Error>(())
+    /// ```
+    pub fn update_view(&mut self, features: FeaturesView<'_>, targets: &Targets) -> Result<()> {
+        check_size("classes", self.num_classes, targets.num_classes())?;
+        check_size("feature dimensions", self.dim, features.dim())?;
+        check_size("rows of features", targets.len(), features.num_rows())?;
+        features.for_each_block(&mut |first, rows| self.update_block(first, rows, targets))
+    }
+
+    /// Absorbs consecutive rows, the first of which is row `first` of the targets.
+    fn update_block(
+        &mut self,
+        first: usize,
+        rows: FeatureRows<'_>,
+        targets: &Targets,
+    ) -> Result<()> {
+        let end = first + rows.num_rows(self.dim);
+        let set_ids = targets.set_ids().get(first..end);
+        let set_ids = set_ids.ok_or(Error::SizeMismatch {
+            what: "rows of features",
+            expected: targets.len(),
+            found: end,
+        })?;
+        match rows {
+            FeatureRows::F32(rows) => self.update_sets(rows, targets.distinct(), set_ids),
+            FeatureRows::F64(rows) => self.update_sets(rows, targets.distinct(), set_ids),
+        }
+        .map_err(|error| error.at_row(first))
     }
 
     /// Absorbs samples. How a stream is cut into updates changes no more than the last digits.
@@ -146,7 +209,7 @@ impl Statistics {
 
     /// As [`update`](Self::update), for label sets given as positions in a list whose labels are
     /// known to be below the number of classes.
-    pub(crate) fn update_sets<T: Copy + Into<f64> + Sync>(
+    fn update_sets<T: Copy + Into<f64> + Sync>(
         &mut self,
         features: &[T],
         distinct: &[LabelSet],
@@ -442,7 +505,7 @@ impl Statistics {
         check_size("classes", self.num_classes, targets.num_classes())?;
         check_size(
             "numbers in the features (rows of targets times feature dimension)",
-            targets.len() * self.dim,
+            targets.len().saturating_mul(self.dim),
             num_values,
         )
     }

@@ -72,7 +72,7 @@ fn flatten(report: &CollapseReport) -> Value {
 }
 
 fn golden() -> Vec<Value> {
-    serde_json::from_str(include_str!("../../../tests/golden/collapse.json")).unwrap()
+    serde_json::from_str(include_str!("golden/collapse.json")).unwrap()
 }
 
 #[test]

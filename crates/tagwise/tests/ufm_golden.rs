@@ -63,7 +63,7 @@ struct Distribution {
 }
 
 fn golden() -> Golden {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/ufm.json");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/ufm.json");
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 

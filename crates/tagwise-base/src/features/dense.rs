@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::slice::{FeatureRows, FeatureSlice, on_numbers, widen};
+use super::slice::{FeatureRows, FeatureSlice, Wide, on_numbers, widen};
 use super::{check_output, check_range, not_finite};
 use crate::{Error, Result};
 
@@ -178,7 +178,7 @@ impl<'a> DenseView<'a> {
         let is_bad = |&row: &usize| {
             on_numbers!(self.row(row), values => values
             .iter()
-            .any(|&value| !f64::from(value).is_finite()))
+            .any(|&value| !value.wide().is_finite()))
         };
         (0..self.num_rows).into_par_iter().filter(is_bad).collect()
     }

@@ -50,6 +50,23 @@ impl FeatureRows<'_> {
     }
 }
 
+/// A number of features, as f64 without loss.
+pub(super) trait Wide: Copy {
+    fn wide(self) -> f64;
+}
+
+macro_rules! wide {
+    ($($number:ty: $convert:expr),*) => {$(
+        impl Wide for $number {
+            fn wide(self) -> f64 {
+                $convert(self)
+            }
+        }
+    )*};
+}
+
+wide!(f16: f16::to_f64, bf16: bf16::to_f64, f32: f64::from, f64: std::convert::identity);
+
 /// Runs an expression on the numbers, whichever they are.
 macro_rules! on_numbers {
     ($slice:expr, $values:ident => $body:expr) => {
@@ -88,13 +105,13 @@ impl<'a> FeatureSlice<'a> {
     /// # Panics
     /// When `index` is not below [`len`](Self::len), as indexing a slice does.
     pub fn get(self, index: usize) -> f64 {
-        on_numbers!(self, values => values[index].into())
+        on_numbers!(self, values => values[index].wide())
     }
 
     /// Writes all numbers in f64, as many as `out` has room for.
     pub fn write_f64(self, out: &mut [f64]) {
         on_numbers!(self, values => for (out, &value) in out.iter_mut().zip(values) {
-            *out = value.into();
+            *out = value.wide();
         });
     }
 
@@ -103,7 +120,7 @@ impl<'a> FeatureSlice<'a> {
         on_numbers!(self, values => values
             .par_iter()
             .with_min_len(TASK_LEN)
-            .position_first(|&value| !f64::from(value).is_finite()))
+            .position_first(|&value| !value.wide().is_finite()))
     }
 
     /// These numbers.

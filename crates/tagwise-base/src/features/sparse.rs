@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::slice::{FeatureSlice, on_numbers};
+use super::slice::{FeatureSlice, Wide, on_numbers};
 use super::{check_output, check_range, not_finite};
 use crate::{Error, Result};
 
@@ -187,7 +187,7 @@ impl<'a> CsrView<'a> {
         for (row, out) in rows.zip(out.chunks_exact_mut(self.dim)) {
             let (columns, values) = self.row(row);
             on_numbers!(values, values => for (&column, &value) in columns.iter().zip(values) {
-                out[column as usize] += f64::from(value);
+                out[column as usize] += value.wide();
             });
         }
         Ok(())

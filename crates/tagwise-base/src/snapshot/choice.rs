@@ -6,8 +6,9 @@
 
 use super::array::{Array, Stored, class_targets, ragged_targets};
 use super::member::{Member, TextArray};
+use super::parquet::TableColumn;
 use crate::Targets;
-use crate::label::LabelLists;
+use crate::label::{LabelLists, TargetsBuilder};
 
 /// Names that features have elsewhere.
 pub(super) const FEATURE_NAMES: [&str; 11] = [
@@ -45,6 +46,15 @@ pub struct ArrayNames {
     pub targets: Option<String>,
 }
 
+/// Features as a file holds them.
+#[derive(Clone, Debug)]
+pub(super) enum Features {
+    /// In memory or mapped.
+    Array(Stored),
+    /// In tables, decoded when somebody looks at them.
+    Column(TableColumn),
+}
+
 /// Labels as a file holds them.
 #[derive(Clone, Debug)]
 pub(super) enum Labels {
@@ -54,6 +64,10 @@ pub(super) enum Labels {
     Text(TextArray),
     /// Class numbers of one sample after the other.
     Ragged { labels: Stored, offsets: Stored },
+    /// As `Numbers`, in tables.
+    Column(TableColumn),
+    /// As `Ragged`, read from tables.
+    Sets(TargetsBuilder),
 }
 
 /// The arrays of a file by what they are for.
@@ -193,6 +207,8 @@ fn labels(members: &mut Members, given: Option<&str>) -> Result<Option<Labels>, 
     Ok(match member {
         None => None,
         Some(Member::Text(text)) => Some(Labels::Text(text)),
+        Some(Member::Column(column)) => Some(Labels::Column(column)),
+        Some(Member::Sets(sets)) => Some(Labels::Sets(sets)),
         Some(member) => Some(Labels::Numbers(member.into_numbers()?.into_row_major())),
     })
 }
@@ -221,12 +237,15 @@ fn class_names(members: &mut Members) -> Result<Option<Vec<String>>, String> {
 
 impl Choice {
     /// The features, which must be there.
-    pub(super) fn take_features(&mut self) -> Result<Stored, String> {
+    pub(super) fn take_features(&mut self) -> Result<Features, String> {
         let features = std::mem::replace(&mut self.features, Ok(None))?;
         let found = &self.found;
-        features
-            .ok_or_else(|| format!("expected an array `features` [N, d], found {found:?}"))?
-            .into_numbers()
+        let features = features
+            .ok_or_else(|| format!("expected an array `features` [N, d], found {found:?}"))?;
+        match features {
+            Member::Column(column) => Ok(Features::Column(column)),
+            member => member.into_numbers().map(Features::Array),
+        }
     }
 
     /// K as the file states it, by itself, by its classifier or by names.
@@ -251,6 +270,21 @@ impl Choice {
                 ragged_targets(&labels.array(), &offsets.array(), stated)?,
                 None,
             ),
+            Labels::Sets(sets) => {
+                let targets = sets.clone().finish(stated);
+                (
+                    targets.map_err(|error| format!("in `labels`: {error}"))?,
+                    None,
+                )
+            }
+            Labels::Column(column) => {
+                let targets = column.targets(stated).map_err(|error| error.to_string())?;
+                if column.shape()[1] == 1 {
+                    self.notes
+                        .push(class_note(column.name(), "number", &targets));
+                }
+                (targets, None)
+            }
             Labels::Text(text) => {
                 let (targets, names) = text_targets(text, stated, self.class_names.as_deref())?;
                 self.notes.push(class_note(&text.name, "name", &targets));

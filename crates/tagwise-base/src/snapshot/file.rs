@@ -2,24 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
-use half::{bf16, f16};
 use rayon::prelude::*;
 
-use super::array::{Array, Stored, gather_rows};
+use super::array::{Array, Stored};
+use super::blocks::show_blocks;
 use super::bytes::{Format, members_of};
-use super::choice::{ArrayNames, Choice, choose};
-use super::mapped::{Bytes, Part};
+use super::choice::{ArrayNames, Choice, Features, choose};
+use super::labels::NO_LABELS;
+use super::load::load;
+use super::mapped::Bytes;
 use super::member::Member;
-#[cfg(feature = "parquet")]
-use super::parquet;
 use super::{FeatureRows, FeatureValues, LinearClassifier, SampleStream, Snapshot};
-use super::{npy, refused, safetensors, scipy};
+use super::{refused, scipy};
 use crate::tensors::Element;
 use crate::{Error, Result, Targets};
-
-/// Bytes of features shown at once; what a block costs beside the mapped file when its numbers
-/// must be converted.
-const BLOCK_BYTES: usize = 64 << 20;
 
 /// What happens to samples whose features hold NaN or infinity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,13 +51,17 @@ pub struct OpenOptions {
 
 /// A snapshot that stays in its file.
 ///
-/// safetensors, stored .npz members and .npy files are mapped into memory; compressed .npz members
-/// are unpacked. f16 and bf16 are widened to f32 block by block, Fortran order is read as it is.
+/// safetensors, stored .npz members and .npy files are mapped into memory, whose pages the system
+/// takes back when it needs them; compressed .npz members are unpacked. f16 and bf16 are widened to
+/// f32 block by block, Fortran order is read as it is. Parquet is decoded block by block whenever
+/// somebody looks. What stays in memory is the label sets, 4 bytes a sample and each distinct set
+/// once, and one block: up to 64 MiB of features as they are stored and 128 MiB as f32, of Parquet
+/// 2²² numbers, 16 MiB as f32, beside a page of its column.
 #[derive(Clone, Debug)]
 pub struct SnapshotFile {
     /// Nothing for bytes that came without a path.
     path: Option<PathBuf>,
-    features: Stored,
+    features: Features,
     num_rows: usize,
     dim: usize,
     targets: Targets,
@@ -76,8 +76,8 @@ pub struct SnapshotFile {
 impl SnapshotFile {
     /// Opens `NAME.safetensors`, `NAME.npz`, a folder of .npy files, or the file `features.npy` of
     /// such a folder; with the feature `parquet` also `NAME.parquet`, a folder of .parquet files,
-    /// or a pattern such as `part-*.parquet`, whose files are read into memory one after the other
-    /// in the order of their names.
+    /// or a pattern such as `part-*.parquet`, whose rows follow each other in the order of the
+    /// names.
     ///
     /// Arrays: `features` `[N, d]` of f16, bf16, f32 or f64; either `targets` or `labels` (`[N, K]` of
     /// 0 and 1, or for each sample the number or the name of a class, or names with `;` between
@@ -185,7 +185,7 @@ impl SnapshotFile {
 
     /// Size of the features in bytes, as they lie in the file.
     pub fn feature_bytes(&self) -> usize {
-        self.features.part.len()
+        self.num_rows * self.dim * self.features.element().size()
     }
 
     /// Reads everything into memory.
@@ -193,7 +193,7 @@ impl SnapshotFile {
     /// # Errors
     /// As [`SampleStream::for_each_block`].
     pub fn to_snapshot(&self) -> Result<Snapshot> {
-        let mut values = match self.features.element {
+        let mut values = match self.features.element() {
             Element::F64 => FeatureValues::F64(Vec::new()),
             _ => FeatureValues::F32(Vec::new()),
         };
@@ -211,11 +211,11 @@ impl SnapshotFile {
 
     fn from_choice(mut choice: Choice, labels: LabelsIn) -> Result<Self, String> {
         let features = choice.take_features()?;
-        let (num_rows, dim) = features.array().matrix_shape("[N, d]")?;
-        if !features.element.is_float() {
+        let (num_rows, dim) = features.shape()?;
+        if !features.element().is_float() {
             return Err(format!(
                 "expected `features` of f16, bf16, f32 or f64, found {}",
-                features.element.name()
+                features.element().name()
             ));
         }
         if num_rows == 0 || dim == 0 {
@@ -283,61 +283,30 @@ impl SnapshotFile {
         &self,
         visit: &mut dyn FnMut(usize, FeatureRows<'_>) -> Result<()>,
     ) -> Result<()> {
-        let size = self.features.element.size();
-        let row_bytes = self.dim * size;
-        let block_rows = (BLOCK_BYTES / row_bytes).max(1);
-        let mut gathered = Vec::new();
-        for first in (0..self.num_rows).step_by(block_rows) {
-            let count = block_rows.min(self.num_rows - first);
-            let bytes = if self.features.column_major {
-                gathered.resize(count * row_bytes, 0);
-                let shape = [self.num_rows, self.dim];
-                gather_rows(&self.features.part, size, shape, first, &mut gathered);
-                &gathered[..]
-            } else {
-                &self.features.part[first * row_bytes..(first + count) * row_bytes]
-            };
-            show(self.features.element, bytes, &mut |rows| visit(first, rows))?;
+        match &self.features {
+            Features::Array(array) => show_blocks(array, self.num_rows, self.dim, visit),
+            Features::Column(column) => column.for_each_block(visit),
         }
-        Ok(())
     }
 }
 
-/// Shows bytes as f32 or f64, without a copy where they lie aligned.
-fn show(
-    element: Element,
-    bytes: &[u8],
-    visit: &mut dyn FnMut(FeatureRows<'_>) -> Result<()>,
-) -> Result<()> {
-    let native = cfg!(target_endian = "little");
-    match element {
-        Element::F64 => match bytemuck::try_cast_slice(bytes) {
-            Ok(values) if native => visit(FeatureRows::F64(values)),
-            _ => visit(FeatureRows::F64(&convert(bytes, f64::from_le_bytes))),
-        },
-        Element::F16 => visit(FeatureRows::F32(&convert(bytes, |b| {
-            f16::from_le_bytes(b).to_f32()
-        }))),
-        Element::BF16 => visit(FeatureRows::F32(&convert(bytes, |b| {
-            bf16::from_le_bytes(b).to_f32()
-        }))),
-        _ => match bytemuck::try_cast_slice(bytes) {
-            Ok(values) if native => visit(FeatureRows::F32(values)),
-            _ => visit(FeatureRows::F32(&convert(bytes, f32::from_le_bytes))),
-        },
+impl Features {
+    fn element(&self) -> Element {
+        match self {
+            Self::Array(array) => array.element,
+            Self::Column(column) => column.element(),
+        }
     }
-}
 
-fn convert<const SIZE: usize, T: Send>(
-    bytes: &[u8],
-    read: impl Fn([u8; SIZE]) -> T + Sync,
-) -> Vec<T> {
-    let (elements, _) = bytes.as_chunks::<SIZE>();
-    elements
-        .par_iter()
-        .with_min_len(1 << 14)
-        .map(|&element| read(element))
-        .collect()
+    fn shape(&self) -> Result<(usize, usize), String> {
+        match self {
+            Self::Array(array) => array.array().matrix_shape("[N, d]"),
+            Self::Column(column) => {
+                let [num_rows, dim] = column.shape();
+                Ok((num_rows, dim))
+            }
+        }
+    }
 }
 
 impl SampleStream for SnapshotFile {
@@ -408,180 +377,7 @@ impl SnapshotFile {
     }
 }
 
-/// What is said of a file whose labels nobody can find.
-const NO_LABELS: &str =
-    "expected either `targets` [N, K] of 0 and 1, or `labels` with `offsets` [N + 1]";
-
-/// The labels of a file without its features.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FileLabels {
-    /// The label set of each sample.
-    pub targets: Targets,
-    /// What the K classes are called, where the file says so.
-    pub class_names: Option<Vec<String>>,
-    /// What was decided about the arrays of the file.
-    pub notes: Vec<String>,
-}
-
-/// Reads only the label sets of a file, as [`read_labels`] does with arrays of the usual names.
-///
-/// # Errors
-/// As [`SnapshotFile::open`].
-pub fn read_targets(path: &Path) -> Result<Targets> {
-    read_labels(path, &ArrayNames::default()).map(|labels| labels.targets)
-}
-
-/// Reads only the labels of a file: those of any file that [`SnapshotFile::open`] reads, with or
-/// without features, of a lone `.npy` file of shape `[N, K]` with entries 0 and 1 or `[N]` of class
-/// numbers or names, and of a matrix of `scipy.sparse.save_npz`.
-///
-/// # Errors
-/// As [`SnapshotFile::open`].
-pub fn read_labels(path: &Path, names: &ArrayNames) -> Result<FileLabels> {
-    let with_path = |message: String| Error::Format {
-        path: path.to_path_buf(),
-        message,
-    };
-    let members = if ending(path).as_deref() == Some("npy") {
-        let bytes = Bytes::map(path)?;
-        let range = 0..bytes.len();
-        vec![npy::member("targets", Part { bytes, range }).map_err(with_path)?]
-    } else {
-        load(path)?
-    };
-    if scipy::is_sparse(&members) {
-        let matrix = scipy::matrix(members).map_err(with_path)?;
-        return Ok(FileLabels {
-            targets: matrix
-                .to_targets()
-                .map_err(|error| with_path(error.to_string()))?,
-            class_names: None,
-            notes: vec!["read as a sparse matrix of SciPy".into()],
-        });
-    }
-    let mut choice = choose(members, names).map_err(with_path)?;
-    let labelled = choice.labelled().map_err(with_path)?;
-    let labelled = labelled.ok_or_else(|| with_path(NO_LABELS.into()))?;
-    Ok(FileLabels {
-        targets: labelled.targets,
-        class_names: labelled.class_names,
-        notes: choice.notes,
-    })
-}
-
-/// The ending of a file in small letters.
-fn ending(path: &Path) -> Option<String> {
-    let ending = path.extension()?.to_str()?;
-    Some(ending.to_ascii_lowercase())
-}
-
-/// The arrays of a file or folder.
-fn load(path: &Path) -> Result<Vec<Member>> {
-    let with_path = |message: String| Error::Format {
-        path: path.to_path_buf(),
-        message,
-    };
-    if path.is_dir() {
-        let tables = parquet_files_in(path)?;
-        return if tables.is_empty() {
-            load_folder(path)
-        } else {
-            load_tables(path, &tables)
-        };
-    }
-    match ending(path).as_deref() {
-        Some("safetensors") => safetensors::tensors(&Bytes::map(path)?)
-            .map(numbers)
-            .map_err(with_path),
-        Some("npz") => npy::archive(&Bytes::map(path)?).map_err(with_path),
-        Some("parquet") => load_tables(path, &[]),
-        Some("npy") => match path.file_name().and_then(|name| name.to_str()) {
-            Some("features.npy") => {
-                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-                load_folder(folder.unwrap_or(Path::new(".")))
-            }
-            _ => Err(with_path(
-                "a .npy file holds one array; name the folder that holds features.npy and targets.npy".into(),
-            )),
-        },
-        _ => Err(with_path(refused::advice(path).unwrap_or_else(|| {
-            "expected a file that ends in .safetensors, .npz or .parquet, or a folder of .npy or .parquet files".into()
-        }))),
-    }
-}
-
-fn numbers(arrays: Vec<Stored>) -> Vec<Member> {
-    arrays.into_iter().map(Member::from).collect()
-}
-
-/// The Parquet files of a folder, sorted by name.
-fn parquet_files_in(folder: &Path) -> Result<Vec<PathBuf>> {
-    let with_path = |source| Error::Io {
-        path: folder.to_path_buf(),
-        source,
-    };
-    let mut paths = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(with_path)? {
-        let path = entry.map_err(with_path)?.path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "parquet")
-        {
-            paths.push(path);
-        }
-    }
-    paths.sort();
-    Ok(paths)
-}
-
-/// These Parquet files, or else the one file at `path` or those that `path` is a pattern of.
-#[cfg(feature = "parquet")]
-fn load_tables(path: &Path, tables: &[PathBuf]) -> Result<Vec<Member>> {
-    let arrays = if !tables.is_empty() {
-        parquet::load(tables)
-    } else if path.exists() {
-        parquet::load(&[path.to_path_buf()])
-    } else {
-        parquet::load(&parquet::files_like(path)?)
-    };
-    arrays.map(numbers)
-}
-
-#[cfg(not(feature = "parquet"))]
-fn load_tables(path: &Path, _: &[PathBuf]) -> Result<Vec<Member>> {
-    Err(Error::Format {
-        path: path.to_path_buf(),
-        message: "this program was built without Parquet; build it with `--features parquet`, or save the columns as safetensors or .npz".into(),
-    })
-}
-
-/// Every .npy file of a folder, named by its file name.
-fn load_folder(folder: &Path) -> Result<Vec<Member>> {
-    let with_path = |source| Error::Io {
-        path: folder.to_path_buf(),
-        source,
-    };
-    let mut paths = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(with_path)? {
-        let path = entry.map_err(with_path)?.path();
-        if path.extension().is_some_and(|extension| extension == "npy") {
-            paths.push(path);
-        }
-    }
-    paths.sort();
-    let load_one = |path: PathBuf| {
-        let bytes = Bytes::map(&path)?;
-        let range = 0..bytes.len();
-        let name = path
-            .file_stem()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        npy::member(&name, Part { bytes, range }).map_err(|message| Error::Format { path, message })
-    };
-    paths.into_iter().map(load_one).collect()
-}
-
+/// The classifier, if there is a weight, `[K, d]`.
 fn classifier(
     weight: Option<Array<'_>>,
     bias: Option<Array<'_>>,

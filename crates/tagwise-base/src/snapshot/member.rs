@@ -2,12 +2,20 @@
 
 use super::array::Stored;
 use super::mapped::Part;
+use super::parquet::TableColumn;
+use crate::label::TargetsBuilder;
 
 /// One member of a file.
 #[derive(Clone, Debug)]
 pub(super) enum Member {
     Numbers(Stored),
     Text(TextArray),
+    /// A column of tables that stays in its files.
+    #[cfg_attr(not(feature = "parquet"), allow(dead_code))]
+    Column(TableColumn),
+    /// The column `labels` of tables: class numbers of one sample after the other.
+    #[cfg_attr(not(feature = "parquet"), allow(dead_code))]
+    Sets(TargetsBuilder),
     /// Something that is no array of numbers or text, and why it cannot be read.
     Unreadable {
         name: String,
@@ -20,6 +28,8 @@ impl Member {
         match self {
             Self::Numbers(array) => &array.name,
             Self::Text(array) => &array.name,
+            Self::Column(column) => column.name(),
+            Self::Sets(_) => "labels",
             Self::Unreadable { name, .. } => name,
         }
     }
@@ -32,6 +42,11 @@ impl Member {
                 "expected `{}` to hold numbers, found text",
                 array.name
             )),
+            Self::Column(column) => Err(format!(
+                "expected `{}` to be an array of another kind than a column of lists",
+                column.name()
+            )),
+            Self::Sets(_) => Err("expected `labels` to be an array, found lists".into()),
             Self::Unreadable { why, .. } => Err(why),
         }
     }

@@ -72,6 +72,19 @@ pub(super) fn is_sparse(members: &[Member]) -> bool {
     has("format") && has("shape") && has("data")
 }
 
+/// Whether a file is an archive of `scipy.sparse.save_npz`, by the names of its members.
+///
+/// # Errors
+/// [`Error::Format`] when it is no archive of arrays, [`Error::Io`] when it cannot be read.
+pub fn is_sparse_file(path: &Path) -> Result<bool> {
+    let members = npy::archive(&Bytes::map(path)?);
+    let members = members.map_err(|message| Error::Format {
+        path: path.to_path_buf(),
+        message,
+    })?;
+    Ok(is_sparse(&members))
+}
+
 /// Reads an archive of `scipy.sparse.save_npz`; none when it is another archive.
 ///
 /// # Errors
@@ -148,8 +161,8 @@ impl Parts {
     fn format(&mut self) -> Result<String, String> {
         match self.member("format")? {
             Member::Text(text) => Ok(text.texts()?.first().cloned().unwrap_or_default()),
-            Member::Numbers(_) => Err("expected `format` to hold text, found numbers".into()),
             Member::Unreadable { why, .. } => Err(why),
+            _ => Err("expected `format` to hold text, found numbers".into()),
         }
     }
 
@@ -324,10 +337,10 @@ fn sorted(num_rows: u64, num_columns: u64, entries: Entries) -> Result<SparseMat
 
 #[cfg(test)]
 mod tests {
-    use super::super::array::Element;
     use super::super::mapped::Part;
     use super::super::member::{Letters, TextArray};
     use super::*;
+    use crate::tensors::Element;
 
     fn numbers(name: &str, values: &[i64]) -> Member {
         let bytes = values.iter().flat_map(|value| value.to_le_bytes());

@@ -11,6 +11,7 @@ use tagwise_report::Page;
 use tagwise_report::build::{self, Analysis, AnalysisFigures};
 use tagwise_report::plane::plane_of_stream;
 
+use super::samples::FormatArguments;
 use super::stats;
 use crate::failure::Usage;
 use crate::output;
@@ -24,7 +25,7 @@ const WIDTH: usize = 110;
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Features (.safetensors, .npz, .parquet, a folder of .npy or .parquet files, a pattern such as
-    /// 'part-*.parquet' in quotes) or statistics (.ncs)
+    /// 'part-*.parquet' in quotes, .arff, .csv, .txt, .svm) or statistics (.ncs)
     #[arg(required = true)]
     files: Vec<PathBuf>,
 
@@ -44,6 +45,9 @@ pub struct Arguments {
     /// Leave out samples whose features hold NaN or infinity, and count them
     #[arg(long)]
     skip_non_finite: bool,
+
+    #[command(flatten)]
+    format: FormatArguments,
 
     /// Print one JSON object and nothing else on stdout
     #[arg(long)]
@@ -110,7 +114,7 @@ fn measure(path: &Path, arguments: &Arguments) -> anyhow::Result<Analysis> {
     if path.extension().is_some_and(|extension| extension == "ncs") {
         return measure_statistics(path, arguments);
     }
-    let file = stats::open(path, arguments.skip_non_finite)?;
+    let file = stats::open(path, arguments.skip_non_finite, &arguments.format)?;
     let options = AnalysisOptions {
         num_worst: arguments.worst,
         directions: match arguments.directions {
@@ -124,6 +128,9 @@ fn measure(path: &Path, arguments: &Arguments) -> anyhow::Result<Analysis> {
     };
     let mut measured = Analysis::measure(path, &file, file.classifier(), options)
         .with_context(|| path.display().to_string())?;
+    if let Some(names) = file.class_names() {
+        measured.class_names = names.to_vec();
+    }
     // The comparison of several files has no room for their planes.
     if arguments.report.is_some() && arguments.files.len() == 1 {
         measured.plane = plane_of_stream(&file, &measured.class_names)?;

@@ -1,22 +1,22 @@
 //! `tagwise decode`: features to label sets.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 
-use tagwise::decode::{EmptySet, NearestSettings};
+use tagwise::Error;
+use tagwise::decode::{AnswerFormat, Answers, EmptySet, FittedDecoder, NearestSettings, Scales};
 
-use super::head::{StoredHead, check_names};
-use super::names::LabelNames;
-use super::samples::{Expected, Samples, TableArguments};
-use crate::failure::Usage;
-use crate::output;
+use super::samples::TableArguments;
+use crate::failure::Interrupted;
+use crate::{interrupt, output};
 
-mod answers;
-mod choice;
+mod inputs;
 mod options;
 
-use answers::Format;
+use inputs::{Inputs, New};
 use options::{
-    CriterionName, DistanceName, LinkName, Means, Name, PriorName, Scales, Space, empty_set, scales,
+    CriterionName, DistanceName, LinkName, Means, Name, PriorName, SpaceName, empty_set, scales,
 };
 
 /// Decode features to label sets
@@ -27,6 +27,10 @@ use options::{
 /// that `tagwise fit` held out, or else on a fifth of them, where a classifier that was fitted to
 /// them looks better than it is. `auto` compares all decoders on the same samples and says which
 /// one it took and why.
+///
+/// What tuning found is shown on stderr and is part of the JSON. --save keeps the decoder with all
+/// that it needs, and --decoder-file decodes with it, without the training samples: new samples in
+/// arrays need no labels then, and are read as they are decoded.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
@@ -74,7 +78,7 @@ pub struct Arguments {
 
     /// What distances are measured between (onn, auto)
     #[arg(long, value_enum, default_value = "features")]
-    space: Space,
+    space: SpaceName,
 
     /// When a sample has no label: never; measured, when the mean of unlabelled training samples is
     /// nearest; or a score, when no other set reaches it (onn)
@@ -98,6 +102,14 @@ pub struct Arguments {
     #[arg(long, value_enum, default_value = "subset-accuracy")]
     criterion: CriterionName,
 
+    /// Keep the decoder in a safetensors file
+    #[arg(long, value_name = "FILE")]
+    save: Option<PathBuf>,
+
+    /// Decode with a decoder that --save kept
+    #[arg(long, value_name = "FILE", conflicts_with_all = MAKES_A_DECODER)]
+    decoder_file: Option<PathBuf>,
+
     /// Where to write the answers: .json, .parquet, or CSV under any other name; CSV on stdout when
     /// absent
     #[arg(long, short, value_name = "FILE")]
@@ -111,82 +123,97 @@ pub struct Arguments {
 const EXAMPLES: &str = "Examples:
   tagwise decode --features test.safetensors --prototypes train.safetensors
   tagwise decode --features bibtex-test.arff --prototypes bibtex-train.arff --labels bibtex.xml \\
-    --head head.safetensors --decoder expected-f1 --out answers.csv";
+    --head head.safetensors --decoder expected-f1 --out answers.csv
+  tagwise decode --features test.safetensors --prototypes train.safetensors --save decoder.safetensors
+  tagwise decode --features new.safetensors --decoder-file decoder.safetensors";
 
-/// Everything that the command reads.
-struct Inputs {
-    samples: Samples,
-    training: Option<Samples>,
-    validation: Option<Samples>,
-    head: Option<StoredHead>,
-    names: LabelNames,
-}
+/// What a decoder that is read from a file is not made of.
+const MAKES_A_DECODER: [&str; 14] = [
+    "prototypes",
+    "validation",
+    "head",
+    "decoder",
+    "distance",
+    "means",
+    "scales",
+    "prior",
+    "space",
+    "empty_set",
+    "max_multiplicity",
+    "max_nodes",
+    "link",
+    "criterion",
+];
 
 /// Decodes and prints or writes the answers.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let format = arguments.out.as_deref().map(Format::of).transpose()?;
-    let inputs = Inputs::read(arguments)?;
-    let answers = choice::decode(arguments, &inputs)?;
+    let format = arguments.out.as_deref().map(AnswerFormat::of).transpose()?;
+    let (decoder, new) = match &arguments.decoder_file {
+        Some(path) => inputs::saved(arguments, path)?,
+        None => fitted(arguments)?,
+    };
+    if let Some(path) = &arguments.save {
+        decoder.write(path)?;
+    }
+    let decoded = new.decode(&decoder, until_interrupted()?);
+    let answers = Answers::new(&decoder, decoded.map_err(stopped)?);
+    say_unproven(&answers);
     match (&arguments.out, format) {
         (Some(path), Some(format)) => {
             answers.write(format, path)?;
-            output::text(&format!("{}\n", answers.decoder))
+            output::text(&format!("{}\n", decoder.spec()))
         }
         _ if arguments.json => output::json(&answers),
         _ => output::text(&answers.csv()),
     }
 }
 
-impl Inputs {
-    fn read(arguments: &Arguments) -> anyhow::Result<Self> {
-        let stored = arguments
-            .head
-            .as_deref()
-            .map(StoredHead::read)
-            .transpose()?;
-        let mut expected = stored
-            .as_ref()
-            .map_or(Expected::default(), StoredHead::size);
-        let mut head = stored;
-        let mut source = head.as_ref().map_or(String::new(), StoredHead::source);
-        let mut training = None;
-        if let Some(path) = &arguments.prototypes {
-            let samples = arguments.tables.read(path, expected)?;
-            head = head.or_else(|| StoredHead::of_samples(&samples, path));
-            if let Some(head) = &head {
-                head.check(&samples, path)?;
-            }
-            expected = samples.size();
-            source = format!("the training samples in {}", path.display());
-            training = Some(samples);
+/// The decoder that the arguments ask for, with the samples to decode.
+fn fitted(arguments: &Arguments) -> anyhow::Result<(FittedDecoder, New)> {
+    let inputs = Inputs::read(arguments)?;
+    let settings = arguments.settings();
+    inputs.check(&settings)?;
+    let decoder = FittedDecoder::fit(&inputs.borrowed()?, &settings, until_interrupted()?);
+    let decoder = decoder.map_err(stopped)?.with_names(inputs.names)?;
+    if let Some(tuning) = decoder.tuning() {
+        if tuning.warning.is_some() {
+            eprintln!(
+                "tuned on {}; if the classifier was fitted to them, it looks better there than it \
+                 is: give --validation, or a head of tagwise fit with the samples it was fitted to",
+                tuning.samples
+            );
         }
-        let own_names = head.as_ref().and_then(|head| head.label_names.clone());
-        let label_names = own_names.or(training
-            .as_ref()
-            .and_then(|t: &Samples| t.label_names.clone()));
-        let read = |path: &PathBuf| -> anyhow::Result<Samples> {
-            let samples = arguments.tables.read(path, expected)?;
-            samples.check(path, expected, &source)?;
-            let (ours, theirs) = (label_names.as_deref(), samples.label_names.as_deref());
-            check_names(ours, theirs, &source, path)?;
-            Ok(samples)
-        };
-        let samples = read(&arguments.features)?;
-        let validation = arguments.validation.as_ref().map(read).transpose()?;
-        head = head.or_else(|| StoredHead::of_samples(&samples, &arguments.features));
-        if training.is_none() && validation.is_none() {
-            return Err(Usage(
-                "expected samples with known labels: --prototypes, or --validation for a decoder of logits"
-                    .into(),
-            )
-            .into());
+        if let Some(reason) = tuning.reason(decoder.spec()) {
+            eprintln!("auto: {reason}");
         }
-        Ok(Self {
-            names: LabelNames::new(label_names.or(samples.label_names.clone())),
-            samples,
-            training,
-            validation,
-            head,
-        })
+    }
+    eprintln!("tuned: {}", decoder.values());
+    Ok((decoder, New::Samples(inputs.samples)))
+}
+
+fn say_unproven(answers: &Answers<'_>) {
+    let decoded = answers.decoded();
+    if !decoded.unproven.is_empty() {
+        eprintln!(
+            "{} of {} answers are not proven to be the nearest; raise --max-nodes",
+            decoded.unproven.len(),
+            decoded.targets.len()
+        );
+    }
+}
+
+/// Goes on until Ctrl-C.
+fn until_interrupted<P>() -> anyhow::Result<impl FnMut(&P) -> ControlFlow<()>> {
+    let stop = interrupt::catch()?;
+    Ok(move |_: &P| match stop.load(Ordering::SeqCst) {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
+    })
+}
+
+fn stopped(error: Error) -> anyhow::Error {
+    match error {
+        Error::Interrupted => Interrupted("stopped; no answers were written".into()).into(),
+        other => other.into(),
     }
 }

@@ -1,16 +1,14 @@
 //! `tagwise evaluate`: decoded label sets against the truth.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use serde::Serialize;
-use tagwise::evaluate::{Evaluation, label_counts};
-use tagwise::{LabelSet, Targets};
+use tagwise::evaluate::{Evaluation, Predictions, label_counts};
+use tagwise::names::LabelNames;
+use tagwise::{Error, Targets};
 use tagwise_report::{Cell, Column, Table};
 
 use super::head::StoredHead;
-use super::names::{LabelNames, csv_cells};
 use super::samples::{Expected, TableArguments};
 use crate::output;
 
@@ -77,7 +75,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if let Some(head) = &head {
         head.check(&samples, &arguments.truth)?;
     }
-    let own_names = head.as_ref().and_then(|head| head.label_names.clone());
+    let own_names = head.as_ref().and_then(StoredHead::label_names);
+    let own_names = own_names.map(<[String]>::to_vec);
     let names = LabelNames::new(samples.label_names.clone().or(own_names));
     let truth = &samples.targets;
     let predicted = read_predictions(&arguments.predictions, &names, truth.num_classes())?;
@@ -106,6 +105,27 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         text.push_str(&label_table(&answer.labels));
     }
     output::text(&text)
+}
+
+fn read_predictions(
+    path: &Path,
+    names: &LabelNames,
+    num_classes: usize,
+) -> anyhow::Result<Targets> {
+    let predictions = Predictions::read(path)?;
+    anyhow::ensure!(
+        !predictions.has_names() || names.is_known(),
+        "{}: expected a truth or --head that knows what its labels are called, as the labels \
+         are names here; give the table and its --labels, or a head fitted to it",
+        path.display()
+    );
+    let targets = predictions.targets(names, num_classes);
+    targets.map_err(|error| match error {
+        error @ Error::LabelOutOfRange { .. } => {
+            anyhow::Error::from(error).context(path.display().to_string())
+        }
+        other => other.in_file(path).into(),
+    })
 }
 
 fn of_labels(
@@ -160,44 +180,4 @@ fn label_table(labels: &[LabelMeasures]) -> String {
         ]);
     }
     table.to_text(WIDTH)
-}
-
-/// Reads the columns `sample`, in order from 0, and `labels` or `label_ids`.
-fn read_predictions(
-    path: &Path,
-    names: &LabelNames,
-    num_classes: usize,
-) -> anyhow::Result<Targets> {
-    let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    let mut lines = text.lines();
-    let header = csv_cells(lines.next().unwrap_or_default());
-    let columns = [0, 1].map(|column| header.get(column).map_or("", String::as_str));
-    let numbers = LabelNames::default();
-    let names = match columns {
-        ["sample", "labels"] if names.is_known() => names,
-        ["sample", "label_ids"] => &numbers,
-        ["sample", "labels"] => anyhow::bail!(
-            "{}: expected a truth or --head that knows what its labels are called, as the labels \
-             are names here; give the table and its --labels, or a head fitted to it",
-            path.display()
-        ),
-        _ => anyhow::bail!(
-            "{}: expected a header that starts with sample,labels or sample,label_ids, as tagwise \
-             decode writes, found {:?}",
-            path.display(),
-            text.lines().next().unwrap_or_default()
-        ),
-    };
-    let sets = lines.enumerate().map(|(row, line)| {
-        let place = || format!("{}, line {}", path.display(), row + 2);
-        let cells = csv_cells(line);
-        let cell = |column: usize| cells.get(column).map_or("", String::as_str);
-        if cell(0) != row.to_string() {
-            anyhow::bail!("{}: expected sample {row}, found {:?}", place(), cell(0));
-        }
-        let set = names.set(cell(1));
-        set.map_err(|message| anyhow::anyhow!("{}: {message}", place()))
-    });
-    let sets: Vec<LabelSet> = sets.collect::<anyhow::Result<_>>()?;
-    Targets::new(num_classes, sets).with_context(|| path.display().to_string())
 }

@@ -2,18 +2,18 @@
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
-use anyhow::Context;
 use clap::ValueEnum;
-use serde::Serialize;
-use tagwise::Targets;
-use tagwise::head::{Features, Head, HeadFile, HeadKind, HeadSettings, Optimizer, Stochastic};
-use tagwise::loss::{Loss, PickAllLabels, Weighting};
-use tagwise::minimize::Stop;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use tagwise::Error;
+use tagwise::head::{
+    FitProgress, FittedHead, HeadDescription, HeadKind, HeadSettings, LabelledFeatures, Optimizer,
+    Stochastic, WeightDecay, WeightDecaySearch,
+};
+use tagwise::loss::{LOSSES, Loss};
+use tagwise::names::LabelNames;
 
-use super::head::HeldOut;
-use super::names::LabelNames;
 use super::samples::{Expected, TableArguments};
 use crate::failure::{Interrupted, Usage};
 use crate::progress::Lines;
@@ -22,15 +22,6 @@ use crate::{interrupt, output};
 mod weights;
 
 use weights::{class_weights, set_weights};
-
-/// Largest gradient of a head that is only compared with others.
-const COMPARISON_TOLERANCE: f64 = 1e-3;
-
-/// Weight decays without a new least loss after which smaller ones are not tried.
-const RISES: usize = 2;
-
-/// Weight decays tried when none is given, each started from the head before.
-const WEIGHT_DECAYS: [f64; 8] = [3e-1, 1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4];
 
 /// Fit a linear head on features and save it as safetensors
 ///
@@ -54,8 +45,8 @@ pub struct Arguments {
     out: PathBuf,
 
     /// The loss to minimise
-    #[arg(long, value_enum, default_value = "pal-n")]
-    loss: LossName,
+    #[arg(long, value_parser = loss_names(), default_value = "pal-n")]
+    loss: Loss,
 
     /// Any weight matrix, or a fixed simplex ETF on a learned projection
     #[arg(long, value_enum, default_value = "linear")]
@@ -116,35 +107,10 @@ const EXAMPLES: &str = "Examples:
   tagwise fit train.safetensors
   tagwise fit bibtex-train.arff --labels bibtex.xml --loss bce --out head.safetensors";
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum LossName {
-    Pal,
-    PalN,
-    Bce,
-    Focal,
-    Asl,
-    Zlpr,
-}
-
-impl LossName {
-    fn loss(self) -> Loss {
-        match self {
-            Self::Pal => Loss::PickAllLabels(PickAllLabels {
-                weighting: Weighting::Sum,
-            }),
-            Self::PalN => Loss::PickAllLabels(PickAllLabels {
-                weighting: Weighting::Mean,
-            }),
-            Self::Bce => Loss::BinaryCrossEntropy {},
-            Self::Focal => Loss::Focal { gamma: 2.0 },
-            Self::Asl => Loss::Asymmetric {
-                gamma_positive: 0.0,
-                gamma_negative: 4.0,
-                margin: 0.05,
-            },
-            Self::Zlpr => Loss::Zlpr {},
-        }
-    }
+/// The names of the table of losses.
+fn loss_names() -> impl TypedValueParser<Value = Loss> {
+    let names = LOSSES.map(|line| PossibleValue::new(line.name).help(line.about));
+    PossibleValuesParser::new(names).map(|name| Loss::named(&name).unwrap_or_default())
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -159,99 +125,54 @@ enum Kind {
     FixedEtf,
 }
 
-/// What the command prints, and the head's description in its file.
-#[derive(Debug, Serialize)]
-struct Fitted {
-    num_samples: usize,
-    num_classes: usize,
-    dim: usize,
-    settings: HeadSettings,
-    /// The weight decays tried, with their loss on the samples held out.
-    weight_decays: Vec<Tried>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    held_out: Option<HeldOut>,
-    objective: f64,
-    gradient_norm: f64,
-    iterations: usize,
-    converged: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    label_names: Option<Vec<String>>,
-}
-
-#[derive(Debug, Serialize)]
-struct Tried {
-    weight_decay: f64,
-    loss: f64,
-}
-
-/// The best of several weight decays.
-struct Comparison {
-    tried: Vec<Tried>,
-    best: Head,
-    weight_decay: f64,
-    held_out: HeldOut,
-}
-
 /// Fits and saves the head.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let samples = arguments
         .tables
         .read(&arguments.samples, Expected::default())?;
-    let (features, targets) = (&samples.features, &samples.targets);
+    let labelled = LabelledFeatures::new(&samples.features, &samples.targets)?;
     let names = LabelNames::new(samples.label_names.clone());
-    let mut settings = arguments.settings(&names, targets.num_classes())?;
-    let mut watch = Watch::new(arguments)?;
-    let comparison = match arguments.weight_decay {
-        Some(_) => None,
-        None => Some(compare(
-            arguments, features, targets, &settings, &mut watch,
-        )?),
-    };
-    if let Some(comparison) = &comparison {
-        settings.weight_decay = comparison.weight_decay;
-    }
-    let start = comparison.as_ref().map(|comparison| &comparison.best);
-    let head = watch.fit(features, targets, &settings, start)?;
-    let mut fitted = Fitted {
-        num_samples: targets.len(),
-        num_classes: targets.num_classes(),
-        dim: features.dim(),
-        settings,
-        weight_decays: Vec::new(),
-        held_out: None,
-        objective: head.objective,
-        gradient_norm: head.gradient_norm,
-        iterations: head.iterations,
-        converged: head.stop == Stop::Converged,
-        label_names: samples.label_names,
-    };
-    let mut held_out = None;
-    if let Some(comparison) = comparison {
-        fitted.weight_decays = comparison.tried;
-        fitted.held_out = Some(comparison.held_out);
-        held_out = Some(comparison.best.classifier);
-    }
-    let file = HeadFile {
-        classifier: head.classifier,
-        held_out,
-        description: serde_json::to_string(&fitted)?,
-    };
-    file.write(&arguments.out)?;
+    let settings = arguments.settings(&names, samples.targets.num_classes())?;
+    let weight_decay = arguments.weight_decay()?;
+    let progress = watch(arguments.quiet)?;
+    let head = FittedHead::fit(labelled, &settings, &weight_decay, progress);
+    let mut head = head.map_err(|error| match error {
+        Error::Interrupted => Interrupted("stopped; no head was written".into()).into(),
+        other => anyhow::Error::from(other),
+    })?;
+    head.description.label_names = samples.label_names;
+    head.write(&arguments.out)?;
     if arguments.json {
-        return output::json(&fitted);
+        return output::json(&head.description);
     }
     output::text(&format!(
         "{}\nwritten to {}",
-        fitted.text(),
+        text(&head.description),
         arguments.out.display()
     ))
 }
 
 impl Arguments {
+    fn weight_decay(&self) -> anyhow::Result<WeightDecay> {
+        let share = self.held_out;
+        match self.weight_decay {
+            Some(_) => Ok(WeightDecay::Given),
+            None if share > 0.0 && share < 1.0 => Ok(WeightDecay::Searched {
+                share,
+                seed: self.seed,
+                search: WeightDecaySearch::default(),
+            }),
+            None => {
+                let message = format!("expected --held-out between 0 and 1, found {share}");
+                Err(Usage(message).into())
+            }
+        }
+    }
+
     fn settings(&self, names: &LabelNames, num_classes: usize) -> anyhow::Result<HeadSettings> {
         let settings = HeadSettings::default();
         Ok(HeadSettings {
-            loss: self.loss.loss(),
+            loss: self.loss,
             kind: match self.kind {
                 Kind::Linear => HeadKind::Linear,
                 Kind::FixedEtf => HeadKind::FixedEtf,
@@ -278,130 +199,47 @@ impl Arguments {
 }
 
 /// Shows how fits go on and ends them after Ctrl-C.
-struct Watch {
-    lines: Lines,
-    is_quiet: bool,
-    stop: &'static AtomicBool,
-}
-
-impl Watch {
-    fn new(arguments: &Arguments) -> anyhow::Result<Self> {
-        Ok(Self {
-            lines: Lines::new(),
-            is_quiet: arguments.quiet,
-            stop: interrupt::catch()?,
-        })
-    }
-
-    fn fit(
-        &mut self,
-        features: &Features,
-        targets: &Targets,
-        settings: &HeadSettings,
-        start: Option<&Head>,
-    ) -> anyhow::Result<Head> {
-        let head = Head::fit_with(features, targets, settings, start, |progress| {
-            if !self.is_quiet {
-                self.lines.show(|| {
-                    format!(
-                        "weight decay {}: step {}, objective {:.6}, largest gradient {:.1e}",
-                        settings.weight_decay,
-                        progress.iterations,
-                        progress.objective,
-                        progress.gradient_norm
-                    )
-                });
-            }
-            match self.stop.load(Ordering::SeqCst) {
-                true => ControlFlow::Break(()),
-                false => ControlFlow::Continue(()),
-            }
-        })?;
-        match head.stop {
-            Stop::Interrupted => Err(Interrupted("stopped; no head was written".into()).into()),
-            _ => Ok(head),
+fn watch(is_quiet: bool) -> anyhow::Result<impl FnMut(&FitProgress) -> ControlFlow<()> + Send> {
+    let stop = interrupt::catch()?;
+    let mut lines = Lines::new();
+    Ok(move |progress: &FitProgress| {
+        if !is_quiet {
+            lines.show(|| {
+                format!(
+                    "weight decay {}: step {}, objective {:.6}, largest gradient {:.1e}",
+                    progress.weight_decay,
+                    progress.iterations,
+                    progress.objective,
+                    progress.gradient_norm
+                )
+            });
         }
-    }
+        match stop.load(Ordering::SeqCst) {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    })
 }
 
-impl Fitted {
-    fn text(&self) -> String {
-        format!(
-            "{} samples, {} features, {} classes\nweight decay {}, objective {:.6}, largest gradient {:.1e} after {} steps{}",
-            self.num_samples,
-            self.dim,
-            self.num_classes,
-            self.settings.weight_decay,
-            self.objective,
-            self.gradient_norm,
-            self.iterations,
-            if self.converged {
+/// What the head is, in two lines.
+fn text(head: &HeadDescription) -> String {
+    let mut text = format!(
+        "{} samples, {} features, {} classes",
+        head.num_samples, head.dim, head.num_classes
+    );
+    if let (Some(settings), Some(outcome)) = (&head.settings, &head.outcome) {
+        text.push_str(&format!(
+            "\nweight decay {}, objective {:.6}, largest gradient {:.1e} after {} steps{}",
+            settings.weight_decay,
+            outcome.objective,
+            outcome.gradient_norm,
+            outcome.iterations,
+            if outcome.converged {
                 ""
             } else {
                 " (not converged)"
             },
-        )
+        ));
     }
-}
-
-/// Fits with each weight decay, each from the head before, and keeps the one of least loss on the
-/// samples held out.
-fn compare(
-    arguments: &Arguments,
-    features: &Features,
-    targets: &Targets,
-    settings: &HeadSettings,
-    watch: &mut Watch,
-) -> anyhow::Result<Comparison> {
-    let share = arguments.held_out;
-    if !(share > 0.0 && share < 1.0) {
-        return Err(Usage(format!(
-            "expected --held-out between 0 and 1, found {share}"
-        ))
-        .into());
-    }
-    let held_out = HeldOut::new(share, arguments.seed, targets);
-    let (fitting, testing) = held_out.split(targets)?.unwrap_or_default();
-    let part = |rows: &[usize]| (features.select(rows), targets.select(rows.iter().copied()));
-    let (fit_features, fit_targets) = part(&fitting);
-    let (test_features, test_targets) = part(&testing);
-    let mut tried = Vec::new();
-    let mut last: Option<Head> = None;
-    let mut best: Option<(f64, f64, Head)> = None;
-    for weight_decay in WEIGHT_DECAYS {
-        let settings = HeadSettings {
-            weight_decay,
-            gradient_tolerance: settings.gradient_tolerance.max(COMPARISON_TOLERANCE),
-            ..settings.clone()
-        };
-        let head = watch.fit(&fit_features, &fit_targets, &settings, last.as_ref())?;
-        let logits = head.logits(&test_features)?;
-        let loss = mean_loss(settings.loss, &logits, &test_targets);
-        tried.push(Tried { weight_decay, loss });
-        if best.as_ref().is_none_or(|(least, ..)| loss < *least) {
-            best = Some((loss, weight_decay, head.clone()));
-        }
-        last = Some(head);
-        let least = tried.iter().map(|t| t.loss).fold(f64::INFINITY, f64::min);
-        let since = tried.iter().rev().take_while(|t| t.loss > least).count();
-        if since >= RISES {
-            break;
-        }
-    }
-    let (_, weight_decay, best) = best.context("no weight decay was tried")?;
-    Ok(Comparison {
-        tried,
-        best,
-        weight_decay,
-        held_out,
-    })
-}
-
-fn mean_loss(loss: Loss, logits: &[f64], targets: &Targets) -> f64 {
-    let mut gradient = vec![0.0; targets.num_classes()];
-    let rows = logits.chunks(targets.num_classes()).zip(targets.iter());
-    let total: f64 = rows
-        .map(|(row, set)| loss.value_and_gradient(row, set, &mut gradient))
-        .sum();
-    total / targets.len().max(1) as f64
+    text
 }

@@ -9,7 +9,6 @@ mod evaluate;
 mod fit;
 mod head;
 mod merge;
-mod names;
 mod report;
 mod samples;
 mod stats;

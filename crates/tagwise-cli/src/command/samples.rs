@@ -1,27 +1,125 @@
-//! The arguments that say how tables are read.
+//! The arguments that say how files of samples are read.
 
 use std::path::{Path, PathBuf};
 
-use tagwise::Targets;
-use tagwise::head::Features;
-use tagwise::statistics::Statistics;
-use tagwise_data::table::TableOptions;
+use anyhow::Context;
+use tagwise::snapshot::ArrayNames;
+use tagwise_data::table::text::Indexing;
+use tagwise_data::table::{TableOptions, Unlabelled};
+
+use crate::failure::Usage;
 
 pub use tagwise_data::samples::{Samples, Sizes as Expected};
 
-/// What a table does not say about itself.
-#[derive(Debug, clap::Args)]
-pub struct TableArguments {
+/// What a file of samples does not say about itself.
+#[derive(Debug, Default, PartialEq, Eq, clap::Args)]
+pub struct FormatArguments {
     /// Mulan's XML list of the label attributes of an .arff file; without it the file must say
     /// "-C n" in its @relation, as MEKA's do
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
 
-    /// Attributes of an .arff file that are neither features nor labels, such as genbase's protein
+    /// Attributes or columns of a table that are neither features nor labels, such as genbase's
+    /// protein
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     leave_out: Vec<String>,
 
-    /// Number of classes K of a LIBSVM file when labels above the largest that occurs belong to it
+    /// Columns of a .csv file, or attributes of an .arff file, that are labels: one of 0 and 1 for
+    /// each label, or one column of lists such as "a;b"; NAME* stands for all that start so
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    label_columns: Vec<String>,
+
+    /// A file of its own for the labels: any that has labels, such as a .npy array or a sparse
+    /// matrix of SciPy (.npz)
+    #[arg(long, value_name = "FILE")]
+    label_file: Option<PathBuf>,
+
+    /// What the classes are called, in their order; @FILE reads them from a file, one a line
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    class_names: Vec<String>,
+
+    /// Features of a LIBSVM file are numbered from 0, as scikit-learn writes them; without it they
+    /// are where a feature 0 occurs
+    #[arg(long)]
+    zero_based: bool,
+
+    /// The array that holds the features, where its name does not say so
+    #[arg(long, value_name = "ARRAY")]
+    features_key: Option<String>,
+
+    /// The array that holds the labels, where its name does not say so
+    #[arg(long, value_name = "ARRAY")]
+    targets_key: Option<String>,
+}
+
+impl FormatArguments {
+    /// Whether any of them is given.
+    pub fn is_given(&self) -> bool {
+        *self != Self::default()
+    }
+
+    /// The same for the readers.
+    ///
+    /// # Errors
+    /// When a file of class names cannot be read.
+    pub fn options(&self) -> anyhow::Result<TableOptions> {
+        Ok(TableOptions {
+            label_list: self.labels.clone(),
+            label_columns: self.label_columns.clone(),
+            left_out: self.leave_out.clone(),
+            label_file: self.label_file.clone(),
+            class_names: self.names_of_classes()?,
+            indexing: match self.zero_based {
+                true => Indexing::ZeroBased,
+                false => Indexing::Detect,
+            },
+            arrays: self.arrays(),
+            ..TableOptions::default()
+        })
+    }
+
+    fn arrays(&self) -> ArrayNames {
+        ArrayNames {
+            features: self.features_key.clone(),
+            targets: self.targets_key.clone(),
+        }
+    }
+
+    fn names_of_classes(&self) -> anyhow::Result<Option<Vec<String>>> {
+        let names = match self.class_names.as_slice() {
+            [] => return Ok(None),
+            [file] if file.starts_with('@') => {
+                let file = &file[1..];
+                let text = std::fs::read_to_string(file).with_context(|| file.to_string())?;
+                let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
+                lines
+                    .filter(|line| !line.is_empty())
+                    .map(str::to_string)
+                    .collect()
+            }
+            names => names.to_vec(),
+        };
+        let mut sorted = names.clone();
+        sorted.sort();
+        match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(twice) => Err(Usage(format!(
+                "expected every name in --class-names once, found {:?} twice",
+                twice[0]
+            ))
+            .into()),
+            None => Ok(Some(names)),
+        }
+    }
+}
+
+/// What a table does not say about itself.
+#[derive(Debug, clap::Args)]
+pub struct TableArguments {
+    #[command(flatten)]
+    format: FormatArguments,
+
+    /// Number of classes K where labels are numbers and those above the largest that occurs belong
+    /// to them
     #[arg(long, short = 'k', value_name = "K")]
     classes: Option<usize>,
 
@@ -33,32 +131,48 @@ pub struct TableArguments {
 
 impl TableArguments {
     /// Reads samples; a LIBSVM file, which does not say how many classes and features there are,
-    /// has as many as the command line or `expected` says.
+    /// has as many as the command line or `expected` says. What the reader decided goes to stderr.
     ///
     /// # Errors
     /// As [`Samples::read`].
-    pub fn read(&self, path: &Path, expected: Expected) -> tagwise_data::Result<Samples> {
+    pub fn read(&self, path: &Path, expected: Expected) -> anyhow::Result<Samples> {
+        self.read_as(path, expected, Unlabelled::Refuse)
+    }
+
+    /// As [`read`](Self::read), for samples that are to be decoded: they may be without labels.
+    ///
+    /// # Errors
+    /// As [`Samples::read`].
+    pub fn read_new(&self, path: &Path, expected: Expected) -> anyhow::Result<Samples> {
+        self.read_as(path, expected, Unlabelled::Keep)
+    }
+
+    /// Which arrays of a file are meant, where their names do not say so.
+    pub fn arrays(&self) -> ArrayNames {
+        self.format.arrays()
+    }
+
+    fn read_as(
+        &self,
+        path: &Path,
+        expected: Expected,
+        unlabelled: Unlabelled,
+    ) -> anyhow::Result<Samples> {
         let options = TableOptions {
-            label_list: self.labels.clone(),
-            left_out: self.leave_out.clone(),
             num_features: self.dim.or(expected.dim),
             num_classes: self.classes.or(expected.num_classes),
-            ..TableOptions::default()
+            unlabelled,
+            ..self.format.options()?
         };
-        Samples::read(path, &options)
+        let samples = Samples::read(path, &options)?;
+        say(path, &samples.notes);
+        Ok(samples)
     }
 }
 
-/// Rows that are written out with their zeros at a time.
-const BLOCK_LEN: usize = 1024;
-
-/// The statistics of features, block by block: sparse features are never dense as a whole.
-pub fn statistics(features: &Features, targets: &Targets) -> anyhow::Result<Statistics> {
-    let mut statistics = Statistics::new(targets.num_classes(), features.dim());
-    for start in (0..targets.len()).step_by(BLOCK_LEN) {
-        let rows = start..(start + BLOCK_LEN).min(targets.len());
-        let block = features.rows_to_dense(rows.clone());
-        statistics.update(&block, &targets.select(rows))?;
+/// Says on stderr what a reader decided.
+pub fn say(path: &Path, notes: &[String]) {
+    for note in notes {
+        eprintln!("{}: {note}", path.display());
     }
-    Ok(statistics)
 }

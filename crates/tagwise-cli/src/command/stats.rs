@@ -1,12 +1,15 @@
 //! `tagwise stats`: the mergeable statistics of one file of features.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::ValueEnum;
-use tagwise::snapshot::{NonFinite, SnapshotFile};
+use tagwise::snapshot::NonFinite;
 use tagwise::statistics::{ScatterKind, Statistics, StatisticsFile};
 
+use tagwise_data::samples::SampleFile;
+
+use super::samples::{FormatArguments, say};
 use crate::output;
 
 /// Reduce a file of features to its statistics, in one pass; parts can be merged
@@ -15,7 +18,7 @@ use crate::output;
 /// needs except those about single samples.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Features: .safetensors, .npz or a folder of .npy files
+    /// Features: .safetensors, .npz, a folder of .npy files, .arff, .csv, .txt or .svm
     features: PathBuf,
 
     /// The file to write, by convention NAME.ncs
@@ -29,6 +32,9 @@ pub struct Arguments {
     /// Leave out samples whose features hold NaN or infinity, and count them
     #[arg(long)]
     skip_non_finite: bool,
+
+    #[command(flatten)]
+    format: FormatArguments,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -43,7 +49,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Scatter::Full => ScatterKind::Full,
         Scatter::Trace => ScatterKind::Trace,
     };
-    let file = open(&arguments.features, arguments.skip_non_finite)?;
+    let file = open(
+        &arguments.features,
+        arguments.skip_non_finite,
+        &arguments.format,
+    )?;
     let statistics = Statistics::of(&file, kind)?;
     let summary = format!(
         "{} samples, {} label sets over {} classes, d = {}: {}",
@@ -64,13 +74,18 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 /// Opens features and says on stderr how many rows were left out.
-pub fn open(path: &std::path::Path, skip_non_finite: bool) -> anyhow::Result<SnapshotFile> {
+pub fn open(
+    path: &Path,
+    skip_non_finite: bool,
+    format: &FormatArguments,
+) -> anyhow::Result<SampleFile> {
     let rule = if skip_non_finite {
         NonFinite::Skip
     } else {
         NonFinite::Refuse
     };
-    let file = SnapshotFile::open(path, rule)?;
+    let file = SampleFile::open(path, &format.options()?, rule)?;
+    say(path, file.notes());
     if !file.skipped().is_empty() {
         eprintln!(
             "{}: left out {} samples with NaN or infinity, first in row {}",

@@ -13,6 +13,7 @@ use tagwise::ufm::{
 };
 use tagwise_report::{Page, build};
 
+use super::samples::FormatArguments;
 use crate::failure::{Interrupted, Usage};
 use crate::{interrupt, output};
 
@@ -46,20 +47,14 @@ pub struct Arguments {
     #[arg(long, value_name = "M:N,…", conflicts_with = "targets")]
     totals: Option<String>,
 
-    /// The labels of a data set: .npy, .npz or .safetensors with targets [N, K] of 0 and 1, a
-    /// folder of .npy files, .arff, .txt of the Extreme Classification Repository, or .svm and
-    /// .libsvm. Give it again to append more samples
+    /// The labels of a data set: .npy, .npz or .safetensors with targets [N, K] of 0 and 1 or class
+    /// numbers, a sparse matrix of SciPy (.npz), a folder of .npy files, .arff, .csv, .txt of the
+    /// Extreme Classification Repository, or .svm and .libsvm. Give it again to append more samples
     #[arg(long, value_name = "FILE")]
     targets: Vec<PathBuf>,
 
-    /// Mulan's XML list of the label attributes of an .arff file; without it the file must say
-    /// "-C n" in its @relation, as MEKA's do
-    #[arg(long, value_name = "FILE", requires = "targets")]
-    labels: Option<PathBuf>,
-
-    /// Attributes of an .arff file that are neither features nor labels, such as genbase's protein
-    #[arg(long, value_name = "NAME", value_delimiter = ',', requires = "targets")]
-    leave_out: Vec<String>,
+    #[command(flatten)]
+    format: FormatArguments,
 
     /// Feature dimension d; K when absent
     #[arg(long, value_name = "D")]

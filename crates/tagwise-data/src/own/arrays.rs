@@ -60,7 +60,7 @@ impl ImageArray<'_> {
         match self.values {
             PixelValues::Bytes(_) => Ok(()),
             PixelValues::Floats(values) => {
-                match values.iter().position(|value| !(0.0..=1.0).contains(value)) {
+                match values.iter().position(|&value| level(value).is_none()) {
                     None => Ok(()),
                     Some(place) => Err(Error::OutOfRange {
                         name: "pixel values",
@@ -78,12 +78,19 @@ impl ImageArray<'_> {
         let pixels = match self.values {
             PixelValues::Bytes(values) => values[range].to_vec(),
             PixelValues::Floats(values) => {
-                let byte = |&value: &f32| (value * 255.0).round() as u8;
+                let byte = |&value: &f32| level(value).unwrap_or(0);
                 values[range].iter().map(byte).collect()
             }
         };
         Picture::of_pixels(self.shape, pixels)
     }
+}
+
+/// The nearest of 256 levels of a value from 0 to 1.
+pub(super) fn level(value: f32) -> Option<u8> {
+    (0.0..=1.0)
+        .contains(&value)
+        .then(|| (value * 255.0).round() as u8)
 }
 
 /// Divides, resizes and normalises images that are in memory, as [`read`](super::read) does those

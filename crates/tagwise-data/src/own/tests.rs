@@ -147,7 +147,7 @@ fn every_mistake_gets_one_sentence_with_file_and_line() {
     insta::assert_snapshot!(error.replace(&photos.folder.path().display().to_string(), "FOLDER"), @"FOLDER/labels.csv: expected a table of labels with the columns file and labels, found no file");
     photos.write("labels.csv", [0xff, 0xfe, b'f', 0]);
     let error = read(&photos.spec(), 0).unwrap_err().to_string();
-    insta::assert_snapshot!(error.replace(&photos.folder.path().display().to_string(), "FOLDER"), @"FOLDER/labels.csv: expected a table of labels in UTF-8, found other bytes; save it as CSV in UTF-8");
+    insta::assert_snapshot!(error.replace(&photos.folder.path().display().to_string(), "FOLDER"), @r#"FOLDER/labels.csv: line 1: expected a header with the columns file and labels, found "f""#);
     let spec = OwnSpec {
         width: Some(5000),
         ..photos.spec()

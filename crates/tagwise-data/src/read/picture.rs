@@ -124,15 +124,15 @@ impl Picture {
 
 /// A file whose header has been read and found in order.
 pub(crate) enum Encoded<'a> {
-    Png(png::Header<'a>),
-    Jpeg(jpeg::Header<'a>),
+    Png(Box<png::Header<'a>>),
+    Jpeg(Box<jpeg::Header<'a>>),
 }
 
 impl<'a> Encoded<'a> {
     pub(crate) fn open(bytes: &'a [u8]) -> Result<Self, String> {
         let opened = match bytes {
-            [0x89, b'P', b'N', b'G', ..] => Self::Png(png::Header::read(bytes)?),
-            [0xff, 0xd8, 0xff, ..] => Self::Jpeg(jpeg::Header::read(bytes)?),
+            [0x89, b'P', b'N', b'G', ..] => Self::Png(Box::new(png::Header::read(bytes)?)),
+            [0xff, 0xd8, 0xff, ..] => Self::Jpeg(Box::new(jpeg::Header::read(bytes)?)),
             [] => return Err("expected a PNG or JPEG image, found an empty file".into()),
             _ => {
                 return Err(

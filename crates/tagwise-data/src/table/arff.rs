@@ -69,7 +69,7 @@ pub fn read_with(
 ) -> Result<Table> {
     let input::Text { text, mut notes } = input::read(path)?;
     let (header, start) = header::parse(&text).map_err(|error| error.at(path))?;
-    let label_attributes = labels::find(path, &header, labels)?;
+    let label_attributes = labels::find(path, &header, labels, unlabelled)?;
     let columns = Columns::new(path, &header.attributes, &label_attributes, left_out)?;
     let behind_data = std::iter::once((start.num_lines, start.first_row));
     let lines = text.lines().enumerate().skip(start.num_lines);
@@ -102,7 +102,7 @@ pub fn read_with(
         feature_names: Some(columns.names),
         notes,
     };
-    if matches!(labels, Labels::None) {
+    if label_attributes.is_empty() {
         table.unlabelled = (0..table.targets.len()).collect();
     }
     Ok(table)

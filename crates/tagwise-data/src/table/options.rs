@@ -1,10 +1,12 @@
 use std::path::{Path, PathBuf};
 
+use tagwise_base::snapshot::ArrayNames;
+
 use super::text::{Indexing, Size};
 use super::{Table, Unlabelled, arff, csv, text};
 use crate::{Error, Result};
 
-/// What a table does not say about itself; each kind of file takes what concerns it.
+/// What a file of samples does not say about itself; each kind of file takes what concerns it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TableOptions {
     /// Mulan's XML list of the labels of an ARFF file.
@@ -25,6 +27,10 @@ pub struct TableOptions {
     pub class_names: Option<Vec<String>>,
     /// What happens to rows without known labels.
     pub unlabelled: Unlabelled,
+    /// A file of its own for the labels, one set for each row; then the table has none.
+    pub label_file: Option<PathBuf>,
+    /// Which arrays are meant, for files of arrays.
+    pub arrays: ArrayNames,
 }
 
 impl TableOptions {
@@ -140,6 +146,7 @@ fn read_arff(path: &Path, options: &TableOptions) -> Result<Table> {
     let named: Vec<&str> = options.label_columns.iter().map(String::as_str).collect();
     let labels = match &options.label_list {
         Some(xml) => arff::Labels::MulanXml(xml),
+        None if named.is_empty() && options.label_file.is_some() => arff::Labels::None,
         None if named.is_empty() => arff::Labels::Meka,
         None => arff::Labels::Named(&named),
     };

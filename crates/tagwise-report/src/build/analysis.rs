@@ -11,7 +11,7 @@ use tagwise::snapshot::{LinearClassifier, SampleStream};
 use tagwise::statistics::Statistics;
 
 pub use page::{analyses, analysis};
-pub use tables::{analyses_text, analysis_tables, analysis_text};
+pub use tables::{analyses_text, analysis_text, collapse_tables};
 
 use crate::Scatter;
 

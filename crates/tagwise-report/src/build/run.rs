@@ -95,6 +95,15 @@ pub fn run(results: &RunResults<'_>) -> Result<Report> {
 /// The page of a run that is going on or was interrupted: what its epochs show so far. `title`
 /// names the data, `place` says where the run is, such as its folder.
 ///
+/// ```
+/// use tagwise_report::build::unfinished_run;
+/// use tagwise_train::Experiment;
+///
+/// let page = unfinished_run(&Experiment::default(), &[], "M-lab digits", "runs/digits-001")?;
+/// assert_eq!(page.title, "M-lab digits, seed 0");
+/// # Ok::<(), tagwise_report::Error>(())
+/// ```
+///
 /// # Errors
 /// [`Error::Settings`] for an experiment that cannot be written down.
 pub fn unfinished_run(

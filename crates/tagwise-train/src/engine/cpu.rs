@@ -66,7 +66,7 @@ impl Engine for CpuEngine {
             self.network.logits(),
             batch.targets.iter().copied(),
             &mut self.grad_logits,
-        );
+        )?;
         if !loss.is_finite() {
             return Ok(loss);
         }

@@ -23,7 +23,7 @@ pub(super) fn measure(
     let statistics = train.statistics(engine.feature_dim(), data.train.targets())?;
     let classifier = extract::classifier(engine)?;
     let loss = |extracted: &Extracted, truth| {
-        let loss = extracted.mean_loss(&experiment.loss, truth);
+        let loss = extracted.mean_loss(&experiment.loss, truth)?;
         match loss.is_finite() {
             true => Ok(loss),
             false => Err(Error::LossNotFinite(loss)),

@@ -4,14 +4,18 @@
 //! and what its value means. Thresholds and their reasons are in [`verdict`](super::verdict), the
 //! values that features without any collapse have in [`chance`](super::chance).
 
+mod family;
+
 use serde::{Deserialize, Serialize};
+
+pub use family::CollapseFamily;
 
 use super::verdict::{CollapseVerdict, Evidence, Sentences, Thresholds};
 use super::{CollapseReport, chance};
 
 /// A metric of multi-label neural collapse that a reader is shown first.
 ///
-/// All of them are distances: 0 is exact collapse, less is better, and they have no unit.
+/// All of those so far are distances without a unit: 0 is exact collapse, and lower is better.
 ///
 /// ```
 /// use tagwise::collapse::CollapseMetric;
@@ -46,20 +50,6 @@ pub enum CollapseMetric {
     },
 }
 
-/// Metrics that share an axis.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum CollapseFamily {
-    /// NC1.
-    Nc1,
-    /// NC2.
-    Nc2,
-    /// NC3.
-    Nc3,
-    /// NC_m.
-    NcM,
-}
-
 /// What a metric is, in words and limits: its line in the list.
 struct Entry {
     family: CollapseFamily,
@@ -68,8 +58,21 @@ struct Entry {
     column: String,
     series: String,
     meaning: &'static str,
+    unit: &'static str,
+    ideal: f64,
+    goal: Goal,
     thresholds: Thresholds,
     sentences: Sentences,
+}
+
+/// Which values of a metric are nearer to collapse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Goal {
+    /// Lower ones, as of a distance.
+    Lower,
+    /// Higher ones, as of a share that agrees.
+    Higher,
 }
 
 /// One headline metric of a report: its value and what it means.
@@ -93,9 +96,13 @@ pub struct Headline {
     pub of: String,
     /// The value; `None` when the data or the mode of the analysis do not tell it.
     pub value: Option<f64>,
+    /// Its unit; empty for a ratio.
+    pub unit: String,
     /// The value under exact collapse.
     pub ideal: f64,
-    /// About the least value that features which know nothing of the labels have; `None` where no
+    /// Which values are nearer to collapse.
+    pub goal: Goal,
+    /// About the best value that features which know nothing of the labels have; `None` where no
     /// closed form says.
     pub chance: Option<f64>,
     /// How far collapse has come.
@@ -104,60 +111,7 @@ pub struct Headline {
     pub sentence: String,
 }
 
-impl CollapseFamily {
-    /// Every family, in the order of the list.
-    pub const ALL: [Self; 4] = [Self::Nc1, Self::Nc2, Self::Nc3, Self::NcM];
-
-    /// The symbol on an axis.
-    pub fn symbol(self) -> &'static str {
-        match self {
-            Self::Nc1 => "NC1",
-            Self::Nc2 => "NC2",
-            Self::Nc3 => "NC3",
-            Self::NcM => "NC_m",
-        }
-    }
-
-    /// The title of its curves; families of one title share a chart.
-    pub fn title(self) -> &'static str {
-        match self {
-            Self::Nc1 => "Variability within label sets",
-            Self::Nc2 | Self::Nc3 => "Distance from a simplex ETF",
-            Self::NcM => "Distance from tag-wise averages",
-        }
-    }
-
-    /// How to read its curves.
-    pub fn caption(self) -> &'static str {
-        match self {
-            Self::Nc1 => {
-                "0 when every feature equals the mean of its label set; measured in the directions \
-                 in which the class means differ."
-            }
-            Self::Nc2 | Self::Nc3 => {
-                "0 when class means, or classifier rows, are equally long, equally far apart, and \
-                 the same up to scale."
-            }
-            Self::NcM => {
-                "Angle of a label set's mean to the sum of its own class means, over the angle to \
-                 all such sums: 1 is chance."
-            }
-        }
-    }
-
-    /// The value that means chance whatever the data, where there is one.
-    pub fn chance(self) -> Option<f64> {
-        match self {
-            Self::NcM => Some(1.0),
-            Self::Nc1 | Self::Nc2 | Self::Nc3 => None,
-        }
-    }
-}
-
 impl CollapseMetric {
-    /// The value under exact collapse.
-    pub const IDEAL: f64 = 0.0;
-
     /// The metrics that a report has an entry for, in the order of the list.
     pub fn of_report(report: &CollapseReport) -> Vec<Self> {
         let mut metrics: Vec<Self> = report
@@ -251,6 +205,21 @@ impl CollapseMetric {
         self.entry().meaning
     }
 
+    /// Its unit; empty for a ratio.
+    pub fn unit(self) -> &'static str {
+        self.entry().unit
+    }
+
+    /// The value under exact collapse.
+    pub fn ideal(self) -> f64 {
+        self.entry().ideal
+    }
+
+    /// Which values are nearer to collapse.
+    pub fn goal(self) -> Goal {
+        self.entry().goal
+    }
+
     /// Where its verdicts change.
     pub fn thresholds(self) -> Thresholds {
         self.entry().thresholds
@@ -288,6 +257,9 @@ impl CollapseMetric {
                 column: "NC3".into(),
                 series: "NC3".into(),
                 meaning: "distance of classifier and class means from being the same frame",
+                unit: "",
+                ideal: 0.0,
+                goal: Goal::Lower,
                 thresholds: Thresholds::FRAME,
                 sentences: Sentences {
                     collapsed: "Classifier and class means are the same frame.",
@@ -322,6 +294,9 @@ fn variability() -> Entry {
         column: "NC1".into(),
         series: "all".into(),
         meaning: "spread of features around their class mean, against the distance between means",
+        unit: "",
+        ideal: 0.0,
+        goal: Goal::Lower,
         thresholds: Thresholds::VARIABILITY,
         sentences: Sentences {
             collapsed: "Features of a class have gathered at its mean.",
@@ -340,6 +315,9 @@ fn frame() -> Entry {
         column: "NC2(H)".into(),
         series: "NC2 of means".into(),
         meaning: "distance of the centred class means from a simplex ETF",
+        unit: "",
+        ideal: 0.0,
+        goal: Goal::Lower,
         thresholds: Thresholds::FRAME,
         sentences: Sentences {
             collapsed: "The class means form a simplex ETF: equal lengths, equal angles.",
@@ -357,6 +335,9 @@ fn averages(multiplicity: usize) -> Entry {
         column: format!("NC_{multiplicity}"),
         series: format!("m = {multiplicity}"),
         meaning: "angle between multi-label means and the sum of their labels' means, 1 for unrelated sets",
+        unit: "",
+        ideal: 0.0,
+        goal: Goal::Lower,
         thresholds: Thresholds::AVERAGES,
         sentences: Sentences {
             collapsed: "Multi-label means lie on their tag-wise averages.",
@@ -377,13 +358,15 @@ fn labels(multiplicity: usize) -> String {
 impl Headline {
     /// Judges a value by what is known about it.
     pub fn new(metric: CollapseMetric, value: Option<f64>, evidence: Evidence) -> Self {
-        let verdict = CollapseVerdict::on(metric.thresholds(), value, evidence);
+        let verdict = CollapseVerdict::on(metric, value, evidence);
         Self {
             metric,
             name: metric.name(),
             of: metric.of("samples"),
             value,
-            ideal: CollapseMetric::IDEAL,
+            unit: metric.unit().into(),
+            ideal: metric.ideal(),
+            goal: metric.goal(),
             chance: evidence.chance,
             sentence: verdict.sentence(metric),
             verdict,

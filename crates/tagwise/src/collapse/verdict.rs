@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::CollapseMetric;
+use super::{CollapseMetric, Goal};
 
 /// How far collapse has come by one metric.
 ///
@@ -53,10 +53,10 @@ pub enum Untold {
         /// Dimensions d < vectors − 1.
         dim: usize,
     },
-    /// The value is low, but no lower than it would be for features that know nothing of the
+    /// The value is good, but no better than it would be for features that know nothing of the
     /// labels.
     AsByChance {
-        /// About the least value by chance.
+        /// About the best value by chance.
         chance: f64,
     },
 }
@@ -66,14 +66,14 @@ pub enum Untold {
 pub struct Evidence {
     /// What stands in the way of a verdict.
     pub obstacle: Option<Untold>,
-    /// About the least value by chance.
+    /// About the best value by chance.
     pub chance: Option<f64>,
 }
 
-/// The limits up to which a value counts as collapsed and as on the way.
+/// The distances from the ideal up to which a value counts as collapsed and as on the way.
 ///
-/// These are conventions for reading, not theorems. A value is held against 0, which is exact
-/// collapse, and against chance, what features that know nothing of the labels would have; a
+/// These are conventions for reading, not theorems. A value is held against the ideal, which is
+/// exact collapse, and against chance, what features that know nothing of the labels would have; a
 /// verdict that speaks for collapse needs both.
 ///
 /// | metric | collapsed | partly | share of chance: collapsed | partly |
@@ -91,7 +91,7 @@ pub struct Thresholds {
     pub collapsed: f64,
     /// Up to here it counts as on the way.
     pub partly: f64,
-    /// And must lie below this share of chance to count as collapsed,
+    /// And must be nearer than this share of chance's distance to count as collapsed,
     pub collapsed_of_chance: f64,
     /// or below this one to count as on the way.
     pub partly_of_chance: f64,
@@ -131,30 +131,40 @@ impl CollapseVerdict {
     ///
     /// A value beyond the limits says so whatever the evidence: label sets that occur once and
     /// noise in the means only make NC1 smaller. Where no simplex ETF exists nothing is said.
-    pub fn on(thresholds: Thresholds, value: Option<f64>, evidence: Evidence) -> Self {
-        let untold = |reason| Self::CannotBeTold { reason };
-        let value = match value {
-            None => return untold(Untold::NotMeasured),
-            Some(value) if value.is_nan() => return untold(Untold::NotANumber),
-            Some(value) if value < 0.0 => return untold(Untold::Negative),
-            Some(value) if value.is_infinite() => return untold(Untold::Infinite),
-            Some(value) => value,
+    pub fn on(metric: CollapseMetric, value: Option<f64>, evidence: Evidence) -> Self {
+        Self::judge(metric, value, evidence).unwrap_or_else(|reason| Self::CannotBeTold { reason })
+    }
+
+    fn judge(
+        metric: CollapseMetric,
+        value: Option<f64>,
+        evidence: Evidence,
+    ) -> Result<Self, Untold> {
+        let limits = metric.thresholds();
+        let from_ideal = |value: f64| match metric.goal() {
+            Goal::Lower => value - metric.ideal(),
+            Goal::Higher => metric.ideal() - value,
         };
+        let distance = from_ideal(measured(value)?);
+        let is_far = distance > limits.partly;
         match evidence.obstacle {
-            Some(reason @ Untold::TooFewRepeats { .. }) if value <= thresholds.partly => {
-                return untold(reason);
-            }
-            Some(Untold::TooFewRepeats { .. }) | None => {}
-            Some(reason) => return untold(reason),
+            Some(Untold::TooFewRepeats { .. }) if is_far => return Ok(Self::NotCollapsed),
+            Some(reason) => return Err(reason),
+            None if is_far => return Ok(Self::NotCollapsed),
+            None => {}
         }
-        let below = |limit: f64, share: f64| {
-            value <= limit && evidence.chance.is_none_or(|chance| value < share * chance)
+        let is_below = |share: f64| {
+            let chance = evidence.chance.map(from_ideal);
+            chance.is_none_or(|chance| distance < share * chance)
         };
         match evidence.chance {
-            _ if below(thresholds.collapsed, thresholds.collapsed_of_chance) => Self::Collapsed,
-            _ if below(thresholds.partly, thresholds.partly_of_chance) => Self::Partly,
-            Some(chance) if value <= thresholds.partly => untold(Untold::AsByChance { chance }),
-            _ => Self::NotCollapsed,
+            _ if distance <= limits.collapsed && is_below(limits.collapsed_of_chance) => {
+                Ok(Self::Collapsed)
+            }
+            Some(chance) if !is_below(limits.partly_of_chance) => {
+                Err(Untold::AsByChance { chance })
+            }
+            _ => Ok(Self::Partly),
         }
     }
 
@@ -177,6 +187,17 @@ impl CollapseVerdict {
             Self::Collapsed => sentences.collapsed.into(),
             Self::CannotBeTold { reason } => format!("No verdict: {reason}."),
         }
+    }
+}
+
+/// A value that a verdict can be given on.
+fn measured(value: Option<f64>) -> Result<f64, Untold> {
+    match value {
+        None => Err(Untold::NotMeasured),
+        Some(value) if value.is_nan() => Err(Untold::NotANumber),
+        Some(value) if value < 0.0 => Err(Untold::Negative),
+        Some(value) if value.is_infinite() => Err(Untold::Infinite),
+        Some(value) => Ok(value),
     }
 }
 

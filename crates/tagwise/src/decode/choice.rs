@@ -1,13 +1,18 @@
 //! The best decoder as a measured choice.
 
-use std::fmt;
+use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
-use super::fit::{Distance, EmptySet, NearestSettings, Prior, Prototypes, Training};
+use super::blocks;
 use super::nearest::OneNearestNeighbour;
-use super::rules::{Link, LogitDecoder, RuleKind};
+use super::rules::{LogitDecoder, RuleKind};
+use super::settings::{Distance, EmptySet, NearestSettings, Prior, Prototypes};
+use super::spec::DecoderSpec;
+use super::training::Training;
 use crate::evaluate::{Criterion, SetMeasures};
+use crate::head::Features;
+use crate::loss::Link;
 use crate::split::stratified_folds;
 use crate::statistics::Statistics;
 use crate::{Error, LabelSet, Result, Targets};
@@ -15,57 +20,6 @@ use crate::{Error, LabelSet, Result, Targets};
 /// Labels that a candidate's search may weigh for one sample, spread over nodes of K labels: a
 /// candidate that needs more is compared by what it found until then.
 const LABELS_WEIGHED: usize = 44_000;
-
-/// A way to decode, before it is fitted.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "name", rename_all = "kebab-case")]
-pub enum DecoderSpec {
-    /// One-nearest-neighbour decoding of features.
-    OneNearestNeighbour {
-        /// What is estimated.
-        settings: NearestSettings,
-    },
-    /// A rule on logits.
-    Rule {
-        /// How labels are chosen.
-        kind: RuleKind,
-        /// What the logits mean.
-        link: Link,
-    },
-}
-
-impl fmt::Display for DecoderSpec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::OneNearestNeighbour { settings } => {
-                let distance = match settings.distance {
-                    Distance::Cosine => "cosine",
-                    Distance::Euclidean => "Euclidean",
-                    Distance::Mahalanobis => "Mahalanobis",
-                };
-                let prototypes = match settings.prototypes {
-                    Prototypes::TagAverages => "tag averages",
-                    Prototypes::LabelSets => "label-set means",
-                };
-                write!(f, "ONN, {distance}, {prototypes}")?;
-                match settings.prior {
-                    Prior::None => Ok(()),
-                    Prior::Multiplicity => f.write_str(", multiplicity prior"),
-                    Prior::LabelSet => f.write_str(", label-set prior"),
-                }
-            }
-            Self::Rule { kind, .. } => f.write_str(match kind {
-                RuleKind::Threshold => "threshold",
-                RuleKind::LabelThresholds => "threshold per label",
-                RuleKind::TopK => "top-k",
-                RuleKind::Proportional => "proportional cut",
-                RuleKind::LargestGap => "largest gap",
-                RuleKind::PredictedMultiplicity => "top-m, m predicted",
-                RuleKind::ExpectedF1 => "expected F1",
-            }),
-        }
-    }
-}
 
 /// A fitted decoder of either kind.
 #[derive(Clone, Debug)]
@@ -76,7 +30,7 @@ pub enum Decoder {
     Logits(LogitDecoder),
 }
 
-/// How a candidate did on validation data.
+/// How a candidate did on the tuning data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Candidate {
     /// The decoder.
@@ -88,6 +42,17 @@ pub struct Candidate {
     pub note: Option<String>,
 }
 
+/// The candidate that is tried next.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ChoiceProgress {
+    /// The candidate.
+    pub spec: DecoderSpec,
+    /// Its position among all, from 0.
+    pub position: usize,
+    /// How many there are.
+    pub num_candidates: usize,
+}
+
 /// What [`choose`] found.
 #[derive(Clone, Debug)]
 pub struct Choice {
@@ -97,15 +62,15 @@ pub struct Choice {
     pub candidates: Vec<Candidate>,
     /// Position of the best candidate.
     pub best: usize,
-    /// The best candidate, fitted: a rule on all of the validation data.
+    /// The best candidate, fitted: a rule on all of the tuning data.
     pub decoder: Decoder,
 }
 
-/// Validation data of a choice.
+/// What decoders are tuned and compared on: samples that nothing was fitted to.
 #[derive(Clone, Copy, Debug)]
-pub struct Validation<'a> {
-    /// Features `[N, d]`, row by row.
-    pub features: &'a [f64],
+pub struct TuningData<'a> {
+    /// Features `[N, d]`.
+    pub features: &'a Features,
     /// Logits `[N, K]`, row by row, when there is a classifier.
     pub logits: Option<&'a [f64]>,
     /// What the logits mean.
@@ -114,22 +79,24 @@ pub struct Validation<'a> {
     pub truth: &'a Targets,
 }
 
-/// Fits every decoder and keeps the one that does best on validation data.
+/// Fits every decoder and keeps the one that does best on the tuning data.
 ///
 /// One-nearest-neighbour decoders come from the statistics of the training set. Rules on logits
-/// are tuned on one half of the validation data and measured on the other, both ways, so that a
+/// are tuned on one half of the tuning data and measured on the other, both ways, so that a
 /// rule with many parameters is not favoured; the halves are stratified by labels. Of equals the
 /// simpler, listed first, wins.
 ///
 /// # Errors
 /// [`Error::SizeMismatch`] and [`Error::NotFinite`] for bad shapes and numbers,
-/// [`Error::Undefined`] without a sample or when no candidate could be fitted.
+/// [`Error::Undefined`] without a sample or when no candidate could be fitted,
+/// [`Error::Interrupted`] when `progress`, which sees every candidate before it is tried, says so.
 pub fn choose(
     statistics: &Statistics,
-    validation: &Validation<'_>,
+    tuning: &TuningData<'_>,
     criterion: Criterion,
+    progress: impl FnMut(&ChoiceProgress) -> ControlFlow<()>,
 ) -> Result<Choice> {
-    choose_each(statistics, validation, [criterion]).map(|[choice]| choice)
+    choose_each(statistics, tuning, [criterion], progress).map(|[choice]| choice)
 }
 
 /// [`choose`] for several criteria: decoders that no criterion tunes decode only once.
@@ -138,13 +105,21 @@ pub fn choose(
 /// As [`choose`].
 pub fn choose_each<const N: usize>(
     statistics: &Statistics,
-    validation: &Validation<'_>,
+    tuning: &TuningData<'_>,
     criteria: [Criterion; N],
+    mut progress: impl FnMut(&ChoiceProgress) -> ControlFlow<()>,
 ) -> Result<[Choice; N]> {
     let mut candidates = [(); N].map(|()| Vec::new());
     let training = Training::new(statistics, None);
-    for spec in specs(statistics, validation) {
-        let measured = measure(&spec, (statistics, &training), validation, &criteria);
+    let specs = specs(statistics, tuning);
+    for (position, &spec) in specs.iter().enumerate() {
+        let state = ChoiceProgress {
+            spec,
+            position,
+            num_candidates: specs.len(),
+        };
+        blocks::ask(&mut progress, &state)?;
+        let measured = measure(&spec, (statistics, &training), tuning, &criteria);
         let (values, note) = match measured {
             Ok((values, unproven)) => {
                 let note = format!("{unproven} answers not proven");
@@ -160,7 +135,7 @@ pub fn choose_each<const N: usize>(
     }
     let mut choices = Vec::with_capacity(N);
     for (criterion, candidates) in criteria.into_iter().zip(candidates) {
-        choices.push(best_of(candidates, statistics, validation, criterion)?);
+        choices.push(best_of(candidates, statistics, tuning, criterion)?);
     }
     Ok(choices.try_into().expect("a choice for each criterion"))
 }
@@ -169,7 +144,7 @@ pub fn choose_each<const N: usize>(
 fn best_of(
     candidates: Vec<Candidate>,
     statistics: &Statistics,
-    validation: &Validation<'_>,
+    tuning: &TuningData<'_>,
     criterion: Criterion,
 ) -> Result<Choice> {
     let mut best: Option<(f64, usize)> = None;
@@ -190,7 +165,7 @@ fn best_of(
     let spec = candidates[best].spec;
     Ok(Choice {
         criterion,
-        decoder: spec.fit(statistics, validation, criterion)?,
+        decoder: spec.fit(statistics, tuning, criterion)?,
         candidates,
         best,
     })
@@ -200,7 +175,7 @@ impl DecoderSpec {
     fn fit(
         &self,
         statistics: &Statistics,
-        validation: &Validation<'_>,
+        tuning: &TuningData<'_>,
         criterion: Criterion,
     ) -> Result<Decoder> {
         match *self {
@@ -209,9 +184,8 @@ impl DecoderSpec {
                     .map(|decoder| Decoder::OneNearestNeighbour(Box::new(decoder)))
             }
             Self::Rule { kind, link } => {
-                let logits = validation.logits.unwrap_or_default();
-                LogitDecoder::fit(kind, link, logits, validation.truth, criterion)
-                    .map(Decoder::Logits)
+                let logits = tuning.logits.unwrap_or_default();
+                LogitDecoder::fit(kind, link, logits, tuning.truth, criterion).map(Decoder::Logits)
             }
         }
     }
@@ -232,12 +206,12 @@ impl Decoder {
 }
 
 /// All candidates, the simplest first.
-fn specs(statistics: &Statistics, validation: &Validation<'_>) -> Vec<DecoderSpec> {
+fn specs(statistics: &Statistics, tuning: &TuningData<'_>) -> Vec<DecoderSpec> {
     let mut specs = Vec::new();
-    if validation.logits.is_some() {
+    if tuning.logits.is_some() {
         specs.extend(RuleKind::ALL.map(|kind| DecoderSpec::Rule {
             kind,
-            link: validation.link,
+            link: tuning.link,
         }));
     }
     let has_unlabelled = statistics.label_sets().any(LabelSet::is_empty);
@@ -264,27 +238,27 @@ fn specs(statistics: &Statistics, validation: &Validation<'_>) -> Vec<DecoderSpe
     specs
 }
 
-/// The criteria on validation data and the number of answers not proven.
+/// The criteria on the tuning data and the number of answers not proven.
 fn measure<const N: usize>(
     spec: &DecoderSpec,
     (statistics, training): (&Statistics, &Result<Training>),
-    validation: &Validation<'_>,
+    tuning: &TuningData<'_>,
     criteria: &[Criterion; N],
 ) -> Result<([f64; N], usize)> {
-    let truth = validation.truth;
+    let truth = tuning.truth;
     match *spec {
         DecoderSpec::OneNearestNeighbour { settings } => {
             let decoder = match training {
                 Ok(training) => OneNearestNeighbour::fit_from(training, statistics, &settings)?,
                 Err(_) => OneNearestNeighbour::fit(statistics, &settings)?, // fails with that error
             };
-            let decoded = decoder.decode(validation.features)?;
+            let decoded = blocks::decode_nearest(&decoder, tuning.features)?;
             let measures = SetMeasures::new(&decoded.targets, truth)?;
             let values = criteria.map(|criterion| criterion.value(&measures));
             Ok((values, decoded.unproven.len()))
         }
         DecoderSpec::Rule { kind, link } => {
-            let logits = validation.logits.unwrap_or_default();
+            let logits = tuning.logits.unwrap_or_default();
             let mut values = [0.0; N];
             for (value, &criterion) in values.iter_mut().zip(criteria) {
                 let decoded = crossed(kind, link, logits, truth, criterion)?;
@@ -335,83 +309,4 @@ fn crossed(
 }
 
 #[cfg(test)]
-mod tests {
-    use rand::{RngExt, SeedableRng};
-    use rand_chacha::ChaCha8Rng;
-
-    use super::*;
-
-    struct Data {
-        features: Vec<f64>,
-        logits: Vec<f64>,
-        targets: Targets,
-    }
-
-    /// Features around sums of axes; logits that rank well but whose scale varies from sample to
-    /// sample, so that no fixed threshold fits.
-    fn data(seed: u64) -> Data {
-        let rng = &mut ChaCha8Rng::seed_from_u64(seed);
-        let (mut features, mut logits, mut sets) = (Vec::new(), Vec::new(), Vec::new());
-        for i in 0..200u32 {
-            let set: LabelSet = (0..1 + i % 3).map(|j| (i / 3 + 2 * j) % 5).collect();
-            let scale = rng.random_range(1.0..6.0);
-            for axis in 0..5 {
-                let on = f64::from(u8::from(set.contains(axis)));
-                features.push(on + rng.random_range(-0.2..0.2));
-                logits.push(scale * (2.0 * on + rng.random_range(-0.5..0.5)));
-            }
-            sets.push(set);
-        }
-        let targets = Targets::new(5, sets).unwrap();
-        Data {
-            features,
-            logits,
-            targets,
-        }
-    }
-
-    #[test]
-    fn the_choice_is_the_best_candidate_and_decodes_new_data() {
-        let (train, validation, test) = (data(1), data(2), data(3));
-        let mut statistics = Statistics::new(5, 5);
-        statistics.update(&train.features, &train.targets).unwrap();
-        let validation = Validation {
-            features: &validation.features,
-            logits: Some(&validation.logits),
-            link: Link::Softmax,
-            truth: &validation.targets,
-        };
-        let choice = choose(&statistics, &validation, Criterion::SubsetAccuracy).unwrap();
-        assert_eq!(choice.candidates.len(), 7 + 18);
-        let values = || choice.candidates.iter().filter_map(|c| c.value);
-        let best = choice.candidates[choice.best].value.unwrap();
-        assert!(values().all(|value| value <= best));
-        let threshold = choice.candidates[0].value.unwrap();
-        assert!(threshold < 0.95 && best > 0.98, "{threshold} {best}");
-        let decoded = choice
-            .decoder
-            .decode(&test.features, &test.logits, 5)
-            .unwrap();
-        let measures = SetMeasures::new(&decoded, &test.targets).unwrap();
-        assert!(measures.subset_accuracy > 0.97);
-    }
-
-    #[test]
-    fn candidates_that_cannot_be_fitted_are_kept_with_the_reason() {
-        let targets = Targets::new(2, [LabelSet::new([0]), LabelSet::new([1])]).unwrap();
-        let features = [1.0, 0.0, 0.0, 1.0];
-        let mut statistics = Statistics::new(2, 2);
-        statistics.update(&features, &targets).unwrap();
-        let validation = Validation {
-            features: &features,
-            logits: None,
-            link: Link::Softmax,
-            truth: &targets,
-        };
-        let choice = choose(&statistics, &validation, Criterion::F1Micro).unwrap();
-        assert_eq!(choice.best, 0);
-        let last = choice.candidates.last().unwrap();
-        insta::assert_snapshot!(last.spec, @"ONN, Mahalanobis, label-set means, label-set prior");
-        insta::assert_snapshot!(last.note.as_deref().unwrap(), @"the Mahalanobis distance needs label sets with samples that differ; use the Euclidean distance or the cosine");
-    }
-}
+mod tests;

@@ -89,6 +89,41 @@ impl MultiplicityModel {
         })
     }
 
+    /// What [`numbers`](Self::numbers) are called in a file.
+    pub(super) const NAMES: [&'static str; 3] = ["rule.centres", "rule.spreads", "rule.weights"];
+
+    /// The multiplicities that it knows, in increasing order.
+    pub fn multiplicities(&self) -> &[usize] {
+        &self.multiplicities
+    }
+
+    /// Everything else that it is made of.
+    pub(super) fn numbers(&self) -> [(&'static str, &[f64]); 3] {
+        let [centres, spreads, weights] = Self::NAMES;
+        [
+            (centres, &self.centres),
+            (spreads, &self.spreads),
+            (weights, &self.weights),
+        ]
+    }
+
+    /// A model of [`numbers`](Self::numbers) whose sizes fit: as many centres as spreads, and one
+    /// weight more for each multiplicity.
+    pub(super) fn of_numbers(
+        multiplicities: Vec<usize>,
+        centres: Vec<f64>,
+        spreads: Vec<f64>,
+        weights: Vec<f64>,
+    ) -> Self {
+        Self {
+            multiplicities,
+            num_inputs: centres.len(),
+            centres,
+            spreads,
+            weights,
+        }
+    }
+
     /// The most probable multiplicity of a row of scores; `sorted` is scratch.
     pub(super) fn predict(&self, row: &[f64], sorted: &mut Vec<f64>) -> usize {
         largest(row, self.num_inputs, sorted);

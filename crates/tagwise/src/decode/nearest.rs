@@ -4,28 +4,17 @@ use faer::{Mat, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
 use super::checked_rows;
-use super::fit::{self, NearestSettings};
+use super::fit;
+use super::parts::{OwnPrototype, Parts, checked_scales, row_major};
+use super::scales::Scales;
 use super::search::{Form, Geometry, Offset, Search};
+use super::settings::{DEFAULT_MAX_NODES, NearestSettings};
+use super::training::Training;
 use crate::statistics::Statistics;
 use crate::{Error, LabelSet, Result, Targets, kernel};
 
 /// Samples decoded together: enough for an efficient matrix product, few enough for the cache.
 const BLOCK_LEN: usize = 64;
-
-/// Nodes that the search may visit for one sample unless told otherwise.
-pub(super) const DEFAULT_MAX_NODES: u64 = 1_000_000;
-
-/// How near a feature h is to the prototype of a label set S, for prototypes from class means.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Metric {
-    /// cos(h, Σ_{k∈S} h̄_k): no scale is needed.
-    Cosine,
-    /// −‖h − c_m·Σ_{k∈S} h̄_k‖² with m = |S|.
-    Euclidean {
-        /// The scales c_1, …, c_M of the tag-wise averages.
-        scales: Vec<f64>,
-    },
-}
 
 /// Decodes a feature to the label set with the nearest prototype among *all* sets of 1 to M
 /// labels.
@@ -40,7 +29,7 @@ pub enum Metric {
 /// sets, ΣC(K, m). It stops at [`with_max_nodes`](Self::with_max_nodes) and then says that the
 /// answer is not proven.
 ///
-/// [`new`](Self::new) takes class means as they are; [`fit`](Self::fit) estimates all that a
+/// [`by_cosine`](Self::by_cosine) and [`by_distance`](Self::by_distance) take class means as they are; [`fit`](Self::fit) estimates all that a
 /// choice of distance, prototypes, prior and empty set needs from the statistics of a training
 /// set.
 ///
@@ -51,10 +40,10 @@ pub enum Metric {
 ///
 /// ```
 /// use faer::mat;
-/// use tagwise::decode::{Metric, OneNearestNeighbour};
+/// use tagwise::decode::OneNearestNeighbour;
 ///
 /// let class_means = mat![[1.0, 0.0, 0.0], [0.0, 1.0, 0.1], [0.0, 0.0, 1.0]];
-/// let decoder = OneNearestNeighbour::new(class_means.as_ref(), 2, Metric::Cosine)?;
+/// let decoder = OneNearestNeighbour::by_cosine(class_means.as_ref(), 2)?;
 /// let decoded = decoder.decode(&[0.9f32, 1.1, 0.0, 0.0, 0.1, 3.0])?;
 /// assert_eq!(decoded.targets.set(0).labels(), [0, 1]);
 /// assert_eq!(decoded.targets.set(1).labels(), [2]);
@@ -76,33 +65,6 @@ pub struct OneNearestNeighbour {
     max_nodes: u64,
 }
 
-/// A label set whose prototype or prior does not follow from its labels.
-#[derive(Clone, Debug)]
-pub(super) struct OwnPrototype {
-    /// Positions in `labels`, increasing; none for the empty set.
-    pub(super) classes: Box<[u32]>,
-    /// The squared norm of the prototype.
-    pub(super) squared_norm: f64,
-    /// The term of its prior.
-    pub(super) bonus: f64,
-}
-
-/// All that a decoder is made of.
-pub(super) struct Parts {
-    pub(super) num_classes: usize,
-    pub(super) labels: Vec<u32>,
-    pub(super) directions: Mat<f64>,
-    pub(super) gram: Vec<f64>,
-    pub(super) max_multiplicity: usize,
-    pub(super) form: Form,
-    pub(super) own: Vec<OwnPrototype>,
-    /// The factor of the cosine in the score.
-    pub(super) concentration: f64,
-    /// The score below which the empty set is the answer.
-    pub(super) empty_set_below: f64,
-    pub(super) max_nodes: u64,
-}
-
 /// Decoded label sets, sample by sample.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decoded {
@@ -119,7 +81,8 @@ pub struct Decoded {
 }
 
 impl OneNearestNeighbour {
-    /// Prepares the search among the sets of at most `max_multiplicity` of K labels.
+    /// Prepares the search among the sets of at most `max_multiplicity` of K labels for the largest
+    /// cos(h, Σ_{k∈S} h̄_k): no scale is needed.
     ///
     /// Takes about 4·K² + (2·M + d)·K numbers of memory.
     ///
@@ -127,14 +90,34 @@ impl OneNearestNeighbour {
     /// `class_means` is `[K, d]`.
     ///
     /// # Errors
+    /// [`Error::OutOfRange`] unless 1 ≤ M ≤ K, [`Error::NotFinite`] for a mean that is not finite,
+    /// as that of a class without samples, [`Error::Undefined`] when all means are zero.
+    pub fn by_cosine(class_means: MatRef<'_, f64>, max_multiplicity: usize) -> Result<Self> {
+        Self::of_means(class_means, max_multiplicity, None)
+    }
+
+    /// Prepares the search for the largest −‖h − c_m·Σ_{k∈S} h̄_k‖² with m = |S| and the scales
+    /// c_1, …, c_M of the tag-wise averages.
+    ///
+    /// # Shapes
+    /// `class_means` is `[K, d]`; `scales` holds M numbers at least.
+    ///
+    /// # Errors
     /// [`Error::OutOfRange`] unless 1 ≤ M ≤ K and every scale is positive,
-    /// [`Error::NotFinite`] for a mean that is not finite, as that of a class without samples,
-    /// [`Error::SizeMismatch`] for fewer scales than multiplicities,
-    /// [`Error::Undefined`] under the cosine when all means are zero.
-    pub fn new(
+    /// [`Error::NotFinite`] for a mean that is not finite, [`Error::SizeMismatch`] for fewer scales
+    /// than multiplicities.
+    pub fn by_distance(
         class_means: MatRef<'_, f64>,
         max_multiplicity: usize,
-        metric: Metric,
+        scales: &[f64],
+    ) -> Result<Self> {
+        Self::of_means(class_means, max_multiplicity, Some(scales))
+    }
+
+    fn of_means(
+        class_means: MatRef<'_, f64>,
+        max_multiplicity: usize,
+        scales: Option<&[f64]>,
     ) -> Result<Self> {
         let num_classes = class_means.nrows();
         if max_multiplicity == 0 || max_multiplicity > num_classes {
@@ -145,7 +128,15 @@ impl OneNearestNeighbour {
             });
         }
         check_finite(class_means)?;
-        let form = metric.into_form(max_multiplicity)?;
+        let bonuses = vec![0.0; max_multiplicity];
+        let form = match scales {
+            None => Form::Cosine { bonuses },
+            Some(scales) => Form::Quadratic {
+                scales: checked_scales(scales, max_multiplicity)?,
+                bonuses,
+                offset: Offset::SquaredNorm,
+            },
+        };
         let product = class_means * class_means.transpose();
         Self::from_parts(Parts {
             num_classes,
@@ -187,29 +178,28 @@ impl OneNearestNeighbour {
 
     /// [`fit`](Self::fit) from what decoders of the same statistics share.
     pub(super) fn fit_from(
-        training: &fit::Training,
+        training: &Training,
         statistics: &Statistics,
         settings: &NearestSettings,
     ) -> Result<Self> {
         Self::from_parts(fit::estimate_from(training, statistics, settings, None)?)
     }
 
-    /// As [`fit`](Self::fit), with the scales c_1, …, c_M of the tag-wise averages given instead of
-    /// estimated, such as those of [`ufm_scales`](super::ufm_scales). They play no part for the
-    /// cosine between a feature and a tag-wise average.
+    /// As [`fit`](Self::fit), with scales of the tag-wise averages that need not be measured.
     ///
     /// # Errors
-    /// As [`fit`](Self::fit); [`Error::SizeMismatch`] for fewer scales than multiplicities,
-    /// [`Error::OutOfRange`] for one that is not positive.
-    pub fn fit_with_scales(
+    /// As [`fit`](Self::fit) and [`ufm_scales`](super::ufm_scales); [`Error::SizeMismatch`] for
+    /// fewer scales than multiplicities, [`Error::OutOfRange`] for one that is not positive.
+    pub fn fit_scaled(
         statistics: &Statistics,
         settings: &NearestSettings,
-        scales: &[f64],
+        scales: &Scales,
     ) -> Result<Self> {
-        Self::from_parts(fit::estimate(statistics, settings, Some(scales))?)
+        let scales = scales.resolve(statistics, settings.max_multiplicity)?;
+        Self::from_parts(fit::estimate(statistics, settings, scales.as_deref())?)
     }
 
-    fn from_parts(parts: Parts) -> Result<Self> {
+    pub(super) fn from_parts(parts: Parts) -> Result<Self> {
         let num_known = parts.labels.len();
         let is_zero = (0..num_known).all(|k| parts.gram[k * num_known + k] == 0.0);
         if is_zero && matches!(parts.form, Form::Cosine { .. }) {
@@ -277,7 +267,23 @@ impl OneNearestNeighbour {
         self.decode_best(features, 2)
     }
 
-    fn decode_best<T: Copy + Into<f64> + Sync>(
+    /// What it is made of, as [`from_parts`](Self::from_parts) took it.
+    pub(super) fn to_parts(&self) -> Parts {
+        Parts {
+            num_classes: self.num_classes,
+            labels: self.labels.clone(),
+            directions: self.directions.clone(),
+            gram: self.geometry.gram().to_vec(),
+            max_multiplicity: self.max_multiplicity(),
+            form: self.geometry.form().clone(),
+            own: self.own.clone(),
+            concentration: self.concentration,
+            empty_set_below: self.empty_set_below,
+            max_nodes: self.max_nodes,
+        }
+    }
+
+    pub(super) fn decode_best<T: Copy + Into<f64> + Sync>(
         &self,
         features: &[T],
         wanted: usize,
@@ -311,42 +317,6 @@ impl OneNearestNeighbour {
     }
 }
 
-impl Metric {
-    fn into_form(self, max_multiplicity: usize) -> Result<Form> {
-        let bonuses = vec![0.0; max_multiplicity];
-        match self {
-            Self::Cosine => Ok(Form::Cosine { bonuses }),
-            Self::Euclidean { scales } => Ok(Form::Quadratic {
-                scales: checked_scales(&scales, max_multiplicity)?,
-                bonuses,
-                offset: Offset::SquaredNorm,
-            }),
-        }
-    }
-}
-
-/// The scales of the multiplicities up to the largest, all of them positive.
-pub(super) fn checked_scales(scales: &[f64], max_multiplicity: usize) -> Result<Vec<f64>> {
-    let Some(scales) = scales.get(..max_multiplicity) else {
-        return Err(Error::SizeMismatch {
-            what: "scales, one for each multiplicity",
-            expected: max_multiplicity,
-            found: scales.len(),
-        });
-    };
-    match scales
-        .iter()
-        .find(|&&scale| !(scale > 0.0 && scale.is_finite()))
-    {
-        Some(scale) => Err(Error::OutOfRange {
-            name: "the scale of a multiplicity",
-            requirement: "greater than 0 and finite",
-            found: scale.to_string(),
-        }),
-        None => Ok(scales.to_vec()),
-    }
-}
-
 fn check_finite(class_means: MatRef<'_, f64>) -> Result<()> {
     for row in 0..class_means.nrows() {
         for column in 0..class_means.ncols() {
@@ -362,13 +332,6 @@ fn check_finite(class_means: MatRef<'_, f64>) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// The entries of a matrix row by row.
-pub(super) fn row_major(matrix: MatRef<'_, f64>) -> Vec<f64> {
-    (0..matrix.nrows())
-        .flat_map(|row| (0..matrix.ncols()).map(move |column| matrix[(row, column)]))
-        .collect()
 }
 
 struct Answer {
@@ -470,148 +433,4 @@ impl<'a> Worker<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use faer::mat;
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::etf::simplex_etf_mat;
-
-    /// Rounding of inner products and norms of vectors of size one.
-    const ROUNDING: f64 = 1e-10;
-
-    /// Every set of 1 to `max_multiplicity` labels with the sum of its class means.
-    fn prototypes(means: &Mat<f64>, max_multiplicity: usize) -> Vec<(LabelSet, Vec<f64>)> {
-        (1u32..1 << means.nrows())
-            .filter(|bits| bits.count_ones() as usize <= max_multiplicity)
-            .map(|bits| {
-                let set: LabelSet = (0..32).filter(|k| bits >> k & 1 == 1).collect();
-                let sum = |c| set.indices().map(|k| means[(k, c)]).sum();
-                let prototype = (0..means.ncols()).map(sum).collect();
-                (set, prototype)
-            })
-            .collect()
-    }
-
-    fn cosine(a: &[f64], b: &[f64]) -> f64 {
-        let inner = |x: &[f64], y: &[f64]| -> f64 { x.iter().zip(y).map(|(x, y)| x * y).sum() };
-        inner(a, b) / (inner(a, a) * inner(b, b)).sqrt()
-    }
-
-    fn negative_squared_distance(a: &[f64], b: &[f64], scale: f64) -> f64 {
-        -a.iter()
-            .zip(b)
-            .map(|(x, y)| (x - scale * y).powi(2))
-            .sum::<f64>()
-    }
-
-    #[test]
-    fn every_prototype_of_a_simplex_etf_decodes_to_its_own_set() {
-        let means = simplex_etf_mat(7, 9).unwrap();
-        for metric in [
-            Metric::Cosine,
-            Metric::Euclidean {
-                scales: vec![1.0; 4],
-            },
-        ] {
-            let decoder = OneNearestNeighbour::new(means.as_ref(), 4, metric).unwrap();
-            let prototypes = prototypes(&means, 4);
-            let features: Vec<f64> = prototypes.iter().flat_map(|(_, p)| p.clone()).collect();
-            let decoded = decoder.decode_with_margins(&features).unwrap();
-            assert!(decoded.unproven.is_empty());
-            for (sample, (set, _)) in prototypes.iter().enumerate() {
-                assert_eq!(decoded.targets.set(sample), set);
-                assert!(decoded.margins[sample] > 0.01);
-            }
-        }
-    }
-
-    #[test]
-    fn a_zero_feature_is_equally_near_to_everything_under_the_cosine() {
-        let means = mat![[1.0, 0.0], [0.0, 1.0]];
-        let decoder = OneNearestNeighbour::new(means.as_ref(), 2, Metric::Cosine).unwrap();
-        let decoded = decoder.decode_with_margins(&[0.0f32, 0.0]).unwrap();
-        assert_eq!((decoded.scores[0], decoded.margins[0]), (0.0, 0.0));
-        assert_eq!(decoded.targets.set(0).labels(), [0]);
-    }
-
-    #[test]
-    fn prototypes_that_cancel_are_never_an_answer_under_the_cosine() {
-        let means = mat![[1.0, 0.0], [-1.0, 0.0]];
-        let decoder = OneNearestNeighbour::new(means.as_ref(), 2, Metric::Cosine).unwrap();
-        let decoded = decoder.decode_with_margins(&[-3.0f32, 0.5]).unwrap();
-        assert_eq!(decoded.targets.set(0).labels(), [1]);
-        let one = OneNearestNeighbour::new(mat![[2.0]].as_ref(), 1, Metric::Cosine).unwrap();
-        let decoded = one.decode_with_margins(&[-3.0]).unwrap();
-        assert_eq!(
-            (decoded.scores[0], decoded.margins[0]),
-            (-1.0, f64::INFINITY)
-        );
-    }
-
-    #[test]
-    fn no_samples_decode_to_no_sets() {
-        let decoder =
-            OneNearestNeighbour::new(mat![[1.0, 0.0]].as_ref(), 1, Metric::Cosine).unwrap();
-        assert!(decoder.decode::<f32>(&[]).unwrap().targets.is_empty());
-    }
-
-    #[test]
-    fn bad_input_is_refused() {
-        let means = mat![[1.0, 0.0], [0.0, 1.0]];
-        let new = |m, metric| OneNearestNeighbour::new(means.as_ref(), m, metric).unwrap_err();
-        insta::assert_snapshot!(new(3, Metric::Cosine), @"expected the largest multiplicity to decode from 1 to the number of classes, found 3 with 2 classes");
-        insta::assert_snapshot!(new(2, Metric::Euclidean { scales: vec![1.0] }), @"expected 2 scales, one for each multiplicity, found 1");
-        insta::assert_snapshot!(new(1, Metric::Euclidean { scales: vec![-1.0] }), @"expected the scale of a multiplicity greater than 0 and finite, found -1");
-        let missing = mat![[1.0, 0.0], [f64::NAN, 1.0]];
-        insta::assert_snapshot!(OneNearestNeighbour::new(missing.as_ref(), 1, Metric::Cosine).unwrap_err(), @"expected finite numbers, found NaN in class means at row 1, column 0");
-        let zero = Mat::<f64>::zeros(2, 2);
-        insta::assert_snapshot!(OneNearestNeighbour::new(zero.as_ref(), 1, Metric::Cosine).unwrap_err(), @"decoding by cosine needs a class mean other than zero");
-        let decoder = OneNearestNeighbour::new(means.as_ref(), 2, Metric::Cosine).unwrap();
-        insta::assert_snapshot!(decoder.decode(&[1.0, 2.0, 3.0]).unwrap_err(), @"expected 2 columns of features, found 1");
-        insta::assert_snapshot!(decoder.decode(&[1.0, f64::INFINITY]).unwrap_err(), @"expected finite numbers, found inf in columns of features at row 0, column 1");
-    }
-
-    #[test]
-    fn answers_are_the_same_bits_whatever_the_number_of_threads() {
-        let means = Mat::from_fn(6, 5, |k, c| ((k * 5 + c) as f64 * 1.7).sin());
-        let features: Vec<f32> = (0..5 * 1000).map(|i| (i as f32 * 0.37).cos()).collect();
-        let decoder = OneNearestNeighbour::new(means.as_ref(), 3, Metric::Cosine).unwrap();
-        let with_threads = |num_threads| {
-            rayon::ThreadPoolBuilder::new()
-                .num_threads(num_threads)
-                .build()
-                .unwrap()
-                .install(|| decoder.decode_with_margins(&features).unwrap())
-        };
-        assert_eq!(with_threads(1), with_threads(3));
-    }
-
-    proptest! {
-        #[test]
-        fn the_answer_is_the_nearest_of_all_prototypes(
-            values in prop::collection::vec(-1.0..1.0f64, 7 * 4),
-            feature in prop::collection::vec(-1.0..1.0f64, 4),
-            scales in prop::collection::vec(0.2..1.5f64, 3),
-        ) {
-            let means = Mat::from_fn(7, 4, |k, c| values[k * 4 + c]);
-            let prototypes = prototypes(&means, 3);
-            for metric in [Metric::Cosine, Metric::Euclidean { scales: scales.clone() }] {
-                let decoder = OneNearestNeighbour::new(means.as_ref(), 3, metric.clone()).unwrap();
-                let decoded = decoder.decode_with_margins(&feature).unwrap();
-                let mut scores: Vec<f64> = prototypes.iter().map(|(set, prototype)| match metric {
-                    Metric::Cosine => cosine(&feature, prototype),
-                    Metric::Euclidean { .. } => {
-                        negative_squared_distance(&feature, prototype, scales[set.multiplicity() - 1])
-                    }
-                }).collect();
-                let own = prototypes.iter().position(|(set, _)| set == decoded.targets.set(0)).unwrap();
-                prop_assert!((decoded.scores[0] - scores[own]).abs() < ROUNDING);
-                scores.sort_unstable_by(|a, b| b.total_cmp(a));
-                prop_assert!((decoded.scores[0] - scores[0]).abs() < ROUNDING);
-                prop_assert!((decoded.margins[0] - (scores[0] - scores[1])).abs() < ROUNDING);
-                prop_assert!(decoded.unproven.is_empty());
-            }
-        }
-    }
-}
+mod tests;

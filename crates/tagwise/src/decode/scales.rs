@@ -2,10 +2,50 @@
 
 use std::ops::ControlFlow;
 
+use crate::statistics::Statistics;
 use crate::ufm::{
-    ClosedForm, GeometryReport, LabelCounts, SolverSettings, UfmPoint, UfmProblem, solve,
+    ClosedForm, GeometryReport, LabelCounts, SolverSettings, UfmPoint, UfmProblem, UfmSettings,
+    solve,
 };
-use crate::{Error, Result};
+use crate::{Error, LabelSet, Result};
+
+/// Where the scales c_1, …, c_M of the tag-wise averages of 1, …, M labels come from. They play no
+/// part for the cosine between a feature and a tag-wise average.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Scales {
+    /// The least-squares scales of the training samples.
+    #[default]
+    Measured,
+    /// What the unconstrained feature model predicts for their label sets, see [`ufm_scales`].
+    Ufm,
+    /// These.
+    Given(Vec<f64>),
+}
+
+impl Scales {
+    /// The scales that are not measured, for answers of up to `max_multiplicity` labels, or as many
+    /// as the samples have.
+    pub(super) fn resolve(
+        &self,
+        statistics: &Statistics,
+        max_multiplicity: Option<usize>,
+    ) -> Result<Option<Vec<f64>>> {
+        match self {
+            Self::Measured => Ok(None),
+            Self::Given(scales) => Ok(Some(scales.clone())),
+            Self::Ufm => {
+                let counts = statistics.set_counts();
+                let counts = counts.iter().map(|&count| count as f64);
+                let sets = statistics.label_sets().cloned().zip(counts);
+                let labels = LabelCounts::of_sets(statistics.num_classes(), sets)?;
+                let largest = statistics.label_sets().map(LabelSet::multiplicity).max();
+                let problem = UfmProblem::new(labels, UfmSettings::default())?;
+                let max_multiplicity = max_multiplicity.or(largest).unwrap_or(0);
+                ufm_scales(&problem, max_multiplicity).map(Some)
+            }
+        }
+    }
+}
 
 /// c_m = C_m/C_1 for m = 1..M: how long the optimal feature of m labels is against the sum of its
 /// labels' optimal single-label features.
@@ -65,11 +105,8 @@ fn optimum(problem: &UfmProblem) -> Result<UfmPoint> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::LabelSet;
     use crate::Targets;
     use crate::decode::{Distance, NearestSettings, OneNearestNeighbour};
-    use crate::statistics::Statistics;
-    use crate::ufm::UfmSettings;
 
     /// Rounding of a decomposition of a dozen numbers.
     const ROUNDING: f64 = 1e-6;
@@ -104,7 +141,8 @@ mod tests {
         };
         let scales = ufm_scales(&problem, 3).unwrap();
         let decoder =
-            OneNearestNeighbour::fit_with_scales(&statistics, &settings, &scales).unwrap();
+            OneNearestNeighbour::fit_scaled(&statistics, &settings, &Scales::Given(scales))
+                .unwrap();
         let decoded = decoder.decode(&features).unwrap();
         assert_eq!(decoded.targets, targets);
         assert!(decoded.scores.iter().all(|score| score.abs() < ROUNDING));
@@ -139,7 +177,8 @@ mod tests {
                 distance: Distance::Euclidean,
                 ..NearestSettings::default()
             };
-            OneNearestNeighbour::fit_with_scales(&statistics, &settings, scales).unwrap_err()
+            let scales = Scales::Given(scales.to_vec());
+            OneNearestNeighbour::fit_scaled(&statistics, &settings, &scales).unwrap_err()
         };
         insta::assert_snapshot!(refused(&[1.0]), @"expected 2 scales, one for each multiplicity, found 1");
         insta::assert_snapshot!(refused(&[1.0, 0.0]), @"expected the scale of a multiplicity greater than 0 and finite, found 0");

@@ -1,7 +1,8 @@
 //! The best cut-off of all, found in one pass over the sorted scores.
 
+use super::pick::top_label;
 use super::rules::EmptyRule;
-use crate::evaluate::{Criterion, LabelCounts};
+use crate::evaluate::{ConfusionCounts, Criterion};
 use crate::{LabelSet, Targets};
 
 /// A cut-off (labels whose score is at least this are on) and the criterion it reaches.
@@ -64,23 +65,12 @@ pub(super) fn best_cut(
     best
 }
 
-/// The first label of largest score.
-pub(super) fn top_label(row: &[f64]) -> usize {
-    let mut top = 0;
-    for (label, score) in row.iter().enumerate() {
-        if *score > row[top] {
-            top = label;
-        }
-    }
-    top
-}
-
 /// The sums behind every criterion.
 struct Tally {
     criterion: Criterion,
-    samples: Vec<LabelCounts>,
-    labels: Vec<LabelCounts>,
-    pooled: LabelCounts,
+    samples: Vec<ConfusionCounts>,
+    labels: Vec<ConfusionCounts>,
+    pooled: ConfusionCounts,
     num_exact: usize,
     jaccard_sum: f64,
     f1_sum: f64,
@@ -89,15 +79,15 @@ struct Tally {
 
 impl Tally {
     fn new(truth: &Targets, criterion: Criterion) -> Self {
-        let mut labels = vec![LabelCounts::default(); truth.num_classes()];
-        let mut pooled = LabelCounts::default();
+        let mut labels = vec![ConfusionCounts::default(); truth.num_classes()];
+        let mut pooled = ConfusionCounts::default();
         for label in truth.iter().flat_map(LabelSet::indices) {
             labels[label].positives += 1;
             pooled.positives += 1;
         }
-        let samples = truth.iter().map(|set| LabelCounts {
+        let samples = truth.iter().map(|set| ConfusionCounts {
             positives: set.multiplicity(),
-            ..LabelCounts::default()
+            ..ConfusionCounts::default()
         });
         Self {
             criterion,
@@ -148,7 +138,7 @@ impl Tally {
     }
 }
 
-fn is_exact(counts: &LabelCounts) -> bool {
+fn is_exact(counts: &ConfusionCounts) -> bool {
     counts.true_positives == counts.positives && counts.predicted == counts.positives
 }
 
@@ -156,9 +146,9 @@ fn is_exact(counts: &LabelCounts) -> bool {
 /// the label; `None` when no sample carries it.
 pub(super) fn best_label_cut(samples: &mut [(f64, bool)]) -> Option<f64> {
     samples.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
-    let mut counts = LabelCounts {
+    let mut counts = ConfusionCounts {
         positives: samples.iter().filter(|(_, on)| *on).count(),
-        ..LabelCounts::default()
+        ..ConfusionCounts::default()
     };
     let mut best: Option<(f64, f64)> = None;
     for (position, &(score, on)) in samples.iter().enumerate() {

@@ -3,6 +3,8 @@
 use rayon::prelude::*;
 
 use super::checked_rows;
+use super::pick::{labels_where, top};
+use crate::evaluate::SetMeasures;
 use crate::{Error, LabelSet, Result, Targets};
 
 /// The labels whose softmax probability is at least `threshold`; where no label reaches it, the
@@ -47,10 +49,61 @@ pub fn softmax_threshold<T: Copy + Into<f64> + Sync>(
             let partition: f64 = row.iter().map(|&z| (z.into() - largest).exp()).sum();
             // p_k ≥ threshold; the largest logit always passes the second test.
             let cut = (threshold * partition).ln().min(0.0);
-            labels_where(row, |z| z - largest >= cut)
+            labels_where(row, |_, z| z - largest >= cut)
         })
         .collect();
     Targets::new(num_classes, sets)
+}
+
+/// The threshold of [`softmax_threshold`] with the best subset accuracy, from 0.01 to 0.60 in steps
+/// of 0.01; of several equally good ones the middle of the longest unbroken run, where it is
+/// safest.
+///
+/// [`LogitDecoder::fit`](super::LogitDecoder::fit) finds the best of *all* cut-offs for any
+/// criterion; this one stays a round number that a table can show.
+///
+/// # Shapes
+/// `logits` is row-major `[N, K]`.
+///
+/// # Errors
+/// [`Error::SizeMismatch`] when the shapes do not fit, [`Error::NotFinite`] for NaN and infinity,
+/// [`Error::Undefined`] without a sample.
+///
+/// ```
+/// use tagwise::decode::threshold::best_softmax_threshold;
+/// use tagwise::{LabelSet, Targets};
+///
+/// // Probabilities 0.54 and 0.46 of a pair, 0.9 and 0.1 of a single label: every threshold above
+/// // 0.10 and up to 0.46 decodes both, 0.28 or 0.29 is in the middle.
+/// let logits = [(0.54f32 / 0.46).ln(), 0.0, 9f32.ln(), 0.0];
+/// let truth = Targets::new(2, [LabelSet::new([0, 1]), LabelSet::new([0])])?;
+/// let threshold = best_softmax_threshold(&logits, &truth)?;
+/// assert!((0.275..0.295).contains(&threshold));
+/// # Ok::<(), tagwise::Error>(())
+/// ```
+pub fn best_softmax_threshold<T: Copy + Into<f64> + Sync>(
+    logits: &[T],
+    truth: &Targets,
+) -> Result<f64> {
+    let mut accuracies = Vec::new();
+    for percent in 1..=60 {
+        let threshold = f64::from(percent) / 100.0;
+        let predicted = softmax_threshold(logits, truth.num_classes(), threshold)?;
+        let measures = SetMeasures::new(&predicted, truth)?;
+        accuracies.push((threshold, measures.subset_accuracy));
+    }
+    let best = accuracies
+        .iter()
+        .fold(f64::NEG_INFINITY, |best, &(_, accuracy)| best.max(accuracy));
+    let runs = accuracies
+        .chunk_by(|a, b| a.1 == b.1)
+        .filter(|run| run[0].1 == best);
+    // `max_by_key` takes the last of equally long runs; reversed, that is the first.
+    let longest = runs
+        .rev()
+        .max_by_key(|run| run.len())
+        .unwrap_or(&accuracies);
+    Ok(longest[longest.len() / 2].0)
 }
 
 /// The m labels of largest logit of each sample, with m given for each sample (top-m).
@@ -95,30 +148,9 @@ pub fn top_multiplicity<T: Copy + Into<f64> + Sync>(
     let sets: Vec<LabelSet> = logits
         .par_chunks(num_classes)
         .zip(multiplicities)
-        .map_init(Vec::new, |order, (row, &m)| top(row, m, order))
+        .map_init(Vec::new, |scratch, (row, &m)| top(row, m, scratch))
         .collect();
     Targets::new(num_classes, sets)
-}
-
-fn labels_where<T: Copy + Into<f64>>(row: &[T], keep: impl Fn(f64) -> bool) -> LabelSet {
-    (0u32..)
-        .zip(row)
-        .filter_map(|(label, &z)| keep(z.into()).then_some(label))
-        .collect()
-}
-
-/// The m labels of largest logit; `order` is scratch.
-fn top<T: Copy + Into<f64>>(row: &[T], m: usize, order: &mut Vec<u32>) -> LabelSet {
-    order.clear();
-    order.extend(0..row.len() as u32);
-    // Adding 0 turns −0 into 0, so that the two tie.
-    let logit = |label: u32| -> f64 { row[label as usize].into() + 0.0 };
-    if 0 < m && m < row.len() {
-        order.select_nth_unstable_by(m - 1, |&a, &b| {
-            logit(b).total_cmp(&logit(a)).then(a.cmp(&b))
-        });
-    }
-    order[..m].iter().copied().collect()
 }
 
 #[cfg(test)]

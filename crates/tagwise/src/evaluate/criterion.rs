@@ -24,6 +24,18 @@ pub enum Criterion {
 }
 
 impl Criterion {
+    /// What it is called in text.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::SubsetAccuracy => "exact match",
+            Self::HammingAccuracy => "Hamming accuracy",
+            Self::JaccardSamples => "Jaccard index of samples",
+            Self::F1Samples => "F1 of samples",
+            Self::F1Micro => "micro F1",
+            Self::F1Macro => "macro F1",
+        }
+    }
+
     /// The value of the criterion, larger for better predictions.
     pub fn value(self, measures: &SetMeasures) -> f64 {
         match self {

@@ -6,7 +6,7 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{check_scores, ratio};
+use super::{check_not_empty, check_scores, ratio};
 use crate::{LabelSet, Result, Targets};
 
 /// Rows handled by one task.
@@ -19,12 +19,15 @@ const BLOCK_LEN: usize = 256;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RankingMeasures {
     /// Mean over labels of the average precision of the samples (mAP). Labels without positives
-    /// count with 0, as in scikit-learn; see [`num_labels_without_positives`].
+    /// count with 0, as in scikit-learn; see [`num_labels_without_positives`]. It ranks all samples
+    /// of a label, so it is absent where the scores of all samples were never together.
     ///
     /// [`num_labels_without_positives`]: Self::num_labels_without_positives
-    pub average_precision_macro: f64,
-    /// Average precision of all N·K scores pooled.
-    pub average_precision_micro: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub average_precision_macro: Option<f64>,
+    /// Average precision of all N·K scores pooled; absent likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub average_precision_micro: Option<f64>,
     /// Mean over samples of the average precision of the labels; 0 for samples without labels.
     pub average_precision_samples: f64,
     /// As `average_precision_samples`, but 1 for samples with no label.
@@ -77,11 +80,42 @@ impl RankingMeasures {
     /// # Ok::<(), tagwise::Error>(())
     /// ```
     pub fn new<T: Copy + Into<f64> + Sync>(scores: &[T], truth: &Targets) -> Result<Self> {
+        check_not_empty(truth)?;
         check_scores(scores, truth)?;
         let precisions = AveragePrecisions::new(scores, truth);
         let num_classes = truth.num_classes();
+        let mut sums = RankingSums::default();
+        sums.add(scores, truth);
+        let present: Vec<f64> = precisions.per_label.iter().flatten().copied().collect();
+        Ok(Self {
+            average_precision_macro: Some(present.iter().sum::<f64>() / num_classes as f64),
+            average_precision_micro: Some(precisions.micro),
+            ..sums.finish(truth.len(), num_classes - present.len())
+        })
+    }
+}
+
+/// The sums behind the measures that are means over samples: 10 numbers, which merge by adding.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct RankingSums {
+    average_precision_samples: f64,
+    label_ranking_average_precision: f64,
+    coverage_error: f64,
+    ranking_loss: f64,
+    precision_at_1: f64,
+    precision_at_3: f64,
+    precision_at_5: f64,
+    ndcg_at_1: f64,
+    ndcg_at_3: f64,
+    ndcg_at_5: f64,
+}
+
+impl RankingSums {
+    /// Adds samples whose scores are `[N, K]`.
+    pub(super) fn add<T: Copy + Into<f64> + Sync>(&mut self, scores: &[T], truth: &Targets) {
+        let num_classes = truth.num_classes();
         let blocks: Vec<Self> = scores
-            .par_chunks(BLOCK_LEN * num_classes)
+            .par_chunks(BLOCK_LEN * num_classes.max(1))
             .enumerate()
             .map_init(RowScratch::default, |scratch, (block, rows)| {
                 let mut sums = Self::default();
@@ -91,29 +125,43 @@ impl RankingMeasures {
                 sums
             })
             .collect();
-        let mut total = Self::default();
-        for block in &blocks {
-            for (sum, term) in total
-                .per_sample()
-                .into_iter()
-                .zip(block.clone().per_sample())
-            {
-                *sum += *term;
-            }
-        }
-        for sum in total.per_sample() {
-            *sum /= truth.len() as f64;
-        }
-        let present: Vec<f64> = precisions.per_label.iter().flatten().copied().collect();
-        total.average_precision_macro = present.iter().sum::<f64>() / num_classes as f64;
-        total.average_precision_micro = precisions.micro;
-        total.num_labels_without_positives = num_classes - present.len();
-        total.one_error = 1.0 - total.precision_at_1;
-        Ok(total)
+        blocks.iter().for_each(|block| self.merge(block));
     }
 
-    /// The measures that are means over samples.
-    fn per_sample(&mut self) -> [&mut f64; 10] {
+    pub(super) fn merge(&mut self, other: &Self) {
+        for (sum, term) in self.terms().into_iter().zip(other.clone().terms()) {
+            *sum += *term;
+        }
+    }
+
+    /// The means over N samples.
+    pub(super) fn finish(
+        mut self,
+        num_samples: usize,
+        num_labels_without_positives: usize,
+    ) -> RankingMeasures {
+        for sum in self.terms() {
+            *sum /= num_samples as f64;
+        }
+        RankingMeasures {
+            average_precision_macro: None,
+            average_precision_micro: None,
+            average_precision_samples: self.average_precision_samples,
+            label_ranking_average_precision: self.label_ranking_average_precision,
+            coverage_error: self.coverage_error,
+            ranking_loss: self.ranking_loss,
+            one_error: 1.0 - self.precision_at_1,
+            precision_at_1: self.precision_at_1,
+            precision_at_3: self.precision_at_3,
+            precision_at_5: self.precision_at_5,
+            ndcg_at_1: self.ndcg_at_1,
+            ndcg_at_3: self.ndcg_at_3,
+            ndcg_at_5: self.ndcg_at_5,
+            num_labels_without_positives,
+        }
+    }
+
+    fn terms(&mut self) -> [&mut f64; 10] {
         [
             &mut self.average_precision_samples,
             &mut self.label_ranking_average_precision,
@@ -210,6 +258,7 @@ pub fn average_precision<T: Copy + Into<f64> + Sync>(
     scores: &[T],
     truth: &Targets,
 ) -> Result<Vec<Option<f64>>> {
+    check_not_empty(truth)?;
     check_scores(scores, truth)?;
     Ok(AveragePrecisions::new(scores, truth).per_label)
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::counts::EvaluationCounts;
 use super::{check_not_empty, ratio};
 use crate::{Error, Result, Targets};
 
@@ -50,18 +51,19 @@ pub struct SetMeasures {
     pub recall_weighted: f64,
 }
 
-/// How often a label is true, predicted, and both.
+/// How often something is true, predicted, and both: a label over all samples, or the labels of
+/// one sample.
 ///
 /// ```
-/// use tagwise::evaluate::LabelCounts;
+/// use tagwise::evaluate::ConfusionCounts;
 ///
-/// let counts = LabelCounts { positives: 4, predicted: 2, true_positives: 2 };
+/// let counts = ConfusionCounts { positives: 4, predicted: 2, true_positives: 2 };
 /// assert_eq!(counts.precision(), 1.0);
 /// assert_eq!(counts.recall(), 0.5);
 /// assert_eq!(counts.jaccard(), 0.5);
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LabelCounts {
+pub struct ConfusionCounts {
     /// Samples that carry the label.
     pub positives: usize,
     /// Samples for which it is predicted.
@@ -70,7 +72,7 @@ pub struct LabelCounts {
     pub true_positives: usize,
 }
 
-impl LabelCounts {
+impl ConfusionCounts {
     /// Share of the predicted that is true; 0 when nothing is predicted.
     pub fn precision(&self) -> f64 {
         ratio(self.true_positives as f64, self.predicted as f64)
@@ -95,7 +97,7 @@ impl LabelCounts {
         ratio(self.true_positives as f64, either as f64)
     }
 
-    fn add(&mut self, other: Self) {
+    pub(super) fn add(&mut self, other: Self) {
         self.positives += other.positives;
         self.predicted += other.predicted;
         self.true_positives += other.true_positives;
@@ -106,26 +108,17 @@ impl LabelCounts {
 ///
 /// # Errors
 /// As [`SetMeasures::new`].
-pub fn label_counts(predicted: &Targets, truth: &Targets) -> Result<Vec<LabelCounts>> {
-    check_pair(predicted, truth)?;
-    let mut counts = vec![LabelCounts::default(); truth.num_classes()];
-    for (predicted, truth) in predicted.iter().zip(truth.iter()) {
-        for label in truth.labels() {
-            let counts = &mut counts[*label as usize];
-            counts.positives += 1;
-            counts.true_positives += usize::from(predicted.contains(*label));
-        }
-        for label in predicted.indices() {
-            counts[label].predicted += 1;
-        }
-    }
-    Ok(counts)
+pub fn label_counts(predicted: &Targets, truth: &Targets) -> Result<Vec<ConfusionCounts>> {
+    check_not_empty(truth)?;
+    let mut counts = EvaluationCounts::new(truth.num_classes());
+    counts.update(predicted, truth)?;
+    Ok(counts.labels().to_vec())
 }
 
 /// Precision, recall, F1 and Jaccard index, in this order.
-type Ratios = [f64; 4];
+pub(super) type Ratios = [f64; 4];
 
-fn ratios(counts: &LabelCounts) -> Ratios {
+pub(super) fn ratios(counts: &ConfusionCounts) -> Ratios {
     [
         counts.precision(),
         counts.recall(),
@@ -134,7 +127,7 @@ fn ratios(counts: &LabelCounts) -> Ratios {
     ]
 }
 
-fn weighted_mean(terms: impl Iterator<Item = (f64, Ratios)>) -> Ratios {
+pub(super) fn weighted_mean(terms: impl Iterator<Item = (f64, Ratios)>) -> Ratios {
     let (mut sums, mut total) = ([0.0; 4], 0.0);
     for (weight, values) in terms {
         total += weight;
@@ -152,32 +145,20 @@ impl SetMeasures {
     /// [`Error::SizeMismatch`] when the numbers of samples or classes differ,
     /// [`Error::Undefined`] without a sample.
     pub fn new(predicted: &Targets, truth: &Targets) -> Result<Self> {
-        let per_label = label_counts(predicted, truth)?;
-        let per_sample = predicted
-            .iter()
-            .zip(truth.iter())
-            .map(|(p, t)| LabelCounts {
-                positives: t.multiplicity(),
-                predicted: p.multiplicity(),
-                true_positives: t.intersection_len(p),
-            });
-        let mut pooled = LabelCounts::default();
-        per_label.iter().for_each(|counts| pooled.add(*counts));
+        check_not_empty(truth)?;
+        let mut counts = EvaluationCounts::new(truth.num_classes());
+        counts.update(predicted, truth)?;
+        counts.set_measures()
+    }
 
-        let samples = weighted_mean(per_sample.map(|counts| (1.0, ratios(&counts))));
-        let micro = ratios(&pooled);
-        let unweighted = weighted_mean(per_label.iter().map(|counts| (1.0, ratios(counts))));
-        let weighted = weighted_mean(
-            per_label
-                .iter()
-                .map(|counts| (counts.positives as f64, ratios(counts))),
-        );
-        let num_exact = predicted
-            .iter()
-            .zip(truth.iter())
-            .filter(|(predicted, truth)| predicted == truth)
-            .count();
-        let num_wrong = pooled.positives + pooled.predicted - 2 * pooled.true_positives;
+    /// The measures that are averages of ratios: over samples, of the pooled counts, over labels
+    /// and over labels by how often they are true.
+    pub(super) fn of_averages(
+        samples: Ratios,
+        micro: Ratios,
+        unweighted: Ratios,
+        weighted: Ratios,
+    ) -> Self {
         let [
             precision_samples,
             recall_samples,
@@ -192,9 +173,9 @@ impl SetMeasures {
             f1_weighted,
             jaccard_weighted,
         ] = weighted;
-        Ok(Self {
-            subset_accuracy: num_exact as f64 / truth.len() as f64,
-            hamming_loss: num_wrong as f64 / (truth.len() * truth.num_classes()) as f64,
+        Self {
+            subset_accuracy: 0.0,
+            hamming_loss: 0.0,
             jaccard_samples,
             jaccard_micro,
             jaccard_macro,
@@ -211,12 +192,11 @@ impl SetMeasures {
             recall_micro,
             recall_macro,
             recall_weighted,
-        })
+        }
     }
 }
 
-fn check_pair(predicted: &Targets, truth: &Targets) -> Result<()> {
-    check_not_empty(truth)?;
+pub(super) fn check_pair(predicted: &Targets, truth: &Targets) -> Result<()> {
     let mismatch = |what, expected, found| Error::SizeMismatch {
         what,
         expected,

@@ -5,8 +5,10 @@ use std::ops::Range;
 use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
+use crate::features::{CsrView, DenseView, FeaturesView};
 use crate::kernel::vectorized;
-use crate::{Error, Result};
+use crate::statistics::Statistics;
+use crate::{Error, Result, Targets};
 
 /// Rows of samples handled by one task.
 pub(super) const BLOCK_LEN: usize = 256;
@@ -267,6 +269,28 @@ impl Features {
         Ok(Self::Sparse(SparseRows::new(dim, rows)?))
     }
 
+    /// Copies a view in f64, sparse where it is.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`] for NaN and infinity.
+    pub fn of_view(view: FeaturesView<'_>) -> Result<Self> {
+        match view {
+            FeaturesView::Dense(view) => {
+                let mut values = vec![0.0; view.num_rows() * view.dim()];
+                view.copy_rows_into(0..view.num_rows(), &mut values)?;
+                DenseRows::new(values, view.dim()).map(Self::Dense)
+            }
+            FeaturesView::Sparse(view) => {
+                let rows = (0..view.num_rows()).map(|row| {
+                    let (columns, values) = view.row(row);
+                    let values = (0..values.len()).map(move |place| values.get(place));
+                    columns.iter().copied().zip(values)
+                });
+                SparseRows::new(view.dim(), rows).map(Self::Sparse)
+            }
+        }
+    }
+
     /// Number of samples N.
     pub fn num_samples(&self) -> usize {
         match self {
@@ -346,6 +370,47 @@ impl Features {
                 values
             }
         }
+    }
+
+    /// The features as everything else takes them, borrowed.
+    ///
+    /// # Errors
+    /// [`Error::SizeMismatch`] for features without a column.
+    pub fn view(&self) -> Result<FeaturesView<'_>> {
+        match self {
+            Self::Dense(dense) => Ok(DenseView::new(&dense.values, dense.dim)?.into()),
+            Self::Sparse(sparse) => {
+                let Compressed {
+                    starts,
+                    indices,
+                    values,
+                } = &sparse.rows;
+                Ok(CsrView::new(starts, indices, values, sparse.dim())?.into())
+            }
+        }
+    }
+
+    /// The mergeable statistics of these features, block by block: sparse features are never dense
+    /// as a whole.
+    ///
+    /// # Errors
+    /// [`Error::SizeMismatch`] unless there is a label set for each sample.
+    ///
+    /// ```
+    /// use tagwise::head::{Features, SparseRows};
+    /// use tagwise::{LabelSet, Targets};
+    ///
+    /// let features = Features::Sparse(SparseRows::new(3, [vec![(2, 0.5)], vec![(0, 1.0)]])?);
+    /// let targets = Targets::new(2, [LabelSet::new([0]), LabelSet::new([0])])?;
+    /// let statistics = features.statistics(&targets)?;
+    /// assert_eq!(statistics.global_mean().unwrap(), [0.5, 0.0, 0.25]);
+    /// # Ok::<(), tagwise::Error>(())
+    /// ```
+    pub fn statistics(&self, targets: &Targets) -> Result<Statistics> {
+        super::LabelledFeatures::new(self, targets)?;
+        let mut statistics = Statistics::new(targets.num_classes(), self.dim());
+        statistics.update_view(self.view()?, targets)?;
+        Ok(statistics)
     }
 
     /// Mean and mean square of each column.

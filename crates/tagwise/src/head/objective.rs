@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::features::{BLOCK_LEN, Features, SparseRows};
 use super::{HeadKind, HeadSettings, weights};
 use crate::etf::simplex_etf_mat;
-use crate::loss::Loss;
+use crate::loss::{Link, Loss};
 use crate::{Result, Targets};
 
 /// Keeps the inverse curvature of a column of zeros finite.
@@ -57,10 +57,7 @@ impl<'a> Objective<'a> {
 
     /// The features if they are sparse and the objective is a sum of one objective for each label.
     pub(super) fn separable(&self) -> Option<&'a SparseRows> {
-        let of_labels = match self.loss {
-            Loss::BinaryCrossEntropy {} | Loss::Focal { .. } | Loss::Asymmetric { .. } => true,
-            Loss::PickAllLabels(_) | Loss::Zlpr {} => false,
-        };
+        let of_labels = self.loss.info().is_separable;
         match self.features {
             Features::Sparse(features) if of_labels && self.frame.is_none() => Some(features),
             _ => None,
@@ -106,7 +103,7 @@ impl<'a> Objective<'a> {
         const SMALLEST_SHARE: f64 = 1e-6;
         let shares = self.label_shares();
         let total: f64 = shares.iter().sum();
-        let of_softmax = matches!(self.loss, Loss::PickAllLabels(_));
+        let of_softmax = self.loss.info().link == Link::Softmax;
         let probability = |share: &f64| {
             let probability = if of_softmax { share / total } else { *share };
             probability.clamp(SMALLEST_SHARE, 1.0 - SMALLEST_SHARE)
@@ -293,10 +290,8 @@ impl Objective<'_> {
         let weight = self.set_weights[set_id];
         let set = &self.targets.distinct()[set_id];
         let loss = match &self.class_weights {
-            None => self.loss.value_and_gradient(logits, set, slopes),
-            Some(weights) => self
-                .loss
-                .weighted_value_and_gradient(logits, set, weights, slopes),
+            None => self.loss.of_sample(logits, set, slopes),
+            Some(weights) => self.loss.weighted_of_sample(logits, set, weights, slopes),
         };
         slopes.iter_mut().for_each(|slope| *slope *= weight);
         weight * loss

@@ -17,7 +17,7 @@ use self::sweep::Sweep;
 use self::terms::Terms;
 use super::features::SparseRows;
 use super::objective::Objective;
-use super::{HeadSettings, Progress};
+use super::{FitProgress, HeadSettings};
 use crate::minimize::{Minimum, Stop};
 
 /// Labels rarer than this against the most frequent one need no smaller gradient.
@@ -40,11 +40,12 @@ pub(super) fn minimize(
     features: &SparseRows,
     settings: &HeadSettings,
     parameters: &mut [f64],
-    progress: impl FnMut(&Progress) -> ControlFlow<()> + Send,
+    progress: impl FnMut(&FitProgress) -> ControlFlow<()> + Send,
 ) -> Minimum {
     let jobs = jobs(objective, settings.gradient_tolerance, parameters);
     let board = Mutex::new(Board {
         minima: vec![None; jobs.len()],
+        weight_decay: settings.weight_decay,
         progress,
         is_stopped: false,
     });
@@ -113,7 +114,7 @@ struct Run<'a, P> {
     board: &'a Mutex<Board<P>>,
 }
 
-impl<P: FnMut(&Progress) -> ControlFlow<()> + Send> Run<'_, P> {
+impl<P: FnMut(&FitProgress) -> ControlFlow<()> + Send> Run<'_, P> {
     /// Fits every label in T, with a machine for each thread.
     fn fit<T: Real, const L: usize>(&self, jobs: Vec<Job>) -> Vec<Job> {
         let objective = self.objective;
@@ -144,12 +145,13 @@ impl<P: FnMut(&Progress) -> ControlFlow<()> + Send> Run<'_, P> {
 /// How far every label has come.
 struct Board<P> {
     minima: Vec<Option<Minimum>>,
+    weight_decay: f64,
     progress: P,
     /// Whether `progress` has ended the fit.
     is_stopped: bool,
 }
 
-impl<P: FnMut(&Progress) -> ControlFlow<()>> Board<P> {
+impl<P: FnMut(&FitProgress) -> ControlFlow<()>> Board<P> {
     fn show(&mut self, moved: &[(usize, Minimum)]) -> ControlFlow<()> {
         if self.is_stopped {
             return ControlFlow::Break(());
@@ -161,7 +163,8 @@ impl<P: FnMut(&Progress) -> ControlFlow<()>> Board<P> {
             return ControlFlow::Continue(());
         }
         let total = total(self.minima.iter().flatten());
-        let seen = (self.progress)(&Progress {
+        let seen = (self.progress)(&FitProgress {
+            weight_decay: self.weight_decay,
             iterations: total.iterations,
             objective: total.value,
             gradient_norm: total.gradient_norm,
@@ -300,7 +303,7 @@ mod tests {
             let mut slopes = vec![0.0; 19];
             let rows = logits.chunks(19).zip(targets.iter());
             let total: f64 = rows
-                .map(|(row, set)| loss.value_and_gradient(row, set, &mut slopes))
+                .map(|(row, set)| loss.of_sample(row, set, &mut slopes))
                 .sum();
             let squares = as_faer(&head.classifier.weight).squared_norm_l2();
             let objective = total / targets.len() as f64 + settings.weight_decay * squares;

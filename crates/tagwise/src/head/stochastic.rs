@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use rayon::prelude::*;
 
 use super::objective::Objective;
-use super::{Progress, Stochastic};
+use super::{FitProgress, Stochastic};
 use crate::kernel::add_scaled;
 use crate::minimize::{Minimum, Stop};
 use crate::split::shuffled;
@@ -35,7 +35,7 @@ pub(super) fn minimize(
     parameters: &mut [f64],
     max_passes: usize,
     gradient_tolerance: f64,
-    mut progress: impl FnMut(&Progress) -> ControlFlow<()>,
+    mut progress: impl FnMut(&FitProgress) -> ControlFlow<()>,
 ) -> Minimum {
     let num_samples = objective.targets.len();
     let batch_len = settings.batch_size.clamp(1, num_samples);
@@ -77,7 +77,8 @@ pub(super) fn minimize(
             step *= 0.5;
             state = State::new(objective, parameters);
         }
-        let seen = Progress {
+        let seen = FitProgress {
+            weight_decay: objective.weight_decay,
             iterations: minimum.iterations,
             objective: minimum.value,
             gradient_norm: minimum.gradient_norm,

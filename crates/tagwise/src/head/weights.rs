@@ -106,7 +106,7 @@ fn balanced(targets: &Targets, loss: Loss) -> Vec<f64> {
     let num_samples = targets.len() as f64;
     let weight = |count: &f64| match loss {
         _ if *count == 0.0 => 1.0,
-        Loss::PickAllLabels(_) | Loss::Zlpr {} => num_labels / (num_known * count),
+        _ if !loss.info().is_separable => num_labels / (num_known * count),
         // A label of every sample has no samples without it to weigh as much as.
         _ => (num_samples - count).max(1.0) / count,
     };

@@ -1,7 +1,8 @@
 //! Losses in which labels count differently.
 
-use super::{Focus, Loss, PickAllLabels, argmax, zlpr};
-use crate::LabelSet;
+use super::pick_all_labels::argmax;
+use super::{Focus, Loss, PickAllLabels, check_row, check_size, zlpr};
+use crate::{LabelSet, Result};
 
 impl Loss {
     /// The loss of one sample in which what label k costs by being in the set counts c_k-fold.
@@ -13,8 +14,8 @@ impl Loss {
     /// # Shapes
     /// `logits`, `class_weights` (positive) and `gradient` are `[K]`.
     ///
-    /// # Panics
-    /// When the lengths differ or a label is not below K.
+    /// # Errors
+    /// As [`value_and_gradient`](Self::value_and_gradient).
     ///
     /// ```
     /// use tagwise::LabelSet;
@@ -23,9 +24,10 @@ impl Loss {
     /// let mut gradient = [0.0; 2];
     /// let set = LabelSet::new([1]);
     /// let loss = Loss::BinaryCrossEntropy {};
-    /// let value = loss.weighted_value_and_gradient(&[0.0; 2], &set, &[1.0, 3.0], &mut gradient);
+    /// let value = loss.weighted_value_and_gradient(&[0.0; 2], &set, &[1.0, 3.0], &mut gradient)?;
     /// assert!((value - 4.0 * 2f64.ln()).abs() < 1e-12); // 1 + 3 terms
     /// assert_eq!(gradient, [0.5, -1.5]);
+    /// # Ok::<(), tagwise::Error>(())
     /// ```
     pub fn weighted_value_and_gradient(
         &self,
@@ -33,12 +35,21 @@ impl Loss {
         targets: &LabelSet,
         class_weights: &[f64],
         gradient: &mut [f64],
+    ) -> Result<f64> {
+        check_row(logits, targets, gradient)?;
+        check_size("class weights", logits.len(), class_weights.len())?;
+        Ok(self.weighted_of_sample(logits, targets, class_weights, gradient))
+    }
+
+    /// [`weighted_value_and_gradient`](Self::weighted_value_and_gradient) for rows whose lengths
+    /// and labels fit.
+    pub(crate) fn weighted_of_sample(
+        &self,
+        logits: &[f64],
+        targets: &LabelSet,
+        class_weights: &[f64],
+        gradient: &mut [f64],
     ) -> f64 {
-        assert_eq!(
-            logits.len(),
-            class_weights.len(),
-            "one weight for each class"
-        );
         let focus = |gamma_positive| Focus {
             gamma_positive,
             gamma_negative: 0.0,
@@ -62,7 +73,7 @@ impl Loss {
             Self::Asymmetric { gamma_positive, .. } => focus(gamma_positive),
             _ => focus(0.0),
         };
-        let mut value = self.value_and_gradient(logits, targets, gradient);
+        let mut value = self.of_sample(logits, targets, gradient);
         for label in targets.indices() {
             let (term, slope) = focus.positive(logits[label]);
             value += (class_weights[label] - 1.0) * term;
@@ -132,8 +143,8 @@ mod tests {
         for loss in losses() {
             for set in [vec![], vec![2], vec![0, 1, 3]].map(LabelSet::new) {
                 let (mut plain, mut weighted) = ([0.0; 4], [0.0; 4]);
-                let a = loss.value_and_gradient(&logits, &set, &mut plain);
-                let b = loss.weighted_value_and_gradient(&logits, &set, &[1.0; 4], &mut weighted);
+                let a = loss.of_sample(&logits, &set, &mut plain);
+                let b = loss.weighted_of_sample(&logits, &set, &[1.0; 4], &mut weighted);
                 assert!((a - b).abs() < 1e-14, "{loss:?}");
                 for (a, b) in plain.iter().zip(&weighted) {
                     assert!((a - b).abs() < 1e-14, "{loss:?}");
@@ -151,12 +162,11 @@ mod tests {
         for loss in losses() {
             for set in [vec![], vec![2], vec![0, 1, 3]].map(LabelSet::new) {
                 let mut gradient = [0.0; 4];
-                loss.weighted_value_and_gradient(&logits, &set, &weights, &mut gradient);
+                loss.weighted_of_sample(&logits, &set, &weights, &mut gradient);
                 for k in 0..4 {
                     let mut value_at = |shift: f64| {
                         logits[k] += shift;
-                        let value =
-                            loss.weighted_value_and_gradient(&logits, &set, &weights, &mut scratch);
+                        let value = loss.weighted_of_sample(&logits, &set, &weights, &mut scratch);
                         logits[k] -= shift;
                         value
                     };
@@ -173,10 +183,10 @@ mod tests {
         let (mut once, mut twice) = ([0.0; 3], [0.0; 3]);
         let (both, first) = (LabelSet::new([0, 1]), LabelSet::new([0]));
         let loss = Loss::default();
-        let sum = loss.value_and_gradient(&logits, &both, &mut once)
-            + loss.value_and_gradient(&logits, &first, &mut once);
+        let sum =
+            loss.of_sample(&logits, &both, &mut once) + loss.of_sample(&logits, &first, &mut once);
         let weights = [2.0, 1.0, 1.0];
-        let weighted = loss.weighted_value_and_gradient(&logits, &both, &weights, &mut twice);
+        let weighted = loss.weighted_of_sample(&logits, &both, &weights, &mut twice);
         assert!((sum - weighted).abs() < 1e-12);
     }
 }

@@ -1,7 +1,10 @@
 //! What can be chosen on the command line, as the library has it.
 
 use clap::ValueEnum;
-use tagwise::decode::{Distance, EmptySet, Link, NearestSettings, Prior, Prototypes, RuleKind};
+use tagwise::decode::{
+    DecoderKind, DecoderSettings, Distance, EmptySet, Link, NearestSettings, Prior, Prototypes,
+    RuleKind, Scales, Space,
+};
 use tagwise::evaluate::Criterion;
 
 use super::Arguments;
@@ -46,7 +49,7 @@ pub enum LinkName {
 }
 
 impl LinkName {
-    pub fn link(self) -> Link {
+    fn link(self) -> Link {
         match self {
             Self::Softmax => Link::Softmax,
             Self::Sigmoid => Link::Sigmoid,
@@ -56,7 +59,7 @@ impl LinkName {
 
 /// Where one-nearest-neighbour decoding measures distances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Space {
+pub enum SpaceName {
     /// The features as given
     Features,
     /// The logits of the classifier, less their mean in each sample
@@ -75,7 +78,7 @@ pub enum CriterionName {
 
 impl Name {
     /// The rule on logits, for the names that mean one.
-    pub fn rule(self) -> Option<RuleKind> {
+    fn rule(self) -> Option<RuleKind> {
         match self {
             Self::Auto | Self::Onn => None,
             Self::Threshold => Some(RuleKind::Threshold),
@@ -103,14 +106,6 @@ pub fn empty_set(text: &str) -> Result<EmptySet, String> {
     }
 }
 
-/// Where the scales of tag-wise averages come from.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Scales {
-    Measured,
-    Ufm,
-    Given(Vec<f64>),
-}
-
 /// Reads `--scales`.
 pub fn scales(text: &str) -> Result<Scales, String> {
     match text {
@@ -127,7 +122,28 @@ pub fn scales(text: &str) -> Result<Scales, String> {
 }
 
 impl Arguments {
-    pub fn nearest(&self) -> NearestSettings {
+    /// What the library is asked for.
+    pub fn settings(&self) -> DecoderSettings {
+        let kind = match (self.decoder.rule(), self.decoder) {
+            (Some(rule), _) => DecoderKind::Rule(rule),
+            (None, Name::Auto) => DecoderKind::Auto {
+                max_nodes: self.max_nodes,
+            },
+            (None, _) => DecoderKind::Nearest(self.nearest()),
+        };
+        DecoderSettings {
+            kind,
+            scales: self.scales.clone(),
+            space: match self.space {
+                SpaceName::Features => Space::Features,
+                SpaceName::Logits => Space::Logits,
+            },
+            link: self.link.map(LinkName::link),
+            criterion: self.criterion(),
+        }
+    }
+
+    fn nearest(&self) -> NearestSettings {
         NearestSettings {
             distance: match self.distance {
                 DistanceName::Cosine => Distance::Cosine,
@@ -149,7 +165,7 @@ impl Arguments {
         }
     }
 
-    pub fn criterion(&self) -> Criterion {
+    fn criterion(&self) -> Criterion {
         match self.criterion {
             CriterionName::SubsetAccuracy => Criterion::SubsetAccuracy,
             CriterionName::HammingAccuracy => Criterion::HammingAccuracy,

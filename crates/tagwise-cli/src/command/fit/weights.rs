@@ -6,8 +6,7 @@ use std::path::Path;
 use anyhow::Context;
 use tagwise::LabelSet;
 use tagwise::head::ClassWeights;
-
-use crate::command::names::{LabelNames, csv_cells};
+use tagwise::names::{LabelNames, csv_cells};
 
 /// Reads `--class-weight`: `none`, `balanced`, or a CSV file with a label and its weight in every
 /// line. Labels that the file does not list weigh 1.
@@ -28,7 +27,7 @@ pub fn class_weights(
         let weight_of = number.and_then(|number| weights.get_mut(number as usize));
         *weight_of.with_context(|| {
             let expected = match names.number(&name) {
-                Err(message) => message,
+                Err(error) => error.to_string(),
                 Ok(_) => format!("expected a label below {num_classes}, found {name}"),
             };
             format!("{}, line {line}: {expected}", path.display())
@@ -43,7 +42,7 @@ pub fn set_weights(path: &Path, names: &LabelNames) -> anyhow::Result<Vec<(Label
     let read = |(line, labels, weight): (usize, String, f64)| {
         let set = names
             .set(&labels)
-            .map_err(|message| anyhow::anyhow!("{}, line {line}: {message}", path.display()))?;
+            .map_err(|error| anyhow::anyhow!("{}, line {line}: {error}", path.display()))?;
         Ok((set, weight))
     };
     lines(path, "label-set weights")?

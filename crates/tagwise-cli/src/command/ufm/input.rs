@@ -12,6 +12,12 @@ pub fn labels(arguments: &Arguments) -> anyhow::Result<CountedLabels> {
     if !arguments.targets.is_empty() {
         return of_files(arguments);
     }
+    if arguments.format.is_given() {
+        return Err(Usage(
+            "expected --targets FILE with the arguments that say how a file is read".into(),
+        )
+        .into());
+    }
     let usage = |error: tagwise::Error| anyhow::Error::from(Usage(error.to_string()));
     let Some(classes) = arguments.classes else {
         return Err(Usage(
@@ -35,6 +41,7 @@ pub fn labels(arguments: &Arguments) -> anyhow::Result<CountedLabels> {
     Ok(CountedLabels {
         class_names: numbered_names(classes),
         counts,
+        notes: Vec::new(),
     })
 }
 
@@ -57,12 +64,13 @@ fn pairs(flag: &str, text: &str) -> Result<Vec<(usize, f64)>, Usage> {
 
 fn of_files(arguments: &Arguments) -> anyhow::Result<CountedLabels> {
     let options = TableOptions {
-        label_list: arguments.labels.clone(),
-        left_out: arguments.leave_out.clone(),
         num_classes: arguments.classes,
-        ..TableOptions::default()
+        ..arguments.format.options()?
     };
     let labels = CountedLabels::read(&arguments.targets, &options)?;
+    for note in &labels.notes {
+        eprintln!("{note}");
+    }
     if let (Some(classes), Some(first)) = (arguments.classes, arguments.targets.first()) {
         anyhow::ensure!(
             labels.counts.num_classes() == classes,

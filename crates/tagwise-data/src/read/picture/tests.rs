@@ -137,8 +137,8 @@ fn files_cut_off_anywhere_and_other_files_are_refused() {
             assert!(cut.is_err(), "{} of {length} bytes", case.name);
         }
     }
-    insta::assert_snapshot!(refusal(b""), @"");
-    insta::assert_snapshot!(refusal(b"GIF89a"), @"");
+    insta::assert_snapshot!(refusal(b""), @"a.png: expected a PNG or JPEG image, found an empty file");
+    insta::assert_snapshot!(refusal(b"GIF89a"), @"a.png: expected a PNG or JPEG image, found another kind of file; save it as one of these");
 }
 
 #[test]

@@ -2,19 +2,30 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::{Header, Labels};
-use crate::table::input;
+use crate::table::{Unlabelled, input};
 use crate::{Error, Result};
 
-/// The attributes that are labels, in the order of the labels.
-pub(super) fn find(path: &Path, header: &Header, labels: Labels<'_>) -> Result<Vec<usize>> {
+/// The attributes that are labels, in the order of the labels; none for new rows, which may be
+/// without them, when no label is among the attributes.
+pub(super) fn find(
+    path: &Path,
+    header: &Header,
+    labels: Labels<'_>,
+    unlabelled: Unlabelled,
+) -> Result<Vec<usize>> {
+    let names: Vec<String> = match labels {
+        Labels::MulanXml(xml) => mulan_names(xml)?,
+        Labels::Named(names) => names.iter().map(ToString::to_string).collect(),
+        Labels::Meka | Labels::None => Vec::new(),
+    };
+    let is_attribute = |name: &String| header.attributes.iter().any(|a| a.name == *name);
+    let may_lack_labels = unlabelled == Unlabelled::Keep;
     let found = match labels {
-        Labels::Meka => meka(path, header)?,
-        Labels::MulanXml(xml) => by_name(path, header, &mulan_names(xml)?)?,
-        Labels::Named(names) => {
-            let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-            by_name(path, header, &names)?
-        }
         Labels::None => Vec::new(),
+        Labels::Meka if may_lack_labels && !header.relation.contains("-C") => Vec::new(),
+        Labels::Meka => meka(path, header)?,
+        _ if may_lack_labels && !names.iter().any(is_attribute) => Vec::new(),
+        _ => by_name(path, header, &names)?,
     };
     if let Some(&bad) = found
         .iter()

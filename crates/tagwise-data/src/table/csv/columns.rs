@@ -93,6 +93,13 @@ impl Columns {
         notes: &mut Vec<String>,
     ) -> Result<(), String> {
         let mut found = Vec::new();
+        let is_there = |name: &String| self.matching(name).is_ok();
+        if options.unlabelled == Unlabelled::Keep
+            && !options.label_columns.is_empty()
+            && !options.label_columns.iter().any(is_there)
+        {
+            return Ok(());
+        }
         for name in &options.label_columns {
             found.extend(self.matching(name)?);
         }

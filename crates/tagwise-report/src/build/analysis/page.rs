@@ -18,8 +18,8 @@ const MAX_CLASSES: usize = 128;
 /// [`Error::Mathematics`](crate::Error::Mathematics) when the class vectors cannot be estimated.
 pub fn analysis(measured: &Analysis) -> Result<Report> {
     let report = &measured.report;
-    let mut all_tables = tables::analysis_tables(measured);
-    let odd = tables::odd_sets(measured);
+    let mut all_tables = tables::collapse_tables(report, &measured.class_names);
+    let odd = tables::odd_sets(report, &measured.class_names);
     if !odd.rows.is_empty() {
         all_tables.push(odd);
     }

@@ -1,11 +1,13 @@
 //! The tables of an analysis, for the terminal and the page.
 
+mod details;
+
 use std::path::Path;
 
-use tagwise::LabelSet;
-use tagwise::collapse::{CollapseMetric, CollapseReport, Frame, Nc1Path};
+use tagwise::collapse::{CollapseMetric, CollapseReport, Nc1Path};
 
 use super::Analysis;
+use crate::contact_sheet::set_name;
 use crate::{Cell, Column, Table};
 
 /// Label sets listed with the largest angles.
@@ -15,7 +17,7 @@ const MAX_SETS: usize = 10;
 pub fn analysis_text(measured: &Analysis, width: usize) -> String {
     let report = &measured.report;
     let mut text = format!("{}\n\n", size(measured));
-    for table in analysis_tables(measured) {
+    for table in collapse_tables(report, &measured.class_names) {
         text.push_str(&table.to_text(width));
         text.push('\n');
     }
@@ -51,16 +53,30 @@ pub(super) fn size(measured: &Analysis) -> String {
     )
 }
 
-/// The tables of one set of features; empty ones are left out.
-pub fn analysis_tables(measured: &Analysis) -> Vec<Table> {
-    let report = &measured.report;
+/// The tables of a report, whoever measured it; empty ones are left out.
+///
+/// ```
+/// use tagwise::collapse::CollapseReport;
+/// use tagwise::statistics::Statistics;
+/// use tagwise::{LabelSet, Targets};
+/// use tagwise_report::build::collapse_tables;
+///
+/// let mut statistics = Statistics::new(2, 1);
+/// let targets = Targets::new(2, [[0], [0], [1], [1]].map(LabelSet::new))?;
+/// statistics.update(&[3.0, 4.0, -5.0, -3.0], &targets)?;
+/// let report = CollapseReport::measure(&statistics, None)?;
+/// let tables = collapse_tables(&report, &["cat", "dog"].map(String::from));
+/// assert!(tables[0].to_text(100).starts_with("Neural collapse: 0 is exact"));
+/// # Ok::<(), tagwise::Error>(())
+/// ```
+pub fn collapse_tables(report: &CollapseReport, class_names: &[String]) -> Vec<Table> {
     [
         verdicts(report),
-        details(report),
+        details::details(report),
         published(report),
         angles(report),
-        classes(measured),
-        worst(measured),
+        classes(report, class_names),
+        worst(report, class_names),
     ]
     .into_iter()
     .filter(|table| !table.rows.is_empty())
@@ -81,110 +97,6 @@ fn verdicts(report: &CollapseReport) -> Table {
         }
     }
     table
-}
-
-/// Rows of a detail, its value and what it is under collapse.
-struct Details {
-    table: Table,
-}
-
-impl Details {
-    fn add(&mut self, name: impl Into<String>, value: Option<f64>, ideal: impl Into<String>) {
-        if let Some(value) = value {
-            let (name, ideal): (String, String) = (name.into(), ideal.into());
-            self.table.push([name.into(), value.into(), ideal.into()]);
-        }
-    }
-}
-
-fn details(report: &CollapseReport) -> Table {
-    let columns = ["detail", "value", "when collapsed"].map(Column::new);
-    let mut details = Details {
-        table: Table::new("In detail", columns),
-    };
-    variability_details(report, &mut details);
-    let raw = "0, or that of orthogonal means after ReLU";
-    details.add("NC2, raw means", report.nc2.raw_means, raw);
-    for (of, frame) in [
-        ("W", report.frames.classifier),
-        ("means", report.frames.centred_means),
-    ] {
-        if let Some(frame) = frame {
-            frame_details(report, of, &frame, &mut details);
-        }
-    }
-    if let Some(duality) = report.duality {
-        let (angle, distance) = (duality.angle_degrees, duality.distance);
-        details.add("angle of W to the means, degrees", Some(angle), "0");
-        details.add("squared distance of W to the means", Some(distance), "0");
-    }
-    details.add(
-        "NC4: nearest mean agrees with W",
-        report.nc4.map(|nc4| nc4.agreement),
-        "1",
-    );
-    let rank = report.num_classes.saturating_sub(1).min(report.dim);
-    details.add(
-        "effective rank of the means",
-        report.effective_rank,
-        rank.to_string(),
-    );
-    details.table
-}
-
-fn variability_details(report: &CollapseReport, details: &mut Details) {
-    let pooled = (report.nc1.len() > 1).then_some(("all".to_string(), &report.nc1_pooled));
-    let groups = report.nc1.iter().map(|(m, nc1)| (format!("m = {m}"), nc1));
-    for (of, nc1) in groups.chain(pooled) {
-        details.add(
-            format!("NC1 in all directions, {of}"),
-            nc1.value.filter(|_| nc1.num_sets > report.num_classes),
-            "about the samples per label set",
-        );
-        details.add(format!("trace quotient, {of}"), nc1.trace_quotient, "0");
-        details.add(format!("CDNV, {of}"), nc1.cdnv, "0");
-    }
-}
-
-fn frame_details(report: &CollapseReport, of: &str, frame: &Frame, details: &mut Details) {
-    let classes = report.num_classes as f64;
-    // Where no simplex ETF exists, its angles and its energy are no ideal.
-    let of_simplex = |ideal: String| match report.dim + 1 < report.num_classes {
-        true => "no simplex ETF fits".to_string(),
-        false => ideal,
-    };
-    details.add(
-        format!("norms of {of}: deviation / mean"),
-        Some(frame.norm_variation),
-        "0",
-    );
-    details.add(
-        format!("cosines of {of}: deviation"),
-        Some(frame.cosine_deviation),
-        of_simplex("0".into()),
-    );
-    details.add(
-        format!("cosines of {of}: distance from −1/(K−1)"),
-        Some(frame.etf_cosine_gap),
-        of_simplex("0".into()),
-    );
-    let widest = (-1.0 / (classes - 1.0)).acos().to_degrees();
-    details.add(
-        format!("smallest angle of {of}, degrees"),
-        Some(frame.smallest_angle_degrees),
-        of_simplex(format!("{widest:.2}")),
-    );
-    let energy = -0.5 * (2.0 * classes / (classes - 1.0)).ln();
-    details.add(
-        format!("log energy of {of}"),
-        frame.log_energy,
-        of_simplex(format!("{energy:.4}")),
-    );
-    details.add(
-        format!("log kernel of {of}: deviation"),
-        frame.log_kernel_deviation,
-        of_simplex("0".into()),
-    );
 }
 
 fn published(report: &CollapseReport) -> Table {
@@ -237,7 +149,7 @@ fn angles(report: &CollapseReport) -> Table {
     table
 }
 
-fn classes(measured: &Analysis) -> Table {
+fn classes(report: &CollapseReport, class_names: &[String]) -> Table {
     let names = [
         "class",
         "alone",
@@ -248,9 +160,9 @@ fn classes(measured: &Analysis) -> Table {
     ];
     let mut table = Table::new("Classes", names.map(Column::new));
     let cell = |value: Option<f64>| value.map_or(Cell::Missing, Cell::Number);
-    for row in &measured.report.classes {
+    for row in &report.classes {
         table.push([
-            class_cell(measured, row.class),
+            class_cell(class_names, row.class),
             Cell::Count(row.num_alone),
             Cell::Count(row.num_samples),
             row.centred_norm.into(),
@@ -262,7 +174,7 @@ fn classes(measured: &Analysis) -> Table {
 }
 
 /// Label sets whose mean is farthest from the sum of its labels' means.
-pub(super) fn odd_sets(measured: &Analysis) -> Table {
+pub(super) fn odd_sets(report: &CollapseReport, class_names: &[String]) -> Table {
     let names = [
         "label set",
         "samples",
@@ -274,8 +186,7 @@ pub(super) fn odd_sets(measured: &Analysis) -> Table {
         "Label sets farthest from their tag-wise average",
         names.map(Column::new),
     );
-    let mut rows: Vec<_> = measured
-        .report
+    let mut rows: Vec<_> = report
         .label_sets
         .iter()
         .filter_map(|row| Some((row.angle_degrees?, row)))
@@ -283,7 +194,7 @@ pub(super) fn odd_sets(measured: &Analysis) -> Table {
     rows.sort_by(|a, b| b.0.total_cmp(&a.0));
     for (angle, row) in rows.into_iter().take(MAX_SETS) {
         table.push([
-            set_cell(measured, &row.label_set),
+            set_name(&row.label_set, class_names).into(),
             Cell::Count(row.num_samples),
             angle.into(),
             row.scale.map_or(Cell::Missing, Cell::Number),
@@ -293,7 +204,7 @@ pub(super) fn odd_sets(measured: &Analysis) -> Table {
     table
 }
 
-fn worst(measured: &Analysis) -> Table {
+fn worst(report: &CollapseReport, class_names: &[String]) -> Table {
     let names = [
         "row",
         "labels",
@@ -305,35 +216,25 @@ fn worst(measured: &Analysis) -> Table {
         "Samples farthest from their label set: likely label errors",
         names.map(Column::new),
     );
-    for sample in &measured.report.worst_samples {
+    for sample in &report.worst_samples {
         let classifier_set = sample.classifier_set.as_ref();
         table.push([
             Cell::Count(sample.sample as u64),
-            set_cell(measured, &sample.label_set),
+            set_name(&sample.label_set, class_names).into(),
             sample.relative.into(),
-            set_cell(measured, &sample.nearest_set),
-            classifier_set.map_or(Cell::Missing, |set| set_cell(measured, set)),
+            set_name(&sample.nearest_set, class_names).into(),
+            classifier_set.map_or(Cell::Missing, |set| set_name(set, class_names).into()),
         ]);
     }
     table
 }
 
 /// A class by its name; a number is set as one.
-fn class_cell(measured: &Analysis, class: usize) -> Cell {
-    match measured.class_names.get(class) {
+fn class_cell(class_names: &[String], class: usize) -> Cell {
+    match class_names.get(class) {
         Some(name) if *name != class.to_string() => name.clone().into(),
         _ => Cell::Count(class as u64),
     }
-}
-
-/// A label set by the names of its classes.
-fn set_cell(measured: &Analysis, set: &LabelSet) -> Cell {
-    let name = |class: usize| match measured.class_names.get(class) {
-        Some(name) => name.clone(),
-        None => class.to_string(),
-    };
-    let names: Vec<String> = set.indices().map(name).collect();
-    format!("{{{}}}", names.join(", ")).into()
 }
 
 /// The headline metrics of any of several analyses, in the order of their first appearance.
@@ -352,7 +253,10 @@ pub(super) fn metrics_of_any(measured: &[Analysis]) -> Vec<CollapseMetric> {
 /// One row for each set of features, one column for each headline metric.
 pub(super) fn comparison(measured: &[Analysis]) -> Table {
     let metrics = metrics_of_any(measured);
-    let columns = metrics.iter().map(|metric| Column::lower(metric.name()));
+    let columns = metrics.iter().map(|metric| Column {
+        better: metric.goal().into(),
+        ..Column::new(metric.name())
+    });
     let mut table = Table::new(
         "Neural collapse by file: 0 is exact",
         std::iter::once(Column::new("file")).chain(columns),

@@ -38,16 +38,20 @@ fn collapse(summary: &Summary) -> Table {
         ],
     );
     let (first, last) = (&summary.collapse.first, &summary.collapse.last);
-    let mut push = |name: String, of: &str, value: &dyn Fn(&CollapseReport) -> Option<f64>| {
-        let (before, after) = (value(first).into(), value(last).into());
-        let ideal = CollapseMetric::IDEAL.to_string();
-        table.push([name.into(), of.into(), before, after, ideal.into()]);
-    };
+    let mut push =
+        |name: String, of: &str, ideal, value: &dyn Fn(&CollapseReport) -> Option<f64>| {
+            let (before, after) = (value(first).into(), value(last).into());
+            let ideal = f64::to_string(&ideal);
+            table.push([name.into(), of.into(), before, after, ideal.into()]);
+        };
     for metric in metrics_of_each_multiplicity(last) {
         let of = metric.of("images");
-        push(metric.symbol(), &of, &|report| metric.value(report));
+        push(metric.symbol(), &of, metric.ideal(), &|report| {
+            metric.value(report)
+        });
         if let CollapseMetric::Nc1 { multiplicity } = metric {
-            push(format!("{} (traces)", metric.symbol()), &of, &|report| {
+            let name = format!("{} (traces)", metric.symbol());
+            push(name, &of, metric.ideal(), &|report| {
                 report.nc1.get(&multiplicity)?.trace_quotient
             });
         }

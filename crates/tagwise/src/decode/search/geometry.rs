@@ -135,6 +135,11 @@ impl Geometry {
         self
     }
 
+    /// G, `[K, K]`.
+    pub(in crate::decode) fn gram(&self) -> &[f64] {
+        &self.gram
+    }
+
     pub(super) fn gram_row(&self, label: u32) -> &[f64] {
         &self.gram[label as usize * self.num_classes..][..self.num_classes]
     }

@@ -318,7 +318,7 @@ mod tests {
                 let set = LabelSet::new(is_in_set(i, lane).then_some(0));
                 let mut slope = [0.0];
                 let own = &class_weights[lane..=lane];
-                let loss = loss.weighted_value_and_gradient(&[logit], &set, own, &mut slope);
+                let loss = loss.weighted_of_sample(&[logit], &set, own, &mut slope);
                 value += weight(i) * loss;
                 let with_bias = row.iter().chain([&1.0]);
                 for (sum, x) in exact.iter_mut().zip(with_bias) {

@@ -142,7 +142,7 @@ mod tests {
                 for is_in_set in [true, false] {
                     let set = LabelSet::new(is_in_set.then_some(0));
                     let mut exact_slope = [0.0];
-                    let exact = loss.value_and_gradient(&[logit], &set, &mut exact_slope);
+                    let exact = loss.of_sample(&[logit], &set, &mut exact_slope);
                     let (value, slope) = term(Terms::<T>::new(loss).unwrap(), logit, is_in_set);
                     for (found, exact) in [(value, exact), (slope, exact_slope[0])] {
                         let allowed = relative * exact.abs() + smallest;

@@ -1,0 +1,54 @@
+//! What stands in for the reader of Parquet in a program built without it.
+
+use std::path::{Path, PathBuf};
+
+use super::member::Member;
+use crate::features::FeatureRows;
+use crate::tensors::Element;
+use crate::{Error, Result, Targets};
+
+/// A column of a table, of which there is none.
+#[derive(Clone, Debug)]
+pub(super) enum TableColumn {}
+
+impl TableColumn {
+    pub(super) fn name(&self) -> &str {
+        match *self {}
+    }
+
+    pub(super) fn element(&self) -> Element {
+        match *self {}
+    }
+
+    pub(super) fn shape(&self) -> [usize; 2] {
+        match *self {}
+    }
+
+    pub(super) fn for_each_block(
+        &self,
+        _: &mut dyn FnMut(usize, FeatureRows<'_>) -> Result<()>,
+    ) -> Result<()> {
+        match *self {}
+    }
+
+    pub(super) fn targets(&self, _: Option<usize>) -> Result<Targets> {
+        match *self {}
+    }
+}
+
+pub(super) fn members(paths: &[PathBuf]) -> Result<Vec<Member>> {
+    Err(absent(
+        paths.first().map_or(Path::new(""), PathBuf::as_path),
+    ))
+}
+
+pub(super) fn files_like(pattern: &Path) -> Result<Vec<PathBuf>> {
+    Err(absent(pattern))
+}
+
+fn absent(path: &Path) -> Error {
+    Error::Format {
+        path: path.to_path_buf(),
+        message: "this program was built without Parquet; build it with `cargo install --path crates/tagwise-cli --features parquet`, or save the columns as safetensors or .npz".into(),
+    }
+}

@@ -1,0 +1,148 @@
+//! Decoded label sets as the files of a decoder hold them.
+
+use std::path::Path;
+
+use crate::names::{LabelNames, csv_cells};
+use crate::{Error, LabelSet, Result, Targets};
+
+/// Label sets in CSV: the columns `sample`, in order from 0, and `labels` (names) or `label_ids`
+/// (numbers); further columns are passed over.
+///
+/// ```
+/// use tagwise::evaluate::Predictions;
+/// use tagwise::names::LabelNames;
+///
+/// let predictions = Predictions::parse("sample,label_ids,score\n0,0;2,0.9\n1,,0.1\n")?;
+/// assert!(!predictions.has_names());
+/// let targets = predictions.targets(&LabelNames::default(), 3)?;
+/// assert_eq!(targets.set(0).labels(), [0, 2]);
+/// assert!(targets.set(1).is_empty());
+/// # Ok::<(), tagwise::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Predictions {
+    has_names: bool,
+    /// The labels of each sample, as they are written.
+    cells: Vec<String>,
+}
+
+impl Predictions {
+    /// Reads a CSV file.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the file cannot be read, [`Error::Format`] as for
+    /// [`parse`](Self::parse).
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes = crate::file::read(path)?;
+        let text = String::from_utf8(bytes)
+            .map_err(|_| Error::Malformed("expected text in UTF-8, found other bytes".into()));
+        text.and_then(|text| Self::parse(&text))
+            .map_err(|error| error.in_file(path))
+    }
+
+    /// Reads the text of a CSV file.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] for another header, [`Error::Line`] for samples that are not in order.
+    pub fn parse(text: &str) -> Result<Self> {
+        let mut lines = text.lines();
+        let header = csv_cells(lines.next().unwrap_or_default());
+        let columns = [0, 1].map(|column| header.get(column).map_or("", String::as_str));
+        let has_names = match columns {
+            ["sample", "labels"] => true,
+            ["sample", "label_ids"] => false,
+            _ => {
+                return Err(Error::Malformed(format!(
+                    "expected a header that starts with sample,labels or sample,label_ids, as \
+                     tagwise decode writes, found {:?}",
+                    text.lines().next().unwrap_or_default()
+                )));
+            }
+        };
+        let mut labels = Vec::new();
+        for (row, line) in lines.enumerate() {
+            let mut cells = csv_cells(line).into_iter();
+            let sample = cells.next().unwrap_or_default();
+            if sample != row.to_string() {
+                return Err(at_line(
+                    row,
+                    format!("expected sample {row}, found {sample:?}"),
+                ));
+            }
+            labels.push(cells.next().unwrap_or_default());
+        }
+        Ok(Self {
+            has_names,
+            cells: labels,
+        })
+    }
+
+    /// Whether labels are names, which [`targets`](Self::targets) must know.
+    pub fn has_names(&self) -> bool {
+        self.has_names
+    }
+
+    /// Number of samples.
+    pub fn len(&self) -> usize {
+        self.cells.len()
+    }
+
+    /// Whether there is no sample.
+    pub fn is_empty(&self) -> bool {
+        self.cells.is_empty()
+    }
+
+    /// The label sets, of K classes.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] when labels are names and these are not known; [`Error::Line`] for a
+    /// label that is none, [`Error::LabelOutOfRange`] for one that is not below K.
+    pub fn targets(&self, names: &LabelNames, num_classes: usize) -> Result<Targets> {
+        if self.has_names && !names.is_known() {
+            return Err(Error::Missing {
+                what: "what labels are called",
+                purpose: "reading label sets of names",
+            });
+        }
+        let numbers = LabelNames::default();
+        let names = if self.has_names { names } else { &numbers };
+        let sets = self.cells.iter().enumerate().map(|(row, cell)| {
+            let set = names.set(cell);
+            set.map_err(|error| at_line(row, error.to_string()))
+        });
+        let sets: Vec<LabelSet> = sets.collect::<Result<_>>()?;
+        Targets::new(num_classes, sets)
+    }
+}
+
+/// The line of a sample is two after its number: they count from 1, and the first is the header.
+fn at_line(row: usize, message: String) -> Error {
+    Error::Line {
+        path: None,
+        line: row + 2,
+        message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_that_hold_no_predictions_are_refused() {
+        let parse = |text: &str| Predictions::parse(text).unwrap_err();
+        insta::assert_snapshot!(parse(""), @r#"expected a header that starts with sample,labels or sample,label_ids, as tagwise decode writes, found """#);
+        insta::assert_snapshot!(parse("sample,labels\n1,sea\n"), @r#"line 2: expected sample 0, found "1""#);
+        let named = Predictions::parse("sample,labels\n0,sea\n").unwrap();
+        insta::assert_snapshot!(named.targets(&LabelNames::default(), 2).unwrap_err(), @"reading label sets of names needs what labels are called, found none");
+        let names = LabelNames::new(Some(vec!["sky".into(), "land".into()]));
+        insta::assert_snapshot!(named.targets(&names, 2).unwrap_err(), @r#"line 2: expected one of the 2 label names (sky, land), found "sea""#);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        std::fs::write(&path, [0xff, 0xfe]).unwrap();
+        assert!(matches!(
+            Predictions::read(&path),
+            Err(Error::Format { .. })
+        ));
+    }
+}

@@ -1,0 +1,140 @@
+"""Runs the ```console blocks of the documentation and compares what they print.
+
+python3 scripts/check_docs.py BINARY FILE.md...
+
+Every command (`$ ...`) of a file runs in one shell, in an empty folder, with BINARY first on the path as
+`tagwise` and `cargo run` building this checkout. Lines below a command are what it must print, in this order,
+on stdout or stderr: words and layout count, numbers may differ from machine to machine, `…` stands for any
+lines. A block that is not for running says so, and why, in the line before it: `<!-- not run: REASON -->`;
+one that needs a data set that is not in the project, `<!-- needs: yeast -->`, is skipped where the data
+set is neither in TAGWISE_TEST_DATA nor in shared/data beside the checkout.
+"""
+
+import os
+import pathlib
+import re
+import stat
+import subprocess
+import sys
+import tarfile
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
+END_OF_COMMAND = "\x1e"
+
+
+class Block:
+    def __init__(self, line, note):
+        self.line, self.note, self.commands = line, note, []
+
+    def add(self, line):
+        if line.startswith("$ "):
+            self.commands.append([line[2:], []])
+        elif self.commands and self.commands[-1][0].endswith("\\") and not self.commands[-1][1]:
+            self.commands[-1][0] += "\n" + line
+        elif self.commands:
+            self.commands[-1][1].append(line)
+
+
+def blocks(text):
+    """The console blocks of a page, each with the comment in the line before it."""
+    found, current, before = [], None, ""
+    for number, line in enumerate(text.splitlines(), 1):
+        if current is not None and line.startswith("```"):
+            current = None
+        elif current is not None:
+            current.add(line)
+        elif line.startswith("```console"):
+            current = Block(number, before)
+            found.append(current)
+        before = line
+    return found
+
+
+def normal(line):
+    line = NUMBER.sub("#", line)
+    return " ".join(re.sub("─+", "─", line).split())
+
+
+def first_missing(expected, printed):
+    """The first expected line that is not printed after the ones before it."""
+    rest = iter([normal(line) for line in printed.splitlines()])
+    for line in expected:
+        if line.strip() in ("", "…"):
+            continue
+        if normal(line) not in rest:
+            return line
+    return None
+
+
+def provide(name, folder):
+    """Puts a data set of Mulan's into the folder; false where there is none."""
+    base = pathlib.Path(os.environ.get("TAGWISE_TEST_DATA", ROOT.parent / "shared/data"))
+    archive = base / "tabular/mulan.tar.xz"
+    if not archive.exists():
+        return False
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            if member.name.startswith(f"mulan/{name}/{name}.") and member.isfile():
+                (folder / pathlib.Path(member.name).name).write_bytes(tar.extractfile(member).read())
+    return any(folder.glob(f"{name}.*"))
+
+
+def runnable(page, folder):
+    chosen = []
+    for block in blocks(page.read_text(encoding="utf-8")):
+        reason = re.search(r"<!-- not run: (.+) -->", block.note)
+        needs = re.search(r"<!-- needs: (\w+) -->", block.note)
+        if reason:
+            print(f"{page.name}:{block.line}: not run, {reason[1]}")
+        elif needs and not provide(needs[1], folder):
+            print(f"{page.name}:{block.line}: skipped, no {needs[1]}")
+        else:
+            chosen.append(block)
+    return chosen
+
+
+def run(commands, binary, folder):
+    """What each command printed, with its exit code."""
+    tools = folder / ".tools"
+    tools.mkdir()
+    (tools / "tagwise").symlink_to(binary)
+    cargo = tools / "cargo"
+    cargo.write_text(f'#!/bin/sh\nPATH=${{PATH#*:}}\ncommand=$1\nshift\n'
+                     f'exec cargo "$command" --manifest-path {ROOT}/Cargo.toml --locked "$@"\n')
+    cargo.chmod(cargo.stat().st_mode | stat.S_IXUSR)
+    script = "".join(f"{{ {command}\n}} 2>&1\nprintf '%s' $?\"{END_OF_COMMAND}\"\n" for command in commands)
+    environment = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}", "CARGO_TERM_QUIET": "true"}
+    shell = subprocess.run(["bash"], input=script, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE)
+    return [re.fullmatch(r"(.*?)(\d+)", part, re.DOTALL).groups()
+            for part in shell.stdout.split(END_OF_COMMAND)[:-1]]
+
+
+def check(page, binary):
+    failures = 0
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = pathlib.Path(scratch)
+        chosen = runnable(page, folder)
+        commands = [(block, *command) for block in chosen for command in block.commands]
+        results = run([command for _, command, _ in commands], binary, folder)
+        for (block, command, expected), (printed, code) in zip(commands, results, strict=True):
+            missing = first_missing(expected, printed)
+            if code == "0" and missing is None:
+                print(f"{page.name}:{block.line}: $ {command.splitlines()[0]}")
+                continue
+            failures += 1
+            why = f"ended with {code}" if code != "0" else f"did not print: {missing}"
+            print(f"{page.name}:{block.line}: $ {command}\n  {why}; it printed:\n{printed}", file=sys.stderr)
+    return failures
+
+
+def main():
+    binary, *pages = (pathlib.Path(argument).resolve() for argument in sys.argv[1:])
+    failures = sum(check(page, binary) for page in pages)
+    if failures:
+        sys.exit(f"{failures} commands of the documentation do not do what it says")
+
+
+if __name__ == "__main__":
+    main()
