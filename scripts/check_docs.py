@@ -2,10 +2,10 @@
 
 python3 scripts/check_docs.py BINARY FILE.md...
 
-Every command (`$ ...`) of a file runs in one shell, in an empty folder, with BINARY first on the path as
+Every command (`$ ...`) of a file runs in one shell, each block in the same, at first empty folder, with BINARY first on the path as
 `tagwise` and `cargo run` building this checkout. Lines below a command are what it must print, in this order,
-on stdout or stderr: words and layout count, numbers may differ from machine to machine, `…` stands for any
-lines. A block that is not for running says so, and why, in the line before it: `<!-- not run: REASON -->`;
+on stdout or stderr: words count, numbers may differ from machine to machine, `…` stands for
+anything. A block that is not for running says so, and why, in the line before it: `<!-- not run: REASON -->`;
 one that needs a data set that is not in the project, `<!-- needs: yeast -->`, is skipped where the data
 set is neither in TAGWISE_TEST_DATA nor in shared/data beside the checkout.
 """
@@ -58,13 +58,14 @@ def normal(line):
 
 
 def first_missing(expected, printed):
-    """The first expected line that is not printed after the ones before it."""
-    rest = iter([normal(line) for line in printed.splitlines()])
+    """The first expected line that is not printed after the ones before it, however lines are broken."""
+    words, place = normal(printed), 0
     for line in expected:
-        if line.strip() in ("", "…"):
-            continue
-        if normal(line) not in rest:
-            return line
+        for part in map(normal, line.split("…")):
+            found = words.find(part, place)
+            if found < 0:
+                return line
+            place = found + len(part)
     return None
 
 
@@ -117,7 +118,10 @@ def check(page, binary):
         folder = pathlib.Path(scratch)
         chosen = runnable(page, folder)
         commands = [(block, *command) for block in chosen for command in block.commands]
-        results = run([command for _, command, _ in commands], binary, folder)
+        # Each block starts in the folder, whatever the one before left.
+        scripts = [("" if place else f"cd {folder}\n") + command
+                   for block in chosen for place, (command, _) in enumerate(block.commands)]
+        results = run(scripts, binary, folder)
         for (block, command, expected), (printed, code) in zip(commands, results, strict=True):
             missing = first_missing(expected, printed)
             if code == "0" and missing is None:

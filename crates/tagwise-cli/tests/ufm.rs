@@ -269,7 +269,8 @@ fn label_matrices_without_meaning_are_refused() {
     };
     insta::assert_snapshot!(refused(0, 3, &[], &[]), @"1 tagwise: the labels of y.npy: expected at least one sample with a label, found 0 samples, all with an empty label set");
     insta::assert_snapshot!(refused(2, 3, &[0.0; 6], &[]), @"1 tagwise: the labels of y.npy: expected at least one sample with a label, found 2 samples, all with an empty label set");
-    insta::assert_snapshot!(refused(3, 1, &[1.0, 0.0, 1.0], &[]), @"1 tagwise: the labels of y.npy: expected the number of classes to be at least 2 (with one class every softmax is 1), found 1");
+    // One column holds the number of a class, which is 0 here.
+    insta::assert_snapshot!(refused(3, 1, &[0.0; 3], &[]), @"1 tagwise: the labels of y.npy: expected the number of classes to be at least 2 (with one class every softmax is 1), found 1");
     insta::assert_snapshot!(refused(2, 2, &[1.0, f64::NAN, 0.0, 1.0], &[]), @"1 tagwise: y.npy: in `targets`: expected targets of 0 and 1, found NaN at row 0, column 1");
     insta::assert_snapshot!(refused(2, 2, &[1.0, 0.5, 0.0, 1.0], &[]), @"1 tagwise: y.npy: in `targets`: expected targets of 0 and 1, found 0.5 at row 0, column 1");
     insta::assert_snapshot!(refused(2, 3, &[1.0, 0.0, 0.0, 0.0, 1.0, 0.0], &["--bias", "free"]), @"1 tagwise: expected every class in some sample when the bias has no decay, found none with class 2 (1 such classes); drop the class or give the bias a decay");
@@ -300,7 +301,7 @@ fn numbers_without_meaning_are_refused() {
     insta::assert_snapshot!(refused("--classes 5 --counts 1:2 --report page.pdf"), @"2 tagwise: page.pdf: expected a name that ends in .html, .json or .svg");
     insta::assert_snapshot!(refused("--classes 5"), @"2 tagwise: expected how many samples there are: --counts 1:3100,2:200 or --totals 1:31000,2:9000");
     insta::assert_snapshot!(refused("--counts 1:2"), @"2 tagwise: expected labels: --classes with --counts or --totals, or --targets FILE");
-    insta::assert_snapshot!(refused("--targets labels.csv"), @"1 tagwise: labels.csv: expected a file that ends in .npy, .npz, .safetensors, .arff, .txt, .svm or .libsvm, or a folder of .npy files");
+    insta::assert_snapshot!(refused("--targets labels.xyz"), @"1 tagwise: labels.xyz: expected a file that ends in .safetensors, .npz, .npy, .parquet, .arff, .csv, .tsv, .txt, .svm or .libsvm, or a folder of .npy files");
 }
 
 #[test]

@@ -57,6 +57,8 @@ pub struct Run {
     memory: Option<RunMemory>,
     store: Store,
     records: Vec<EpochRecord>,
+    /// The weights have moved since the last record.
+    is_within_epoch: bool,
 }
 
 impl Run {
@@ -126,6 +128,18 @@ impl Run {
             memory: None,
             store: Store::memory(),
             records: Vec::new(),
+            is_within_epoch: false,
+        }
+    }
+
+    /// A run that was stopped within an epoch has weights that no record and no checkpoint is about.
+    fn expect_whole_epochs(&self) -> Result<()> {
+        match self.is_within_epoch {
+            true => Err(Error::Configuration(
+                "this run was stopped within an epoch; resume it from its folder, or start it anew"
+                    .into(),
+            )),
+            false => Ok(()),
         }
     }
 
@@ -151,6 +165,7 @@ impl Run {
     /// # Errors
     /// For files that cannot be written.
     pub fn in_folder(mut self, folder: RunFolder) -> Result<Self> {
+        self.expect_whole_epochs()?;
         folder.write_experiment(&self.experiment, &self.engine.device())?;
         self.store.move_to(folder)?;
         self.save()?;
@@ -162,7 +177,7 @@ impl Run {
     ///
     /// # Errors
     /// [`Error::Diverged`] when the loss is no longer a number; anything that keeps a file from
-    /// being written.
+    /// being written; [`Error::Configuration`] after it was stopped within an epoch.
     pub fn train(
         &mut self,
         mut observe: impl FnMut(&Event<'_>) -> ControlFlow<()>,
@@ -174,6 +189,7 @@ impl Run {
         &mut self,
         observe: &mut dyn FnMut(&Event<'_>) -> ControlFlow<()>,
     ) -> Result<Ended> {
+        self.expect_whole_epochs()?;
         let epochs = self.experiment.training.epochs;
         let first = self.records.len();
         let clock = Clock::new(first..epochs + 1);
@@ -182,6 +198,7 @@ impl Run {
                 last_epoch: epoch - 1,
             };
             let begin = Instant::now();
+            self.is_within_epoch = true;
             let Some(learned) = self.learn(epoch, &clock, observe)? else {
                 return Ok(stopped);
             };
@@ -226,6 +243,7 @@ impl Run {
             loss: Some(loss),
             measured,
         });
+        self.is_within_epoch = false;
         self.keep_if_best()?;
         self.save()
     }
@@ -301,3 +319,6 @@ impl Run {
         &self.data
     }
 }
+
+#[cfg(test)]
+mod tests;

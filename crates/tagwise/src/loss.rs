@@ -28,10 +28,11 @@ use crate::{Error, LabelSet, Result, Targets};
 ///
 /// let loss = Loss::PickAllLabels(PickAllLabels::default());
 /// let mut gradient = [0.0; 3];
-/// let value = loss.value_and_gradient(&[0.0; 3], &LabelSet::new([0, 2]), &mut gradient);
+/// let value = loss.value_and_gradient(&[0.0; 3], &LabelSet::new([0, 2]), &mut gradient)?;
 /// assert!((value - 2.0 * 3f64.ln()).abs() < 1e-12);
 /// assert!((gradient[0] + 1.0 / 3.0).abs() < 1e-12); // 2/3 − 1
 /// assert!((gradient[1] - 2.0 / 3.0).abs() < 1e-12);
+/// # Ok::<(), tagwise::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "kebab-case", deny_unknown_fields)]

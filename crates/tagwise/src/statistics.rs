@@ -76,6 +76,9 @@ pub struct Statistics {
     scatters: BTreeMap<usize, TiledScatter>,
 }
 
+/// The largest dimension of a full scatter: 32 GiB for every multiplicity.
+const MAX_FULL_DIM: usize = 1 << 16;
+
 impl Statistics {
     /// The statistics of no sample yet, with the full scatter per multiplicity.
     pub fn new(num_classes: usize, dim: usize) -> Self {
@@ -101,7 +104,8 @@ impl Statistics {
     /// The statistics of a whole stream.
     ///
     /// # Errors
-    /// Whatever reading the samples reports, and [`Error::NotFinite`].
+    /// Whatever reading the samples reports, [`Error::NotFinite`], and [`Error::OutOfRange`] for a
+    /// full scatter of more than 65,536 dimensions.
     ///
     /// ```
     /// use tagwise::snapshot::{FeatureValues, Snapshot};
@@ -129,6 +133,13 @@ impl Statistics {
         progress: &mut dyn FnMut(usize) -> ControlFlow<()>,
     ) -> Result<Self> {
         let targets = stream.targets();
+        if kind == ScatterKind::Full && stream.dim() > MAX_FULL_DIM {
+            return Err(Error::OutOfRange {
+                name: "the feature dimension",
+                requirement: "of at most 65536 for the full scatter, d² numbers; keep its trace alone",
+                found: stream.dim().to_string(),
+            });
+        }
         let mut statistics = Self::with_scatter(targets.num_classes(), stream.dim(), kind);
         stream.for_each_block(&mut |first, rows| {
             statistics.update_block(first, rows, targets)?;

@@ -378,3 +378,21 @@ fn parts_with_more_samples_than_can_be_counted_do_not_merge() {
     assert!(error.to_string().contains("that fits 64 bits"), "{error}");
     assert_eq!(huge.statistics.num_samples(), u64::MAX - 6);
 }
+
+#[test]
+fn a_full_scatter_of_millions_of_dimensions_is_refused_before_it_is_made() {
+    let dim = 1 << 22;
+    let targets = Targets::new(1, [LabelSet::new([0])]).unwrap();
+    let values = FeatureValues::F32(vec![0.0; dim]);
+    let snapshot = Snapshot::new(values, dim, targets, None).unwrap();
+    let error = Statistics::of(&snapshot, ScatterKind::Full).unwrap_err();
+    assert!(error.to_string().contains("found 4194304"), "{error}");
+    assert!(Statistics::of(&snapshot, ScatterKind::Trace).is_ok());
+}
+
+#[test]
+fn numbers_behind_the_last_row_of_a_view_are_nobodys() {
+    let values = [1.0f32, 2.0, f32::NAN];
+    let view = DenseView::with_stride(&values, 1, 2, 2).unwrap();
+    assert!(view.check_finite().is_ok());
+}

@@ -161,7 +161,9 @@ impl<'a> DenseView<'a> {
     pub fn check_finite(&self) -> Result<()> {
         let found = match self.row_stride == self.dim {
             true => {
-                let position = self.values.first_not_finite();
+                // Numbers behind the last row are nobody's.
+                let rows = self.values.part(0..self.num_rows * self.dim);
+                let position = rows.first_not_finite();
                 position.map(|position| (position / self.dim, position % self.dim))
             }
             false => {

@@ -101,9 +101,9 @@ impl NamedArrays {
     /// ```
     /// use tagwise_base::snapshot::{ArrayContents, Format, NamedArrays};
     ///
-    /// let mut bytes = b"\x93NUMPY\x01\x00\x36\x00".to_vec();
+    /// let mut bytes = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
     /// bytes.extend(b"{'descr': '|u1', 'fortran_order': True, 'shape': (2,2)}");
-    /// bytes.resize(64, b' ');
+    /// bytes.resize(128, b' ');
     /// bytes.extend([1, 2, 3, 4]);
     /// let arrays = NamedArrays::from_bytes(Format::Npy, &bytes)?.arrays;
     /// let ArrayContents::Numbers { bytes, .. } = &arrays[0].contents else { panic!() };

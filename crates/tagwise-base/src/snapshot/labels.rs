@@ -26,17 +26,17 @@ pub struct FileLabels {
 /// Reads only the label sets of a file, as [`read_labels`] does with arrays of the usual names.
 ///
 /// # Errors
-/// As [`SnapshotFile::open`].
+/// As [`SnapshotFile::open`](super::SnapshotFile::open).
 pub fn read_targets(path: &Path) -> Result<Targets> {
     read_labels(path, &ArrayNames::default()).map(|labels| labels.targets)
 }
 
-/// Reads only the labels of a file: those of any file that [`SnapshotFile::open`] reads, with or
+/// Reads only the labels of a file: those of any file that [`SnapshotFile::open`](super::SnapshotFile::open) reads, with or
 /// without features, of a lone `.npy` file of shape `[N, K]` with entries 0 and 1 or `[N]` of class
 /// numbers or names, and of a matrix of `scipy.sparse.save_npz`.
 ///
 /// # Errors
-/// As [`SnapshotFile::open`].
+/// As [`SnapshotFile::open`](super::SnapshotFile::open).
 pub fn read_labels(path: &Path, names: &ArrayNames) -> Result<FileLabels> {
     let with_path = |message: String| Error::Malformed(message).in_file(path);
     let members = if ending(path).as_deref() == Some("npy") {

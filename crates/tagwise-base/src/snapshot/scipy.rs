@@ -238,7 +238,11 @@ impl Parts {
             ));
         };
         let (tall, wide) = (height as u64, width as u64);
-        if tall == 0 || wide == 0 || num_rows % tall != 0 || num_columns % wide != 0 {
+        if tall == 0
+            || wide == 0
+            || !num_rows.is_multiple_of(tall)
+            || !num_columns.is_multiple_of(wide)
+        {
             return Err(format!(
                 "expected blocks that fill {num_rows} rows and {num_columns} columns, found blocks of {tall} × {wide}"
             ));

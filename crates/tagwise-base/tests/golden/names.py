@@ -1,8 +1,11 @@
 """The same small features and labels under the names that dumps have, and sparse matrices as SciPy
-saves them, for crates/tagwise-base/tests/names.rs.
+saves them, for crates/tagwise-base/tests/names.rs and crates/tagwise-data/src/samples.rs.
 
-Needs: pip install numpy scipy. Run: in the folder of the crate, python tests/golden/names.py (writes tests/golden/names/).
+Needs: pip install numpy scipy. Run: in the folder of the crate, python tests/golden/names.py (writes
+tests/golden/names/ here and, of some files, in crates/tagwise-data).
 """
+
+import shutil
 
 from pathlib import Path
 
@@ -63,6 +66,15 @@ def sparse():
     sp.save_npz(FOLDER / "targets.npz", sp.csr_matrix(targets.astype(bool)))
 
 
+def share():
+    """What the readers of samples are tested with, inside their own crate."""
+    theirs = Path(__file__).parents[3] / "tagwise-data" / "tests" / "golden" / "names"
+    (theirs / "folder").mkdir(parents=True, exist_ok=True)
+    for name in ["csr.npz", "targets.npz", "unlabelled.npz", "x_y.npz", "embeddings_labels.npz", "folder/X.npy", "folder/y.npy"]:
+        shutil.copyfile(FOLDER / name, theirs / name)
+
+
 FOLDER.mkdir(exist_ok=True)
 dumps()
 sparse()
+share()

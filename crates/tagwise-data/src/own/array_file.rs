@@ -202,7 +202,7 @@ mod tests {
         assert_eq!(of_floats.class_names, ["even", "any"]);
         for index in 0..of_bytes.test.len() {
             assert_eq!(of_bytes.test.pixels(index), of_floats.test.pixels(index));
-            let is_even = of_bytes.test.pixels(index)[0] / 10 % 2 == 0;
+            let is_even = (of_bytes.test.pixels(index)[0] / 10).is_multiple_of(2);
             assert_eq!(
                 of_bytes.test.targets().set(index).multiplicity(),
                 1 + usize::from(is_even)

@@ -103,21 +103,15 @@ struct Record {
 /// All rows but empty lines, without the spaces around cells.
 fn records(text: &str) -> Result<Vec<Record>, LineError> {
     let mut reader = ::csv::ReaderBuilder::new()
-        .delimiter(csv::separator(text.lines().next().unwrap_or("")))
+        .delimiter(csv::separator(csv::first_line(text)))
         .has_headers(false)
         .trim(::csv::Trim::All)
         .flexible(true)
         .from_reader(text.as_bytes());
-    // The reader stands before the second byte of a line end and before empty lines, and would
-    // name the lines of those.
-    let (mut line, mut counted) = (1, 0);
+    let mut lines = csv::Lines::new(text);
     let records = reader.records().map(|record| {
         let record = record.map_err(|error| (0, error.to_string()))?;
-        let stands_at = record.position().map_or(0, |place| place.byte() as usize);
-        let rest = text.get(stands_at..).unwrap_or("");
-        let start = text.len() - rest.trim_start_matches(['\r', '\n']).len();
-        line += text[counted..start].matches('\n').count();
-        counted = start;
+        let line = lines.start_of(&record);
         let cells = record.iter().map(str::to_string).collect();
         Ok(Record { line, cells })
     });

@@ -72,6 +72,7 @@ impl SampleFile {
 
     fn of_table(path: &Path, options: &TableOptions) -> Result<Self> {
         let table = with_label_file(path, options)?;
+        super::expect_features(path, &table)?;
         let (num_rows, dim) = (table.features.num_rows(), table.features.num_features());
         if num_rows.saturating_mul(dim) > MAX_DENSE {
             return Err(Error::format(

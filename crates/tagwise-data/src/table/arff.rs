@@ -125,7 +125,7 @@ fn about(header: &Header, columns: &Columns, rows: &Builder<'_>) -> Vec<String> 
     }
     if header.num_weighted > 0 {
         notes.push(format!(
-            "{} attributes have a weight, which is not used",
+            "weights of attributes are not used ({} found)",
             header.num_weighted
         ));
     }

@@ -18,7 +18,8 @@ use columns::{Columns, Role};
 use labels::Found;
 
 /// Reads a table with its labels in the columns that `options` names, or, where it names none, in
-/// the one column called `labels`, `label`, `tags`, `classes`, `class`, `targets`, `target` or `y`.
+/// the one column called `labels`, `label`, `tags`, `classes`, `class`, `targets`, `target` or, where
+/// there is no `x`, `y`.
 ///
 /// # Errors
 /// [`Error::Format`] with the line that is malformed and for columns that do not exist,
@@ -31,7 +32,7 @@ pub fn read(path: &Path, options: &TableOptions) -> Result<Table> {
 }
 
 fn parse(text: &str, options: &TableOptions) -> Result<Table, String> {
-    let separator = separator(text.lines().next().unwrap_or(""));
+    let separator = separator(first_line(text));
     let mut reader = ReaderBuilder::new()
         .delimiter(separator)
         .trim(Trim::All)
@@ -42,15 +43,51 @@ fn parse(text: &str, options: &TableOptions) -> Result<Table, String> {
     let columns = Columns::new(header, options, &mut notes)?;
     let mut rows = Rows::new(&columns, options.unlabelled, separator);
     let mut record = StringRecord::new();
+    let mut lines = Lines::new(text);
     while reader
         .read_record(&mut record)
         .map_err(|error| error.to_string())?
     {
-        let line = record.position().map_or(0, ::csv::Position::line);
+        let line = lines.start_of(&record);
         rows.push(&record)
             .map_err(|what| format!("line {line}: {what}"))?;
     }
     rows.into_table(options, notes)
+}
+
+/// The first line with anything on it.
+pub(crate) fn first_line(text: &str) -> &str {
+    let mut lines = text.lines();
+    lines.find(|line| !line.trim().is_empty()).unwrap_or("")
+}
+
+/// The lines on which records start. The reader stands before the second byte of a line end and
+/// before empty lines, and would name the lines of those.
+pub(crate) struct Lines<'a> {
+    text: &'a str,
+    line: usize,
+    counted: usize,
+}
+
+impl<'a> Lines<'a> {
+    pub(crate) fn new(text: &'a str) -> Self {
+        Self {
+            text,
+            line: 1,
+            counted: 0,
+        }
+    }
+
+    /// The line of a record behind all that were asked for, from 1.
+    pub(crate) fn start_of(&mut self, record: &StringRecord) -> usize {
+        let stands_at = record.position().map_or(0, |place| place.byte() as usize);
+        let rest = self.text.get(stands_at..).unwrap_or("");
+        let start = self.text.len() - rest.trim_start_matches(['\r', '\n']).len();
+        let passed = self.text.get(self.counted..start).unwrap_or("");
+        self.line += passed.matches('\n').count();
+        self.counted = start;
+        self.line
+    }
 }
 
 /// The separator that occurs most often outside quotes.

@@ -158,7 +158,7 @@ fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, String> {
     char::decode_utf16(units)
         .collect::<Result<String, _>>()
         .ok()
-        .filter(|_| bytes.len() % 2 == 0)
+        .filter(|_| bytes.len().is_multiple_of(2))
         .ok_or_else(|| "expected UTF-16 as its first bytes say, found other bytes".into())
 }
 

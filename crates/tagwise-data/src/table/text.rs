@@ -191,8 +191,8 @@ fn libsvm(path: &Path, text: &input::Text, size: Size, indexing: Indexing) -> Re
     rows.num_features = num_features;
     if num_blank > 0 {
         notes.push(format!(
-            "{num_blank} blank lines were passed over; rows without labels and features cannot be \
-             told from them"
+            "blank lines are passed over ({num_blank} found); rows without labels and features \
+             cannot be told from them"
         ));
     }
     table(rows, sets, size.num_classes.unwrap_or(num_classes), notes)

@@ -10,10 +10,10 @@
 //!   [`Nc1::tag_span`](super::Nc1::tag_span) and r the dimension of that span; another C only makes
 //!   it larger. p = r where the span comes from other samples, and p = d where it is the span of
 //!   these means themselves.
-//! - K Gaussian vectors in d dimensions have NC2² ≈ 2 − 2c with c² = E[tr(PG)²]/(q E[tr G²]), G
-//!   their Gram matrix, P the centring and q = K − 1: c² = (qd + 2)/(K(d + K + 1)) as they are, and
-//!   (qd + 2)/(q(d + q + 1)) centred by their own mean. In high dimensions random means are nearly
-//!   a simplex ETF; two centred means always are.
+//! - K Gaussian vectors in d dimensions, centred by their mean, have NC2² ≈ 2 − 2c with
+//!   c² = E[tr(PG)²]/(q E[tr G²]) = (qd + 2)/(q(d + q + 1)), G their Gram matrix, P the centring and
+//!   q = K − 1. So have the rows of a classifier that was fitted to such means, and NC3 of both.
+//!   In high dimensions random means are nearly a simplex ETF; two centred means always are.
 
 use super::verdict::Untold;
 use super::{CollapseMetric, CollapseReport, TagSource};
@@ -24,6 +24,9 @@ const LEAST_DEGREES_OF_FREEDOM: u64 = 10;
 /// And at least this share of the samples must be free, else the published NC1, which divides by n
 /// and not by n − L, says too little by more than its inverse.
 const LEAST_SHARE: f64 = 0.25;
+
+/// Label sets for each vector that is estimated from them; fewer cannot contradict it.
+const LEAST_SETS_PER_ESTIMATE: usize = 4;
 
 /// Counts of the label sets that one NC1 compares.
 struct Counts {
@@ -74,8 +77,28 @@ pub(super) fn obstacle(metric: CollapseMetric, report: &CollapseReport) -> Optio
         CollapseMetric::Nc1Pooled => too_few(&Counts::new(report, None)),
         CollapseMetric::Nc2Classifier => no_simplex(report.num_classes),
         CollapseMetric::Nc2ClassMeans | CollapseMetric::Nc3 => no_simplex(num_observed(report)),
-        CollapseMetric::NcM { .. } => None,
+        CollapseMetric::NcM { multiplicity } => match report.nc_m.get(&multiplicity) {
+            Some(averages) if averages.num_sets < 2 => Some(Untold::OneLabelSet),
+            _ => fitted(report),
+        },
     }
+}
+
+/// NC_m of vectors that were fitted to the means it compares them with. Features that know nothing
+/// of the labels then have a small angle to their own sum, which the fit made small, and large ones
+/// to all others, as the fit of so few means is ill-conditioned.
+fn fitted(report: &CollapseReport) -> Option<Untold> {
+    let is_estimated = |class: usize| report.tag_sources[class] == TagSource::Estimated;
+    let num_classes = (0..report.num_classes).filter(|&k| is_estimated(k)).count();
+    let rows = report.label_sets.iter().filter(|row| {
+        let labels = row.label_set.labels();
+        labels.len() > 1 && labels.iter().any(|&label| is_estimated(label as usize))
+    });
+    let num_sets = rows.count();
+    (num_sets < LEAST_SETS_PER_ESTIMATE * num_classes).then_some(Untold::FittedToThemselves {
+        num_classes,
+        num_sets,
+    })
 }
 
 fn too_few(counts: &Counts) -> Option<Untold> {
@@ -92,9 +115,13 @@ pub(super) fn of(metric: CollapseMetric, report: &CollapseReport) -> Option<f64>
     let chance = match metric {
         CollapseMetric::Nc1 { multiplicity } => variability(report, Some(multiplicity)),
         CollapseMetric::Nc1Pooled => variability(report, None),
-        CollapseMetric::Nc2Classifier => frame(report.num_classes, report.dim, Centre::Origin),
-        CollapseMetric::Nc2ClassMeans => frame(num_observed(report), report.dim, Centre::Mean),
-        CollapseMetric::Nc3 => std::f64::consts::SQRT_2,
+        // Rows that a softmax loss with weight decay fits sum to zero, as centred means do.
+        CollapseMetric::Nc2Classifier => frame(report.num_classes, report.dim),
+        // A classifier fitted to means that know nothing of the labels is proportional to them, and
+        // NC3 then their NC2.
+        CollapseMetric::Nc2ClassMeans | CollapseMetric::Nc3 => {
+            frame(num_observed(report), report.dim)
+        }
         CollapseMetric::NcM { .. } => return metric.family().chance(),
     };
     chance.is_finite().then_some(chance)
@@ -113,21 +140,10 @@ fn variability(report: &CollapseReport, multiplicity: Option<usize>) -> f64 {
     counts.share() * counts.harmonic * (counts.num_sets as f64 / divisor) * quotient
 }
 
-/// What vectors are measured from.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Centre {
-    Origin,
-    Mean,
-}
-
-fn frame(num_vectors: usize, dim: usize, centre: Centre) -> f64 {
-    let (k, d) = (num_vectors as f64, dim as f64);
-    let free = k - 1.0;
-    let largest = match centre {
-        Centre::Origin => k,
-        Centre::Mean => free,
-    };
-    let cosine = ((free * d + 2.0) / (largest * (d + largest + 1.0))).sqrt();
+/// NC2 of Gaussian vectors centred by their mean.
+fn frame(num_vectors: usize, dim: usize) -> f64 {
+    let (free, d) = (num_vectors as f64 - 1.0, dim as f64);
+    let cosine = ((free * d + 2.0) / (free * (d + free + 1.0))).sqrt();
     (2.0 - 2.0 * cosine).max(0.0).sqrt()
 }
 

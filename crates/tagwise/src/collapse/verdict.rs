@@ -53,6 +53,16 @@ pub enum Untold {
         /// Dimensions d < vectors − 1.
         dim: usize,
     },
+    /// Vectors of classes without single-label samples come from the very label sets that NC_m
+    /// compares with them, and there are too few of those to contradict them.
+    FittedToThemselves {
+        /// Classes whose vectors are estimated.
+        num_classes: usize,
+        /// Label sets that they are estimated from.
+        num_sets: usize,
+    },
+    /// NC_m compares a label set with others; of one alone the quotient is 1 by definition.
+    OneLabelSet,
     /// The value is good, but no better than it would be for features that know nothing of the
     /// labels.
     AsByChance {
@@ -130,7 +140,7 @@ impl CollapseVerdict {
     /// The verdict on a value.
     ///
     /// A value beyond the limits says so whatever the evidence: label sets that occur once and
-    /// noise in the means only make NC1 smaller. Where no simplex ETF exists nothing is said.
+    /// noise in the means only make NC1 smaller, and a fit only NC_m. Where no simplex ETF exists nothing is said.
     pub fn on(metric: CollapseMetric, value: Option<f64>, evidence: Evidence) -> Self {
         Self::judge(metric, value, evidence).unwrap_or_else(|reason| Self::CannotBeTold { reason })
     }
@@ -148,7 +158,9 @@ impl CollapseVerdict {
         let distance = from_ideal(measured(value)?);
         let is_far = distance > limits.partly;
         match evidence.obstacle {
-            Some(Untold::TooFewRepeats { .. }) if is_far => return Ok(Self::NotCollapsed),
+            Some(Untold::TooFewRepeats { .. } | Untold::FittedToThemselves { .. }) if is_far => {
+                return Ok(Self::NotCollapsed);
+            }
             Some(reason) => return Err(reason),
             None if is_far => return Ok(Self::NotCollapsed),
             None => {}
@@ -225,6 +237,17 @@ impl fmt::Display for Untold {
                 f,
                 "no simplex ETF of {num_vectors} vectors exists in {dim} dimensions"
             ),
+            Self::FittedToThemselves {
+                num_classes,
+                num_sets,
+            } => write!(
+                f,
+                "vectors of {num_classes} classes are fitted to the {num_sets} label sets they are tested on"
+            ),
+            Self::OneLabelSet => f.write_str("one label set has no others to be compared with"),
+            Self::AsByChance { chance: 0.0 } => {
+                f.write_str("any such vectors have it exactly, collapsed or not")
+            }
             Self::AsByChance { chance } if chance < 0.001 => {
                 write!(f, "by chance alone it would be about {chance:.1e}")
             }

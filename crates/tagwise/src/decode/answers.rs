@@ -10,6 +10,7 @@ use serde::{Serialize, Serializer};
 use super::blocks::DecodeProgress;
 use super::fitted::FittedDecoder;
 use super::nearest::Decoded;
+use super::record::Tuning;
 use crate::file::write_atomically;
 use crate::head::Features;
 use crate::names::{LabelNames, csv_cell};
@@ -184,8 +185,20 @@ impl Serialize for Answers<'_> {
         let (names, decoded) = (self.decoder.names(), &self.decoded);
         let sets = decoded.targets.iter().map(|set| Labels(set, names));
         let candidates = self.decoder.tuning().map(|tuning| &tuning.candidates);
-        let mut object = serializer.serialize_struct("Answers", 8)?;
+        let mut object = serializer.serialize_struct("Answers", 9)?;
         object.serialize_field("decoder", self.decoder.spec())?;
+        match self.decoder.tuning() {
+            // Its candidates have a key of their own.
+            Some(tuning) => {
+                let candidates = Vec::new();
+                let tuning = Tuning {
+                    candidates,
+                    ..tuning.clone()
+                };
+                object.serialize_field("tuning", &tuning)?;
+            }
+            None => object.skip_field("tuning")?,
+        }
         match candidates.filter(|candidates| !candidates.is_empty()) {
             Some(candidates) => object.serialize_field("candidates", candidates)?,
             None => object.skip_field("candidates")?,

@@ -188,7 +188,12 @@ fn auto(
                 max_nodes,
                 ..nearest
             };
-            inputs.nearest(settings, nearest)?
+            // As it was compared: with scales that are measured.
+            let compared = DecoderSettings {
+                scales: Scales::Measured,
+                ..settings.clone()
+            };
+            inputs.nearest(&compared, nearest)?
         }
         DecoderSpec::Rule { .. } => choice.decoder,
     };

@@ -106,6 +106,9 @@ impl EvaluationCounts {
     ) -> Result<()> {
         self.check(predicted, truth, true)?;
         super::check_scores(logits, truth)?;
+        if truth.is_empty() {
+            return Ok(());
+        }
         let sums = self.scores.get_or_insert_default();
         sums.mass.add(logits, truth);
         sums.ranking.add(logits, truth);
@@ -123,6 +126,9 @@ impl EvaluationCounts {
             return Err(mismatch("classes", self.num_classes(), other.num_classes()));
         }
         self.check_logits(other.num_samples, other.scores.is_some())?;
+        if other.num_samples == 0 {
+            return Ok(());
+        }
         if let Some(sums) = &other.scores {
             let own = self.scores.get_or_insert_default();
             own.mass.merge(&sums.mass);
@@ -244,6 +250,22 @@ mod tests {
     use crate::LabelSet;
 
     const NUM_CLASSES: usize = 4;
+
+    #[test]
+    fn an_empty_batch_changes_nothing() {
+        let none = Targets::new(NUM_CLASSES, []).unwrap();
+        let one = Targets::new(NUM_CLASSES, [LabelSet::new([0, 2])]).unwrap();
+        let mut counts = EvaluationCounts::new(NUM_CLASSES);
+        counts.update(&one, &one).unwrap();
+        let before = counts.clone();
+        counts.update_with_logits::<f64>(&none, &[], &none).unwrap();
+        let mut empty = EvaluationCounts::new(NUM_CLASSES);
+        empty.update_with_logits::<f64>(&none, &[], &none).unwrap();
+        counts.merge(&empty).unwrap();
+        assert_eq!(counts, before);
+        empty.merge(&counts).unwrap();
+        assert_eq!(empty, before);
+    }
 
     fn targets(num_samples: usize) -> impl Strategy<Value = Targets> {
         prop::collection::vec(

@@ -222,7 +222,7 @@ impl FittedHead {
                 true => Some(read_classifier(&tensors, HELD_OUT, "a head")?),
                 false => None,
             },
-            description: serde_json::from_str(description).unwrap_or_default(),
+            description: read_description(description)?,
         };
         let num_classes = head.classifier.num_classes();
         match &head.description.label_names {
@@ -250,6 +250,18 @@ impl FittedHead {
     pub fn read(path: &Path) -> Result<Self> {
         Self::from_bytes(&crate::file::read(path)?).map_err(|error| error.in_file(path))
     }
+}
+
+/// What a head says about itself; nothing where the text is something else than ours.
+fn read_description(text: &str) -> Result<HeadDescription> {
+    if !text.trim_start().starts_with('{') {
+        return Ok(HeadDescription::default());
+    }
+    serde_json::from_str(text).map_err(|error| {
+        Error::Malformed(format!(
+            "expected the description of a head as `{DESCRIPTION}` in the metadata, found {error}"
+        ))
+    })
 }
 
 /// The key of the metadata that holds the description.
@@ -372,6 +384,29 @@ mod tests {
         let path = folder.path().join("head.safetensors");
         std::fs::write(&path, b"something else").unwrap();
         assert!(matches!(FittedHead::read(&path), Err(Error::Format { .. })));
+    }
+
+    #[test]
+    fn a_description_that_cannot_be_read_is_not_passed_over() {
+        let mut writer = TensorWriter::new();
+        writer.add("weight", &[1, 1], &[1.0]).unwrap();
+        writer.describe(DESCRIPTION, r#"{"label_names": 5}"#);
+        let error = FittedHead::from_bytes(&writer.to_bytes()).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("expected the description of a head")
+        );
+        // A loss that was no number is null in JSON.
+        writer.describe(
+            DESCRIPTION,
+            r#"{"weight_decays":[{"weight_decay":0.3,"loss":null}]}"#,
+        );
+        let head = FittedHead::from_bytes(&writer.to_bytes()).unwrap();
+        assert!(head.description.weight_decays[0].loss.is_nan());
+        writer.describe(DESCRIPTION, "somebody else's words");
+        let head = FittedHead::from_bytes(&writer.to_bytes()).unwrap();
+        assert_eq!(head.description, HeadDescription::default());
     }
 
     /// What `tagwise fit` wrote before the description had a type.

@@ -40,7 +40,13 @@ pub struct TriedWeightDecay {
     /// The weight decay.
     pub weight_decay: f64,
     /// The mean loss of its head on the samples held out.
+    #[serde(deserialize_with = "finite_or_nan")]
     pub loss: f64,
+}
+
+/// JSON has no NaN and no infinity: a loss that was none is written as null.
+fn finite_or_nan<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
 /// What a search found.

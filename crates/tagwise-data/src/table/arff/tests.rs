@@ -469,7 +469,7 @@ fn headers_are_read_as_weka_reads_them() {
     );
     assert_eq!(
         table.notes,
-        ["1 attributes have a weight, which is not used"]
+        ["weights of attributes are not used (1 found)"]
     );
     let refusal = |left_out: &[&str]| read_text(text, Labels::Meka, left_out).unwrap_err();
     insta::assert_snapshot!(refusal(&["notes", "bag"]), @r#"t.arff: expected numeric or nominal attributes, found "when" of type date; write it as a number, or leave it out"#);

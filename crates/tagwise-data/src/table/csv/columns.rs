@@ -164,7 +164,14 @@ impl Columns {
     }
 
     fn usual_label_column(&self, unlabelled: Unlabelled) -> Result<Option<usize>, String> {
-        let is_usual = |name: &str| USUAL_NAMES.iter().any(|u| name.eq_ignore_ascii_case(u));
+        // Beside an x, y is the other coordinate.
+        let has_x = self.names.iter().any(|name| name.eq_ignore_ascii_case("x"));
+        let is_usual = |name: &str| {
+            let usual = USUAL_NAMES
+                .iter()
+                .any(|usual| name.eq_ignore_ascii_case(usual));
+            usual && !(has_x && name.eq_ignore_ascii_case("y"))
+        };
         let usual = (0..self.names.len()).filter(|&column| is_usual(&self.names[column]));
         match (usual.collect::<Vec<_>>().as_slice(), unlabelled) {
             (&[column], _) => Ok(Some(column)),

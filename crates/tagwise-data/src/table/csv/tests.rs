@@ -44,7 +44,7 @@ fn one_column_of_lists_names_the_classes() {
     assert_eq!(sets(&table), ["{1, 2}", "{}", "{1}", "{0}"]);
     insta::assert_snapshot!(table.notes.join("; "), @r#"labels are those in "Labels"; column "Labels" holds names of 3 classes"#);
 
-    let numbers = read_text("y,x\n10;2,1\n0,1\n", &TableOptions::default()).unwrap();
+    let numbers = read_text("y,u\n10;2,1\n0,1\n", &TableOptions::default()).unwrap();
     assert_eq!(
         (sets(&numbers), numbers.label_names),
         (vec!["{2, 10}".into(), "{0}".into()], None)
@@ -77,6 +77,19 @@ fn a_column_of_row_numbers_is_no_silent_feature() {
 }
 
 #[test]
+fn y_is_no_label_beside_x() {
+    let text = "x,y,class\n1,2,a\n3,5,b\n";
+    let table = read_text(text, &TableOptions::default()).unwrap();
+    assert_eq!(table.feature_names.unwrap(), ["x", "y"]);
+    let keep = TableOptions {
+        unlabelled: Unlabelled::Keep,
+        ..TableOptions::default()
+    };
+    let table = read_text("x,y\n1,2\n", &keep).unwrap();
+    assert_eq!(table.features.num_features(), 2);
+}
+
+#[test]
 fn rows_without_labels_are_refused_or_listed() {
     let text = "x,a,b\n1,1,0\n2,?,1\n3,,\n";
     insta::assert_snapshot!(read_text(text, &labels(&["a", "b"])).unwrap_err(), @r#"line 3: expected labels in column "a", found "?" (missing); rows without labels can be decoded, not learned from or judged"#);
@@ -89,7 +102,7 @@ fn rows_without_labels_are_refused_or_listed() {
         (table.unlabelled.clone(), sets(&table)[1].as_str()),
         (vec![1, 2], "{1}")
     );
-    let lists = read_text("x,y\n1,a;b\n2,?\n3,\n", &keep(TableOptions::default())).unwrap();
+    let lists = read_text("u,y\n1,a;b\n2,?\n3,\n", &keep(TableOptions::default())).unwrap();
     assert_eq!(
         (lists.unlabelled.clone(), sets(&lists)),
         (vec![1], vec!["{0, 1}".into(), "{}".into(), "{}".into()])
@@ -119,4 +132,17 @@ fn every_malformed_file_gets_one_sentence() {
     insta::assert_snapshot!(refusal("x,a,b\nNA,1,0\n", &["a", "b"]), @r#"line 2: expected a finite number in column "x", found "NA"; fill it in or leave the column out"#);
     insta::assert_snapshot!(refusal("x;a;b\n0,5;1;0\n", &["a", "b"]), @r#"line 2: expected a finite number in column "x", found "0,5"; write decimals with a point"#);
     insta::assert_snapshot!(refusal("x,y\n1,4000000000\n", &["y"]), @r#"in column "y": expected class numbers below 4194304, found 4000000000"#);
+}
+
+#[test]
+fn errors_name_the_line_that_a_person_sees() {
+    let wrong = |text: &str| read_text(text, &TableOptions::default()).unwrap_err();
+    for (text, line) in [
+        ("u,labels\r\n1.5,a\r\nx,b\r\n", 3),
+        ("u,labels\n1.5,a\n\n\nx,b\n", 5),
+        ("\n\nu;labels\n1.5;a\nx;b\n", 5),
+    ] {
+        let message = wrong(text);
+        assert!(message.starts_with(&format!("line {line}: ")), "{message}");
+    }
 }

@@ -78,7 +78,7 @@ fn scikit_learns_files_are_read_from_0_as_it_reads_them() {
     assert_eq!(sets, ["{0, 2}", "{}", "{1}"]);
     let dense = [0.5, 0.0, 2.0, 0.0, 1.0, 0.0, 0.0, 0.0, 3.0];
     assert_eq!(table.features.to_dense(), dense);
-    insta::assert_snapshot!(note(&table), @"features are numbered from 0, as a feature 0 in line 1 shows; 1 blank lines were passed over; rows without labels and features cannot be told from them");
+    insta::assert_snapshot!(note(&table), @"features are numbered from 0, as a feature 0 in line 1 shows; blank lines are passed over (1 found); rows without labels and features cannot be told from them");
 
     let one_based = "0,2 qid:1 1:0.5 3:2\n qid:1 2:1\n1 qid:2 3:3\n";
     let table = libsvm(one_based).unwrap();

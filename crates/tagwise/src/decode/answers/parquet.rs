@@ -155,7 +155,7 @@ mod tests {
         insta::assert_snapshot!(rows(&bytes).join("\n"), @r#"
         {sample: 0, labels: ["sea", "semi;colon"], score: 0.5, margin: 1.0, proven: true}
         {sample: 1, labels: [], score: 0.25, margin: 0.5, proven: false}
-        {sample: 2, labels: ["sky"], score: -1.0, margin: -2.0, proven: true}
+        {sample: 2, labels: ["sky"], score: -1E0, margin: -2E0, proven: true}
         "#);
     }
 
