@@ -2,7 +2,7 @@
 
 use rayon::ThreadPoolBuilder;
 use tagwise_nn::{
-    Architecture, ClassifierKind, Device, Error, InputShape, NamedTensor, Network, NetworkSpec,
+    Architecture, ClassifierKind, Device, Error, ImageShape, NamedTensor, Network, NetworkSpec,
     Precision, Sgd, SgdConfig, read_safetensors, write_safetensors,
 };
 
@@ -11,7 +11,7 @@ const BATCH: usize = 6;
 fn spec(classifier: ClassifierKind) -> NetworkSpec {
     NetworkSpec {
         architecture: Architecture::Small,
-        input: InputShape {
+        input: ImageShape {
             height: 9,
             width: 8,
             channels: 1,
