@@ -31,7 +31,7 @@ mod cpu;
 mod device;
 mod error;
 mod precision;
-mod weights;
+pub mod weights;
 
 pub use blueprint::{Architecture, ClassifierKind, ImageShape, NetworkSpec};
 pub use cpu::{

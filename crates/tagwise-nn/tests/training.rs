@@ -223,9 +223,10 @@ fn a_truncated_weights_file_is_named() {
     );
     std::fs::write(&path, b"not weights").expect("text");
     assert!(matches!(
-        read_safetensors(&path),
+        tagwise_nn::weights::from_bytes(b"not weights"),
         Err(Error::NotSafetensors { .. })
     ));
+    assert!(matches!(read_safetensors(&path), Err(Error::File { .. })));
     let missing = folder.path().join("nowhere");
     assert!(matches!(read_safetensors(&missing), Err(Error::Io { .. })));
     assert_eq!(
