@@ -13,7 +13,7 @@
 //! a pair of channels.
 
 use super::output::{Output, Write};
-use super::register_tiles::{Job, Pixel, Tap};
+use super::register_tiles::{Job, Jobs, Pixel, Tap};
 use super::shape::ConvShape;
 use super::simd::{Simd, TileWork, Work, launch_bf16, launch_product, launch_tiles};
 use super::tiles::{self, DirectJob, Tiles};
@@ -233,7 +233,9 @@ impl Plan {
                         launch_tiles(kernels, TiledImage { image, scratch });
                     } else {
                         let precision = self.precision;
-                        image.run_passes(&mut |job| launch_product(kernels, precision, job));
+                        image.run_passes(&mut |job| {
+                            launch_product(kernels, precision, Jobs::from(job))
+                        });
                     }
                 }
             });

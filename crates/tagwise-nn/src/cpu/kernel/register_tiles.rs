@@ -40,22 +40,41 @@ pub(super) struct Job<'a> {
     pub write: Write,
 }
 
+/// Jobs that differ by the same steps: what a set is entered for once, since a job of one matrix
+/// can be as short as the way to it.
+pub(super) struct Jobs<'a> {
+    pub first: Job<'a>,
+    pub count: usize,
+    /// Numbers from one job's input, weights and output to the next one's.
+    pub steps: [usize; 3],
+}
+
+impl<'a> From<Job<'a>> for Jobs<'a> {
+    fn from(job: Job<'a>) -> Self {
+        Self {
+            first: job,
+            count: 1,
+            steps: [0; 3],
+        }
+    }
+}
+
 /// All offsets must stay inside the allocations that the pointers come from.
-impl Work for Job<'_> {
+impl Work for Jobs<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         // SAFETY: passed on from the caller. Registers: pixels × vectors of sums, `vectors` of
         // weights and a broadcast must fit into 16 (AVX2, portable) or 32 (AVX-512).
         unsafe {
             if S::LANES == 16 {
-                match self.block / S::LANES {
+                match self.first.block / S::LANES {
                     4 => self.tiles::<S, 6, 4>(),
                     3 => self.tiles::<S, 8, 3>(),
                     2 => self.tiles::<S, 8, 2>(),
                     _ => self.tiles::<S, 8, 1>(),
                 }
             } else {
-                match self.block / S::LANES {
+                match self.first.block / S::LANES {
                     2 => self.tiles::<S, 6, 2>(),
                     _ => self.tiles::<S, 8, 1>(),
                 }
@@ -64,9 +83,25 @@ impl Work for Job<'_> {
     }
 }
 
+impl Jobs<'_> {
+    /// # Safety
+    /// As its `run`; `S` is available.
+    #[inline(always)]
+    unsafe fn tiles<S: Simd, const PIXELS: usize, const VECTORS: usize>(self) {
+        let (mut job, [input, weights, output]) = (self.first, self.steps);
+        for _ in 0..self.count {
+            // SAFETY: passed on from the caller.
+            unsafe { job.tiles::<S, PIXELS, VECTORS>() }
+            job.input = job.input.wrapping_add(input);
+            job.weights = job.weights.wrapping_add(weights);
+            job.output = job.output.wrapping_add(output);
+        }
+    }
+}
+
 impl Job<'_> {
     /// # Safety
-    /// As [`Job::run`]; `S` is available.
+    /// As [`Jobs`]' `run`; `S` is available.
     #[inline(always)]
     unsafe fn tiles<S: Simd, const PIXELS: usize, const VECTORS: usize>(&self) {
         let mut full = self.pixels.chunks_exact(PIXELS);

@@ -19,7 +19,7 @@ mod weights;
 pub(crate) use gradient::WinogradGradient;
 
 use super::output::{Output, Write};
-use super::register_tiles::{Job, Pixel, Tap};
+use super::register_tiles::{Job, Jobs, Pixel, Tap};
 use super::shape::ConvShape;
 use super::simd::{Number, Simd, TileWork, Work, launch_product, launch_tiles};
 use super::tiles::Tiles;
@@ -350,22 +350,24 @@ impl Task<'_> {
         let (inputs, products) = self.scratch.split_at_mut(PRODUCTS * pass.input_step());
         for slab in 0..pass.num_slabs() {
             let first = slab * pass.slab();
-            for product in 0..PRODUCTS {
-                let weights = ((block * pass.num_slabs() + slab) * PRODUCTS + product) * matrix;
-                // SAFETY: the offsets are those of matrices inside the three buffers.
-                unsafe {
-                    let job = Job {
+            let weights = (block * pass.num_slabs() + slab) * PRODUCTS * matrix;
+            // SAFETY: the offsets are those of matrices inside the three buffers.
+            unsafe {
+                let jobs = Jobs {
+                    first: Job {
                         pixels: &pass.pixels[..tiles],
                         taps: &[Tap::HERE],
                         channels: pass.slab().min(pass.lanes() - first),
                         block: pass.block,
-                        input: inputs.as_ptr().add(product * pass.input_step() + first),
+                        input: inputs.as_ptr().add(first),
                         weights: self.transformed.as_ptr().add(weights),
-                        output: products.as_mut_ptr().add(product * pass.output_step()),
+                        output: products.as_mut_ptr(),
                         write: if slab > 0 { Write::Add } else { Write::Replace },
-                    };
-                    launch_product(self.kernels, pass.precision, job);
-                }
+                    },
+                    count: PRODUCTS,
+                    steps: [pass.input_step(), matrix, pass.output_step()],
+                };
+                launch_product(self.kernels, pass.precision, jobs);
             }
         }
     }
