@@ -116,12 +116,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         None => start(arguments, &display)?,
     };
     display.start(&run)?;
+    let asked = || match stop.load(Ordering::Relaxed) {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
+    };
     let ended = run.train(|event| {
         display.show(event);
-        match stop.load(Ordering::Relaxed) {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
-        }
+        asked()
     });
     display.finish();
     let folder = folder.display();
@@ -136,8 +137,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         return Err(Interrupted(message).into());
     }
     let finished = run
-        .finish()
-        .map_err(|error| advise(&error.into(), &go_on))?;
+        .finish_with(|_, _| asked())
+        .map_err(|error| match error {
+            Error::Interrupted => Interrupted(format!("{error}; {go_on}")).into(),
+            other => advise(&other.into(), &go_on),
+        })?;
     report::write(&finished).map_err(|error| advise(&error, &go_on))?;
     if arguments.json {
         output::json(&finished.summary)
