@@ -1,0 +1,108 @@
+"""From what a user passes to what losses compute with, and back to one number."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Reduction = Literal["mean", "sum", "none"]
+REDUCTIONS = ("mean", "sum", "none")
+
+
+def prepare(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits in f32 or f64 without infinities below, and targets as booleans, of one shape.
+
+    A logit of −∞ masks a label. The lowest finite number in its place has the same softmax and
+    sigmoid, and no 0·∞ in values or gradients; its own gradient is 0.
+    """
+    check_tensor("logits", logits)
+    check_tensor("targets", targets)
+    if not logits.is_floating_point():
+        raise TypeError(f"expected logits of a floating-point type, found {logits.dtype}")
+    if logits.ndim == 0 or logits.shape != targets.shape:
+        raise ValueError(
+            "expected logits and targets of one shape [..., K], found logits "
+            f"{list(logits.shape)} and targets {list(targets.shape)}"
+        )
+    if logits.device != targets.device:
+        raise ValueError(
+            f"expected targets on the device of the logits, {logits.device}, found {targets.device}"
+        )
+    narrow = logits.dtype in (torch.float16, torch.bfloat16)
+    wide = logits.float() if narrow else logits
+    return wide.clamp(min=torch.finfo(wide.dtype).min), as_hot(targets)
+
+
+def as_hot(targets: Tensor) -> Tensor:
+    """Multi-hot targets of any type as booleans."""
+    if targets.dtype is torch.bool:
+        return targets
+    if targets.is_complex():
+        raise TypeError(f"expected targets of 0 and 1, found {targets.dtype}")
+    check_zero_one(targets)
+    return targets != 0
+
+
+def check_zero_one(targets: Tensor) -> None:
+    """Refuses targets other than 0 and 1 where looking costs nothing: in the memory of the CPU.
+
+    On another device a look would stop the queue of kernels, in a traced function there is nothing
+    to look at yet.
+    """
+    if targets.device.type != "cpu" or torch.compiler.is_compiling():
+        return
+    try:
+        is_hot = torch.equal(targets * targets, targets)
+    except RuntimeError:  # inside vmap no value can be read
+        return
+    if not is_hot:
+        wrong = targets[targets * targets != targets].flatten()[0].item()
+        raise ValueError(
+            f"expected targets of 0 and 1, found {wrong:g}; soft labels have no label set"
+        )
+
+
+def check_tensor(name: str, value: object) -> None:
+    """Refuses what is no tensor."""
+    if not isinstance(value, Tensor):
+        raise TypeError(f"expected {name} as a torch.Tensor, found {type(value).__name__}")
+
+
+def class_factors(weight: Tensor | None, logits: Tensor) -> Tensor | None:
+    """Class weights in the type of the logits, one for each of the K classes."""
+    if weight is None:
+        return None
+    check_tensor("class_weight", weight)
+    num_classes = logits.shape[-1]
+    if weight.shape != (num_classes,):
+        raise ValueError(
+            f"expected class_weight of shape [{num_classes}], one for each class, "
+            f"found {list(weight.shape)}"
+        )
+    return weight.to(logits)
+
+
+def reduce(values: Tensor, reduction: Reduction, sample_weight: Tensor | None) -> Tensor:
+    """The losses of all samples as one number, or each times its weight."""
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"expected reduction to be one of {REDUCTIONS}, found {reduction!r}")
+    if sample_weight is None:
+        if reduction == "none":
+            return values
+        total = values.sum()
+        return total / max(values.numel(), 1) if reduction == "mean" else total
+    check_tensor("sample_weight", sample_weight)
+    if sample_weight.shape != values.shape:
+        raise ValueError(
+            f"expected sample_weight of shape {list(values.shape)}, one for each sample, "
+            f"found {list(sample_weight.shape)}"
+        )
+    weight = sample_weight.to(values)
+    weighted = values * weight
+    if reduction == "none":
+        return weighted
+    if reduction == "sum":
+        return weighted.sum()
+    return weighted.sum() / weight.sum().clamp(min=torch.finfo(values.dtype).tiny)
