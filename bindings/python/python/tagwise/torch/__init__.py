@@ -11,6 +11,8 @@ from tagwise._missing import need
 need("torch", extra="torch", module="tagwise.torch")
 
 from tagwise.torch import functional  # noqa: E402
+from tagwise.torch.batches import Batch, Indexed, read_batch  # noqa: E402
+from tagwise.torch.distributed import is_distributed, merge_statistics  # noqa: E402
 from tagwise.torch.etf import SimplexETFClassifier, nearest_simplex_etf, simplex_etf  # noqa: E402
 from tagwise.torch.losses import (  # noqa: E402
     LOSSES,
@@ -22,13 +24,18 @@ from tagwise.torch.losses import (  # noqa: E402
     ZlprLoss,
     named_loss,
 )
+from tagwise.torch.monitor import CollapseMeasurement, CollapseMonitor  # noqa: E402
 from tagwise.torch.weights import LabelSetWeights, balanced_class_weight  # noqa: E402
 
 __all__ = [
     "LOSSES",
     "AsymmetricLoss",
+    "Batch",
     "BinaryCrossEntropyLoss",
+    "CollapseMeasurement",
+    "CollapseMonitor",
     "FocalLoss",
+    "Indexed",
     "LabelSetWeights",
     "MultilabelLoss",
     "PickAllLabelsLoss",
@@ -36,7 +43,10 @@ __all__ = [
     "ZlprLoss",
     "balanced_class_weight",
     "functional",
+    "is_distributed",
+    "merge_statistics",
     "named_loss",
     "nearest_simplex_etf",
+    "read_batch",
     "simplex_etf",
 ]
