@@ -14,6 +14,7 @@ from tagwise._missing import need
 
 need("torch", extra="lightning", module="tagwise.lightning")
 
+from tagwise.errors import TagwiseValueError  # noqa: E402
 from tagwise.torch.batches import Batch, read_batch  # noqa: E402
 from tagwise.torch.monitor import CollapseMeasurement, CollapseMonitor  # noqa: E402
 
@@ -87,9 +88,9 @@ class CollapseCallback(_Base):
     ) -> None:
         super().__init__()
         if features is None and classifier is None:
-            raise ValueError("expected features or classifier to name a module, found neither")
+            raise TagwiseValueError("expected features or classifier to name a module, found neither")
         if every_n_epochs < 1:
-            raise ValueError(f"expected every_n_epochs of at least 1, found {every_n_epochs}")
+            raise TagwiseValueError(f"expected every_n_epochs of at least 1, found {every_n_epochs}")
         self._modules = features, classifier
         self._loader = loader
         self._every = every_n_epochs

@@ -26,6 +26,7 @@ from torch.utils.data import DataLoader, IterableDataset  # noqa: E402
 from transformers import EvalPrediction, Trainer, TrainerCallback  # noqa: E402
 
 from tagwise import LogitRule, evaluate  # noqa: E402
+from tagwise.errors import TagwiseValueError  # noqa: E402
 from tagwise.torch.distributed import is_distributed  # noqa: E402
 from tagwise.torch.losses import MultilabelLoss, named_loss  # noqa: E402
 from tagwise.torch.monitor import CollapseMeasurement, CollapseMonitor  # noqa: E402
@@ -88,7 +89,7 @@ class MultilabelMetrics:
         logits = np.asarray(given[0] if isinstance(given, tuple) else given)
         targets = np.asarray(prediction.label_ids)
         if logits.ndim != 2 or logits.shape != targets.shape:
-            raise ValueError(
+            raise TagwiseValueError(
                 "expected logits and targets of one shape [N, K], found logits "
                 f"{list(logits.shape)} and targets {list(targets.shape)}"
             )
@@ -143,7 +144,9 @@ class CollapseCallback(TrainerCallback):
         **options: Any,
     ) -> None:
         if every_n_epochs < 1:
-            raise ValueError(f"expected every_n_epochs of at least 1, found {every_n_epochs}")
+            raise TagwiseValueError(f"expected every_n_epochs of at least 1, found {every_n_epochs}")
+        if trainer.model is None:
+            raise TagwiseValueError("expected a Trainer that has a model, found none")
         self._trainer = trainer
         self._monitor = CollapseMonitor(trainer.model, features, classifier, **options)
         self._dataset = dataset
@@ -160,9 +163,9 @@ class CollapseCallback(TrainerCallback):
     def _samples(self) -> Iterable[Any]:
         """This process's share, each sample once: the Trainer's own loader repeats some."""
         trainer = self._trainer
-        dataset = trainer.train_dataset if self._dataset is None else self._dataset
+        dataset: Any = trainer.train_dataset if self._dataset is None else self._dataset
         if dataset is None:
-            raise ValueError("expected dataset, or a Trainer with a training set, found neither")
+            raise TagwiseValueError("expected dataset, or a Trainer with a training set, found neither")
         prepared = trainer.get_eval_dataloader(dataset)
         if isinstance(dataset, IterableDataset):
             return prepared

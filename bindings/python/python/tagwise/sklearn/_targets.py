@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_array, column_or_1d
 
+from tagwise.errors import TagwiseValueError
+
 
 @dataclass(frozen=True)
 class Encoding:
@@ -24,11 +26,17 @@ class Encoding:
         """Whether samples have one of two classes, for which scikit-learn wants one score."""
         return not self.is_multilabel and len(self.classes) == 2
 
+    def decode_best(self, scores: NDArray[np.float64]) -> NDArray[Any]:
+        """The class with the largest of its scores ``[N, K]``."""
+        best: NDArray[Any] = self.classes[scores.argmax(1)]
+        return best
+
     def decode(self, hot: NDArray[Any]) -> NDArray[Any]:
         """What ``predict`` returns for sets ``[N, K]`` of 0 and 1."""
         if self.is_multilabel:
             return hot.astype(self.dtype)
-        return self.classes[hot.argmax(1)]
+        best: NDArray[Any] = self.classes[hot.argmax(1)]
+        return best
 
 
 def encode(y: Any) -> tuple[NDArray[np.uint8], Encoding]:
@@ -46,7 +54,7 @@ def encode(y: Any) -> tuple[NDArray[np.uint8], Encoding]:
         encoding = Encoding(np.arange(dense.shape[1]), True, np.dtype(dense.dtype))
         return (dense != 0).astype(np.uint8), encoding
     if kind not in ("binary", "multiclass"):
-        raise ValueError(
+        raise TagwiseValueError(
             f"Unknown label type: {kind}. expected y as an indicator matrix [N, K] of 0 and 1 or as "
             "one class for each sample"
         )

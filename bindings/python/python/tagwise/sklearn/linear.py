@@ -12,6 +12,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from tagwise import LOSSES, Head, LogitRule, fit, stratified_folds
+from tagwise.errors import TagwiseValueError
 from tagwise.sklearn._targets import Encoding, encode, sets_to_array
 
 __all__ = ["PickAllLabelsClassifier"]
@@ -128,7 +129,7 @@ class PickAllLabelsClassifier(ClassifierMixin, BaseEstimator):
         X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32])
         hot, encoding = encode(y)
         if X.shape[0] != len(hot):
-            raise ValueError(f"expected y of {X.shape[0]} samples as X has, found {len(hot)}")
+            raise TagwiseValueError(f"expected y of {X.shape[0]} samples as X has, found {len(hot)}")
         self._encoding: Encoding = encoding
         self.classes_ = encoding.classes
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
@@ -148,7 +149,7 @@ class PickAllLabelsClassifier(ClassifierMixin, BaseEstimator):
         """Label sets as 0 and 1, ``[N, K]``, or the class of each sample, ``[N]``."""
         logits = self._logits(X)
         if self.rule_ is None:
-            return self.classes_[logits.argmax(1)]
+            return self._encoding.decode_best(logits)
         return self._encoding.decode(sets_to_array(self.rule_.decode(logits)))
 
     @available_if(_has_probabilities)
@@ -159,13 +160,14 @@ class PickAllLabelsClassifier(ClassifierMixin, BaseEstimator):
         all labels of a sample, and focal, asymmetric and ZLPR loss shift the sigmoid.
         """
         logits = self._logits(X)
-        if self.loss != "bce":
-            shares = np.exp(logits - logits.max(1, keepdims=True))
-            return shares / shares.sum(1, keepdims=True)
-        each = 0.5 * (1.0 + np.tanh(0.5 * logits))  # σ without overflow
-        if self._encoding.is_multilabel:
-            return each
-        return each / each.sum(1, keepdims=True).clip(min=np.finfo(np.float64).tiny)
+        if self.loss == "bce":
+            each: NDArray[np.float64] = 0.5 * (1.0 + np.tanh(0.5 * logits))  # σ without overflow
+            if self._encoding.is_multilabel:
+                return each
+        else:
+            each = np.exp(logits - logits.max(1, keepdims=True))
+        shares: NDArray[np.float64] = each / each.sum(1, keepdims=True).clip(min=1e-300)
+        return shares
 
     def _logits(self, X: Any) -> NDArray[np.float64]:
         check_is_fitted(self)
@@ -175,9 +177,9 @@ class PickAllLabelsClassifier(ClassifierMixin, BaseEstimator):
     def _check_options(self) -> None:
         names = [info.name for info in LOSSES]
         if self.loss not in names:
-            raise ValueError(f"expected loss to be one of {', '.join(names)}, found {self.loss!r}")
+            raise TagwiseValueError(f"expected loss to be one of {', '.join(names)}, found {self.loss!r}")
         if not 0.0 < self.validation_fraction < 1.0:
-            raise ValueError(
+            raise TagwiseValueError(
                 "expected validation_fraction between 0 and 1, found "
                 f"{self.validation_fraction!r}"
             )
@@ -187,7 +189,7 @@ class PickAllLabelsClassifier(ClassifierMixin, BaseEstimator):
         share = self.validation_fraction
         if round(len(hot) * share) < 1 or len(hot) < 4:
             return np.zeros(len(hot), np.bool_)
-        return stratified_folds(hot, [1.0 - share, share], seed=seed) == 1
+        return np.equal(stratified_folds(hot, [1.0 - share, share], seed=seed), 1)
 
     def _fit_head(
         self, X: Any, hot: NDArray[np.uint8], weight_decay: float | None, seed: int
@@ -228,11 +230,12 @@ class PickAllLabelsClassifier(ClassifierMixin, BaseEstimator):
             seen = np.flatnonzero(~held_out)
             head = self._fit_head(X[seen], hot[seen], self.head_.weight_decay, seed)
         rows = np.flatnonzero(held_out) if held_out.any() else np.arange(len(hot))
+        link: Any = next(info.link for info in LOSSES if info.name == self.loss)
         return LogitRule.fit(
             head.decision_function(X[rows]),
             hot[rows],
             rule=self.rule,
-            link=next(info.link for info in LOSSES if info.name == self.loss),
+            link=link,
             criterion=self.criterion,
         )
 

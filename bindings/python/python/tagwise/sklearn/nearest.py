@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from tagwise import OneNearestNeighbour
+from tagwise.errors import TagwiseValueError
 from tagwise.sklearn._targets import Encoding, encode, sets_to_array
 
 __all__ = ["OneNearestNeighbourClassifier"]
@@ -89,7 +90,7 @@ class OneNearestNeighbourClassifier(ClassifierMixin, BaseEstimator):
         X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32])
         hot, encoding = encode(y)
         if X.shape[0] != len(hot):
-            raise ValueError(f"expected y of {X.shape[0]} samples as X has, found {len(hot)}")
+            raise TagwiseValueError(f"expected y of {X.shape[0]} samples as X has, found {len(hot)}")
         self._encoding: Encoding = encoding
         self.classes_ = encoding.classes
         empty_set = self.empty_set

@@ -11,6 +11,7 @@ from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import _safe_indexing, check_random_state, indexable
 
 from tagwise import stratified_folds
+from tagwise.errors import TagwiseValueError
 
 __all__ = ["MultilabelStratifiedKFold", "train_test_split"]
 
@@ -43,7 +44,7 @@ class MultilabelStratifiedKFold(BaseCrossValidator):
 
     def __init__(self, n_splits: int = 5, *, random_state: Any = 0) -> None:
         if not isinstance(n_splits, (int, np.integer)) or n_splits < 2:
-            raise ValueError(f"expected n_splits as a whole number of at least 2, found {n_splits!r}")
+            raise TagwiseValueError(f"expected n_splits as a whole number of at least 2, found {n_splits!r}")
         self.n_splits = int(n_splits)
         self.random_state = random_state
 
@@ -72,11 +73,11 @@ class MultilabelStratifiedKFold(BaseCrossValidator):
 
     def _folds(self, X: Any, y: Any) -> NDArray[np.int64]:
         if y is None:
-            raise ValueError("expected y, the targets whose labels keep their shares, found None")
+            raise TagwiseValueError("expected y, the targets whose labels keep their shares, found None")
         X, y = indexable(X, y)
         num_samples = y.shape[0] if hasattr(y, "shape") else len(y)
         if num_samples < self.n_splits:
-            raise ValueError(
+            raise TagwiseValueError(
                 f"expected at least {self.n_splits} samples, one for each fold, found {num_samples}"
             )
         return stratified_folds(_targets(y), [1.0] * self.n_splits, seed=_seed(self.random_state))
@@ -118,7 +119,7 @@ def train_test_split(
     (np.int64(3), np.int64(1))
     """
     if not arrays:
-        raise ValueError("expected at least one array to split, found none")
+        raise TagwiseValueError("expected at least one array to split, found none")
     *parts, targets = indexable(*arrays, stratify)
     num_samples = targets.shape[0] if hasattr(targets, "shape") else len(targets)
     shares = _shares(num_samples, test_size, train_size)
@@ -141,7 +142,7 @@ def _shares(
         train = 1.0 - test
     rest = 1.0 - train - test
     if rest < -1e-9 or min(train, test) <= 0.0 or num_samples < 2:
-        raise ValueError(
+        raise TagwiseValueError(
             f"expected parts of training and testing with samples of their own among {num_samples}, "
             f"found shares {train:g} and {test:g}"
         )
@@ -154,7 +155,7 @@ def _share(name: str, size: float | int, num_samples: int) -> float:
             return int(size) / num_samples
     elif 0.0 < size < 1.0:
         return float(size)
-    raise ValueError(
+    raise TagwiseValueError(
         f"expected {name} as a share between 0 and 1 or a number of samples below {num_samples}, "
         f"found {size!r}"
     )

@@ -24,14 +24,14 @@ class HostAbsorber:
 
     def __init__(self, num_classes: int, dim: int, scatter: str) -> None:
         self._statistics = Statistics(num_classes, dim, scatter=scatter)  # type: ignore[arg-type]
-        self._waiting: deque[tuple[Tensor, Any, torch.cuda.Event]] = deque()
+        self._waiting: deque[tuple[Tensor, Any, Any]] = deque()
 
     def update(self, features: Tensor, targets: Any) -> None:
         """Absorbs rows ``[B, d]``."""
         if features.device.type != "cuda":
             self._statistics.update(to_numpy(features), to_numpy(targets))
             return
-        host, event = _copy(features), torch.cuda.Event()
+        host, event = _copy(features), torch.cuda.Event()  # type: ignore[no-untyped-call]
         if isinstance(targets, Tensor) and targets.device.type == "cuda":
             targets = _copy(targets)
         event.record(torch.cuda.current_stream(features.device))

@@ -9,6 +9,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from tagwise.errors import TagwiseError, TagwiseValueError
+
 Capture = Literal["output", "input"]
 Pool = Callable[[Any], Tensor]
 
@@ -66,19 +68,19 @@ class FeatureCapture:
 
         Raises
         ------
-        RuntimeError
+        TagwiseError
             When the module was not called since.
         """
         features, self._taken, self._calls = self._taken, None, 0
         if features is None:
-            raise RuntimeError(
+            raise TagwiseError(
                 f"no features came from the module {type(self._module).__name__}: it was not called, or "
                 "it is part of a model that was compiled before the monitor listened; make the "
                 "monitor, and start it, before the first compiled step"
             )
         return features
 
-    @torch.compiler.disable
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _hook(self, _: nn.Module, given: tuple[Any, ...], *output: Any) -> None:
         value = output[-1] if output else self._only(given)
         self._taken = self._rows(value)
@@ -87,19 +89,19 @@ class FeatureCapture:
     @staticmethod
     def _only(given: tuple[Any, ...]) -> Any:
         if not given:
-            raise ValueError("expected the module to be called with an unnamed argument, found none")
+            raise TagwiseValueError("expected the module to be called with an unnamed argument, found none")
         return given[0]
 
     def _rows(self, value: Any) -> Tensor:
         with torch.no_grad():
             rows = value if self._pool is None else self._pool(value)
         if not isinstance(rows, Tensor):
-            raise ValueError(
+            raise TagwiseValueError(
                 f"expected a tensor of features, found {type(rows).__name__}; say with pool= which "
                 "part of it they are, for example pool=lambda output: output.last_hidden_state[:, 0]"
             )
         if rows.ndim < 2 or rows[0:1].numel() != (rows.shape[1] if len(rows) else 0):
-            raise ValueError(
+            raise TagwiseValueError(
                 f"expected features of shape [B, d], found {list(rows.shape)}; say with pool= how "
                 "they become one row for each sample, for example pool=lambda h: h.mean((2, 3))"
             )

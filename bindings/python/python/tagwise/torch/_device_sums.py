@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tagwise import LabelSets, Statistics
+from tagwise.errors import TagwiseValueError
 
 
 class DeviceSums:
@@ -38,7 +39,7 @@ class DeviceSums:
     def update(self, features: Tensor, targets: Any) -> None:
         """Adds rows ``[B, d]`` on any device, with targets on the host."""
         if features.shape[1] != self.dim:
-            raise ValueError(
+            raise TagwiseValueError(
                 f"expected features of {self.dim} dimensions, found {features.shape[1]}"
             )
         sets = LabelSets(targets, num_classes=self.num_classes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,7 +42,11 @@ def frozen(model: nn.Module) -> Iterator[None]:
 @contextmanager
 def _full_precision() -> Iterator[None]:
     """Products of f32 numbers in f32, wherever PyTorch has a switch for it."""
-    backends = torch.backends
+    backends: Any = torch.backends
+    if not hasattr(backends, "fp32_precision"):  # before PyTorch 2.9
+        with _old_switches():
+            yield
+        return
     places = [
         backends,
         backends.cuda.matmul,
@@ -53,10 +58,6 @@ def _full_precision() -> Iterator[None]:
         backends.mkldnn.conv,
         backends.mkldnn.rnn,
     ]
-    if not hasattr(backends, "fp32_precision"):  # before PyTorch 2.9
-        with _old_switches():
-            yield
-        return
     before = [place.fp32_precision for place in places]
     try:
         for place in places:

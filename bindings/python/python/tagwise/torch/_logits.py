@@ -7,6 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from tagwise.errors import TagwiseTypeError, TagwiseValueError
+
 Reduction = Literal["mean", "sum", "none"]
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -20,14 +22,14 @@ def prepare(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     check_tensor("logits", logits)
     check_tensor("targets", targets)
     if not logits.is_floating_point():
-        raise TypeError(f"expected logits of a floating-point type, found {logits.dtype}")
+        raise TagwiseTypeError(f"expected logits of a floating-point type, found {logits.dtype}")
     if logits.ndim == 0 or logits.shape != targets.shape:
-        raise ValueError(
+        raise TagwiseValueError(
             "expected logits and targets of one shape [..., K], found logits "
             f"{list(logits.shape)} and targets {list(targets.shape)}"
         )
     if logits.device != targets.device:
-        raise ValueError(
+        raise TagwiseValueError(
             f"expected targets on the device of the logits, {logits.device}, found {targets.device}"
         )
     narrow = logits.dtype in (torch.float16, torch.bfloat16)
@@ -40,7 +42,7 @@ def as_hot(targets: Tensor) -> Tensor:
     if targets.dtype is torch.bool:
         return targets
     if targets.is_complex():
-        raise TypeError(f"expected targets of 0 and 1, found {targets.dtype}")
+        raise TagwiseTypeError(f"expected targets of 0 and 1, found {targets.dtype}")
     check_zero_one(targets)
     return targets != 0
 
@@ -59,7 +61,7 @@ def check_zero_one(targets: Tensor) -> None:
         return
     if not is_hot:
         wrong = targets[targets * targets != targets].flatten()[0].item()
-        raise ValueError(
+        raise TagwiseValueError(
             f"expected targets of 0 and 1, found {wrong:g}; soft labels have no label set"
         )
 
@@ -67,7 +69,7 @@ def check_zero_one(targets: Tensor) -> None:
 def check_tensor(name: str, value: object) -> None:
     """Refuses what is no tensor."""
     if not isinstance(value, Tensor):
-        raise TypeError(f"expected {name} as a torch.Tensor, found {type(value).__name__}")
+        raise TagwiseTypeError(f"expected {name} as a torch.Tensor, found {type(value).__name__}")
 
 
 def class_factors(weight: Tensor | None, logits: Tensor) -> Tensor | None:
@@ -77,7 +79,7 @@ def class_factors(weight: Tensor | None, logits: Tensor) -> Tensor | None:
     check_tensor("class_weight", weight)
     num_classes = logits.shape[-1]
     if weight.shape != (num_classes,):
-        raise ValueError(
+        raise TagwiseValueError(
             f"expected class_weight of shape [{num_classes}], one for each class, "
             f"found {list(weight.shape)}"
         )
@@ -87,7 +89,7 @@ def class_factors(weight: Tensor | None, logits: Tensor) -> Tensor | None:
 def reduce(values: Tensor, reduction: Reduction, sample_weight: Tensor | None) -> Tensor:
     """The losses of all samples as one number, or each times its weight."""
     if reduction not in REDUCTIONS:
-        raise ValueError(f"expected reduction to be one of {REDUCTIONS}, found {reduction!r}")
+        raise TagwiseValueError(f"expected reduction to be one of {REDUCTIONS}, found {reduction!r}")
     if sample_weight is None:
         if reduction == "none":
             return values
@@ -95,7 +97,7 @@ def reduce(values: Tensor, reduction: Reduction, sample_weight: Tensor | None) -
         return total / max(values.numel(), 1) if reduction == "mean" else total
     check_tensor("sample_weight", sample_weight)
     if sample_weight.shape != values.shape:
-        raise ValueError(
+        raise TagwiseValueError(
             f"expected sample_weight of shape {list(values.shape)}, one for each sample, "
             f"found {list(sample_weight.shape)}"
         )

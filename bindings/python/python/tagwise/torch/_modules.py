@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tagwise.errors import TagwiseValueError
+
 #: Parts of a name that wrappers add: DDP, torch.compile, FSDP, activation checkpointing.
 _WRAPPERS = frozenset({"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
 
@@ -25,17 +27,17 @@ def find_module(model: nn.Module, wanted: str | nn.Module, argument: str) -> nn.
     """
     if isinstance(wanted, nn.Module):
         return wanted
-    modules = dict(model.named_modules())
+    modules: dict[str, nn.Module] = dict(model.named_modules())
     if wanted in modules:
         return modules[wanted]
     found = {id(module): module for name, module in modules.items() if _plain(name) == wanted}
     if len(found) == 1:
-        return next(iter(found.values()))
+        return found.popitem()[1]
     names = sorted({_plain(name) for name in modules} - {""})
     if found:
-        raise ValueError(f"expected {argument} to name one module, found {len(found)} called {wanted!r}")
+        raise TagwiseValueError(f"expected {argument} to name one module, found {len(found)} called {wanted!r}")
     close = get_close_matches(wanted, names, n=3, cutoff=0.4) or names[-3:]
-    raise ValueError(
+    raise TagwiseValueError(
         f"expected {argument} to name a module of the model, found {wanted!r}; "
         f"there are for example {', '.join(close) or 'none'}"
     )
@@ -51,11 +53,12 @@ def unwrapped(model: nn.Module) -> nn.Module:
     other processes; FSDP stays, because it gathers the weights."""
     while True:
         if isinstance(model, nn.parallel.DistributedDataParallel):
-            model = model.module
-        elif isinstance(getattr(model, "_orig_mod", None), nn.Module):
-            model = model._orig_mod
+            inner = model.module
         else:
+            inner = getattr(model, "_orig_mod", None)
+        if not isinstance(inner, nn.Module):
             return model
+        model = inner
 
 
 def distributed_parts(model: nn.Module) -> list[nn.parallel.DistributedDataParallel]:
@@ -74,7 +77,7 @@ def linear_weights(module: nn.Module) -> tuple[Tensor, Tensor | None]:
     module = _active(module)
     weight = getattr(module, "weight", None)
     if not isinstance(weight, Tensor) or weight.ndim != 2:
-        raise ValueError(
+        raise TagwiseValueError(
             "expected classifier to be a linear layer with a weight [K, d], found "
             f"{type(module).__name__}; name the last layer inside it"
         )

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from tagwise.errors import TagwiseValueError
+
 __all__ = ["Batch", "Indexed", "read_batch"]
 
 
@@ -56,7 +58,7 @@ def read_batch(batch: Any) -> Batch:
             if name in given:
                 targets = given.pop(name)
                 return Batch((), targets, indices, given)
-        raise ValueError(
+        raise TagwiseValueError(
             f"expected a batch with labels or targets, found the keys {sorted(map(str, given))}; "
             "pass batch=, a function that returns a tagwise.torch.Batch"
         )
@@ -65,7 +67,7 @@ def read_batch(batch: Any) -> Batch:
     found = f"{type(batch).__name__}"
     if isinstance(batch, Sequence):
         found += f" of {len(batch)}"
-    raise ValueError(
+    raise TagwiseValueError(
         f"expected a batch (inputs, targets), (inputs, targets, indices) or a mapping, found {found}; "
         "pass batch=, a function that returns a tagwise.torch.Batch"
     )
@@ -124,7 +126,7 @@ def index_array(indices: Any, num_samples: int) -> NDArray[np.int64]:
         indices = indices.cpu().numpy()
     array = np.asarray(indices)
     if array.shape != (num_samples,) or array.dtype.kind not in "iu" or (array < 0).any():
-        raise ValueError(
+        raise TagwiseValueError(
             f"expected indices of {num_samples} samples, integers of at least 0, found shape "
             f"{list(array.shape)} of {array.dtype}"
         )

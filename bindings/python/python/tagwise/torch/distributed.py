@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tagwise import Statistics
+from tagwise.errors import TagwiseValueError
 from tagwise.torch.batches import Batch, index_array
 
 __all__ = ["is_distributed", "merge_statistics"]
@@ -84,15 +85,15 @@ def counted_once(
         return
     seen = SeenSamples()
     while True:
-        batch = next(stream, None)
-        own = None if batch is None else _indices_of(batch)
+        coming = next(stream, None)
+        own = None if coming is None else _indices_of(coming)
         everyone = gather(own, group) if is_distributed(group) else [own]
         if all(indices is None for indices in everyone):
             return
         rank = dist.get_rank(group) if is_distributed(group) else 0
         masks = [None if indices is None else seen.add(indices) for indices in everyone]
-        if batch is not None:
-            yield batch, masks[rank]
+        if coming is not None:
+            yield coming, masks[rank]
 
 
 class SeenSamples:
@@ -136,8 +137,8 @@ def _indices_of(batch: Batch) -> NDArray[np.int64]:
     return index_array(batch.indices, len(batch.targets))
 
 
-def _mixed_indices() -> ValueError:
-    return ValueError("expected indices in every batch or in none, found some with and some without")
+def _mixed_indices() -> TagwiseValueError:
+    return TagwiseValueError("expected indices in every batch or in none, found some with and some without")
 
 
 def _device(group: dist.ProcessGroup | None) -> torch.device:

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tagwise.errors import TagwiseValueError
 from tagwise.torch._logits import check_tensor
 
 __all__ = ["SimplexETFClassifier", "nearest_simplex_etf", "simplex_etf"]
@@ -79,12 +80,12 @@ def nearest_simplex_etf(weight: Tensor) -> tuple[Tensor, float]:
     """
     check_tensor("weight", weight)
     if weight.ndim != 2:
-        raise ValueError(f"expected weight of shape [K, d], found {list(weight.shape)}")
+        raise TagwiseValueError(f"expected weight of shape [K, d], found {list(weight.shape)}")
     num_classes, dim = weight.shape
     _check_sizes(num_classes, dim)
     wide = weight.detach().to("cpu", torch.float64)
     if not bool(wide.isfinite().all()):
-        raise ValueError("expected weight of finite numbers, found NaN or infinity")
+        raise TagwiseValueError("expected weight of finite numbers, found NaN or infinity")
     frame = math.sqrt(num_classes / (num_classes - 1)) * _helmert(num_classes)  # [K, K-1]
     left, sizes, right = torch.linalg.svd(frame.T @ wide, full_matrices=False)
     return frame @ (left @ right), float(sizes.sum() / num_classes)
@@ -138,7 +139,7 @@ class SimplexETFClassifier(nn.Module):
     ) -> None:
         super().__init__()
         if not 0.0 < scale < math.inf:
-            raise ValueError(f"expected scale to be finite and greater than 0, found {scale}")
+            raise TagwiseValueError(f"expected scale to be finite and greater than 0, found {scale}")
         frame = simplex_etf(num_classes, in_features, dtype=torch.float64)
         dtype = dtype or torch.get_default_dtype()
         self.num_classes = num_classes
@@ -165,7 +166,7 @@ class SimplexETFClassifier(nn.Module):
         scale = fitting if scale is None else scale
         num_classes, in_features = frame.shape
         if bias is not None and bias.shape != (num_classes,):
-            raise ValueError(f"expected bias of shape [{num_classes}], found {list(bias.shape)}")
+            raise TagwiseValueError(f"expected bias of shape [{num_classes}], found {list(bias.shape)}")
         head = cls(
             num_classes,
             in_features,
@@ -183,7 +184,7 @@ class SimplexETFClassifier(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Logits ``[..., K]`` of features ``[..., d]``."""
         if features.shape[-1] != self.in_features:
-            raise ValueError(
+            raise TagwiseValueError(
                 f"expected features of {self.in_features} dimensions, found shape "
                 f"{list(features.shape)}"
             )
@@ -199,9 +200,9 @@ class SimplexETFClassifier(nn.Module):
 
 def _check_sizes(num_classes: int, dim: int) -> None:
     if num_classes < 2:
-        raise ValueError(f"expected num_classes of at least 2 for a simplex ETF, found {num_classes}")
+        raise TagwiseValueError(f"expected num_classes of at least 2 for a simplex ETF, found {num_classes}")
     if dim < num_classes - 1:
-        raise ValueError(
+        raise TagwiseValueError(
             f"no simplex ETF of {num_classes} classes exists in {dim} dimensions; "
             f"use at least {num_classes - 1}"
         )

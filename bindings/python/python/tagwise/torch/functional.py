@@ -23,6 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tagwise.errors import TagwiseValueError
 from tagwise.torch._logits import Reduction, class_factors, prepare, reduce
 
 __all__ = [
@@ -67,7 +68,7 @@ def pick_all_labels_loss(
     Li et al. 2024 (arXiv 2310.15903), equation 2.
     """
     if weighting not in ("sum", "mean"):
-        raise ValueError(f"expected weighting to be 'sum' or 'mean', found {weighting!r}")
+        raise TagwiseValueError(f"expected weighting to be 'sum' or 'mean', found {weighting!r}")
     z, hot = prepare(logits, targets)
     factors = class_factors(class_weight, z)
     log_p = F.log_softmax(z, -1)
@@ -229,13 +230,13 @@ def zlpr_loss(
 def check_exponent(name: str, value: float) -> None:
     """Refuses exponents for which a loss is not defined."""
     if not 0.0 <= value < float("inf"):
-        raise ValueError(f"expected {name} to be a finite number of at least 0, found {value}")
+        raise TagwiseValueError(f"expected {name} to be a finite number of at least 0, found {value}")
 
 
 def check_margin(value: float) -> None:
     """Refuses margins for which the asymmetric loss is not defined."""
     if not 0.0 <= value < 1.0:
-        raise ValueError(f"expected margin to be at least 0 and below 1, found {value}")
+        raise TagwiseValueError(f"expected margin to be at least 0 and below 1, found {value}")
 
 
 def _focused(log_right: Tensor, log_wrong: Tensor, gamma: float) -> Tensor:

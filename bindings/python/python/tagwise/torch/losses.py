@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tagwise.errors import TagwiseValueError
 from tagwise.torch import functional
 from tagwise.torch._logits import REDUCTIONS, Reduction, check_tensor
 from tagwise.torch.functional import Weighting, check_exponent, check_margin
@@ -50,7 +51,7 @@ class MultilabelLoss(nn.Module):
     ) -> None:
         super().__init__()
         if reduction not in REDUCTIONS:
-            raise ValueError(f"expected reduction to be one of {REDUCTIONS}, found {reduction!r}")
+            raise TagwiseValueError(f"expected reduction to be one of {REDUCTIONS}, found {reduction!r}")
         self.reduction: Reduction = reduction
         self.register_buffer("class_weight", _positive(class_weight))
         self.set_weight = set_weight
@@ -107,7 +108,7 @@ class PickAllLabelsLoss(MultilabelLoss):
     ) -> None:
         super().__init__(reduction=reduction, class_weight=class_weight, set_weight=set_weight)
         if weighting not in ("sum", "mean"):
-            raise ValueError(f"expected weighting to be 'sum' or 'mean', found {weighting!r}")
+            raise TagwiseValueError(f"expected weighting to be 'sum' or 'mean', found {weighting!r}")
         self.weighting: Weighting = weighting
 
     def _function(self) -> Callable[..., Tensor]:
@@ -251,7 +252,7 @@ def named_loss(name: str, **options: Any) -> MultilabelLoss:
     PickAllLabelsLoss(weighting='mean', reduction='sum')
     """
     if name not in LOSSES:
-        raise ValueError(f"expected a loss among {', '.join(LOSSES)}, found {name!r}")
+        raise TagwiseValueError(f"expected a loss among {', '.join(LOSSES)}, found {name!r}")
     return LOSSES[name](**options)
 
 
@@ -260,7 +261,7 @@ def _positive(class_weight: Tensor | None) -> Tensor | None:
         return None
     check_tensor("class_weight", class_weight)
     if class_weight.ndim != 1 or not bool(((class_weight > 0) & class_weight.isfinite()).all()):
-        raise ValueError(
+        raise TagwiseValueError(
             "expected class_weight of shape [K] with finite numbers greater than 0, found "
             f"{class_weight.tolist()}"
         )

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tagwise import CollapseReport, Statistics
+from tagwise.errors import TagwiseError, TagwiseTypeError, TagwiseValueError
 from tagwise.torch._absorb import DeviceAbsorber, HostAbsorber, to_numpy
 from tagwise.torch._capture import Capture, FeatureCapture, Pool
 from tagwise.torch._frozen import frozen
@@ -128,10 +129,10 @@ class CollapseMonitor:
         group: Any = None,
     ) -> None:
         if not isinstance(model, nn.Module):
-            raise TypeError(f"expected model as a torch.nn.Module, found {type(model).__name__}")
+            raise TagwiseTypeError(f"expected model as a torch.nn.Module, found {type(model).__name__}")
         if features is None:
             if classifier is None:
-                raise ValueError("expected features or classifier to name a module, found neither")
+                raise TagwiseValueError("expected features or classifier to name a module, found neither")
             features, capture = classifier, "input"
         _check_choice("capture", capture, ("output", "input"))
         _check_choice("sums", sums, ("host", "device"))
@@ -163,7 +164,7 @@ class CollapseMonitor:
             infinite, or there is no labelled sample.
         """
         if self._online is not None:
-            raise RuntimeError("expected no online measurement to be running; end it with stop()")
+            raise TagwiseError("expected no online measurement to be running; end it with stop()")
         same_buffers(distributed_parts(self.model))
         model = unwrapped(self.model)
         totals = self._totals()
@@ -172,7 +173,7 @@ class CollapseMonitor:
             for batch, counted in counted_once(map(self._read, loader), self._group):
                 model(*to_device(batch.args, device), **to_device(dict(batch.kwargs), device))
                 if capture.num_calls > 1:
-                    raise ValueError(
+                    raise TagwiseValueError(
                         f"the module of features was called {capture.num_calls} times for one batch; "
                         "name a module that is called once"
                     )
@@ -198,7 +199,7 @@ class CollapseMonitor:
 
         Raises
         ------
-        RuntimeError
+        TagwiseError
             Without :meth:`start`, or when no features have passed since.
         """
         capture, totals = self._running()
@@ -224,7 +225,7 @@ class CollapseMonitor:
 
     def _running(self) -> tuple[FeatureCapture, _Totals]:
         if self._online is None:
-            raise RuntimeError("expected start() before update() and stop(), found nothing running")
+            raise TagwiseError("expected start() before update() and stop(), found nothing running")
         return self._online
 
     def _totals(self) -> _Totals:
@@ -263,7 +264,7 @@ class _Totals:
     def add(self, features: Tensor, targets: Any, counted: Any) -> None:
         """Absorbs features ``[B, d]``, or those of their rows that count."""
         if len(features) != len(targets):
-            raise ValueError(
+            raise TagwiseValueError(
                 f"expected targets of the {len(features)} samples whose features passed, "
                 f"found {len(targets)}"
             )
@@ -286,7 +287,7 @@ class _Totals:
             own = _known(own, group)
             return merge_statistics(own, group)
         if own is None:
-            raise ValueError("expected a loader with at least one batch, found none")
+            raise TagwiseValueError("expected a loader with at least one batch, found none")
         return own
 
     def _classes(self, targets: Any) -> int:
@@ -295,10 +296,10 @@ class _Totals:
         weights = self._weights()
         if weights is not None:
             return len(weights[0])
-        shape = getattr(targets, "shape", ())
+        shape: tuple[int, ...] = tuple(getattr(targets, "shape", ()))
         if len(shape) == 2:
-            return int(shape[1])
-        raise ValueError(
+            return shape[1]
+        raise TagwiseValueError(
             "expected num_classes= or classifier=, because targets without columns do not tell how "
             "many classes there are"
         )
@@ -309,7 +310,7 @@ def _known(own: Statistics | None, group: Any) -> Statistics:
     sizes = gather(None if own is None else (own.num_classes, own.dim, own.scatter), group)
     known = next((size for size in sizes if size is not None), None)
     if known is None:
-        raise ValueError("expected a loader with at least one batch, found none on any process")
+        raise TagwiseValueError("expected a loader with at least one batch, found none on any process")
     if own is not None:
         return own
     num_classes, dim, scatter = known
@@ -332,7 +333,7 @@ def _device_of(model: nn.Module) -> torch.device:
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        raise ValueError(f"expected {name} to be one of {choices}, found {value!r}")
+        raise TagwiseValueError(f"expected {name} to be one of {choices}, found {value!r}")
 
 
 def _precision(dtype: torch.dtype | None) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
+from tagwise.errors import TagwiseError, TagwiseValueError
 from tagwise.torch._logits import as_hot, check_tensor
 
 __all__ = ["LabelSetWeights", "balanced_class_weight"]
@@ -64,7 +65,7 @@ class LabelSetWeights(nn.Module):
         super().__init__()
         check_tensor("targets", targets)
         if targets.ndim != 2 or targets.shape[0] == 0:
-            raise ValueError(
+            raise TagwiseValueError(
                 f"expected targets of shape [N, K] with a sample, found {list(targets.shape)}"
             )
         _check_weight("balance", balance)
@@ -77,7 +78,7 @@ class LabelSetWeights(nn.Module):
             weights[_position(sets, labels)] *= factor
         mean = float((weights * counts).sum() / counts.sum())
         if mean == 0.0:
-            raise ValueError("expected factors that leave a sample of weight above 0, found none")
+            raise TagwiseValueError("expected factors that leave a sample of weight above 0, found none")
         keys, hashes = _hashes(sets)
         order = hashes.argsort()
         self.register_buffer("keys", keys)
@@ -88,7 +89,7 @@ class LabelSetWeights(nn.Module):
         """The weight of each sample, ``[...]`` for targets ``[..., K]``."""
         num_classes = self.keys.shape[0]
         if targets.ndim == 0 or targets.shape[-1] != num_classes:
-            raise ValueError(
+            raise TagwiseValueError(
                 f"expected targets of {num_classes} classes, found shape {list(targets.shape)}"
             )
         wanted = torch.where(as_hot(targets), self.keys, 0).sum(-1)
@@ -120,10 +121,10 @@ def balanced_class_weight(targets: Tensor, loss: str = "pal") -> Tensor:
     """
     check_tensor("targets", targets)
     if targets.ndim != 2:
-        raise ValueError(f"expected targets of shape [N, K], found {list(targets.shape)}")
+        raise TagwiseValueError(f"expected targets of shape [N, K], found {list(targets.shape)}")
     if loss not in (*COMPETING, *SEPARABLE):
         names = ", ".join((*COMPETING, *SEPARABLE))
-        raise ValueError(f"expected a loss among {names}, found {loss!r}")
+        raise TagwiseValueError(f"expected a loss among {names}, found {loss!r}")
     counts = as_hot(targets).sum(0).double()
     occurs = counts > 0
     divisor = counts.clamp(min=1)
@@ -136,19 +137,19 @@ def balanced_class_weight(targets: Tensor, loss: str = "pal") -> Tensor:
 
 def _check_weight(name: str, value: float) -> None:
     if not 0.0 <= value < float("inf"):
-        raise ValueError(f"expected {name} to be finite and at least 0, found {value}")
+        raise TagwiseValueError(f"expected {name} to be finite and at least 0, found {value}")
 
 
 def _position(sets: Tensor, labels: Iterable[int]) -> int:
     labels = sorted(set(labels))
     num_classes = sets.shape[1]
     if labels and not 0 <= labels[0] <= labels[-1] < num_classes:
-        raise ValueError(f"expected labels 0 to {num_classes - 1} in factors, found {labels}")
+        raise TagwiseValueError(f"expected labels 0 to {num_classes - 1} in factors, found {labels}")
     hot = torch.zeros(num_classes, dtype=torch.bool)
     hot[labels] = True
     found = (sets == hot).all(1).nonzero()
     if len(found) == 0:
-        raise ValueError(f"factors has the label set {labels}, which no sample of targets carries")
+        raise TagwiseValueError(f"factors has the label set {labels}, which no sample of targets carries")
     return int(found[0, 0])
 
 
@@ -158,6 +159,6 @@ def _hashes(sets: Tensor) -> tuple[Tensor, Tensor]:
         generator = torch.Generator().manual_seed(seed)
         keys = torch.randint(-(2**63), 2**63 - 1, sets.shape[1:], generator=generator)
         hashes = torch.where(sets, keys, 0).sum(-1)  # wraps around
-        if len(hashes.unique()) == len(hashes):
+        if len(set(hashes.tolist())) == len(hashes):
             return keys, hashes
-    raise RuntimeError("no keys were found that tell the label sets apart")
+    raise TagwiseError("no keys were found that tell the label sets apart")

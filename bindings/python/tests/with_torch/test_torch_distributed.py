@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -144,3 +147,13 @@ def test_a_model_in_fsdp_is_measured_with_its_whole_classifier(tmp_path):
 def test_without_processes_the_part_is_the_whole():
     part = tagwise.Statistics(2, 1).update(np.array([[1.0], [2.0]]), np.eye(2, dtype=np.uint8))
     assert merge_statistics(part) is part
+
+
+def test_the_example_runs_under_torchrun(tmp_path):
+    example = Path(__file__).parents[2] / "examples" / "torchrun_ddp.py"
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(example)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    result = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=600)
+    assert result.returncode == 0, result.stderr
+    lines = [line for line in result.stdout.splitlines() if "collapse/nc1_m1" in line]
+    assert [line.split()[:2] for line in lines] == [["0", "203"], ["1", "203"], ["2", "203"]]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
 import torch.nn.functional as F  # noqa: E402
 
+import tagwise  # noqa: E402
 from tagwise.torch import (  # noqa: E402
     LOSSES,
     AsymmetricLoss,
@@ -24,7 +26,7 @@ from tagwise.torch import (  # noqa: E402
     named_loss,
 )
 
-GOLDEN = Path(__file__).parents[3] / "crates" / "tagwise" / "tests" / "golden" / "loss.json"
+GOLDEN = Path(__file__).parents[4] / "crates" / "tagwise" / "tests" / "golden" / "loss.json"
 
 #: Rounding of sums of a dozen terms of the size of the largest.
 ROUNDING = 1e-12
@@ -78,6 +80,27 @@ def test_losses_and_gradients_agree_with_the_golden_values_of_the_library():
         assert abs(value.item() - case["value"]) < ROUNDING * scale, case
         expected = torch.tensor([case["gradient"]], dtype=torch.float64)
         assert (gradient - expected).abs().max() < ROUNDING * scale, case
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_are_those_of_the_library(name):
+    """Logits up to ±40, label sets of every size, with and without class weights."""
+    logits, targets = batch(200, 7)
+    logits[::3] *= 4
+    weight = torch.linspace(0.25, 3, 7, dtype=torch.float64)
+    for given in (None, weight):
+        loss = named_loss(name, reduction="none", class_weight=given)
+        values, gradient = value_and_gradient(loss, logits, targets)
+        expected, slopes = tagwise.loss_and_gradient(
+            logits.numpy(), targets.numpy(), name, class_weight=None if given is None else weight.numpy()
+        )
+        scale = 1 + np.abs(expected)
+        assert (np.abs(values.numpy() - expected) < ROUNDING * scale).all()
+        assert (np.abs(gradient.numpy() - slopes) < ROUNDING * scale[:, None]).all()
+
+
+def test_every_loss_of_the_library_is_here():
+    assert list(LOSSES) == [info.name for info in tagwise.LOSSES]
 
 
 @each_loss

@@ -208,7 +208,7 @@ def test_an_online_measurement_is_labelled():
     measurement = monitor.stop()
     assert measurement.mode == "online" and "different steps" in str(measurement)
     assert measurement.statistics.num_samples == NUM_SAMPLES
-    with pytest.raises(RuntimeError, match="expected start\\(\\) before update\\(\\)"):
+    with pytest.raises(tagwise.TagwiseError, match="expected start\\(\\) before update\\(\\)"):
         monitor.update(targets)
 
 
@@ -218,7 +218,7 @@ def test_what_was_heard_online_is_forgotten_when_training_fails():
     with pytest.raises(ZeroDivisionError), monitor.online():
         raise ZeroDivisionError
     assert not net[1]._forward_hooks
-    with pytest.raises(RuntimeError, match="found nothing running"):
+    with pytest.raises(tagwise.TagwiseError, match="found nothing running"):
         monitor.stop()
 
 

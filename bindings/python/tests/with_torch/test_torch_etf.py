@@ -8,6 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+import tagwise  # noqa: E402
 from tagwise.torch import SimplexETFClassifier, nearest_simplex_etf, simplex_etf  # noqa: E402
 
 ROUNDING = 1e-13
@@ -21,6 +22,8 @@ def test_rows_have_unit_norm_equal_angles_and_zero_sum(num_classes, extra):
     expected = torch.full((num_classes, num_classes), cosine, dtype=torch.float64)
     expected.fill_diagonal_(1.0)
     assert (etf @ etf.T - expected).abs().max() < ROUNDING
+    of_library = torch.from_numpy(tagwise.simplex_etf(num_classes, num_classes + extra))
+    assert (etf - of_library).abs().max() < ROUNDING
     assert etf.sum(0).abs().max() < ROUNDING * num_classes
 
 
