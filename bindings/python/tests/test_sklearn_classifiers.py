@@ -143,7 +143,8 @@ def test_the_empty_set_is_an_answer_when_it_was_seen():
     assert predicted.tolist() == [[0, 0], [1, 1]]
 
 
-X2, Y2 = np.eye(4), np.eye(4, dtype=int)
+Y2 = np.tile(np.eye(4, dtype=int), (5, 1))
+X2 = Y2 + np.arange(80).reshape(20, 4) % 7 / 100
 
 
 @pytest.mark.parametrize(
@@ -154,7 +155,8 @@ X2, Y2 = np.eye(4), np.eye(4, dtype=int)
         (lambda: PickAllLabelsClassifier(rule="best").fit(X2, Y2), "best"),
         (lambda: PickAllLabelsClassifier().fit(X2, Y2[:3]), "samples"),
         (lambda: PickAllLabelsClassifier().fit(X2, 0.5 * Y2[:, 0] + 0.1), "Unknown label type: continuous"),
-        (lambda: PickAllLabelsClassifier().fit(X2, 3 * Y2), "Unknown label type: multiclass-multioutput"),
+        (lambda: PickAllLabelsClassifier().fit(X2, 3 * Y2 - 2 * Y2[::-1]), "Unknown label type: multiclass-multioutput"),
+        (lambda: PickAllLabelsClassifier().fit(X2, 2 * Y2 - 1), "an indicator matrix of 0 and 1, found -1"),
         (lambda: PickAllLabelsClassifier(class_weight=[1.0]).fit(X2, Y2), "class"),
         (lambda: OneNearestNeighbourClassifier("far").fit(X2, Y2), "far"),
         (lambda: OneNearestNeighbourClassifier().fit(X2 * np.nan, Y2), "NaN"),

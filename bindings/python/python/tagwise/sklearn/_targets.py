@@ -51,8 +51,13 @@ def encode(y: Any) -> tuple[NDArray[np.uint8], Encoding]:
     if kind == "multilabel-indicator":
         array = check_array(y, accept_sparse="csr", ensure_2d=False, dtype=None)
         dense = array.toarray() if hasattr(array, "toarray") else array
+        wrong = dense[(dense != 0) & (dense != 1)]
+        if wrong.size > 0:
+            raise TagwiseValueError(
+                f"expected y as an indicator matrix of 0 and 1, found {wrong.flat[0]}"
+            )
         encoding = Encoding(np.arange(dense.shape[1]), True, np.dtype(dense.dtype))
-        return (dense != 0).astype(np.uint8), encoding
+        return dense.astype(np.uint8), encoding
     if kind not in ("binary", "multiclass"):
         raise TagwiseValueError(
             f"Unknown label type: {kind}. expected y as an indicator matrix [N, K] of 0 and 1 or as "

@@ -91,6 +91,8 @@ class OneNearestNeighbourClassifier(ClassifierMixin, BaseEstimator):
         hot, encoding = encode(y)
         if X.shape[0] != len(hot):
             raise TagwiseValueError(f"expected y of {X.shape[0]} samples as X has, found {len(hot)}")
+        if self.distance == "mahalanobis" and len(hot) == 1:
+            raise TagwiseValueError("expected samples that show a spread, found 1 sample")
         self._encoding: Encoding = encoding
         self.classes_ = encoding.classes
         empty_set = self.empty_set
