@@ -19,8 +19,8 @@ __all__ = ["MultilabelStratifiedKFold", "train_test_split"]
 class MultilabelStratifiedKFold(BaseCrossValidator):
     """K folds in which every label keeps its share, as far as whole samples allow.
 
-    Iterative stratification: the label with the fewest samples left is dealt first. Wherever
-    scikit-learn takes ``cv=``.
+    Iterative stratification: the label with the fewest samples left is dealt first. Labels come
+    before sizes: a fold may be a few samples larger or smaller. Wherever scikit-learn takes ``cv=``.
 
     Parameters
     ----------
@@ -100,7 +100,8 @@ def train_test_split(
         The targets whose labels keep their shares: an indicator matrix or classes ``[N]``.
     test_size, train_size
         A share between 0 and 1, or a number of samples; 0.25 for testing unless given. Samples
-        beyond both are left out.
+        beyond both are left out. Labels come before sizes: a part may be a few samples larger or
+        smaller.
     random_state
         In which order samples are dealt.
 
