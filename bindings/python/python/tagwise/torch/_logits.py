@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from math import isfinite
 from typing import Literal
 
 import torch
@@ -13,12 +15,12 @@ Reduction = Literal["mean", "sum", "none"]
 REDUCTIONS = ("mean", "sum", "none")
 
 
-def prepare(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits in f32 or f64 without infinities below, and targets as booleans, of one shape.
-
-    A logit of −∞ masks a label. The lowest finite number in its place has the same softmax and
-    sigmoid, and no 0·∞ in values or gradients; its own gradient is 0.
-    """
+def prepare(logits: Tensor, targets: Tensor, reduction: str) -> Tensor:
+    """Logits in f32 or f64, after a look at them and at everything that they come with."""
+    if reduction not in REDUCTIONS:
+        raise TagwiseValueError(
+            f"expected reduction to be one of {REDUCTIONS}, found {reduction!r}"
+        )
     check_tensor("logits", logits)
     check_tensor("targets", targets)
     if not logits.is_floating_point():
@@ -32,30 +34,60 @@ def prepare(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         raise TagwiseValueError(
             f"expected targets on the device of the logits, {logits.device}, found {targets.device}"
         )
-    narrow = logits.dtype in (torch.float16, torch.bfloat16)
-    wide = logits.float() if narrow else logits
-    return wide.clamp(min=torch.finfo(wide.dtype).min), as_hot(targets)
-
-
-def as_hot(targets: Tensor) -> Tensor:
-    """Multi-hot targets of any type as booleans."""
-    if targets.dtype is torch.bool:
-        return targets
     if targets.is_complex():
         raise TagwiseTypeError(f"expected targets of 0 and 1, found {targets.dtype}")
-    check_zero_one(targets)
-    return targets != 0
+    if targets.dtype is not torch.bool:
+        check_zero_one(targets)
+    return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
 
 
-def check_zero_one(targets: Tensor) -> None:
-    """Refuses targets other than 0 and 1 where looking costs nothing: in the memory of the CPU.
+def unmasked(logits: Tensor) -> Tensor:
+    """Logits without −∞, which masks a label: the lowest finite number in its place has the same
+    softmax and sigmoid, no 0·∞ in values or gradients, and the gradient 0."""
+    return logits.clamp(min=torch.finfo(logits.dtype).min)
+
+
+def where_finite(loss_of: Callable[[Tensor], Tensor], logits: Tensor) -> Tensor:
+    """A loss, of unmasked logits where those as they are give no number.
+
+    On the CPU a look at the result is cheaper than replacing −∞ in logits that have none.
+    """
+    if may_look_at(logits):
+        loss = loss_of(logits)
+        try:
+            if isfinite(loss.item()) if loss.ndim == 0 else bool(loss.isfinite().all()):
+                return loss
+        except RuntimeError:  # inside vmap no value can be read
+            pass
+    return loss_of(unmasked(logits))
+
+
+def may_look_at(tensor: Tensor) -> bool:
+    """Whether reading a number costs nothing: in the memory of the CPU.
 
     On another device a look would stop the queue of kernels, in a traced function there is nothing
     to look at yet.
     """
-    if targets.device.type != "cpu" or torch.compiler.is_compiling():
+    return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def as_hot(targets: Tensor) -> Tensor:
+    """Multi-hot targets of any type as booleans."""
+    return targets if targets.dtype is torch.bool else targets != 0
+
+
+def check_zero_one(targets: Tensor) -> None:
+    """Refuses targets other than 0 and 1 where looking costs nothing.
+
+    Of these the sum of squares is the sum. That is one pass, and a difference is looked into: sums of
+    more than 2²⁴ ones round.
+    """
+    if not may_look_at(targets):
         return
+    flat = targets.flatten()
     try:
+        if flat.is_floating_point() and torch.dot(flat, flat).item() == flat.sum().item():
+            return
         is_hot = torch.equal(targets * targets, targets)
     except RuntimeError:  # inside vmap no value can be read
         return
@@ -88,8 +120,6 @@ def class_factors(weight: Tensor | None, logits: Tensor) -> Tensor | None:
 
 def reduce(values: Tensor, reduction: Reduction, sample_weight: Tensor | None) -> Tensor:
     """The losses of all samples as one number, or each times its weight."""
-    if reduction not in REDUCTIONS:
-        raise TagwiseValueError(f"expected reduction to be one of {REDUCTIONS}, found {reduction!r}")
     if sample_weight is None:
         if reduction == "none":
             return values

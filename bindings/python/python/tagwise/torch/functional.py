@@ -24,7 +24,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tagwise.errors import TagwiseValueError
-from tagwise.torch._logits import Reduction, class_factors, prepare, reduce
+from tagwise.torch._logits import (
+    Reduction,
+    as_hot,
+    class_factors,
+    prepare,
+    reduce,
+    unmasked,
+    where_finite,
+)
 
 __all__ = [
     "asymmetric_loss",
@@ -69,13 +77,16 @@ def pick_all_labels_loss(
     """
     if weighting not in ("sum", "mean"):
         raise TagwiseValueError(f"expected weighting to be 'sum' or 'mean', found {weighting!r}")
-    z, hot = prepare(logits, targets)
+    z = prepare(logits, targets, reduction)
     factors = class_factors(class_weight, z)
-    log_p = F.log_softmax(z, -1)
-    terms = torch.where(hot, log_p if factors is None else log_p * factors, 0.0)
-    values = 0.0 - terms.sum(-1)  # no −0 for an empty set
+    shares = targets.to(z.dtype)
     if weighting == "mean":
-        values = values / hot.sum(-1).clamp(min=1)
+        shares = shares / shares.sum(-1, keepdim=True).clamp(min=1)
+    if factors is not None:
+        shares = shares * factors
+    if sample_weight is None and z.numel() > 0:
+        return where_finite(lambda z: _cross_entropy(z, shares, reduction), z)
+    values = where_finite(lambda z: _cross_entropy(z, shares, "none"), z)
     return reduce(values, reduction, sample_weight)
 
 
@@ -104,9 +115,18 @@ def binary_cross_entropy_loss(
     >>> binary_cross_entropy_loss(torch.zeros(1, 3), torch.tensor([[1, 0, 1]]))  # 3 log 2
     tensor(2.0794)
     """
-    z, hot = prepare(logits, targets)
-    terms = -F.logsigmoid(torch.where(hot, z, -z))
-    return reduce(_weighted_sum(terms, hot, class_factors(class_weight, z)), reduction, sample_weight)
+    z = prepare(logits, targets, reduction)
+    hot, factors = targets.to(z.dtype), class_factors(class_weight, z)
+
+    def loss_of(z: Tensor) -> Tensor:
+        kind = "none" if reduction == "none" or sample_weight is not None else "sum"
+        terms = F.binary_cross_entropy_with_logits(z, hot, pos_weight=factors, reduction=kind)
+        if kind == "none":
+            return terms.sum(-1)
+        return terms / max(z.shape[:-1].numel(), 1) if reduction == "mean" else terms
+
+    loss = where_finite(loss_of, z)
+    return loss if sample_weight is None else reduce(loss, reduction, sample_weight)
 
 
 def focal_loss(
@@ -139,7 +159,7 @@ def focal_loss(
     Lin et al. 2017 (arXiv 1708.02002), equation 4.
     """
     check_exponent("gamma", gamma)
-    z, hot = prepare(logits, targets)
+    z, hot = unmasked(prepare(logits, targets, reduction)), as_hot(targets)
     right = torch.where(hot, z, -z)  # the logit of what is true
     terms = _focused(F.logsigmoid(right), F.logsigmoid(-right), gamma)
     return reduce(_weighted_sum(terms, hot, class_factors(class_weight, z)), reduction, sample_weight)
@@ -181,7 +201,7 @@ def asymmetric_loss(
     check_exponent("gamma_positive", gamma_positive)
     check_exponent("gamma_negative", gamma_negative)
     check_margin(margin)
-    z, hot = prepare(logits, targets)
+    z, hot = unmasked(prepare(logits, targets, reduction)), as_hot(targets)
     log_p, log_miss = F.logsigmoid(z), F.logsigmoid(-z)
     inside = _focused(log_p, log_miss, gamma_positive)
     outside = _shifted(z, gamma_negative, margin) if margin > 0 else _focused(log_miss, log_p, gamma_negative)
@@ -217,7 +237,7 @@ def zlpr_loss(
     ----------
     Su et al. 2022 (arXiv 2208.02955), equation 6.
     """
-    z, hot = prepare(logits, targets)
+    z, hot = unmasked(prepare(logits, targets, reduction)), as_hot(targets)
     factors = class_factors(class_weight, z)
     lowest = torch.finfo(z.dtype).min
     raised = -z if factors is None else factors.log() - z
@@ -237,6 +257,18 @@ def check_margin(value: float) -> None:
     """Refuses margins for which the asymmetric loss is not defined."""
     if not 0.0 <= value < 1.0:
         raise TagwiseValueError(f"expected margin to be at least 0 and below 1, found {value}")
+
+
+def _cross_entropy(z: Tensor, shares: Tensor, reduction: Reduction) -> Tensor:
+    """−Σ_k shares_k·log softmax(z)_k over the last dimension, reduced."""
+    if z.ndim == 2:
+        loss = F.cross_entropy(z, shares, reduction=reduction)
+    else:
+        num_classes = z.shape[-1]
+        flat = z.reshape(-1, num_classes), shares.reshape(-1, num_classes)
+        loss = F.cross_entropy(*flat, reduction=reduction)
+        loss = loss.reshape(z.shape[:-1]) if reduction == "none" else loss
+    return loss + 0.0 if reduction == "none" else loss  # no −0 for an empty set
 
 
 def _focused(log_right: Tensor, log_wrong: Tensor, gamma: float) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from tagwise.errors import TagwiseError, TagwiseValueError
-from tagwise.torch._logits import as_hot, check_tensor
+from tagwise.torch._logits import as_hot, check_tensor, check_zero_one
 
 __all__ = ["LabelSetWeights", "balanced_class_weight"]
 
@@ -71,7 +71,9 @@ class LabelSetWeights(nn.Module):
         _check_weight("balance", balance)
         _check_weight("unseen", unseen)
         self.unseen = unseen
-        sets, counts = torch.unique(as_hot(targets.cpu()), dim=0, return_counts=True)
+        targets = targets.cpu()
+        check_zero_one(targets)
+        sets, counts = torch.unique(as_hot(targets), dim=0, return_counts=True)
         weights = counts.double() ** -balance
         for labels, factor in (factors or {}).items():
             _check_weight("factors", factor)
@@ -125,6 +127,7 @@ def balanced_class_weight(targets: Tensor, loss: str = "pal") -> Tensor:
     if loss not in (*COMPETING, *SEPARABLE):
         names = ", ".join((*COMPETING, *SEPARABLE))
         raise TagwiseValueError(f"expected a loss among {names}, found {loss!r}")
+    check_zero_one(targets)
     counts = as_hot(targets).sum(0).double()
     occurs = counts > 0
     divisor = counts.clamp(min=1)
