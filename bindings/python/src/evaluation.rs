@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 use serde::Serialize;
 use tagwise::Targets;
-use tagwise::evaluate::{self, ConfusionCounts, Evaluation};
+use tagwise::evaluate::{self as measures, ConfusionCounts, Evaluation};
 use tagwise::names::LabelNames;
 
 use crate::analysis::check_names;
@@ -55,7 +55,7 @@ pub(crate) fn evaluate(
             Some(logits) => Evaluation::with_logits(predicted, logits, truth)?,
             None => Evaluation::new(predicted, truth)?,
         };
-        let counts = evaluate::label_counts(predicted, truth)?;
+        let counts = measures::label_counts(predicted, truth)?;
         answer(evaluation, &counts, class_names)
     })
 }
@@ -94,14 +94,14 @@ fn answer(
 /// What an evaluation is counted from, batch by batch.
 #[pyclass(frozen, module = "tagwise._core")]
 pub(crate) struct EvaluationCounts {
-    counts: Mutex<evaluate::EvaluationCounts>,
+    counts: Mutex<measures::EvaluationCounts>,
 }
 
 impl EvaluationCounts {
     fn with<T: Send>(
         &self,
         py: Python<'_>,
-        work: impl FnOnce(&mut evaluate::EvaluationCounts) -> Outcome<T> + Send,
+        work: impl FnOnce(&mut measures::EvaluationCounts) -> Outcome<T> + Send,
     ) -> PyResult<T> {
         let mut counts = self
             .counts
@@ -119,7 +119,7 @@ impl EvaluationCounts {
         at_once(|| {
             Targets::unlabelled(0, num_classes)?;
             Ok(Self {
-                counts: Mutex::new(evaluate::EvaluationCounts::new(num_classes)),
+                counts: Mutex::new(measures::EvaluationCounts::new(num_classes)),
             })
         })
     }

@@ -49,6 +49,8 @@ mod _core {
     use crate::statistics::Statistics;
     #[pymodule_export]
     use crate::ufm::UfmSolution;
+    #[pymodule_export]
+    use crate::work::_panic;
 
     use pyo3::prelude::*;
 

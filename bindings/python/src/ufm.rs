@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use faer::Mat;
-use numpy::prelude::*;
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 use serde::Deserialize;

@@ -94,3 +94,13 @@ fn said(panic: &(dyn Any + Send)) -> String {
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
     text.unwrap_or_else(|| "no reason given".into())
 }
+
+/// Gives up, for the test that this is an error like others.
+#[pyfunction]
+pub(crate) fn _panic(py: Python<'_>, place: &str, message: String) -> PyResult<()> {
+    let give_up = || -> Outcome<()> { panic!("{message}") };
+    match place {
+        "threads" => run(py, |_| give_up()),
+        _ => at_once(give_up),
+    }
+}

@@ -20,6 +20,7 @@ mod run;
 mod schedule;
 mod summary;
 
+pub use checkpoint::Checkpoint;
 pub use data::DataSets;
 pub use engine::{Batch, CpuEngine, Engine, Objective};
 pub use error::{Error, Result};

@@ -116,12 +116,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         None => start(arguments, &display)?,
     };
     display.start(&run)?;
+    let asked = || match stop.load(Ordering::Relaxed) {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
+    };
     let ended = run.train(|event| {
         display.show(event);
-        match stop.load(Ordering::Relaxed) {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
-        }
+        asked()
     });
     display.finish();
     let folder = folder.display();
@@ -136,8 +137,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         return Err(Interrupted(message).into());
     }
     let finished = run
-        .finish()
-        .map_err(|error| advise(&error.into(), &go_on))?;
+        .finish_with(|_, _| asked())
+        .map_err(|error| match error {
+            Error::Interrupted => Interrupted(format!("{error}; {go_on}")).into(),
+            other => advise(&other.into(), &go_on),
+        })?;
     report::write(&finished).map_err(|error| advise(&error, &go_on))?;
     if arguments.json {
         output::json(&finished.summary)
@@ -157,7 +161,11 @@ fn resume(folder: &Path, device: DeviceName) -> anyhow::Result<Run> {
 /// Reads the experiment, applies what the command line says and starts a run in a new folder.
 fn start(arguments: &Arguments, display: &progress::Display) -> anyhow::Result<(Run, PathBuf)> {
     let experiment = experiment(arguments)?;
-    if let Some(out) = arguments.out.as_ref().filter(|out| out.exists()) {
+    if let Some(out) = arguments
+        .out
+        .as_ref()
+        .filter(|out| !RunFolder::is_free(out))
+    {
         // Said before anything that takes time.
         return Err(advised(Error::RunFolderExists(out.clone())));
     }
