@@ -14,14 +14,14 @@ import numpy as np
 import tagwise
 
 
-@dask.delayed  # type: ignore[untyped-decorator]
+@dask.delayed
 def part_of(features: Any, targets: Any, num_classes: int) -> bytes:
     """The statistics of one block of rows, as bytes."""
     statistics = tagwise.Statistics(num_classes, features.shape[1])
     return statistics.update(features, targets).to_bytes()
 
 
-@dask.delayed  # type: ignore[untyped-decorator]
+@dask.delayed
 def merged(parts: list[bytes]) -> bytes:
     """Several parts as one."""
     first, *others = map(tagwise.Statistics.from_bytes, parts)
