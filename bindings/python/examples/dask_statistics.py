@@ -7,21 +7,21 @@ from __future__ import annotations
 
 from typing import Any
 
-import dask
 import dask.array
 import numpy as np
+from dask.delayed import delayed
 
 import tagwise
 
 
-@dask.delayed
+@delayed
 def part_of(features: Any, targets: Any, num_classes: int) -> bytes:
     """The statistics of one block of rows, as bytes."""
     statistics = tagwise.Statistics(num_classes, features.shape[1])
     return statistics.update(features, targets).to_bytes()
 
 
-@dask.delayed
+@delayed
 def merged(parts: list[bytes]) -> bytes:
     """Several parts as one."""
     first, *others = map(tagwise.Statistics.from_bytes, parts)
@@ -40,7 +40,7 @@ def statistics_of(
     parts = [part_of(rows, sets, targets.shape[1]) for rows, sets in blocks]
     while len(parts) > 1:
         parts = [merged(parts[i : i + fan_in]) for i in range(0, len(parts), fan_in)]
-    return tagwise.Statistics.from_bytes(dask.compute(parts[0])[0])
+    return tagwise.Statistics.from_bytes(parts[0].compute())
 
 
 def main() -> None:

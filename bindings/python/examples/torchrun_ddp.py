@@ -5,6 +5,8 @@ torchrun --nproc-per-node 2 torchrun_ddp.py
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
 from torch import nn
@@ -23,7 +25,7 @@ def main() -> None:
     model = nn.parallel.DistributedDataParallel(net)
     monitor = CollapseMonitor(model, features="1", classifier="2")
 
-    sampler = DistributedSampler(data)
+    sampler: DistributedSampler[Any] = DistributedSampler(data)
     train_loader = DataLoader(data, batch_size=32, sampler=sampler)
     indexed = Indexed(data)  # a sample that the sampler repeats counts once
     measure_loader = DataLoader(indexed, 64, sampler=DistributedSampler(indexed, shuffle=False))
