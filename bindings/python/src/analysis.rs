@@ -96,8 +96,7 @@ pub(crate) fn analyze(
             targets,
             watch,
         };
-        let analysis =
-            build::Analysis::measure(name, &samples, classifier.as_ref(), options)?;
+        let analysis = build::Analysis::measure(name, &samples, classifier.as_ref(), options)?;
         let mut analysis = Analysis::named(analysis, class_names);
         let names = &analysis.analysis.class_names;
         analysis.analysis.plane = plane_of_stream(&samples, names)?;

@@ -15,7 +15,9 @@ pub(crate) fn rows<'a, T: numpy::Element>(
     argument: &str,
 ) -> Outcome<&'a [T]> {
     array.as_slice().map_err(|_| {
-        Failure::Value(format!("expected `{argument}` as contiguous rows, found another layout"))
+        Failure::Value(format!(
+            "expected `{argument}` as contiguous rows, found another layout"
+        ))
     })
 }
 
@@ -25,7 +27,9 @@ pub(crate) fn list<'a, T: numpy::Element>(
     argument: &str,
 ) -> Outcome<&'a [T]> {
     array.as_slice().map_err(|_| {
-        Failure::Value(format!("expected `{argument}` as contiguous numbers, found another layout"))
+        Failure::Value(format!(
+            "expected `{argument}` as contiguous numbers, found another layout"
+        ))
     })
 }
 

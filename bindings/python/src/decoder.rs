@@ -7,6 +7,7 @@ use numpy::{IntoPyArray, PyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use serde::{Deserialize, Serialize};
+use tagwise::Targets;
 use tagwise::decode::{
     Decoded, DecoderInputs, DecoderKind, DecoderSettings, FittedDecoder, Link, LogitDecoder,
     NearestSettings, RuleKind, Scales, Space,
@@ -14,7 +15,6 @@ use tagwise::decode::{
 use tagwise::evaluate::Criterion;
 use tagwise::head::{self, LabelledFeatures};
 use tagwise::names::LabelNames;
-use tagwise::Targets;
 
 use crate::analysis::check_names;
 use crate::arrays::rows;
@@ -131,7 +131,9 @@ impl Decoder {
         let head = head.map(|head| &head.head);
         let decoder = work::run(py, |watch| {
             let samples = |given: Option<(_, &Targets)>| {
-                given.map(|(view, targets)| Samples::new(view, targets)).transpose()
+                given
+                    .map(|(view, targets)| Samples::new(view, targets))
+                    .transpose()
             };
             let (training, validation) = (samples(training)?, samples(validation)?);
             let inputs = DecoderInputs {
@@ -150,15 +152,12 @@ impl Decoder {
         Ok(Self { decoder })
     }
 
-    fn decode<'py>(
-        &self,
-        py: Python<'py>,
-        features: &Bound<'py, PyAny>,
-    ) -> PyResult<Answers<'py>> {
+    fn decode<'py>(&self, py: Python<'py>, features: &Bound<'py, PyAny>) -> PyResult<Answers<'py>> {
         let features = Features::of(features)?;
         let view = features.view()?;
-        let decoded =
-            work::run(py, |watch| Ok(self.decoder.decode_view(view, |_| watch.flow())?))?;
+        let decoded = work::run(py, |watch| {
+            Ok(self.decoder.decode_view(view, |_| watch.flow())?)
+        })?;
         Ok(answers(py, decoded))
     }
 
@@ -236,9 +235,8 @@ impl Decoder {
 
 /// Whether training samples, validation samples and head are of one kind.
 fn check_sizes(inputs: &DecoderInputs<'_>) -> Outcome<()> {
-    let of_samples = |samples: LabelledFeatures<'_>| {
-        (samples.targets().num_classes(), samples.features().dim())
-    };
+    let of_samples =
+        |samples: LabelledFeatures<'_>| (samples.targets().num_classes(), samples.features().dim());
     let of_head = inputs
         .head
         .map(|head| (head.classifier.num_classes(), head.classifier.dim()));
@@ -247,7 +245,9 @@ fn check_sizes(inputs: &DecoderInputs<'_>) -> Outcome<()> {
         ("the validation samples", inputs.validation.map(of_samples)),
         ("the head", of_head),
     ];
-    let mut known = sizes.iter().filter_map(|(what, size)| Some((what, (*size)?)));
+    let mut known = sizes
+        .iter()
+        .filter_map(|(what, size)| Some((what, (*size)?)));
     let Some((first, expected)) = known.next() else {
         return Ok(());
     };

@@ -99,9 +99,7 @@ impl Class {
             ])
         });
         match classes {
-            Ok(classes) => {
-                PyErr::from_type(classes[self as usize].bind(py).clone(), (sentence,))
-            }
+            Ok(classes) => PyErr::from_type(classes[self as usize].bind(py).clone(), (sentence,)),
             Err(_) => PyException::new_err(sentence),
         }
     }

@@ -14,9 +14,9 @@ use tagwise::names::LabelNames;
 use crate::analysis::check_names;
 use crate::arrays::rows;
 use crate::error::{Failure, Outcome};
+use crate::json;
 use crate::label_sets::LabelSets;
 use crate::work::{self, at_once};
-use crate::json;
 
 /// What the command's `--json` prints.
 #[derive(Serialize)]
@@ -151,7 +151,9 @@ impl EvaluationCounts {
 
     /// As `evaluate`.
     fn finish(&self, py: Python<'_>, class_names: Option<Vec<String>>) -> PyResult<String> {
-        self.with(py, |counts| answer(counts.finish()?, counts.labels(), class_names))
+        self.with(py, |counts| {
+            answer(counts.finish()?, counts.labels(), class_names)
+        })
     }
 
     fn num_classes(&self, py: Python<'_>) -> PyResult<usize> {

@@ -58,7 +58,10 @@ impl<'py> Features<'py> {
             return Ok(Self::Sparse(Sparse::of(parts)?));
         }
         let kind = object.get_type().name()?;
-        Err(Failure::Value(format!("expected features as rows of floating-point numbers, found {kind}")).into())
+        Err(Failure::Value(format!(
+            "expected features as rows of floating-point numbers, found {kind}"
+        ))
+        .into())
     }
 
     /// The same as the library sees them.
@@ -97,9 +100,7 @@ impl<'py> Sparse<'py> {
     }
 }
 
-fn borrow<'py, T: Element>(
-    array: &Bound<'py, PyArray2<T>>,
-) -> PyResult<PyReadonlyArray2<'py, T>> {
+fn borrow<'py, T: Element>(array: &Bound<'py, PyArray2<T>>) -> PyResult<PyReadonlyArray2<'py, T>> {
     array
         .try_readonly()
         .map_err(|error| Failure::Value(format!("features: {error}")).into())

@@ -53,7 +53,11 @@ pub(crate) fn stratified_folds<'py>(
     seed: u64,
 ) -> PyResult<Bound<'py, PyArray1<i64>>> {
     let folds = work::run(py, |_| {
-        Ok(tagwise::split::stratified_folds(&targets.targets, &shares, seed)?)
+        Ok(tagwise::split::stratified_folds(
+            &targets.targets,
+            &shares,
+            seed,
+        )?)
     })?;
     let folds: Vec<i64> = folds.iter().map(|&fold| fold as i64).collect();
     Ok(folds.into_pyarray(py))

@@ -14,9 +14,9 @@ use crate::analysis::check_names;
 use crate::arrays::{self, Rows};
 use crate::error::{Failure, Outcome};
 use crate::features::{Features, check_rows};
+use crate::json;
 use crate::label_sets::LabelSets;
 use crate::work::{self, Watch};
-use crate::json;
 
 /// Rows whose logits are made together.
 const BLOCK_LEN: usize = 4096;
@@ -53,7 +53,9 @@ impl Head {
         work::at_once(|| {
             let classifier = arrays::classifier(Some(&weight), bias.as_ref())?;
             let Some(classifier) = classifier else {
-                return Err(Failure::Value("expected `weight` [K, d], found none".into()));
+                return Err(Failure::Value(
+                    "expected `weight` [K, d], found none".into(),
+                ));
             };
             classifier.check(classifier.num_classes(), classifier.dim())?;
             if classifier.num_classes() == 0 || classifier.dim() == 0 {

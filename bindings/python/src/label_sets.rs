@@ -129,7 +129,10 @@ impl LabelSets {
     /// The labels of one sample.
     fn at<'py>(&self, py: Python<'py>, sample: usize) -> PyResult<Bound<'py, PyTuple>> {
         if sample >= self.targets.len() {
-            let message = format!("expected a sample below {}, found {sample}", self.targets.len());
+            let message = format!(
+                "expected a sample below {}, found {sample}",
+                self.targets.len()
+            );
             return Err(Failure::Value(message).into());
         }
         PyTuple::new(py, self.targets.set(sample).labels())

@@ -66,7 +66,9 @@ fn parameters(loss: &Loss) -> Outcome<Map<String, Value>> {
 fn named(name: &str, given: &Map<String, Value>) -> Outcome<Loss> {
     let loss = Loss::named(name).ok_or_else(|| {
         let names = LOSSES.map(|line| line.name).join(", ");
-        Failure::Value(format!("expected `loss` to be one of {names}, found {name:?}"))
+        Failure::Value(format!(
+            "expected `loss` to be one of {names}, found {name:?}"
+        ))
     })?;
     let known = parameters(&loss)?;
     if let Some(unknown) = given.keys().find(|key| !known.contains_key(*key)) {
@@ -133,8 +135,10 @@ fn of_rows(
         .enumerate()
         .try_for_each(|(block, (values, gradient))| {
             watch.check()?;
-            for (row, (value, gradient)) in
-                values.iter_mut().zip(gradient.chunks_exact_mut(num_classes)).enumerate()
+            for (row, (value, gradient)) in values
+                .iter_mut()
+                .zip(gradient.chunks_exact_mut(num_classes))
+                .enumerate()
             {
                 let sample = block * BLOCK_LEN + row;
                 let logits = &logits[sample * num_classes..][..num_classes];
@@ -163,8 +167,15 @@ fn check_size(what: &'static str, expected: usize, found: usize) -> Outcome<()> 
 }
 
 fn check_weights(weights: &[f64], num_classes: usize) -> Outcome<()> {
-    check_size("numbers in `class_weight`, one for each class", num_classes, weights.len())?;
-    match weights.iter().find(|weight| !(**weight > 0.0 && weight.is_finite())) {
+    check_size(
+        "numbers in `class_weight`, one for each class",
+        num_classes,
+        weights.len(),
+    )?;
+    match weights
+        .iter()
+        .find(|weight| !(**weight > 0.0 && weight.is_finite()))
+    {
         None => Ok(()),
         Some(weight) => Err(Failure::Value(format!(
             "expected `class_weight` greater than 0 and finite, found {weight}"

@@ -115,7 +115,9 @@ impl Statistics {
                 return Ok(statistics.update_view(view, targets)?);
             }
             for rows in blocks(&view) {
-                watch.check().inspect_err(|_| state.is_broken = rows.start > 0)?;
+                watch
+                    .check()
+                    .inspect_err(|_| state.is_broken = rows.start > 0)?;
                 let block = view.rows(rows.clone())?;
                 statistics.update_view(block, &targets.select(rows))?;
             }

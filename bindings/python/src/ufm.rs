@@ -1,14 +1,13 @@
 //! The unconstrained feature model.
 
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use faer::Mat;
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 use serde::Deserialize;
-use tagwise::ufm::{
-    LabelCounts, SolverSettings, UfmAnswer, UfmPoint, UfmProblem, UfmSettings,
-};
+use tagwise::ufm::{LabelCounts, SolverSettings, UfmAnswer, UfmPoint, UfmProblem, UfmSettings};
 use tagwise::{LabelSet, Targets};
 use tagwise_report::{Report, build};
 
@@ -63,14 +62,16 @@ impl Question {
     }
 }
 
-/// A solved problem: its figures, its point where that can be written out, and the page.
+/// A solved problem: its figures, and its point and page, which are made when they are asked for.
 #[pyclass(frozen, module = "tagwise._core")]
 pub(crate) struct UfmSolution {
     problem: UfmProblem,
     figures: String,
     text: String,
-    report: Result<Report, String>,
-    point: Result<UfmPoint, String>,
+    /// Absent where the solution was put together again.
+    answer: Option<(UfmAnswer, Vec<String>)>,
+    report: OnceLock<Result<Report, String>>,
+    point: OnceLock<Result<UfmPoint, String>>,
 }
 
 #[pymethods]
@@ -105,7 +106,7 @@ impl UfmSolution {
             if answer.is_interrupted {
                 return Err(tagwise::Error::Interrupted.into());
             }
-            Self::of(problem, &answer, class_names)
+            Self::of(problem, answer, class_names)
         })
     }
 
@@ -131,15 +132,17 @@ impl UfmSolution {
                 }),
                 _ => Err(NO_POINT.to_string()),
             };
+            let report = match page {
+                Some(page) => Ok(json::read("page", page)?),
+                None => Err(NO_POINT.to_string()),
+            };
             Ok(Self {
                 problem,
                 figures,
                 text,
-                report: match page {
-                    Some(page) => Ok(json::read("page", page)?),
-                    None => Err(NO_POINT.to_string()),
-                },
-                point,
+                answer: None,
+                report: report.into(),
+                point: point.into(),
             })
         })
     }
@@ -156,24 +159,24 @@ impl UfmSolution {
         &self.text
     }
 
-    fn page(&self) -> PyResult<Page> {
-        at_once(|| {
-            Ok(Page {
-                report: self.report.clone().map_err(Failure::Value)?,
-            })
-        })
+    fn page(&self, py: Python<'_>) -> PyResult<Page> {
+        let report = work::run(py, |_| {
+            let report = self.report.get_or_init(|| self.make_report());
+            report.clone().map_err(Failure::Value)
+        })?;
+        Ok(Page { report })
     }
 
     fn weight<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray2<f64>>> {
-        Rows::of(self.point()?.weight.as_ref()).into_array(py)
+        work::run(py, |_| Ok(Rows::of(self.point()?.weight.as_ref())))?.into_array(py)
     }
 
     fn means<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray2<f64>>> {
-        Rows::of(self.point()?.set_features.transpose()).into_array(py)
+        work::run(py, |_| Ok(Rows::of(self.point()?.set_features.transpose())))?.into_array(py)
     }
 
     fn bias<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray1<f64>>> {
-        Ok(self.point()?.bias.clone().into_pyarray(py))
+        Ok(work::run(py, |_| Ok(self.point()?.bias.clone()))?.into_pyarray(py))
     }
 
     fn label_sets(&self, py: Python<'_>) -> PyResult<LabelSets> {
@@ -188,7 +191,10 @@ impl UfmSolution {
     fn counts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray1<f64>>> {
         let counts = work::run(py, |_| {
             let sets = self.problem.labels().sets()?;
-            Ok(sets.into_iter().map(|(_, count)| count).collect::<Vec<f64>>())
+            Ok(sets
+                .into_iter()
+                .map(|(_, count)| count)
+                .collect::<Vec<f64>>())
         })?;
         Ok(counts.into_pyarray(py))
     }
@@ -207,24 +213,51 @@ const NO_POINT: &str = "there are too many label sets to write the point out";
 impl UfmSolution {
     fn of(
         problem: UfmProblem,
-        answer: &UfmAnswer,
+        answer: UfmAnswer,
         class_names: Option<Vec<String>>,
     ) -> Outcome<Self> {
-        let numbers = || (0..problem.num_classes()).map(|class| class.to_string()).collect();
+        let numbers = || {
+            (0..problem.num_classes())
+                .map(|class| class.to_string())
+                .collect()
+        };
         let names = class_names.unwrap_or_else(numbers);
         Ok(Self {
-            figures: json::write(answer)?,
-            text: build::ufm_text(&problem, answer, WIDTH),
-            report: build::ufm(&problem, answer, &names).map_err(|error| error.to_string()),
-            point: answer.point(&problem).map_err(|error| error.to_string()),
+            figures: json::write(&answer)?,
+            text: build::ufm_text(&problem, &answer, WIDTH),
+            answer: Some((answer, names)),
+            report: OnceLock::new(),
+            point: OnceLock::new(),
             problem,
         })
     }
 
     fn point(&self) -> Outcome<&UfmPoint> {
-        self.point
+        let point = self.point.get_or_init(|| self.make_point());
+        point
             .as_ref()
             .map_err(|sentence| Failure::Value(sentence.clone()))
+    }
+
+    fn make_point(&self) -> Result<UfmPoint, String> {
+        let (answer, _) = self.answer.as_ref().ok_or(NO_POINT)?;
+        // Before a classifier of that size is made for nothing.
+        self.problem
+            .labels()
+            .sets()
+            .map_err(|error| error.to_string())?;
+        answer
+            .point(&self.problem)
+            .map_err(|error| error.to_string())
+    }
+
+    fn make_report(&self) -> Result<Report, String> {
+        let (answer, names) = self.answer.as_ref().ok_or(NO_POINT)?;
+        self.problem
+            .labels()
+            .sets()
+            .map_err(|error| error.to_string())?;
+        build::ufm(&self.problem, answer, names).map_err(|error| error.to_string())
     }
 }
 
@@ -239,5 +272,7 @@ fn check_gap(gap: f64) -> Outcome<()> {
 
 fn columns(array: &PyReadonlyArray2<'_, f64>) -> Mat<f64> {
     let array = array.as_array();
-    Mat::from_fn(array.nrows(), array.ncols(), |row, column| array[(row, column)])
+    Mat::from_fn(array.nrows(), array.ncols(), |row, column| {
+        array[(row, column)]
+    })
 }

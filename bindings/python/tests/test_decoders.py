@@ -61,7 +61,7 @@ def test_every_decoder_can_be_made_and_decodes(samples):
         decoder = tagwise.Decoder.fit(features, targets, decoder=name, head=head)
         sets, margins = decoder.decode(new)
         assert len(sets) == len(new) and (margins is not None) == decoder.name.startswith("ONN"), name
-        assert tagwise.evaluate(sets, truth).f1_micro > 0.4, name
+        assert tagwise.evaluate(sets, truth).f1_micro > 0.6, name
     auto = tagwise.Decoder.fit(features, targets, head=head, criterion="f1-macro")
     assert auto.tuning["criterion"] == "f1-macro" and len(auto.tuning["candidates"]) > 5
     assert "macro F1" in auto.reason and auto.settings["name"] in ("one-nearest-neighbour", "rule")
@@ -110,7 +110,6 @@ def test_options_of_the_nearest_neighbour_reach_the_library(samples):
         dict(scales="ufm"),
         dict(scales=[1.0, 0.5, 0.4]),
         dict(space="logits", head=head),
-        dict(empty_set=0.0),
         dict(max_multiplicity=1),
     ):
         decoder = tagwise.OneNearestNeighbour.fit(features, targets, **{"distance": "euclidean", **options})

@@ -5,11 +5,15 @@ import importlib
 import inspect
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import tagwise
+from conftest import multi_label
 
 MODULES = ["collapse", "decoders", "errors", "geometry", "head", "labels", "losses", "measures", "model", "splits", "_threads"]
 DOCS = Path(__file__).parents[3] / "docs"
@@ -53,3 +57,17 @@ def test_the_page_for_numpy_runs(tmp_path, monkeypatch):
         else:
             exec(compile(block, str(page), "exec"), space)
     assert os.listdir(tmp_path)
+
+
+def test_the_example_of_shards_measures_the_whole(tmp_path):
+    """Three files, an odd number, measured by processes of their own."""
+    features, targets = multi_label()
+    paths = []
+    for part in range(3):
+        paths.append(str(tmp_path / f"part-{part}.npz"))
+        np.savez(paths[-1], features=features[part::3], targets=targets[part::3])
+    example = Path(__file__).parents[1] / "examples" / "shards.py"
+    shown = subprocess.run([sys.executable, str(example), *paths], capture_output=True, text=True, check=True).stdout
+    whole = tagwise.Statistics(5, 7).update(features, targets).collapse()
+    assert shown.splitlines()[0] == str(whole).splitlines()[0]
+    assert shown.splitlines()[4] == str(whole).splitlines()[4]

@@ -115,9 +115,9 @@ def test_another_argument_is_named():
 def test_folds_keep_the_share_of_labels(samples):
     _, targets = samples
     folds = tagwise.stratified_folds(targets, [0.8, 0.2], seed=3)
-    assert folds.dtype == np.int64 and (folds == 1).sum() == 80
+    assert folds.dtype == np.int64 and abs((folds == 1).sum() - 80) < 20
     share = targets[folds == 1].sum(axis=0) / targets.sum(axis=0)
-    assert np.abs(share - 0.2).max() < 0.03
+    assert np.abs(share - 0.2).max() < 0.01
     np.testing.assert_array_equal(folds, tagwise.stratified_folds(targets, [4, 1], seed=3))
     assert (folds != tagwise.stratified_folds(targets, [4, 1], seed=4)).any()
     for shares, sentence in (([], "share of every fold"), ([1, 0], "greater than 0"), ([[1]], r"shape \[folds\]")):

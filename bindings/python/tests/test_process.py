@@ -65,7 +65,15 @@ def test_forked_processes_have_threads_of_their_own():
         assert pool.map_async(measure, range(4)).get(timeout=120) == expected
 
 
-def interrupted(seconds=0.5):
+@pytest.fixture
+def hears_ctrl_c():
+    """Ctrl-C raises KeyboardInterrupt, also where the tests were started in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def interrupted(seconds):
     """Sends Ctrl-C to this process soon."""
     timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
@@ -73,9 +81,9 @@ def interrupted(seconds=0.5):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent otherwise there")
-def test_ctrl_c_stops_a_fit():
+def test_ctrl_c_stops_a_fit(hears_ctrl_c):
     features, targets = multi_label()
-    timer = interrupted()
+    timer = interrupted(0.5)
     with pytest.raises(KeyboardInterrupt):
         tagwise.fit(features, targets, weight_decay=0, optimizer="sgd", tol=0, max_iter=1 << 40)
     timer.join()
@@ -83,12 +91,12 @@ def test_ctrl_c_stops_a_fit():
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent otherwise there")
-def test_ctrl_c_stops_an_update_and_the_rest_is_not_used():
+def test_ctrl_c_stops_an_update_and_the_rest_is_not_used(hears_ctrl_c):
     # Pages of zeros that are never written to take no memory.
-    features, labels = np.zeros((4_000_000, 1024), dtype=np.float16), np.zeros(4_000_000, dtype=np.int64)
-    statistics = tagwise.Statistics(2, 1024)
+    features, labels = np.zeros((4_000_000, 512), dtype=np.float16), np.zeros(4_000_000, dtype=np.int64)
+    statistics = tagwise.Statistics(2, 512)
     sets = tagwise.LabelSets(labels, num_classes=2)
-    timer = interrupted(10)
+    timer = interrupted(3)
     with pytest.raises(KeyboardInterrupt):
         statistics.update(features, sets)
     timer.join()

@@ -7,7 +7,7 @@ The mathematics is compiled; arrays are read where they lie. N samples, K classe
 >>> etf = tagwise.simplex_etf(3, 3)
 >>> H = np.vstack([etf, 0.8 * (etf[0] + etf[1])])  # a tag-wise average
 >>> report = tagwise.analyze(H, [[0], [1], [2], [0, 1]], weight=etf)
->>> report.nc2.class_means < 1e-12, report.nc_m[2] < 1e-6
+>>> report.nc2.class_means < 1e-12, report.nc3 < 1e-12
 (True, True)
 
 `tagwise.torch`, `tagwise.lightning`, `tagwise.transformers`, `tagwise.torchmetrics` and `tagwise.sklearn` are

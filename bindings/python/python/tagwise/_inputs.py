@@ -33,7 +33,7 @@ def as_features(value: Any, name: str = "features") -> NDArray[Any] | SparsePart
     array = as_array(value, name)
     check_dimensions(array, name, 2, "[N, d]")
     array = _floating(array, name)
-    return array if _has_packed_rows(array) else np.ascontiguousarray(array)
+    return array if _has_packed_rows(array) else array.copy(order="C")
 
 
 def as_targets(
@@ -55,14 +55,14 @@ def as_matrix(value: Any, name: str, shape: str = "[K, d]") -> NDArray[np.float6
         value = value.toarray()
     array = as_array(value, name)
     check_dimensions(array, name, 2, shape)
-    return np.ascontiguousarray(_floating(array, name), dtype=np.float64)
+    return np.require(_floating(array, name), np.float64, ("C", "A"))
 
 
 def as_vector(value: Any, name: str, shape: str = "[K]") -> NDArray[np.float64]:
     """A list of numbers in f64."""
     array = as_array(value, name)
     check_dimensions(array, name, 1, shape)
-    return np.ascontiguousarray(_floating(array, name), dtype=np.float64)
+    return np.require(_floating(array, name), np.float64, ("C", "A"))
 
 
 def as_classifier(
@@ -157,9 +157,9 @@ def _sparse_features(value: Any, name: str) -> SparseParts:
     if values.dtype not in (np.float32, np.float64) or not values.dtype.isnative:
         values = _floating(values, name).astype(np.float64)
     return (
-        np.ascontiguousarray(rows.indptr, dtype=np.int64),
+        np.require(rows.indptr, np.int64, ("C", "A")),
         _columns(rows.indices, rows.shape[1], name),
-        np.ascontiguousarray(values),
+        np.require(values, None, ("C", "A")),
         int(rows.shape[1]),
     )
 
@@ -175,6 +175,6 @@ def _columns(indices: NDArray[Any], num_columns: int, name: str) -> NDArray[np.u
         raise TagwiseValueError(f"expected a sparse `{name}` of at most 2**32 columns, found {num_columns}")
     if indices.size and int(indices.min()) < 0:
         raise TagwiseValueError(f"expected column numbers of at least 0 in `{name}`, found {indices.min()}")
-    if indices.dtype == np.int32 and indices.flags.c_contiguous:
-        return indices.view(np.uint32)
-    return np.ascontiguousarray(indices, dtype=np.uint32)
+    if indices.dtype == np.int32:
+        return np.require(indices, None, ("C", "A")).view(np.uint32)
+    return np.require(indices, np.uint32, ("C", "A"))

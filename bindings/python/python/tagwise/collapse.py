@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from . import _core, _settings
 from ._figures import WithPage, frame
 from ._inputs import as_classifier, as_features, as_targets
-from .errors import TagwiseTypeError
+from .errors import TagwiseTypeError, TagwiseValueError
 from .labels import LabelSets
 
 if TYPE_CHECKING:
@@ -57,12 +57,12 @@ class Statistics:
     Chan, Golub and LeVeque 1983, "Algorithms for computing the sample variance".
     """
 
-    __slots__ = ("_core",)
+    __slots__ = ("_inner",)
 
-    _core: _core.Statistics
+    _inner: _core.Statistics
 
     def __init__(self, num_classes: int, dim: int, *, scatter: Literal["full", "trace"] = "full") -> None:
-        self._core = _core.Statistics(
+        self._inner = _core.Statistics(
             _settings.whole("num_classes", num_classes, 1),
             _settings.whole("dim", dim, 1),
             _settings.word("scatter", scatter),
@@ -71,7 +71,7 @@ class Statistics:
     @classmethod
     def _of(cls, core: _core.Statistics) -> Statistics:
         made = cls.__new__(cls)
-        made._core = core
+        made._inner = core
         return made
 
     def update(self, features: Any, targets: Any) -> Statistics:
@@ -95,7 +95,7 @@ class Statistics:
             When sizes disagree, and for NaN and infinity; nothing is added then.
         """
         sets = as_targets(targets, num_classes=self.num_classes)
-        self._core.update(as_features(features), sets._core)
+        self._inner.update(as_features(features), sets._inner)
         return self
 
     def merge(self, other: Statistics) -> Statistics:
@@ -108,7 +108,7 @@ class Statistics:
         """
         if not isinstance(other, Statistics):
             raise TagwiseTypeError(f"expected `other` as Statistics, found {type(other).__name__}")
-        self._core.merge(other._core)
+        self._inner.merge(other._inner)
         return self
 
     def collapse(
@@ -137,58 +137,58 @@ class Statistics:
         """
         given = as_classifier(weight, bias)
         return CollapseReport._of(
-            self._core.collapse(*given, _settings.names(class_names), _settings.word("name", name))
+            self._inner.collapse(*given, _settings.names(class_names), _settings.word("name", name))
         )
 
     def set_classifier(self, weight: Any, bias: Any = None) -> Statistics:
         """Keeps the classifier [K, d], [K] with the statistics; `None` keeps none. Returns itself."""
-        self._core.set_classifier(*as_classifier(weight, bias))
+        self._inner.set_classifier(*as_classifier(weight, bias))
         return self
 
     @property
     def weight(self) -> NDArray[np.float64] | None:
         """The weight [K, d] of the classifier kept with the statistics, if there is one."""
-        return self._core.weight()
+        return self._inner.weight()
 
     @property
     def bias(self) -> NDArray[np.float64] | None:
         """Its bias [K]."""
-        return self._core.bias()
+        return self._inner.bias()
 
     @property
     def num_classes(self) -> int:
         """Number of classes K."""
-        return self._core.num_classes()
+        return self._inner.num_classes()
 
     @property
     def dim(self) -> int:
         """Feature dimension d."""
-        return self._core.dim()
+        return self._inner.dim()
 
     @property
     def scatter(self) -> str:
         """"full" or "trace"."""
-        return self._core.scatter()
+        return self._inner.scatter()
 
     @property
     def num_samples(self) -> int:
         """Number of samples, those without a label included."""
-        return self._core.num_samples()
+        return self._inner.num_samples()
 
     @property
     def label_sets(self) -> LabelSets:
         """The L distinct label sets, by multiplicity and then in order."""
-        return LabelSets._of(self._core.label_sets())
+        return LabelSets._of(self._inner.label_sets())
 
     @property
     def counts(self) -> NDArray[np.int64]:
         """The number of samples of each label set, [L]."""
-        return self._core.counts()
+        return self._inner.counts()
 
     @property
     def means(self) -> NDArray[np.float64]:
         """The mean of each label set, [L, d]."""
-        return self._core.means()
+        return self._inner.means()
 
     def class_means(self) -> NDArray[np.float64]:
         """The mean of the samples that carry one label alone, [K, d].
@@ -198,22 +198,22 @@ class Statistics:
         TagwiseValueError
             When a class has no such sample.
         """
-        return self._core.class_means()
+        return self._inner.class_means()
 
     def within_scatter(self, multiplicity: int) -> NDArray[np.float64] | None:
         """The pooled scatter [d, d] of the samples with so many labels, not divided by their number.
 
         `None` without such samples, and where its trace alone was kept.
         """
-        return self._core.within_scatter(_settings.whole("multiplicity", multiplicity))
+        return self._inner.within_scatter(_settings.whole("multiplicity", multiplicity))
 
     def copy(self) -> Statistics:
         """Statistics that later updates of these leave alone."""
-        return Statistics._of(self._core.copy())
+        return Statistics._of(self._inner.copy())
 
     def save(self, path: Any) -> None:
         """Writes a file (.ncs) that `load`, `tagwise merge` and `tagwise analyze` read, complete or not at all."""
-        self._core.save(_settings.path(path))
+        self._inner.save(_settings.path(path))
 
     @classmethod
     def load(cls, path: Any) -> Statistics:
@@ -228,7 +228,7 @@ class Statistics:
 
     def to_bytes(self) -> bytes:
         """The statistics as bytes, to be kept or merged elsewhere; the same statistics give the same bytes."""
-        return self._core.to_bytes()
+        return self._inner.to_bytes()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Statistics:
@@ -425,7 +425,11 @@ class CollapseReport(WithPage):
     def from_bytes(cls, data: bytes) -> CollapseReport:
         """What `to_bytes` gave."""
         made = cls.__new__(cls)
-        made.__setstate__(_settings.parsed("a collapse report", _settings.data(data)))
+        state = _settings.parsed("a collapse report", _settings.data(data))
+        try:
+            made.__setstate__(state)
+        except (KeyError, TypeError):
+            raise TagwiseValueError("expected the bytes of a collapse report, found something else") from None
         return made
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -501,7 +505,7 @@ def analyze(
     return CollapseReport._of(
         _core.analyze(
             as_features(features),
-            sets._core,
+            sets._inner,
             *given,
             None if sets.class_names is None else list(sets.class_names),
             _settings.whole("worst", worst),

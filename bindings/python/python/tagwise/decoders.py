@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from . import _core, _settings
 from ._inputs import as_features, as_matrix, as_targets, as_vector
@@ -76,18 +76,18 @@ class Decoder:
     [(0, 1), (1,)]
     """
 
-    __slots__ = ("_about", "_core")
+    __slots__ = ("_about", "_inner")
 
-    _core: _core.Decoder
+    _inner: _core.Decoder
     _about: dict[str, Any]
 
     def __init__(self) -> None:
         raise TagwiseTypeError("decoders come from their fit, load and from_bytes")
 
     @classmethod
-    def _of(cls, core: _core.Decoder) -> Any:
+    def _of(cls, core: _core.Decoder) -> Self:
         made = cls.__new__(cls)
-        made._core = core
+        made._inner = core
         made._about = json.loads(core.about())
         return made
 
@@ -112,7 +112,7 @@ class Decoder:
         criterion: str = "subset-accuracy",
         num_classes: int | None = None,
         class_names: Sequence[str] | None = None,
-    ) -> Any:
+    ) -> Self:
         """Makes a decoder: what `tagwise decode` does before it decodes.
 
         Rules and choices are tuned on the validation samples; without such on the part of the training samples that
@@ -178,10 +178,10 @@ class Decoder:
         return cls._of(
             _core.Decoder.fit(
                 training,
-                None if sets is None else sets._core,
+                None if sets is None else sets._inner,
                 tuning,
-                None if tuning_sets is None else tuning_sets._core,
-                None if head is None else head._core,
+                None if tuning_sets is None else tuning_sets._inner,
+                None if head is None else head._inner,
                 _settings.text(making),
                 None if known is None else _settings.names(known),
             )
@@ -205,29 +205,29 @@ class Decoder:
         TagwiseValueError
             For another d, and for NaN and infinity.
         """
-        sets, margins, scores, unproven = self._core.decode(as_features(features))
+        sets, margins, scores, unproven = self._inner.decode(as_features(features))
         return Decoded(LabelSets._of(sets, self.class_names), margins, scores, unproven)
 
     @property
     def num_classes(self) -> int:
         """Number of classes K."""
-        return self._core.num_classes
+        return self._inner.num_classes
 
     @property
     def dim(self) -> int:
         """Feature dimension d."""
-        return self._core.dim
+        return self._inner.dim
 
     @property
     def class_names(self) -> tuple[str, ...] | None:
         """What the classes are called, if they have names."""
-        names = self._core.class_names
+        names = self._inner.class_names
         return None if names is None else tuple(names)
 
     @property
     def name(self) -> str:
         """What it is called: "ONN, Mahalanobis, label-set means"."""
-        return self._core.name
+        return self._inner.name
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -253,24 +253,24 @@ class Decoder:
 
     def save(self, path: Any) -> None:
         """Writes a safetensors file that `load` and `tagwise decode --decoder-file` read, complete or not at all."""
-        self._core.save(_settings.path(path))
+        self._inner.save(_settings.path(path))
 
     @classmethod
-    def load(cls, path: Any) -> Any:
+    def load(cls, path: Any) -> Self:
         """What `save` or `tagwise decode --save` wrote."""
         return cls._checked(_core.Decoder.load(_settings.path(path)))
 
     def to_bytes(self) -> bytes:
         """The decoder as the bytes of a safetensors file."""
-        return self._core.to_bytes()
+        return self._inner.to_bytes()
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Any:
+    def from_bytes(cls, data: bytes) -> Self:
         """What `to_bytes` gave; its answers are the same to the last bit."""
         return cls._checked(_core.Decoder.from_bytes(_settings.data(data)))
 
     @classmethod
-    def _checked(cls, core: _core.Decoder) -> Any:
+    def _checked(cls, core: _core.Decoder) -> Self:
         return cls._of(core)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -320,7 +320,7 @@ class OneNearestNeighbour(Decoder):
         max_nodes: int = _MAX_NODES,
         num_classes: int | None = None,
         class_names: Sequence[str] | None = None,
-    ) -> OneNearestNeighbour:
+    ) -> Self:
         """Estimates the prototypes from training samples.
 
         Parameters
@@ -351,7 +351,7 @@ class OneNearestNeighbour(Decoder):
         TagwiseValueError
             When the samples do not determine what the settings ask for, when sizes disagree, for NaN and infinity.
         """
-        made: OneNearestNeighbour = super().fit(
+        return super().fit(
             features,
             targets,
             decoder="onn",
@@ -367,10 +367,9 @@ class OneNearestNeighbour(Decoder):
             num_classes=num_classes,
             class_names=class_names,
         )
-        return made
 
     @classmethod
-    def _checked(cls, core: _core.Decoder) -> Any:
+    def _checked(cls, core: _core.Decoder) -> Self:
         made = cls._of(core)
         if made.settings["name"] != "one-nearest-neighbour":
             raise TagwiseValueError(
@@ -391,9 +390,9 @@ class LogitRule:
     [(0,), (0, 1), (1,)]
     """
 
-    __slots__ = ("_core",)
+    __slots__ = ("_inner",)
 
-    _core: _core.LogitRule
+    _inner: _core.LogitRule
 
     def __init__(self) -> None:
         raise TagwiseTypeError("rules come from LogitRule.fit, load and from_bytes")
@@ -401,7 +400,7 @@ class LogitRule:
     @classmethod
     def _of(cls, core: _core.LogitRule) -> LogitRule:
         made = cls.__new__(cls)
-        made._core = core
+        made._inner = core
         return made
 
     @classmethod
@@ -438,7 +437,7 @@ class LogitRule:
         return cls._of(
             _core.LogitRule.fit(
                 matrix,
-                sets._core,
+                sets._inner,
                 _settings.word("rule", rule),
                 _settings.word("link", link),
                 _settings.word("criterion", criterion),
@@ -448,28 +447,28 @@ class LogitRule:
 
     def decode(self, logits: Any) -> LabelSets:
         """The label set of each row of logits [N, K]."""
-        return LabelSets._of(self._core.decode(as_matrix(logits, "logits", "[N, K]")), self.class_names)
+        return LabelSets._of(self._inner.decode(as_matrix(logits, "logits", "[N, K]")), self.class_names)
 
     @property
     def rule(self) -> dict[str, Any]:
         """The rule with its numbers."""
-        rule: dict[str, Any] = json.loads(self._core.to_json())["decoder"]["rule"]
+        rule: dict[str, Any] = json.loads(self._inner.to_json())["decoder"]["rule"]
         return rule
 
     @property
     def num_classes(self) -> int:
         """Number of classes K."""
-        return self._core.num_classes
+        return self._inner.num_classes
 
     @property
     def class_names(self) -> tuple[str, ...] | None:
         """What the classes are called, if they have names."""
-        names = self._core.class_names
+        names = self._inner.class_names
         return None if names is None else tuple(names)
 
     def to_bytes(self) -> bytes:
         """The rule as bytes (JSON)."""
-        return self._core.to_json().encode()
+        return self._inner.to_json().encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> LogitRule:

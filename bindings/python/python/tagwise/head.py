@@ -39,9 +39,9 @@ class Head:
     [[3.5, 6.5]]
     """
 
-    __slots__ = ("_core", "_description")
+    __slots__ = ("_inner", "_description")
 
-    _core: _core.Head
+    _inner: _core.Head
     _description: dict[str, Any]
 
     def __init__(self, weight: Any, bias: Any = None) -> None:
@@ -51,7 +51,7 @@ class Head:
         self._set(_core.Head.of_classifier(matrix, vector))
 
     def _set(self, core: _core.Head) -> None:
-        self._core = core
+        self._inner = core
         self._description = json.loads(core.description())
 
     @classmethod
@@ -63,50 +63,52 @@ class Head:
     @property
     def weight(self) -> NDArray[np.float64]:
         """W, [K, d], for features as given."""
-        return self._core.weight()
+        return self._inner.weight()
 
     @property
     def bias(self) -> NDArray[np.float64]:
         """b, [K]."""
-        return self._core.bias()
+        return self._inner.bias()
 
     @property
     def num_classes(self) -> int:
         """Number of classes K."""
-        return len(self._core.bias())
+        return len(self._inner.bias())
 
     @property
     def dim(self) -> int:
         """Feature dimension d."""
-        return int(self._core.weight().shape[1])
+        return int(self._inner.weight().shape[1])
 
     @property
     def class_names(self) -> tuple[str, ...] | None:
         """What the classes are called, if they have names."""
-        names = self._core.class_names
+        names = self._inner.class_names
         return None if names is None else tuple(names)
 
     @property
     def link(self) -> str | None:
         """What the logits mean: "softmax", "sigmoid", or `None` where the loss is not known."""
-        link: str | None = json.loads(self._core.link())
+        link: str | None = json.loads(self._inner.link())
         return link
 
     @property
     def description(self) -> dict[str, Any]:
         """What was fitted and how it ended, under the keys of `tagwise fit --json`."""
-        copied: dict[str, Any] = json.loads(self._core.description())
+        copied: dict[str, Any] = json.loads(self._inner.description())
         return copied
 
     @property
     def loss(self) -> dict[str, Any] | None:
         """The loss that was minimised, with its parameters."""
-        return self._description.get("settings", {}).get("loss")
+        loss: dict[str, Any] | None = self._description.get("settings", {}).get("loss")
+        return loss
 
     @property
     def weight_decay(self) -> float | None:
         """The weight decay, given or chosen, for features scaled to unit variance."""
-        return self._description.get("settings", {}).get("weight-decay")
+        weight_decay: float | None = self._description.get("settings", {}).get("weight-decay")
+        return weight_decay
 
     @property
     def objective(self) -> float | None:
@@ -131,7 +133,7 @@ class Head:
         TagwiseValueError
             For another d, and for NaN and infinity.
         """
-        return self._core.logits(as_features(features))
+        return self._inner.logits(as_features(features))
 
     def predict_proba(self, features: Any) -> NDArray[np.float64]:
         """Softmax or sigmoid of the logits, [N, K], as the loss says.
@@ -158,7 +160,7 @@ class Head:
 
     def save(self, path: Any) -> None:
         """Writes a safetensors file that `load` and `tagwise decode --head` read, complete or not at all."""
-        self._core.save(_settings.path(path))
+        self._inner.save(_settings.path(path))
 
     @classmethod
     def load(cls, path: Any) -> Head:
@@ -167,7 +169,7 @@ class Head:
 
     def to_bytes(self) -> bytes:
         """The head as the bytes of a safetensors file."""
-        return self._core.to_bytes()
+        return self._inner.to_bytes()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Head:
@@ -279,7 +281,7 @@ def fit(
     else:
         chosen["weight-decay"] = _settings.number("weight_decay", weight_decay)
     request = _settings.text({"settings": chosen, "held_out": search})
-    return Head._of(_core.Head.fit(as_features(features), sets._core, request, names))
+    return Head._of(_core.Head.fit(as_features(features), sets._inner, request, names))
 
 
 def _optimizer(optimizer: Any, batch_size: Any, seed: Any) -> Any:

@@ -62,29 +62,29 @@ class LabelSets(Sequence[tuple[int, ...]]):
     [[1, 1], [0, 1], [0, 0]]
     """
 
-    __slots__ = ("_class_names", "_core")
+    __slots__ = ("_class_names", "_inner")
 
-    _core: _core.LabelSets
+    _inner: _core.LabelSets
     _class_names: tuple[str, ...] | None
 
     def __init__(
         self, targets: Any, *, num_classes: int | None = None, class_names: Sequence[str] | None = None
     ) -> None:
         made = label_sets(targets, "targets", num_classes, class_names)
-        self._core = made._core
+        self._inner = made._inner
         self._class_names = made._class_names
 
     @classmethod
     def _of(cls, core: _core.LabelSets, class_names: Iterable[str] | None = None) -> LabelSets:
         made = cls.__new__(cls)
-        made._core = core
+        made._inner = core
         made._class_names = None if class_names is None else tuple(class_names)
         return made
 
     @property
     def num_classes(self) -> int:
         """Number of classes K."""
-        return self._core.num_classes
+        return self._inner.num_classes
 
     @property
     def class_names(self) -> tuple[str, ...] | None:
@@ -99,7 +99,7 @@ class LabelSets(Sequence[tuple[int, ...]]):
     @property
     def multiplicities(self) -> NDArray[np.int64]:
         """The number of labels of each sample, [N]."""
-        return self._core.multiplicities()
+        return self._inner.multiplicities()
 
     def counts(self) -> dict[tuple[int, ...], int]:
         """The distinct label sets, by multiplicity and then in order, with their numbers of samples.
@@ -110,26 +110,26 @@ class LabelSets(Sequence[tuple[int, ...]]):
         >>> tagwise.LabelSets([[0, 1], [1], [0, 1]]).counts()
         {(1,): 1, (0, 1): 2}
         """
-        return dict(zip(self.distinct(), self._core.counts().tolist(), strict=True))
+        return dict(zip(self.distinct(), self._inner.counts().tolist(), strict=True))
 
     def distinct(self) -> LabelSets:
         """The L distinct label sets, by multiplicity and then in order."""
-        return LabelSets._of(self._core.distinct(), self._class_names)
+        return LabelSets._of(self._inner.distinct(), self._class_names)
 
     def to_array(self, dtype: DTypeLike = np.uint8) -> NDArray[Any]:
         """0 and 1, [N, K]."""
-        return self._core.to_array().astype(dtype, copy=False)
+        return self._inner.to_array().astype(dtype, copy=False)
 
     def to_csr(self) -> Any:
         """A `scipy.sparse.csr_array` [N, K] of 1 in uint8; needs SciPy."""
         from scipy.sparse import csr_array
 
-        labels, starts = self._core.to_lists()
+        labels, starts = self._inner.to_lists()
         return csr_array((np.ones(len(labels), dtype=np.uint8), labels, starts), shape=self.shape)
 
     def to_lists(self) -> list[list[int]]:
         """The class numbers of each sample, in order."""
-        labels, starts = self._core.to_lists()
+        labels, starts = self._inner.to_lists()
         numbers, bounds = labels.tolist(), starts.tolist()
         return [numbers[begin:end] for begin, end in zip(bounds, bounds[1:], strict=False)]
 
@@ -140,7 +140,7 @@ class LabelSets(Sequence[tuple[int, ...]]):
 
     def to_bytes(self) -> bytes:
         """The label sets as the bytes of a safetensors file, without the names of the classes."""
-        return self._core.to_bytes()
+        return self._inner.to_bytes()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> LabelSets:
@@ -148,7 +148,7 @@ class LabelSets(Sequence[tuple[int, ...]]):
         return cls._of(_core.LabelSets.from_bytes(_settings.data(data)))
 
     def __len__(self) -> int:
-        return len(self._core)
+        return len(self._inner)
 
     def __iter__(self) -> Iterator[tuple[int, ...]]:
         return map(tuple, self.to_lists())
@@ -167,11 +167,11 @@ class LabelSets(Sequence[tuple[int, ...]]):
             place = int(index) + (len(self) if index < 0 else 0)
             if not 0 <= place < len(self):
                 raise IndexError(f"expected a sample below {len(self)}, found {index}")
-            return self._core.at(place)
+            return self._inner.at(place)
         rows = np.arange(len(self), dtype=np.int64)[index]
         if rows.ndim != 1:
             raise IndexError(f"expected rows as numbers, a slice or booleans, found {index!r}")
-        return LabelSets._of(self._core.select(np.ascontiguousarray(rows)), self._class_names)
+        return LabelSets._of(self._inner.select(np.ascontiguousarray(rows)), self._class_names)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
@@ -181,7 +181,7 @@ class LabelSets(Sequence[tuple[int, ...]]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, LabelSets):
             return NotImplemented
-        return self._class_names == other._class_names and self._core == other._core
+        return self._class_names == other._class_names and self._inner == other._inner
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -222,7 +222,7 @@ def _read(
     value: Any, name: str, num_classes: int | None, names: list[str] | None
 ) -> tuple[_core.LabelSets, Iterable[str] | None]:
     if isinstance(value, LabelSets):
-        return value._core, value.class_names
+        return value._inner, value.class_names
     if is_sparse(value):
         return _of_sparse(value, name), None
     if hasattr(value, "iloc") and hasattr(value, "columns"):

@@ -108,7 +108,7 @@ def loss_and_gradient(
     sets = as_targets(targets, num_classes=matrix.shape[1] or None)
     values, gradient = _core.loss_and_gradient(
         matrix,
-        sets._core,
+        sets._inner,
         _settings.text(settings(loss, parameters)),
         None if class_weight is None else as_vector(class_weight, "class_weight"),
     )

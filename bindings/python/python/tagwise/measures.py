@@ -139,7 +139,7 @@ def evaluate(
     """
     predicted, truth = _pair(sets, targets, num_classes, class_names)
     return Evaluation._of(
-        _core.evaluate(predicted._core, truth._core, _scores(logits), _settings.names(truth.class_names))
+        _core.evaluate(predicted._inner, truth._inner, _scores(logits), _settings.names(truth.class_names))
     )
 
 
@@ -158,12 +158,12 @@ class EvaluationCounts:
     0.5
     """
 
-    __slots__ = ("_core",)
+    __slots__ = ("_inner",)
 
-    _core: _core.EvaluationCounts
+    _inner: _core.EvaluationCounts
 
     def __init__(self, num_classes: int) -> None:
-        self._core = _core.EvaluationCounts(_settings.whole("num_classes", num_classes, 1))
+        self._inner = _core.EvaluationCounts(_settings.whole("num_classes", num_classes, 1))
 
     def update(self, sets: Any, targets: Any, logits: Any = None) -> EvaluationCounts:
         """Counts a batch of predicted and true label sets, and the logits [B, K]; returns itself.
@@ -174,14 +174,14 @@ class EvaluationCounts:
             When sizes disagree, and when some batches come with logits and some without; nothing is counted then.
         """
         predicted, truth = _pair(sets, targets, self.num_classes, None)
-        self._core.update(predicted._core, truth._core, _scores(logits))
+        self._inner.update(predicted._inner, truth._inner, _scores(logits))
         return self
 
     def merge(self, other: EvaluationCounts) -> EvaluationCounts:
         """Adds what was counted of other samples; returns itself."""
         if not isinstance(other, EvaluationCounts):
             raise TagwiseTypeError(f"expected `other` as EvaluationCounts, found {type(other).__name__}")
-        self._core.merge(other._core)
+        self._inner.merge(other._inner)
         return self
 
     def finish(self, *, class_names: Sequence[str] | None = None) -> Evaluation:
@@ -192,28 +192,28 @@ class EvaluationCounts:
         TagwiseValueError
             Without a sample.
         """
-        return Evaluation._of(self._core.finish(_settings.names(class_names)))
+        return Evaluation._of(self._inner.finish(_settings.names(class_names)))
 
     @property
     def num_classes(self) -> int:
         """Number of classes K."""
-        return self._core.num_classes()
+        return self._inner.num_classes()
 
     @property
     def num_samples(self) -> int:
         """Number of samples counted."""
-        return self._core.num_samples()
+        return self._inner.num_samples()
 
     def to_bytes(self) -> bytes:
         """The counts as bytes (JSON)."""
-        return self._core.to_json().encode()
+        return self._inner.to_json().encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> EvaluationCounts:
         """What `to_bytes` gave."""
         made = cls.__new__(cls)
         text = _settings.text(_settings.parsed("evaluation counts", _settings.data(data)))
-        made._core = _core.EvaluationCounts.from_json(text)
+        made._inner = _core.EvaluationCounts.from_json(text)
         return made
 
     def save(self, path: Any) -> None:

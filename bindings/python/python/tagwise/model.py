@@ -28,22 +28,22 @@ class UfmSolution(WithPage):
     def __init__(self) -> None:
         raise TagwiseTypeError("solutions come from tagwise.ufm")
 
-    _core: _core.UfmSolution
+    _inner: _core.UfmSolution
     _question: str
 
     @classmethod
     def _of(cls, core: _core.UfmSolution, question: str) -> UfmSolution:
         made = cls.__new__(cls)
-        made._core = core
+        made._inner = core
         made._question = question
         made._figures = json.loads(core.figures)
         return made
 
     def _make_page(self) -> _core.Page:
-        return self._core.page()
+        return self._inner.page()
 
     def _make_text(self) -> str:
-        return self._core.text
+        return self._inner.text
 
     @property
     def value(self) -> float:
@@ -52,8 +52,8 @@ class UfmSolution(WithPage):
 
     @property
     def lower_bound(self) -> float:
-        """No point has a lower objective, as far as `verdict` says so."""
-        return float(self._figures["lower_bound"])
+        """No point has a lower objective."""
+        return float(self._figures["dual_value"])
 
     @property
     def gap(self) -> float:
@@ -61,9 +61,9 @@ class UfmSolution(WithPage):
         return float(self._figures["relative_gap"])
 
     @property
-    def verdict(self) -> Any:
-        """What the certificate proves."""
-        return self._figures["verdict"]
+    def verdict(self) -> str:
+        """"certified" where value and lower bound agree to a part in 10⁹, else "not-certified"."""
+        return str(self._figures["verdict"])
 
     @property
     def method(self) -> str:
@@ -79,32 +79,32 @@ class UfmSolution(WithPage):
         TagwiseValueError
             When there are too many label sets to write the point out; so for `bias` and `means`.
         """
-        return self._core.weight()
+        return self._inner.weight()
 
     @property
     def W(self) -> NDArray[np.float64]:
         """The same."""
-        return self._core.weight()
+        return self._inner.weight()
 
     @property
     def bias(self) -> NDArray[np.float64]:
         """The optimal bias, [K]; zeros for a problem without."""
-        return self._core.bias()
+        return self._inner.bias()
 
     @property
     def means(self) -> NDArray[np.float64]:
         """The optimal feature of each label set, [L, d], in the order of `label_sets`."""
-        return self._core.means()
+        return self._inner.means()
 
     @property
     def label_sets(self) -> LabelSets:
         """The L distinct label sets with a label, by multiplicity and then in order."""
-        return LabelSets._of(self._core.label_sets())
+        return LabelSets._of(self._inner.label_sets())
 
     @property
     def counts(self) -> NDArray[np.float64]:
         """The number of samples of each, [L]."""
-        return self._core.counts()
+        return self._inner.counts()
 
     @property
     def constants(self) -> dict[int, float]:
@@ -118,19 +118,19 @@ class UfmSolution(WithPage):
 
     def save(self, path: Any) -> None:
         """Writes features, targets and classifier as safetensors, which `tagwise analyze` reads."""
-        self._core.save(_settings.path(path))
+        self._inner.save(_settings.path(path))
 
     def to_bytes(self) -> bytes:
         """The solution with its page and point as bytes."""
         try:
-            page = self._core.page().to_json()
+            page: str | None = self._inner.page().to_json()
         except TagwiseValueError:
             page = None
         try:
-            point = [self.weight.tolist(), self.means.tolist(), self.bias.tolist()]
+            point: list[Any] | None = [self.weight.tolist(), self.means.tolist(), self.bias.tolist()]
         except TagwiseValueError:
             point = None
-        state = {"question": self._question, "figures": self._core.figures, "text": self._core.text}
+        state = {"question": self._question, "figures": self._inner.figures, "text": self._inner.text}
         return _settings.text({**state, "page": page, "point": point}).encode()
 
     @classmethod

@@ -55,5 +55,5 @@ def stratified_folds(
     """
     sets = as_targets(targets, num_classes=num_classes)
     return _core.stratified_folds(
-        sets._core, as_vector(shares, "shares", "[folds]").tolist(), _settings.whole("seed", seed)
+        sets._inner, as_vector(shares, "shares", "[folds]").tolist(), _settings.whole("seed", seed)
     )
