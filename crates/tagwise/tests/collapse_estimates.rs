@@ -318,10 +318,8 @@ fn intervals_come_on_request_where_they_are_cheap_or_never() {
         (interval.low..interval.high).contains(&truth),
         "{interval:?}"
     );
-    let few = CollapseReport {
-        intervals: Vec::new(),
-        ..cheap
-    };
+    let mut few = cheap;
+    few.intervals.clear();
     assert_eq!(few, never);
 }
 
