@@ -269,6 +269,10 @@ class Headline(NamedTuple):
     verdict: str
     #: The verdict in one sentence.
     sentence: str
+    #: The value by the published formula, where that is another one.
+    published: float | None = None
+    #: The 95 % interval of the value over other samples of the same kind, where it was measured.
+    interval: tuple[float, float] | None = None
 
 
 class Nc2(NamedTuple):
@@ -319,6 +323,8 @@ class CollapseReport(WithPage):
             Headline(
                 key=_key(line["metric"]),
                 verdict=line["verdict"]["state"],
+                published=line.get("published"),
+                interval=_interval(line.get("interval")),
                 **{name: line[name] for name in ("name", "of", "value", "ideal", "chance", "sentence")},
             )
             for line in self._figures["headlines"]
@@ -438,6 +444,10 @@ class CollapseReport(WithPage):
     def __repr__(self) -> str:
         values = ", ".join(f"{key} = {value:.4g}" for key, value in self.scalars().items())
         return f"CollapseReport({self.num_samples} samples, {self.num_classes} classes, d = {self.dim}: {values})"
+
+
+def _interval(interval: dict[str, float] | None) -> tuple[float, float] | None:
+    return None if interval is None else (interval["low"], interval["high"])
 
 
 def _key(metric: dict[str, Any]) -> str:
