@@ -294,7 +294,6 @@ struct Kept {
 #[pymethods]
 impl LogitRule {
     #[staticmethod]
-    #[expect(clippy::too_many_arguments, reason = "Python's side names them")]
     fn fit(
         py: Python<'_>,
         logits: PyReadonlyArray2<'_, f64>,

@@ -136,10 +136,11 @@ impl EvaluationCounts {
         let (predicted, truth) = (&predicted.targets, &truth.targets);
         self.with(py, |counts| {
             check_logits(columns, truth)?;
-            Ok(match logits {
+            match logits {
                 Some(logits) => counts.update_with_logits(predicted, logits, truth)?,
                 None => counts.update(predicted, truth)?,
-            })
+            }
+            Ok(())
         })
     }
 

@@ -155,7 +155,6 @@ impl LabelSets {
     }
 
     /// Class numbers, list after list, and where each list begins.
-    #[expect(clippy::type_complexity, reason = "two arrays")]
     fn to_lists<'py>(
         &self,
         py: Python<'py>,

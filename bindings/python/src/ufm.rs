@@ -112,7 +112,6 @@ impl UfmSolution {
 
     /// What the getters below gave, put together again.
     #[staticmethod]
-    #[expect(clippy::too_many_arguments, reason = "the parts of a pickle")]
     fn restore(
         question: &str,
         figures: String,
