@@ -109,7 +109,12 @@ impl Statistics {
         self.with(py, |state, watch| {
             check_rows(&view, targets)?;
             // Nothing is added of samples that cannot be added whole.
-            view.check_finite()?;
+            for rows in blocks(&view) {
+                watch.check()?;
+                let first = rows.start;
+                let block = view.rows(rows)?;
+                block.check_finite().map_err(|error| error.at_row(first))?;
+            }
             let statistics = &mut state.file.statistics;
             if view.num_rows() <= blocks(&view).next().map_or(0, |block| block.len()) {
                 return Ok(statistics.update_view(view, targets)?);

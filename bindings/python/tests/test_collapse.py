@@ -34,6 +34,11 @@ def simplex_distance(gram):
     return np.linalg.norm(gram / np.linalg.norm(gram) - ideal)
 
 
+def published(report):
+    """The values by the formulas of the papers, which the headline values may refine."""
+    return {line.key: line.value if line.published is None else line.published for line in report.headlines}
+
+
 def angle(a, b):
     return np.arccos(np.clip(a @ b / np.linalg.norm(a) / np.linalg.norm(b), -1, 1))
 
@@ -50,8 +55,8 @@ def test_metrics_follow_their_definitions(samples, classifier):
 
     report = tagwise.analyze(features, targets, weight=weight, bias=bias)
     for m, group in by_size.items():
-        assert report.nc1[m] == pytest.approx(nc1(group, basis), rel=CLOSE)
-    assert report.nc1_pooled == pytest.approx(nc1(table, basis), rel=CLOSE)
+        assert published(report)[f"nc1_m{m}"] == pytest.approx(nc1(group, basis), rel=CLOSE)
+    assert published(report)["nc1_pooled"] == pytest.approx(nc1(table, basis), rel=CLOSE)
     assert report.nc2.classifier == pytest.approx(simplex_distance(weight @ weight.T), rel=CLOSE)
     centred = means - global_mean
     assert report.nc2.class_means == pytest.approx(simplex_distance(centred @ centred.T), rel=CLOSE)
@@ -132,7 +137,7 @@ def test_features_of_tiny_spread_keep_their_digits():
     exact = features.astype(np.float64)
     table = {(k,): (exact[labels == k].mean(axis=0), exact[labels == k]) for k in range(2)}
     basis = (table[(0,)][0] - table[(1,)][0])[:, None]
-    assert report.nc1[1] == pytest.approx(nc1(table, basis / np.linalg.norm(basis)), rel=1e-8)
+    assert published(report)["nc1_m1"] == pytest.approx(nc1(table, basis / np.linalg.norm(basis)), rel=1e-8)
 
 
 def test_a_report_speaks_every_language(samples, classifier, tmp_path):

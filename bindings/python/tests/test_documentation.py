@@ -15,7 +15,7 @@ import pytest
 import tagwise
 from conftest import multi_label
 
-MODULES = ["collapse", "decoders", "errors", "geometry", "head", "labels", "losses", "measures", "model", "splits", "_threads"]
+MODULES = ["collapse", "decoders", "errors", "geometry", "head", "labels", "losses", "measures", "model", "rules", "splits", "statistics", "_threads"]
 DOCS = Path(__file__).parents[3] / "docs"
 
 

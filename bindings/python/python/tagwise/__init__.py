@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 
 from ._core import __version__, get_num_threads
 from ._threads import set_num_threads
-from .collapse import CollapseReport, Headline, Nc2, Statistics, analyze
-from .decoders import Decoded, Decoder, LogitRule, OneNearestNeighbour
+from .collapse import CollapseReport, Headline, Nc2, analyze
+from .decoders import Decoded, Decoder, OneNearestNeighbour
 from .errors import (
     TagwiseError,
     TagwiseFileError,
@@ -35,7 +35,9 @@ from .labels import LabelSets
 from .losses import LOSSES, LossInfo, loss_and_gradient
 from .measures import Evaluation, EvaluationCounts, evaluate
 from .model import UfmSolution, ufm
+from .rules import LogitRule
 from .splits import stratified_folds
+from .statistics import Statistics
 
 if TYPE_CHECKING:
     from types import ModuleType

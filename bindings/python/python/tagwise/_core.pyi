@@ -5,6 +5,30 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = [
+    "Analysis",
+    "Decoder",
+    "EvaluationCounts",
+    "Head",
+    "LabelSets",
+    "LogitRule",
+    "Page",
+    "Statistics",
+    "UfmSolution",
+    "__version__",
+    "_panic",
+    "analyze",
+    "evaluate",
+    "get_num_threads",
+    "loss_and_gradient",
+    "loss_settings",
+    "losses",
+    "set_num_threads",
+    "simplex_etf",
+    "simplex_etf_error",
+    "stratified_folds",
+]
+
 __version__: str
 
 _F64 = NDArray[np.float64]
@@ -24,7 +48,7 @@ class LabelSets:
     @property
     def num_classes(self) -> int: ...
     def __len__(self) -> int: ...
-    def __eq__(self, other: object) -> bool: ...
+    def __eq__(self, other: object, /) -> bool: ...
     def at(self, sample: int) -> tuple[int, ...]: ...
     def select(self, rows: _I64) -> LabelSets: ...
     def to_lists(self) -> tuple[_I64, _I64]: ...
