@@ -85,6 +85,7 @@ pub(crate) fn analyze(
         num_worst,
         directions: self::directions(directions)?,
         compatibility: self::compatibility(compatibility)?,
+        ..AnalysisOptions::default()
     };
     let targets = &targets.targets;
     work::run(py, |watch| {

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use tagwise::evaluate::{Evaluation, Predictions, label_counts};
+use tagwise::evaluate::{Calibration, Evaluation, Predictions, SetMeasures, label_counts};
+use tagwise::head::LabelledFeatures;
 use tagwise::names::LabelNames;
 use tagwise::{Error, Targets};
 use tagwise_report::{Cell, Column, Table};
@@ -46,7 +47,17 @@ pub struct Arguments {
 struct Answer {
     #[serde(flatten)]
     evaluation: Evaluation,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answered: Option<Answered>,
     labels: Vec<LabelMeasures>,
+}
+
+/// How good the answers are that were given.
+#[derive(Debug, Serialize)]
+struct Answered {
+    num_answered: usize,
+    subset_accuracy: Option<f64>,
+    f1_samples: Option<f64>,
 }
 
 /// How well one label was found.
@@ -79,7 +90,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let own_names = own_names.map(<[String]>::to_vec);
     let names = LabelNames::new(samples.label_names.clone().or(own_names));
     let truth = &samples.targets;
-    let predicted = read_predictions(&arguments.predictions, &names, truth.num_classes())?;
+    let predictions = Predictions::read(&arguments.predictions)?;
+    let path = &arguments.predictions;
+    let predicted = label_sets(&predictions, path, &names, truth.num_classes())?;
     anyhow::ensure!(
         predicted.len() == truth.len(),
         "expected {} samples like {}, found {} in {}",
@@ -88,18 +101,43 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         predicted.len(),
         arguments.predictions.display()
     );
-    let evaluation = match &head {
+    let mut evaluation = match &head {
         Some(head) => Evaluation::with_logits(&predicted, &head.logits(&samples.features)?, truth)?,
         None => Evaluation::new(&predicted, truth)?,
     };
+    if let Some(head) = &head {
+        let labelled = LabelledFeatures::new(&samples.features, truth)?;
+        evaluation.log_loss = head.log_loss(labelled)?;
+    }
+    if let Some(probabilities) = predictions.probabilities() {
+        evaluation.calibration = Some(Calibration::new(&predicted, probabilities, truth)?);
+    }
+    let answered = answered(&predictions, &predicted, truth)?;
     let answer = Answer {
         evaluation,
+        answered,
         labels: of_labels(&predicted, truth, &names)?,
     };
     if arguments.json {
         return output::json(&answer);
     }
     let mut text = table(&answer.evaluation)?;
+    if let Some(answered) = &answer.answered {
+        let number = |value: Option<f64>| value.map_or("none".into(), |v| format!("{v:.4}"));
+        text.push_str(&format!(
+            "{:<32} {}\n{:<32} {}\n{:<32} {}\n",
+            "answered",
+            answered.num_answered,
+            "answered.subset_accuracy",
+            number(answered.subset_accuracy),
+            "answered.f1_samples",
+            number(answered.f1_samples),
+        ));
+    }
+    if let Some(calibration) = &answer.evaluation.calibration {
+        text.push('\n');
+        text.push_str(&reliability_table(calibration));
+    }
     if arguments.per_label {
         text.push('\n');
         text.push_str(&label_table(&answer.labels));
@@ -107,12 +145,39 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     output::text(&text)
 }
 
-fn read_predictions(
+/// The measures of the answers that are not marked as abstained, when some are.
+fn answered(
+    predictions: &Predictions,
+    predicted: &Targets,
+    truth: &Targets,
+) -> anyhow::Result<Option<Answered>> {
+    let abstained = predictions.abstained();
+    let rows: Vec<usize> = (0..truth.len())
+        .filter(|row| abstained.binary_search(row).is_err())
+        .collect();
+    if abstained.is_empty() {
+        return Ok(None);
+    }
+    let measures = match rows.is_empty() {
+        true => None,
+        false => {
+            let of = |targets: &Targets| targets.select(rows.iter().copied());
+            Some(SetMeasures::new(&of(predicted), &of(truth))?)
+        }
+    };
+    Ok(Some(Answered {
+        num_answered: rows.len(),
+        subset_accuracy: measures.map(|measures| measures.subset_accuracy),
+        f1_samples: measures.map(|measures| measures.f1_samples),
+    }))
+}
+
+fn label_sets(
+    predictions: &Predictions,
     path: &Path,
     names: &LabelNames,
     num_classes: usize,
 ) -> anyhow::Result<Targets> {
-    let predictions = Predictions::read(path)?;
     anyhow::ensure!(
         !predictions.has_names() || names.is_known(),
         "{}: expected a truth or --head that knows what its labels are called, as the labels \
@@ -149,8 +214,9 @@ fn of_labels(
 fn table(evaluation: &Evaluation) -> anyhow::Result<String> {
     let mut value = serde_json::to_value(evaluation)?;
     let ranking = value["ranking"].take();
+    let calibration = value["calibration"].take();
     let mut lines = String::new();
-    for (name, value) in [&value, &ranking]
+    for (name, value) in [&value, &ranking, &calibration]
         .iter()
         .filter_map(|v| v.as_object())
         .flatten()
@@ -162,6 +228,26 @@ fn table(evaluation: &Evaluation) -> anyhow::Result<String> {
         }
     }
     Ok(lines)
+}
+
+/// How often answers are exactly right, by their probability.
+fn reliability_table(calibration: &Calibration) -> String {
+    const WIDTH: usize = 100;
+    let names = ["probability", "answers", "mean", "exactly right"];
+    let mut table = Table::new("Reliability", names.map(Column::new));
+    for bin in calibration
+        .reliability
+        .iter()
+        .filter(|bin| bin.num_samples > 0)
+    {
+        table.push([
+            format!("{:.1} to {:.1}", bin.from, bin.to).as_str().into(),
+            Cell::Count(bin.num_samples as u64),
+            bin.mean_probability.into(),
+            bin.subset_accuracy.into(),
+        ]);
+    }
+    table.to_text(WIDTH)
 }
 
 /// One line for each label.

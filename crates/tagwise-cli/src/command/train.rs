@@ -173,6 +173,14 @@ fn start(arguments: &Arguments, display: &progress::Display) -> anyhow::Result<(
         display.preparing(&format!("reading {}", experiment.data.source.title()));
     }
     let device = arguments.device.open()?;
+    let precision = experiment.training.precision;
+    if !device.has_instructions_for(precision) {
+        display.warn(&format!(
+            "{}: these kernels have no instructions for bf16, so a step takes longer than in f32 \
+             (about one and a half times as long with avx2); activations still take half the memory",
+            device.with_precision(precision)
+        ));
+    }
     let wrong = |error| match error {
         Error::Configuration(message) => Usage(message).into(),
         other => advised(other),

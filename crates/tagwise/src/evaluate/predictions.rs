@@ -6,7 +6,7 @@ use crate::names::{LabelNames, csv_cells};
 use crate::{Error, LabelSet, Result, Targets};
 
 /// Label sets in CSV: the columns `sample`, in order from 0, and `labels` (names) or `label_ids`
-/// (numbers); further columns are passed over.
+/// (numbers); `probability` and `abstained` where there are such columns; others are passed over.
 ///
 /// ```
 /// use tagwise::evaluate::Predictions;
@@ -19,11 +19,14 @@ use crate::{Error, LabelSet, Result, Targets};
 /// assert!(targets.set(1).is_empty());
 /// # Ok::<(), tagwise::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Predictions {
     has_names: bool,
     /// The labels of each sample, as they are written.
     cells: Vec<String>,
+    probabilities: Vec<f64>,
+    /// Samples whose answer is marked.
+    abstained: Vec<usize>,
 }
 
 impl Predictions {
@@ -59,22 +62,46 @@ impl Predictions {
                 )));
             }
         };
-        let mut labels = Vec::new();
+        let column = |name: &str| header.iter().position(|cell| cell == name);
+        let (probability, abstained) = (column("probability"), column("abstained"));
+        let mut found = Self {
+            has_names,
+            cells: Vec::new(),
+            probabilities: Vec::new(),
+            abstained: Vec::new(),
+        };
         for (row, line) in lines.enumerate() {
-            let mut cells = csv_cells(line).into_iter();
-            let sample = cells.next().unwrap_or_default();
+            let cells = csv_cells(line);
+            let cell = |column: usize| cells.get(column).map_or("", String::as_str);
+            let sample = cell(0);
             if sample != row.to_string() {
                 return Err(at_line(
                     row,
                     format!("expected sample {row}, found {sample:?}"),
                 ));
             }
-            labels.push(cells.next().unwrap_or_default());
+            found.cells.push(cell(1).into());
+            if let Some(column) = probability {
+                found
+                    .probabilities
+                    .push(read_probability(cell(column), row)?);
+            }
+            if abstained.is_some_and(|column| cell(column) == "true") {
+                found.abstained.push(row);
+            }
         }
-        Ok(Self {
-            has_names,
-            cells: labels,
-        })
+        Ok(found)
+    }
+
+    /// The probability of each answer; none where the file does not say.
+    pub fn probabilities(&self) -> Option<&[f64]> {
+        let has_some = self.probabilities.len() == self.cells.len() && !self.cells.is_empty();
+        has_some.then_some(&self.probabilities)
+    }
+
+    /// The samples whose answer is marked as less probable than was asked for.
+    pub fn abstained(&self) -> &[usize] {
+        &self.abstained
     }
 
     /// Whether labels are names, which [`targets`](Self::targets) must know.
@@ -112,6 +139,16 @@ impl Predictions {
         });
         let sets: Vec<LabelSet> = sets.collect::<Result<_>>()?;
         Targets::new(num_classes, sets)
+    }
+}
+
+fn read_probability(cell: &str, row: usize) -> Result<f64> {
+    match cell.parse::<f64>() {
+        Ok(probability) if (0.0..=1.0).contains(&probability) => Ok(probability),
+        _ => Err(at_line(
+            row,
+            format!("expected a probability from 0 to 1, found {cell:?}"),
+        )),
     }
 }
 
