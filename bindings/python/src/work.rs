@@ -61,7 +61,9 @@ pub(crate) fn run<T: Send>(
                 match receiver.recv_timeout(TICK) {
                     Ok(outcome) => return (outcome, signal),
                     Err(RecvTimeoutError::Timeout) => {
-                        if let Err(error) = Python::attach(|py| py.check_signals()) {
+                        // `None` while the interpreter shuts down.
+                        let signals = Python::try_attach(|py| py.check_signals());
+                        if let Some(Err(error)) = signals {
                             watch.is_stopped.store(true, Ordering::Relaxed);
                             signal.get_or_insert(error);
                         }
