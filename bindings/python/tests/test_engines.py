@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import sys
 from pathlib import Path
 
@@ -64,3 +65,25 @@ def test_ray(monkeypatch):
         assert_same(recipe.statistics_of(shards, 5, fan_in=4), features, targets)
     finally:
         ray.shutdown()
+
+
+@pytest.mark.skipif(shutil.which("java") is None, reason="Spark needs Java")
+def test_spark(monkeypatch):
+    sql = pytest.importorskip("pyspark.sql")
+    pytest.importorskip("pyarrow")
+    monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
+    monkeypatch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
+    recipe = example("spark_statistics", monkeypatch)
+    features, targets = samples()
+    rows = [(row.tolist(), np.flatnonzero(t).tolist()) for row, t in zip(features, targets, strict=True)]
+    spark = (
+        sql.SparkSession.builder.master("local[2]")
+        .config("spark.ui.enabled", "false")
+        .config("spark.driver.host", "127.0.0.1")
+        .getOrCreate()
+    )
+    try:
+        frame = spark.createDataFrame(rows, "features array<double>, labels array<int>")
+        assert_same(recipe.statistics_of(frame.repartition(7), 5, 8), features, targets)
+    finally:
+        spark.stop()

@@ -20,6 +20,7 @@ from tagwise.torch import (  # noqa: E402
     FocalLoss,
     LabelSetWeights,
     PickAllLabelsLoss,
+    SetLikelihoodLoss,
     ZlprLoss,
     balanced_class_weight,
     functional,
@@ -59,6 +60,12 @@ def batch(num_samples=32, num_classes=6, dtype=torch.float64, seed=0):
     return logits.to(dtype), targets
 
 
+def again(loss, **options):
+    """A loss of the same kind with other options."""
+    given = {} if isinstance(loss, SetLikelihoodLoss) else loss._options()
+    return type(loss)(**given, **options)
+
+
 def value_and_gradient(loss, logits, targets, **options):
     leaf = logits.detach().clone().requires_grad_()
     values = loss(leaf, targets, **options)
@@ -85,6 +92,8 @@ def test_losses_and_gradients_agree_with_the_golden_values_of_the_library():
 @pytest.mark.parametrize("name", LOSSES)
 def test_losses_are_those_of_the_library(name):
     """Logits up to ±40, label sets of every size, with and without class weights."""
+    if name not in {info.name for info in tagwise.LOSSES}:
+        pytest.skip("the library is older than this loss")
     logits, targets = batch(200, 7)
     logits[::3] *= 4
     weight = torch.linspace(0.25, 3, 7, dtype=torch.float64)
@@ -100,7 +109,7 @@ def test_losses_are_those_of_the_library(name):
 
 
 def test_every_loss_of_the_library_is_here():
-    assert list(LOSSES) == [info.name for info in tagwise.LOSSES]
+    assert {info.name for info in tagwise.LOSSES} <= set(LOSSES)
 
 
 @each_loss
@@ -115,8 +124,8 @@ def test_class_weights_multiply_what_a_label_of_the_set_costs(loss):
     """The slopes with weights, against the slope of the weighted sum of parts that each know."""
     logits, targets = batch()
     weight = torch.tensor([1.0, 2.0, 0.5, 3.0, 1.0, 0.25], dtype=torch.float64)
-    loss = type(loss)(**loss._options(), reduction="none", class_weight=weight)
-    plain = type(loss)(**loss._options(), reduction="none")
+    loss = again(loss, reduction="none", class_weight=weight)
+    plain = again(loss, reduction="none")
     values, _ = value_and_gradient(loss, logits, targets)
     torch.autograd.gradcheck(lambda z: loss(z, targets), logits.requires_grad_())
     for row in range(len(logits)):
@@ -129,6 +138,8 @@ def test_class_weights_multiply_what_a_label_of_the_set_costs(loss):
         elif isinstance(loss, ZlprLoss):
             expected = torch.log1p(z[~hot].exp().sum())
             expected = expected + torch.log1p((weight * (-z).exp())[hot].sum())
+        elif isinstance(loss, SetLikelihoodLoss):
+            expected = plain(z, hot) * (weight[hot].mean() if hot.any() else 1.0)
         else:
             parts = [plain(z[k].view(1, 1), hot[k].view(1, 1)).sum() for k in range(len(z))]
             factors = torch.where(hot, weight, 1.0)
@@ -216,7 +227,7 @@ def test_reductions_and_sample_weights(loss):
     logits, targets = batch()
     weight = torch.linspace(0, 2, len(logits), dtype=torch.float64)
     each = loss(logits, targets)
-    of = {name: type(loss)(**loss._options(), reduction=name) for name in ("mean", "sum", "none")}
+    of = {name: again(loss, reduction=name) for name in ("mean", "sum", "none")}
     assert torch.allclose(of["sum"](logits, targets), each.sum())
     assert torch.allclose(of["mean"](logits, targets), each.mean())
     assert torch.equal(of["none"](logits, targets, weight), each * weight)
@@ -304,6 +315,7 @@ def test_losses_are_named_and_say_their_options():
         "FocalLoss",
         "AsymmetricLoss",
         "ZlprLoss",
+        "SetLikelihoodLoss",
     ]
     assert repr(FocalLoss(1.0)) == "FocalLoss(gamma=1.0, reduction='mean')"
 
@@ -363,7 +375,7 @@ def test_bad_input_ends_in_one_sentence(loss, call, message):
         (lambda: AsymmetricLoss(margin=1.0), "expected margin to be at least 0 and below 1, found 1.0"),
         (lambda: AsymmetricLoss(float("nan")), "expected gamma_positive to be a finite number"),
         (lambda: ZlprLoss(class_weight=torch.zeros(3)), "expected class_weight of shape [K] with"),
-        (lambda: named_loss("hinge"), "expected a loss among pal, pal-n, bce, focal, asl, zlpr, found 'hinge'"),
+        (lambda: named_loss("hinge"), "expected a loss among pal, pal-n, bce, focal, asl, zlpr, set-likelihood, found 'hinge'"),
         (lambda: LabelSetWeights(HOT[:0]), "expected targets of shape [N, K] with a sample, found [0, 3]"),
         (lambda: LabelSetWeights(HOT, balance=-1), "expected balance to be finite and at least 0"),
         (lambda: LabelSetWeights(HOT, factors={(0,): 2.0}), "which no sample of targets carries"),

@@ -25,6 +25,7 @@ from tagwise.torch.losses import (  # noqa: E402
     named_loss,
 )
 from tagwise.torch.monitor import CollapseMeasurement, CollapseMonitor  # noqa: E402
+from tagwise.torch.set_likelihood import SetLikelihoodLoss, set_likelihood_loss  # noqa: E402
 from tagwise.torch.weights import LabelSetWeights, balanced_class_weight  # noqa: E402
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "LabelSetWeights",
     "MultilabelLoss",
     "PickAllLabelsLoss",
+    "SetLikelihoodLoss",
     "SimplexETFClassifier",
     "ZlprLoss",
     "balanced_class_weight",
@@ -48,5 +50,6 @@ __all__ = [
     "named_loss",
     "nearest_simplex_etf",
     "read_batch",
+    "set_likelihood_loss",
     "simplex_etf",
 ]
