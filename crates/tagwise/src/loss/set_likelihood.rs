@@ -20,7 +20,7 @@ mod seen;
 use serde::{Deserialize, Serialize};
 
 pub use distribution::SetDistribution;
-pub use potentials::{PotentialSlopes, SetPotentials};
+pub use potentials::{Output, PotentialSlopes, SetPotentials};
 
 pub(crate) use marginals::Marginals;
 

@@ -33,12 +33,30 @@ pub struct SetPotentials {
     set_potentials: Vec<f64>,
 }
 
+/// The precision of outputs.
+pub trait Output: Copy + Into<f64> {
+    /// The nearest number of this precision.
+    fn narrow(value: f64) -> Self;
+}
+
+impl Output for f32 {
+    fn narrow(value: f64) -> Self {
+        value as Self
+    }
+}
+
+impl Output for f64 {
+    fn narrow(value: f64) -> Self {
+        value
+    }
+}
+
 /// A value of the loss with its slopes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PotentialSlopes {
     /// −log p(S).
     pub value: f64,
-    /// In the outputs, `[K]` or `[K + M + 1]`.
+    /// In the outputs, `[K]` or `[K + M + 1]`; empty for a batch, whose slopes are written elsewhere.
     pub outputs: Vec<f64>,
     /// In c, `[M + 1]`.
     pub multiplicities: Vec<f64>,
@@ -171,6 +189,71 @@ impl SetPotentials {
         };
         let shared = (&mut slopes.multiplicities[..], &mut slopes.seen_sets[..]);
         marginals.slopes(self, targets, 1.0, &mut slopes.outputs, shared);
+        Ok(slopes)
+    }
+
+    /// The mean of −log p(S) over a batch, in f64 whatever the outputs are; its slopes in the outputs
+    /// overwrite `gradient`, those in the shared potentials are returned.
+    ///
+    /// # Shapes
+    /// `outputs` and `gradient` are row-major `[B, K]` or `[B, K + M + 1]`; `targets` yields B label
+    /// sets. An empty batch has the mean 0.
+    ///
+    /// # Errors
+    /// As [`value_and_slopes`](Self::value_and_slopes), for any of the samples.
+    ///
+    /// ```
+    /// use tagwise::LabelSet;
+    /// use tagwise::loss::set_likelihood::SetPotentials;
+    ///
+    /// let potentials = SetPotentials::new(2, vec![0.0; 3])?;
+    /// let sets = [LabelSet::new([0]), LabelSet::new([0, 1])];
+    /// let mut gradient = [0f32; 4];
+    /// let slopes = potentials.batch_mean(&[0f32; 4], sets.iter(), &mut gradient)?;
+    /// assert!((slopes.value - 4f64.ln()).abs() < 1e-12);
+    /// assert_eq!(gradient, [-0.25, 0.25, -0.25, -0.25]);
+    /// assert_eq!(slopes.multiplicities, [0.25, 0.0, -0.25]);
+    /// # Ok::<(), tagwise::Error>(())
+    /// ```
+    pub fn batch_mean<'a, T: Output>(
+        &self,
+        outputs: &[T],
+        targets: impl ExactSizeIterator<Item = &'a LabelSet>,
+        gradient: &mut [T],
+    ) -> Result<PotentialSlopes> {
+        check_size("entries of the gradient", outputs.len(), gradient.len())?;
+        let batch_size = targets.len();
+        let mut slopes = PotentialSlopes {
+            value: 0.0,
+            outputs: Vec::new(),
+            multiplicities: vec![0.0; self.multiplicities.len()],
+            seen_sets: vec![0.0; self.num_seen_sets()],
+        };
+        let Some(width) = outputs.len().checked_div(batch_size) else {
+            return check_size("logits", 0, outputs.len()).map(|()| slopes);
+        };
+        let expected = "logits, as many for each label set";
+        check_size(expected, batch_size * width.max(1), outputs.len())?;
+        let weight = 1.0 / batch_size as f64;
+        let mut marginals = Marginals::default();
+        let (mut wide, mut row) = (vec![0.0; width], vec![0.0; width]);
+        let rows = outputs.chunks(width).zip(gradient.chunks_mut(width));
+        for (sample, ((outputs, gradient), set)) in rows.zip(targets).enumerate() {
+            for (wide, &output) in wide.iter_mut().zip(outputs) {
+                *wide = output.into();
+            }
+            self.check_outputs(&wide)
+                .map_err(|error| error.at_row(sample))?;
+            check_labels(set, sample, self.num_classes)?;
+            check_multiplicity(set, self.max_multiplicity())?;
+            marginals.run(self, &wide);
+            slopes.value -= weight * marginals.log_probability(self, &wide, set);
+            let shared = (&mut slopes.multiplicities[..], &mut slopes.seen_sets[..]);
+            marginals.slopes(self, set, weight, &mut row, shared);
+            for (narrow, &slope) in gradient.iter_mut().zip(&row) {
+                *narrow = T::narrow(slope);
+            }
+        }
         Ok(slopes)
     }
 
