@@ -197,6 +197,9 @@ pub(super) fn npz(snapshot: &Snapshot) -> Vec<u8> {
     }
     let targets = snapshot.targets().to_multi_hot();
     archive.add("targets", "|u1", &[num_samples, num_classes], targets);
+    // Without it, one column alone would be class numbers.
+    let stated = (num_classes as u64).to_le_bytes().to_vec();
+    archive.add("num_classes", "<u8", &[1], stated);
     if let Some(classifier) = snapshot.classifier() {
         let weight = little_endian(classifier.weight.as_slice());
         archive.add("weight", "<f8", &[num_classes, dim], weight);

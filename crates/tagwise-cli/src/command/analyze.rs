@@ -25,7 +25,8 @@ const WIDTH: usize = 110;
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Features (.safetensors, .npz, .parquet, a folder of .npy or .parquet files, a pattern such as
-    /// 'part-*.parquet' in quotes, .arff, .csv, .txt, .svm) or statistics (.ncs)
+    /// 'part-*.parquet' in quotes, .arff, .csv, .txt, .svm), statistics (.ncs), or the folder of a
+    /// run, whose training samples are meant
     #[arg(required = true)]
     files: Vec<PathBuf>,
 

@@ -3,25 +3,29 @@
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use tagwise::evaluate::{Evaluation, Predictions, label_counts};
+use tagwise::Targets;
+use tagwise::evaluate::{Evaluation, label_counts};
 use tagwise::names::LabelNames;
-use tagwise::{Error, Targets};
+use tagwise_data::Error;
+use tagwise_data::samples::Labels;
 use tagwise_report::{Cell, Column, Table};
 
 use super::head::StoredHead;
-use super::samples::{Expected, TableArguments};
+use super::run_part::RunPart;
+use super::samples::{Expected, TableArguments, say};
 use crate::output;
 
 /// Compare decoded label sets with the true ones, by scikit-learn's definitions
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Label sets as `tagwise decode` writes them: CSV with the columns sample and labels (names),
-    /// or sample and label_ids (numbers)
-    #[arg(value_name = "CSV")]
+    /// Label sets as `tagwise decode` writes them (CSV with the columns sample and labels or
+    /// label_ids, .json, .parquet), CSV with a column of 0 and 1 for each class, or an array (.npz,
+    /// .npy, .safetensors)
+    #[arg(value_name = "PREDICTIONS")]
     predictions: PathBuf,
 
-    /// Samples with the true targets: .safetensors, .npz, a folder of .npy files, .arff, .txt of
-    /// the Extreme Classification Repository, .svm or .libsvm
+    /// The true labels, with or without features: .safetensors, .npz, .npy, a folder of .npy files,
+    /// .parquet, .arff, .csv, .txt, .svm or .libsvm
     #[arg(long, value_name = "SAMPLES")]
     truth: PathBuf,
 
@@ -70,28 +74,25 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let expected = stored
         .as_ref()
         .map_or(Expected::default(), StoredHead::size);
-    let samples = arguments.tables.read(&arguments.truth, expected)?;
-    let head = stored.or_else(|| StoredHead::of_samples(&samples, &arguments.truth));
-    if let Some(head) = &head {
-        head.check(&samples, &arguments.truth)?;
-    }
-    let own_names = head.as_ref().and_then(StoredHead::label_names);
-    let own_names = own_names.map(<[String]>::to_vec);
-    let names = LabelNames::new(samples.label_names.clone().or(own_names));
-    let truth = &samples.targets;
-    let predicted = read_predictions(&arguments.predictions, &names, truth.num_classes())?;
+    let truth = Truth::read(arguments, stored, expected)?;
+    let labels = &truth.labels;
+    let predicted = read_predictions(labels, &arguments.predictions)?;
+    say(&arguments.predictions, &predicted.notes);
+    let predicted = predicted.targets;
     anyhow::ensure!(
-        predicted.len() == truth.len(),
+        predicted.len() == labels.targets.len(),
         "expected {} samples like {}, found {} in {}",
-        truth.len(),
+        labels.targets.len(),
         arguments.truth.display(),
         predicted.len(),
         arguments.predictions.display()
     );
-    let evaluation = match &head {
-        Some(head) => Evaluation::with_logits(&predicted, &head.logits(&samples.features)?, truth)?,
-        None => Evaluation::new(&predicted, truth)?,
+    let evaluation = match &truth.logits {
+        Some(logits) => Evaluation::with_logits(&predicted, logits, &labels.targets)?,
+        None => Evaluation::new(&predicted, &labels.targets)?,
     };
+    let names = LabelNames::new(labels.names.clone());
+    let truth = &labels.targets;
     let answer = Answer {
         evaluation,
         labels: of_labels(&predicted, truth, &names)?,
@@ -107,24 +108,57 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     output::text(&text)
 }
 
-fn read_predictions(
-    path: &Path,
-    names: &LabelNames,
-    num_classes: usize,
-) -> anyhow::Result<Targets> {
-    let predictions = Predictions::read(path)?;
-    anyhow::ensure!(
-        !predictions.has_names() || names.is_known(),
-        "{}: expected a truth or --head that knows what its labels are called, as the labels \
-         are names here; give the table and its --labels, or a head fitted to it",
-        path.display()
-    );
-    let targets = predictions.targets(names, num_classes);
-    targets.map_err(|error| match error {
-        error @ Error::LabelOutOfRange { .. } => {
-            anyhow::Error::from(error).context(path.display().to_string())
+/// The true labels, and the logits of a classifier where there is one.
+struct Truth {
+    labels: Labels,
+    logits: Option<Vec<f64>>,
+}
+
+impl Truth {
+    /// Labels are enough; features are read for a head, given or beside them.
+    fn read(
+        arguments: &Arguments,
+        stored: Option<StoredHead>,
+        expected: Expected,
+    ) -> anyhow::Result<Self> {
+        let (path, tables) = (&*RunPart::Test.of(&arguments.truth)?, &arguments.tables);
+        if stored.is_none() {
+            let labels = tables.read_labels(path, expected)?;
+            if !labels.has_classifier {
+                say(path, &labels.notes);
+                return Ok(Self {
+                    labels,
+                    logits: None,
+                });
+            }
         }
-        other => other.in_file(path).into(),
+        let samples = tables.read(path, expected)?;
+        let head = stored.or_else(|| StoredHead::of_samples(&samples, path));
+        let mut names = samples.label_names.clone();
+        let mut logits = None;
+        if let Some(head) = &head {
+            head.check(&samples, path)?;
+            names = names.or_else(|| head.label_names().map(<[String]>::to_vec));
+            logits = Some(head.logits(&samples.features)?);
+        }
+        let labels = Labels {
+            targets: samples.targets,
+            names,
+            has_classifier: logits.is_some(),
+            notes: samples.notes,
+        };
+        Ok(Self { labels, logits })
+    }
+}
+
+fn read_predictions(truth: &Labels, path: &Path) -> anyhow::Result<Labels> {
+    truth.read_predictions(path).map_err(|error| match error {
+        Error::Mathematics(tagwise::Error::Missing { .. }) => anyhow::anyhow!(
+            "{}: expected a truth or --head that knows what its labels are called, as the labels \
+             are names here; give --class-names, the table with its --labels, or a head fitted to it",
+            path.display()
+        ),
+        error => error.into(),
     })
 }
 

@@ -10,6 +10,7 @@ mod fit;
 mod head;
 mod merge;
 mod report;
+mod run_part;
 mod samples;
 mod stats;
 mod train;

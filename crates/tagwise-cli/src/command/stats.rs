@@ -9,6 +9,7 @@ use tagwise::statistics::{ScatterKind, Statistics, StatisticsFile};
 
 use tagwise_data::samples::SampleFile;
 
+use super::run_part::RunPart;
 use super::samples::{FormatArguments, say};
 use crate::output;
 
@@ -18,7 +19,9 @@ use crate::output;
 /// needs except those about single samples.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Features: .safetensors, .npz, a folder of .npy files, .arff, .csv, .txt or .svm
+    /// Features: .safetensors, .npz, .parquet, a folder of .npy or .parquet files, a pattern such as
+    /// 'part-*.parquet' in quotes, .arff, .csv, .txt, .svm, or the folder of a run, whose training
+    /// samples are meant
     features: PathBuf,
 
     /// The file to write, by convention NAME.ncs
@@ -79,10 +82,10 @@ pub fn open(
     skip_non_finite: bool,
     format: &FormatArguments,
 ) -> anyhow::Result<SampleFile> {
-    let rule = if skip_non_finite {
-        NonFinite::Skip
-    } else {
-        NonFinite::Refuse
+    let path = &*RunPart::Training.of(path)?;
+    let rule = match skip_non_finite {
+        true => NonFinite::Skip,
+        false => NonFinite::Refuse,
     };
     let file = SampleFile::open(path, &format.options()?, rule)?;
     say(path, file.notes());

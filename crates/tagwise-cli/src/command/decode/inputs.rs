@@ -8,12 +8,12 @@ use tagwise::decode::{
 };
 use tagwise::head::LabelledFeatures;
 use tagwise::names::LabelNames;
-use tagwise::snapshot::{LabelsIn, OpenOptions, SampleStream, SnapshotFile};
-use tagwise_data::table::Kind;
+use tagwise_data::samples::SampleFile;
 
 use super::Arguments;
 use crate::command::head::{StoredHead, check_names};
-use crate::command::samples::{Expected, Samples, say};
+use crate::command::run_part::RunPart;
+use crate::command::samples::{Expected, Samples};
 use crate::failure::Usage;
 
 const NO_CLASSIFIER: &str = "this needs a classifier: give --head, or samples with a weight";
@@ -37,50 +37,26 @@ pub struct Inputs {
 pub enum New {
     /// In memory.
     Samples(Samples),
-    /// In a file of arrays, which may be larger than memory and have no labels.
-    File(SnapshotFile),
+    /// In files, which may be larger than memory and have no labels.
+    File(SampleFile),
 }
 
 impl New {
     /// Reads what a decoder from a file is given.
     fn read(arguments: &Arguments, decoder: &FittedDecoder, source: &str) -> anyhow::Result<Self> {
-        let path = &arguments.features;
+        let (path, tables) = (&*RunPart::Test.of(&arguments.features)?, &arguments.tables);
         let expected = Expected {
             num_classes: Some(decoder.num_classes()),
             dim: Some(decoder.dim()),
         };
-        if Kind::of(path).is_some() {
-            let samples = arguments.tables.read_new(path, expected)?;
-            samples.check(path, expected, source)?;
-            return Ok(Self::Samples(samples));
+        if SampleFile::is_streamed(path)? {
+            let file = tables.open_new(path, expected)?;
+            file.size().check(path, expected, source)?;
+            return Ok(Self::File(file));
         }
-        let options = OpenOptions {
-            labels: LabelsIn::Optional,
-            names: arguments.tables.arrays(),
-            ..OpenOptions::default()
-        };
-        let file = SnapshotFile::open_with(path, &options)?;
-        say(path, file.notes());
-        let found = [
-            ("features", decoder.dim(), Some(file.dim())),
-            (
-                "classes",
-                decoder.num_classes(),
-                // Labels that are numbers may lack the last classes.
-                file.has_labels()
-                    .then(|| file.targets().num_classes())
-                    .filter(|&found| found > decoder.num_classes()),
-            ),
-        ];
-        for (what, expected, found) in found {
-            anyhow::ensure!(
-                found.is_none_or(|found| found == expected),
-                "expected {expected} {what} like {source}, found {} in {}",
-                found.unwrap_or_default(),
-                path.display()
-            );
-        }
-        Ok(Self::File(file))
+        let samples = tables.read_new(path, expected)?;
+        samples.check(path, expected, source)?;
+        Ok(Self::Samples(samples))
     }
 
     fn label_names(&self) -> Option<&[String]> {
@@ -131,6 +107,7 @@ impl Inputs {
         let mut source = head.as_ref().map_or(String::new(), StoredHead::source);
         let mut training = None;
         if let Some(path) = &arguments.prototypes {
+            let path = &*RunPart::Training.of(path)?;
             let samples = arguments.tables.read(path, expected)?;
             head = head.or_else(|| StoredHead::of_samples(&samples, path));
             if let Some(head) = &head {
@@ -143,17 +120,20 @@ impl Inputs {
         let own_names = head.as_ref().and_then(StoredHead::label_names);
         let training_names = training.as_ref().and_then(|t| t.label_names.as_deref());
         let label_names = own_names.or(training_names).map(<[String]>::to_vec);
-        let check = |samples: Samples, path: &PathBuf| -> anyhow::Result<Samples> {
+        let check = |samples: Samples, path: &Path| -> anyhow::Result<Samples> {
             samples.check(path, expected, &source)?;
             let (ours, theirs) = (label_names.as_deref(), samples.label_names.as_deref());
             check_names(ours, theirs, &source, path)?;
             Ok(samples)
         };
-        let features = &arguments.features;
+        let features = &*RunPart::Test.of(&arguments.features)?;
         let samples = check(arguments.tables.read_new(features, expected)?, features)?;
-        let read = |path: &PathBuf| check(arguments.tables.read(path, expected)?, path);
+        let read = |path: &PathBuf| {
+            let path = &*RunPart::Validation.of(path)?;
+            check(arguments.tables.read(path, expected)?, path)
+        };
         let validation = arguments.validation.as_ref().map(read).transpose()?;
-        head = head.or_else(|| StoredHead::of_samples(&samples, &arguments.features));
+        head = head.or_else(|| StoredHead::of_samples(&samples, features));
         if training.is_none() && validation.is_none() {
             return Err(Usage(NO_LABELS.into()).into());
         }

@@ -71,10 +71,14 @@ impl Found {
                          one label"
                     ));
                 }
+                let given = options.class_names.as_deref();
+                let kind = match lists.are_names(given) {
+                    true => "names",
+                    false => "numbers",
+                };
                 let (targets, names) = lists
-                    .finish(options.num_classes, options.class_names.as_deref())
+                    .finish(options.num_classes, given)
                     .map_err(|error| format!("in column {column:?}: {error}"))?;
-                let kind = if names.is_some() { "names" } else { "numbers" };
                 let num_classes = targets.num_classes();
                 notes.push(format!(
                     "column {column:?} holds {kind} of {num_classes} classes"
