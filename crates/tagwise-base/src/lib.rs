@@ -20,6 +20,7 @@ pub mod features;
 pub mod file;
 pub mod label;
 pub mod matrix;
+pub mod onnx;
 pub mod snapshot;
 pub mod tensors;
 

@@ -19,6 +19,7 @@ mod record;
 mod run;
 mod schedule;
 mod summary;
+mod trained;
 
 pub use data::DataSets;
 pub use engine::{Batch, CpuEngine, Engine, Objective};
@@ -35,6 +36,7 @@ pub use summary::{
     DataSummary, DecoderResult, FirstAndLast, Knows, NetworkSummary, ParameterCount, Summary,
 };
 pub use tagwise_data::Source;
+pub use trained::{NetworkDescription, TrainedNetwork};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
