@@ -1,7 +1,32 @@
 //! The linear layer on top of the features.
 
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
 use crate::matrix::Matrix;
 use crate::{Error, Result};
+
+/// How the weight of a classifier comes about; its bias is another matter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClassifierKind {
+    /// Learned with the features.
+    #[default]
+    Learned,
+    /// Fixed at the unit rows of a simplex ETF ([`crate::etf::simplex_etf`]), which needs at least
+    /// K − 1 feature dimensions; no weight decay touches it.
+    FixedEtf,
+}
+
+impl fmt::Display for ClassifierKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Learned => "learned",
+            Self::FixedEtf => "fixed-ETF",
+        })
+    }
+}
 
 /// The linear layer on top of the features: logits z = W h + b.
 ///

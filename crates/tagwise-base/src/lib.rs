@@ -18,14 +18,16 @@ mod error;
 pub mod etf;
 pub mod features;
 pub mod file;
+mod image_shape;
 pub mod label;
 pub mod matrix;
 pub mod onnx;
 pub mod snapshot;
 pub mod tensors;
 
-pub use classifier::LinearClassifier;
+pub use classifier::{ClassifierKind, LinearClassifier};
 pub use error::{Error, Result};
+pub use image_shape::ImageShape;
 pub use label::{LabelSet, Targets};
 
 #[cfg(doctest)]

@@ -84,6 +84,7 @@ fn a_run_leaves_complete_files_and_prints_its_tables() {
         .collect();
     files.sort();
     assert_snapshot!(files.join("\n"), @r"
+    .lock
     checkpoint-previous.safetensors
     checkpoint.safetensors
     config.toml
@@ -549,7 +550,11 @@ fn training_starts_from_given_weights_and_refuses_foreign_ones() {
 
 /// Starts a run, waits until the records hold `lines` lines and returns the process.
 fn start_and_wait(out: &Path, epochs: &str, lines: usize) -> Child {
-    let child = train(out, &["--epochs", epochs])
+    spawn_and_wait(&mut train(out, &["--epochs", epochs]), out, lines)
+}
+
+fn spawn_and_wait(command: &mut Command, out: &Path, lines: usize) -> Child {
+    let child = command
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
@@ -642,24 +647,17 @@ fn a_full_disk_stops_the_run_and_keeps_the_last_checkpoint() {
 
 #[test]
 #[cfg(unix)]
-fn a_killed_run_resumes_to_the_same_bits() {
+fn a_killed_and_a_terminated_run_resume_to_the_same_bits() {
     let scratch = Scratch::new();
     let (whole, parts) = (scratch.path("whole"), scratch.path("parts"));
     success(&mut train(&whole, &["--epochs", INTERRUPTED_EPOCHS]));
-    for lines in [2, 6] {
-        let mut child = if lines == 2 {
-            start_and_wait(&parts, INTERRUPTED_EPOCHS, lines)
-        } else {
-            tagwise(&["train", "--quiet", "--resume"])
-                .arg(&parts)
-                .stdout(Stdio::null())
-                .spawn()
-                .unwrap()
-        };
-        std::thread::sleep(Duration::from_millis(40));
-        signal(&child, "-KILL");
-        child.wait().unwrap();
-    }
+    let mut killed = start_and_wait(&parts, INTERRUPTED_EPOCHS, 2);
+    signal(&killed, "-KILL");
+    assert_eq!(killed.wait().unwrap().code(), None);
+    let mut resume = tagwise(&["train", "--quiet", "--resume"]);
+    let mut ended = spawn_and_wait(resume.arg(&parts), &parts, 6);
+    signal(&ended, "-TERM");
+    assert_eq!(ended.wait().unwrap().code(), Some(130));
     success(tagwise(&["train", "--resume"]).arg(&parts));
     assert!(
         fs::read(whole.join("weights.safetensors")).unwrap()

@@ -16,7 +16,9 @@ fn noise(shape: ImageShape) -> Sources {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (state >> 24) as u8
     };
-    let pixels = (0..num_images * shape.len()).map(|_| next()).collect();
+    let pixels = (0..num_images * shape.num_elements())
+        .map(|_| next())
+        .collect();
     let labels = (0..num_images as u32).map(|i| i % 10).collect();
     Sources::all(LabelledImages::new(shape, 10, 255, pixels, labels).expect("whole images"))
 }
@@ -28,7 +30,7 @@ fn speed(images: &ComposedImages, num_threads: usize) -> f64 {
         .build()
         .expect("threads");
     let order: Vec<usize> = (0..images.len()).map(|i| i * 7919 % images.len()).collect();
-    let mut batch = vec![0.0; BATCH * images.shape().len()];
+    let mut batch = vec![0.0; BATCH * images.shape().num_elements()];
     let start = Instant::now();
     for indices in order.chunks_exact(BATCH) {
         pool.install(|| images.compose_batch_into(indices, &mut batch));

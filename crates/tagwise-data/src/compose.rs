@@ -31,7 +31,7 @@ pub use spec::{ComposeSpec, LabelSetCount, MAX_LABELS, Placement};
 /// let images = ComposedImages::new(&digits, &spec, 0)?;
 /// assert_eq!(images.len(), 10 * 20 + 45 * 4 + 120);
 ///
-/// let mut batch = vec![0.0; 2 * images.shape().len()]; // [2, 16, 16, 1]
+/// let mut batch = vec![0.0; 2 * images.shape().num_elements()]; // [2, 16, 16, 1]
 /// images.compose_batch_into(&[5, 399], &mut batch);
 /// assert!(batch.iter().all(|v| (0.0..=1.0).contains(v)));
 /// # Ok::<(), tagwise_data::Error>(())
@@ -117,7 +117,7 @@ impl ComposedImages {
         std::mem::size_of_val(self.pieces.as_slice())
             + std::mem::size_of_val(self.first_piece.as_slice())
             + std::mem::size_of_val(self.targets.set_ids())
-            + images.len() * images.shape().len()
+            + images.len() * images.shape().num_elements()
     }
 
     /// The pixel value that stands for 1.0.
@@ -135,11 +135,11 @@ impl ComposedImages {
     pub fn compose_batch_into(&self, indices: &[usize], batch: &mut [f32]) {
         assert_eq!(
             batch.len(),
-            indices.len() * self.shape.len(),
+            indices.len() * self.shape.num_elements(),
             "a batch of images"
         );
         batch
-            .par_chunks_exact_mut(self.shape.len())
+            .par_chunks_exact_mut(self.shape.num_elements())
             .zip(indices)
             .for_each(|(canvas, &index)| self.compose_into(index, canvas));
     }
@@ -161,7 +161,7 @@ impl ComposedImages {
     fn place_pieces<T>(&self, index: usize, canvas: &mut [T], brighten: impl Fn(&mut T, u8)) {
         assert_eq!(
             canvas.len(),
-            self.shape.len(),
+            self.shape.num_elements(),
             "one image of {:?}",
             self.shape
         );

@@ -53,7 +53,7 @@ pub fn write_safetensors(
 fn header(images: &ImageSet, metadata: &BTreeMap<String, String>) -> String {
     let (num_images, shape) = (images.len(), images.shape());
     let num_classes = images.targets().num_classes();
-    let end_of_images = num_images * shape.len();
+    let end_of_images = num_images * shape.num_elements();
     let end = end_of_images + num_images * num_classes;
     let mut header = serde_json::json!({
         "__metadata__": metadata,
@@ -74,7 +74,7 @@ fn header(images: &ImageSet, metadata: &BTreeMap<String, String>) -> String {
 }
 
 fn write_images(images: &ImageSet, file: &mut impl Write) -> io::Result<()> {
-    let image_len = images.shape().len();
+    let image_len = images.shape().num_elements();
     let mut chunk = vec![0; IMAGES_PER_CHUNK.min(images.len()) * image_len];
     for first in (0..images.len()).step_by(IMAGES_PER_CHUNK) {
         let num_images = IMAGES_PER_CHUNK.min(images.len() - first);

@@ -1,34 +1,6 @@
-use serde::{Deserialize, Serialize};
+use tagwise::ImageShape;
 
 use crate::{Error, Result};
-
-/// Height, width and channels of an image; pixels lie row by row with the channels innermost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ImageShape {
-    /// Rows of pixels.
-    pub height: usize,
-    /// Pixels in a row.
-    pub width: usize,
-    /// Numbers of a pixel: 1 for grey, 3 for red, green, blue.
-    pub channels: usize,
-}
-
-impl ImageShape {
-    /// The shape of an image of this height, width and number of channels.
-    pub const fn new(height: usize, width: usize, channels: usize) -> Self {
-        Self {
-            height,
-            width,
-            channels,
-        }
-    }
-
-    /// Numbers in an image: height · width · channels.
-    #[expect(clippy::len_without_is_empty, reason = "a shape is not a collection")]
-    pub fn len(&self) -> usize {
-        self.height * self.width * self.channels
-    }
-}
 
 /// N images of one shape with one label each.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,17 +28,17 @@ impl LabelledImages {
         pixels: Vec<u8>,
         labels: Vec<u32>,
     ) -> Result<Self> {
-        if shape.len() == 0 {
+        if shape.num_elements() == 0 {
             return Err(Error::OutOfRange {
                 name: "images",
                 requirement: "of at least one pixel".into(),
                 found: format!("{} x {} x {}", shape.height, shape.width, shape.channels),
             });
         }
-        if pixels.len() != labels.len() * shape.len() {
+        if pixels.len() != labels.len() * shape.num_elements() {
             return Err(Error::SizeMismatch {
                 what: "pixel values",
-                expected: labels.len() * shape.len(),
+                expected: labels.len() * shape.num_elements(),
                 found: pixels.len(),
             });
         }
@@ -131,7 +103,7 @@ impl LabelledImages {
     /// # Panics
     /// When `index` is not below [`len`](Self::len), as indexing a slice does.
     pub fn pixels(&self, index: usize) -> &[u8] {
-        &self.pixels[index * self.shape.len()..][..self.shape.len()]
+        &self.pixels[index * self.shape.num_elements()..][..self.shape.num_elements()]
     }
 
     /// The number of images of each class, length K.

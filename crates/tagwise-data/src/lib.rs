@@ -9,7 +9,7 @@
 //! let images = ComposedImages::new(&train, &spec, 7)?; // M-lab digits
 //! assert_eq!(images.len(), 10 * 100 + 45 * 10);
 //!
-//! let mut pixels = vec![0.0; images.shape().len()]; // [16, 16, 1]
+//! let mut pixels = vec![0.0; images.shape().num_elements()]; // [16, 16, 1]
 //! images.compose_into(0, &mut pixels);
 //! assert_eq!(images.targets().set(0).to_string(), "{0}");
 //! # assert_eq!(test.members().len() + train.members().len(), 1797);
@@ -36,10 +36,11 @@ pub mod table;
 pub use cache::data_folder;
 pub use compose::{ComposeSpec, ComposedImages, LabelSetCount, MAX_LABELS, Placement};
 pub use error::{Error, Result};
-pub use images::{ImageShape, LabelledImages};
+pub use images::LabelledImages;
 pub use source::{Counts, Download, Entry, Images, PartCounts, RemoteFile, Source};
 pub use sources::Sources;
 pub use stored::{ImageSet, Normalisation, StoredImages};
+pub use tagwise::ImageShape;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

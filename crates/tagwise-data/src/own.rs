@@ -133,7 +133,7 @@ pub struct OwnImages {
 /// };
 /// let images = own::read(&spec, 0)?;
 /// assert_eq!(images.class_names, ["dark", "grey", "light"]);
-/// assert_eq!(images.train.shape().len(), 8 * 8 * 3);
+/// assert_eq!(images.train.shape().num_elements(), 8 * 8 * 3);
 /// assert_eq!((images.train.len(), images.validation.len(), images.test.len()), (14, 2, 4));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -87,7 +87,7 @@ pub fn contact_sheet(
         GAP + num_columns * (tile_width + GAP),
         GAP + num_rows * row_height,
     );
-    let mut bytes = vec![0; shape.len()];
+    let mut bytes = vec![0; shape.num_elements()];
     for (position, (&index, caption)) in indices.iter().zip(&captions).enumerate() {
         let left = GAP + position % num_columns * (tile_width + GAP);
         let top = GAP + position / num_columns * row_height;

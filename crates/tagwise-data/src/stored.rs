@@ -97,7 +97,11 @@ impl StoredImages {
                 found,
             }),
         };
-        expect("pixel values", targets.len() * shape.len(), pixels.len())?;
+        expect(
+            "pixel values",
+            targets.len() * shape.num_elements(),
+            pixels.len(),
+        )?;
         expect("channel means", shape.channels, normalisation.mean.len())?;
         expect(
             "channel deviations",
@@ -143,7 +147,7 @@ impl StoredImages {
     /// These images in increasing order.
     fn select(&self, mut members: Vec<u32>) -> Result<Self> {
         members.sort_unstable();
-        let mut pixels = Vec::with_capacity(members.len() * self.shape.len());
+        let mut pixels = Vec::with_capacity(members.len() * self.shape.num_elements());
         for &member in &members {
             pixels.extend_from_slice(self.pixels(member as usize));
         }
@@ -188,7 +192,7 @@ impl StoredImages {
     /// # Panics
     /// When `index` is not below [`len`](Self::len).
     pub fn pixels(&self, index: usize) -> &[u8] {
-        &self.pixels[index * self.shape.len()..][..self.shape.len()]
+        &self.pixels[index * self.shape.num_elements()..][..self.shape.num_elements()]
     }
 
     /// One image, normalised.
@@ -198,7 +202,7 @@ impl StoredImages {
     pub fn image_into(&self, index: usize, values: &mut [f32]) {
         assert_eq!(
             values.len(),
-            self.shape.len(),
+            self.shape.num_elements(),
             "one image of {:?}",
             self.shape
         );
@@ -274,7 +278,7 @@ impl ImageSet {
     /// # Panics
     /// When an index is not below [`len`](Self::len) or `batch` is not B images long.
     pub fn batch_into(&self, indices: &[usize], batch: &mut [f32]) {
-        let image_len = self.shape().len();
+        let image_len = self.shape().num_elements();
         assert_eq!(batch.len(), indices.len() * image_len, "a batch of images");
         batch
             .par_chunks_exact_mut(image_len)

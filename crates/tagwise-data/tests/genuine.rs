@@ -32,7 +32,7 @@ fn channel_means(images: &ImageSet) -> Vec<f64> {
     let shape = images.shape();
     let indices: Vec<usize> = (0..images.len()).step_by(5).collect();
     let mut sums = vec![0.0; shape.channels];
-    let mut values = vec![0.0; shape.len()];
+    let mut values = vec![0.0; shape.num_elements()];
     for &index in &indices {
         images.image_into(index, &mut values);
         for pixel in values.chunks_exact(shape.channels) {

@@ -1,6 +1,6 @@
 //! A network, an image size and a batch, as benchmarks name them.
 
-use tagwise_nn::{Architecture, ClassifierKind, InputShape, NetworkSpec, Precision};
+use tagwise_nn::{Architecture, ClassifierKind, ImageShape, NetworkSpec, Precision};
 
 pub const EXPECTED: &str = "expected NAME:HxWxC:BATCH, as resnet18:56x56x1:32";
 
@@ -25,7 +25,7 @@ impl Case {
         };
         let spec = NetworkSpec {
             architecture,
-            input: InputShape {
+            input: ImageShape {
                 height,
                 width,
                 channels,

@@ -3,7 +3,7 @@
 
 use tagwise_nn::blueprint::InputScale;
 use tagwise_nn::{
-    Architecture, ClassifierKind, Device, InputShape, Network, NetworkSpec, NamedTensor,
+    Architecture, ClassifierKind, Device, ImageShape, Network, NetworkSpec, NamedTensor,
     write_safetensors,
 };
 
@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     ] {
         let spec = NetworkSpec {
             architecture,
-            input: InputShape {
+            input: ImageShape {
                 height: side,
                 width: side + 1,
                 channels: 3,
@@ -51,7 +51,7 @@ fn write(spec: &NetworkSpec, model: &str, arrays: &str) -> Result<(), Box<dyn st
     let names = ["a", "b", "c", "d"].map(String::from);
     let bytes = spec.blueprint()?.to_onnx(&network.state(), Some(scale), Some(&names))?;
     std::fs::write(model, bytes)?;
-    let InputShape {
+    let ImageShape {
         height,
         width,
         channels,

@@ -15,18 +15,19 @@ mod vgg;
 use serde::{Deserialize, Serialize};
 
 pub use onnx::InputScale;
-pub use spec::{Architecture, ClassifierKind, InputShape, NetworkSpec};
+pub use spec::{Architecture, NetworkSpec};
+pub use tagwise_base::{ClassifierKind, ImageShape};
 pub use tensor::{TensorRole, TensorSpec};
 
 /// A whole network: blocks one after another, the mean of the last block's output over all pixels
 /// as the features, and a linear classifier.
 ///
 /// ```
-/// use tagwise_nn::blueprint::{Architecture, Block, ClassifierKind, InputShape, NetworkSpec};
+/// use tagwise_nn::blueprint::{Architecture, Block, ClassifierKind, ImageShape, NetworkSpec};
 ///
 /// let spec = NetworkSpec {
 ///     architecture: Architecture::ResNet18,
-///     input: InputShape { height: 32, width: 32, channels: 3 },
+///     input: ImageShape { height: 32, width: 32, channels: 3 },
 ///     num_classes: 10,
 ///     feature_dim: None,
 ///     classifier: ClassifierKind::Learned,
@@ -43,7 +44,7 @@ pub use tensor::{TensorRole, TensorSpec};
 #[serde(deny_unknown_fields)]
 pub struct Blueprint {
     /// What one image looks like.
-    pub input: InputShape,
+    pub input: ImageShape,
     /// The blocks in order; each takes the output of the one before.
     pub blocks: Vec<Block>,
     /// What follows the features.
@@ -152,7 +153,7 @@ impl Blueprint {
     /// Height, width and channels of what the features are the mean of.
     #[must_use]
     pub fn feature_map(&self) -> [usize; 3] {
-        let InputShape {
+        let ImageShape {
             height,
             width,
             channels,
@@ -220,7 +221,7 @@ mod tests {
     fn spec(architecture: Architecture, side: usize) -> NetworkSpec {
         NetworkSpec {
             architecture,
-            input: InputShape {
+            input: ImageShape {
                 height: side,
                 width: side,
                 channels: 3,

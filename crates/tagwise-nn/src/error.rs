@@ -69,13 +69,20 @@ pub enum Error {
         found: String,
     },
 
-    /// A file is not a whole safetensors file.
-    #[error("{}: expected a safetensors file, found {problem}", .path.display())]
+    /// Bytes are not whole tensors.
+    #[error("expected a safetensors file, found {problem}")]
     NotSafetensors {
-        /// The file.
-        path: PathBuf,
         /// What the reader stumbled over.
         problem: String,
+    },
+
+    /// A file is not one of weights.
+    #[error("{}: {source}", .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with what it holds.
+        source: Box<Self>,
     },
 
     /// The kernels asked for cannot run here.

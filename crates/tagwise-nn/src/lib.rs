@@ -11,7 +11,7 @@
 //!
 //! let spec = NetworkSpec {
 //!     architecture: Architecture::Small,
-//!     input: InputShape { height: 8, width: 8, channels: 1 },
+//!     input: ImageShape { height: 8, width: 8, channels: 1 },
 //!     num_classes: 3,
 //!     feature_dim: Some(8),
 //!     classifier: ClassifierKind::FixedEtf,
@@ -31,9 +31,9 @@ mod cpu;
 mod device;
 mod error;
 mod precision;
-mod weights;
+pub mod weights;
 
-pub use blueprint::{Architecture, ClassifierKind, InputShape, NetworkSpec};
+pub use blueprint::{Architecture, ClassifierKind, ImageShape, NetworkSpec};
 pub use cpu::{
     KernelSet, Kernels, LayerRate, MemoryEstimate, Network, Sgd, SgdConfig, layer_rates,
     memory_estimate, peak_rate,

@@ -1,4 +1,4 @@
-//! Named tensors and their safetensors files.
+//! Named tensors as bytes and in safetensors files.
 
 use std::fs;
 use std::path::Path;
@@ -18,60 +18,92 @@ pub struct NamedTensor {
     pub data: Vec<f32>,
 }
 
-/// Reads all 32-bit float tensors of a safetensors file; PyTorch's integer counters
+/// The 32-bit float tensors in the bytes of a safetensors file; PyTorch's integer counters
 /// `num_batches_tracked` are skipped.
 ///
+/// ```
+/// use tagwise_nn::{NamedTensor, weights};
+///
+/// let bias = NamedTensor { name: "fc.bias".into(), shape: vec![2], data: vec![0.5, -0.5] };
+/// let bytes = weights::to_bytes(&[bias.clone()])?;
+/// assert_eq!(weights::from_bytes(&bytes)?, [bias]);
+/// # Ok::<(), tagwise_nn::Error>(())
+/// ```
+///
 /// # Errors
-/// [`Error::Io`] when the file cannot be read, [`Error::NotSafetensors`] when it is truncated or
-/// something else, [`Error::TensorType`] when a tensor holds other numbers.
+/// [`Error::NotSafetensors`] for bytes that are truncated or something else, [`Error::TensorType`]
+/// when a tensor holds other numbers.
+pub fn from_bytes(bytes: &[u8]) -> Result<Vec<NamedTensor>> {
+    let file = Tensors::parse(bytes).map_err(not_safetensors)?;
+    let weights = file
+        .iter()
+        .filter(|tensor| !tensor.name().ends_with(".num_batches_tracked"));
+    weights
+        .map(|tensor| {
+            Ok(NamedTensor {
+                name: tensor.name().to_owned(),
+                shape: tensor.shape().to_vec(),
+                data: tensor.to_vec().map_err(|_| Error::TensorType {
+                    name: tensor.name().to_owned(),
+                    found: tensor.element().name().to_uppercase(),
+                })?,
+            })
+        })
+        .collect()
+}
+
+/// The bytes of a safetensors file with these tensors.
+///
+/// # Errors
+/// [`Error::NotSafetensors`] for two tensors of one name and for a shape that does not fit its
+/// numbers.
+pub fn to_bytes(tensors: &[NamedTensor]) -> Result<Vec<u8>> {
+    Ok(writer(tensors)?.to_bytes())
+}
+
+/// Reads the weights in a safetensors file, as [`from_bytes`].
+///
+/// # Errors
+/// [`Error::Io`] when the file cannot be read, and those of [`from_bytes`] with its name.
 pub fn read_safetensors(path: &Path) -> Result<Vec<NamedTensor>> {
     let bytes = fs::read(path).map_err(|source| Error::Io {
         path: path.to_owned(),
         source,
     })?;
-    let file = Tensors::parse(&bytes).map_err(|error| Error::NotSafetensors {
+    from_bytes(&bytes).map_err(|source| Error::File {
         path: path.to_owned(),
-        problem: match error {
-            tagwise_base::Error::NotTensors { problem } => problem,
-            other => other.to_string(),
-        },
-    })?;
-    let mut tensors = Vec::new();
-    for tensor in file.iter() {
-        if tensor.name().ends_with(".num_batches_tracked") {
-            continue;
-        }
-        tensors.push(NamedTensor {
-            name: tensor.name().to_owned(),
-            shape: tensor.shape().to_vec(),
-            data: tensor.to_vec().map_err(|_| Error::TensorType {
-                name: tensor.name().to_owned(),
-                found: tensor.element().name().to_uppercase(),
-            })?,
-        });
-    }
-    Ok(tensors)
+        source: Box::new(source),
+    })
 }
 
 /// Writes tensors to a safetensors file, first under a temporary name in the same folder: the
 /// file is there whole or not at all.
 ///
 /// # Errors
-/// [`Error::Io`] when the folder or the disk refuses.
+/// [`Error::Io`] when the folder or the disk refuses, and those of [`to_bytes`].
 pub fn write_safetensors(path: &Path, tensors: &[NamedTensor]) -> Result<()> {
-    let io_error = |error| match error {
+    writer(tensors)?.write(path).map_err(|error| match error {
         tagwise_base::Error::Io { path, source } => Error::Io { path, source },
-        other => Error::Io {
-            path: path.to_owned(),
-            source: std::io::Error::other(other),
-        },
-    };
+        other => not_safetensors(other),
+    })
+}
+
+fn writer(tensors: &[NamedTensor]) -> Result<TensorWriter<'_>> {
     let mut writer = TensorWriter::new();
     for tensor in tensors {
         let added = writer.add(&tensor.name, &tensor.shape, &tensor.data);
-        added.map_err(io_error)?;
+        added.map_err(not_safetensors)?;
     }
-    writer.write(path).map_err(io_error)
+    Ok(writer)
+}
+
+fn not_safetensors(error: tagwise_base::Error) -> Error {
+    Error::NotSafetensors {
+        problem: match error {
+            tagwise_base::Error::NotTensors { problem } => problem,
+            other => other.to_string(),
+        },
+    }
 }
 
 /// Compares names and shapes: every expected tensor once, no other.

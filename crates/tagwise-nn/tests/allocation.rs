@@ -4,7 +4,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tagwise_nn::{
-    Architecture, ClassifierKind, Device, InputShape, Network, NetworkSpec, Precision, Sgd,
+    Architecture, ClassifierKind, Device, ImageShape, Network, NetworkSpec, Precision, Sgd,
     SgdConfig,
 };
 
@@ -33,7 +33,7 @@ static ALLOCATOR: Counting = Counting;
 fn steps_after_the_first_allocate_nothing() {
     let spec = NetworkSpec {
         architecture: Architecture::Small,
-        input: InputShape {
+        input: ImageShape {
             height: 8,
             width: 8,
             channels: 1,

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use tagwise_nn::{
-    Architecture, ClassifierKind, Device, InputShape, KernelSet, Kernels, NamedTensor, Network,
+    Architecture, ClassifierKind, Device, ImageShape, KernelSet, Kernels, NamedTensor, Network,
     NetworkSpec, Sgd, SgdConfig,
 };
 
@@ -120,7 +120,7 @@ impl Case {
     fn new(golden: &Value, kernels: Kernels) -> Self {
         let size = |key: &str| golden[key].as_u64().expect("a count") as usize;
         let input = numbers(&golden["input"]);
-        let input = InputShape {
+        let input = ImageShape {
             height: input[0] as usize,
             width: input[1] as usize,
             channels: input[2] as usize,

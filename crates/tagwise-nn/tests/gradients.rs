@@ -1,7 +1,7 @@
 //! Every block's gradients against central differences of the whole network.
 
 use tagwise_nn::{
-    Architecture, ClassifierKind, Device, InputShape, NamedTensor, Network, NetworkSpec,
+    Architecture, ClassifierKind, Device, ImageShape, NamedTensor, Network, NetworkSpec,
 };
 
 const BATCH: usize = 4;
@@ -33,7 +33,7 @@ fn loss(network: &Network) -> (f64, Vec<f32>, Vec<f32>) {
     (value, logits, features)
 }
 
-fn images(shape: InputShape) -> Vec<f32> {
+fn images(shape: ImageShape) -> Vec<f32> {
     (0..BATCH * shape.num_elements())
         .map(|i| ((i * 7919) % 97) as f32 / 97.0)
         .collect()
@@ -47,14 +47,14 @@ fn loss_with(network: &mut Network, state: &[NamedTensor], images: &[f32]) -> f6
     loss(network).0
 }
 
-fn check(architecture: Architecture, input: InputShape, classifier: ClassifierKind) {
+fn check(architecture: Architecture, input: ImageShape, classifier: ClassifierKind) {
     check_tensors(architecture, input, classifier, "");
 }
 
 /// Tries the tensors whose names begin so.
 fn check_tensors(
     architecture: Architecture,
-    input: InputShape,
+    input: ImageShape,
     classifier: ClassifierKind,
     prefix: &str,
 ) {
@@ -108,7 +108,7 @@ fn check_tensors(
     );
 }
 
-const SQUARE: InputShape = InputShape {
+const SQUARE: ImageShape = ImageShape {
     height: 6,
     width: 5,
     channels: 2,
@@ -126,7 +126,7 @@ fn gradients_below_a_frozen_classifier_are_differences() {
 
 #[test]
 fn gradients_of_a_residual_block_without_projection_are_differences() {
-    let input = InputShape {
+    let input = ImageShape {
         height: 4,
         width: 4,
         channels: 1,

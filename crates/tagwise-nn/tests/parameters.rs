@@ -1,11 +1,11 @@
 //! The networks of Li et al. 2024 have exactly the published numbers of trainable parameters.
 
-use tagwise_nn::{Architecture, ClassifierKind, InputShape, NetworkSpec};
+use tagwise_nn::{Architecture, ClassifierKind, ImageShape, NetworkSpec};
 
 fn num_trainable(architecture: Architecture, channels: usize, classifier: ClassifierKind) -> usize {
     let spec = NetworkSpec {
         architecture,
-        input: InputShape {
+        input: ImageShape {
             height: 32,
             width: 32,
             channels,

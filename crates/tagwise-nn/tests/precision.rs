@@ -2,7 +2,7 @@
 
 use rayon::ThreadPoolBuilder;
 use tagwise_nn::{
-    Architecture, ClassifierKind, Device, InputShape, KernelSet, Kernels, Network, NetworkSpec,
+    Architecture, ClassifierKind, Device, ImageShape, KernelSet, Kernels, Network, NetworkSpec,
     Precision, Sgd, SgdConfig, memory_estimate,
 };
 
@@ -24,7 +24,7 @@ const LOGITS: f64 = 0.02;
 fn spec(architecture: Architecture) -> NetworkSpec {
     NetworkSpec {
         architecture,
-        input: InputShape {
+        input: ImageShape {
             height: 33,
             width: 32,
             channels: 3,

@@ -2,7 +2,7 @@
 
 use rayon::ThreadPoolBuilder;
 use tagwise_nn::{
-    Architecture, ClassifierKind, Device, Error, InputShape, NamedTensor, Network, NetworkSpec,
+    Architecture, ClassifierKind, Device, Error, ImageShape, NamedTensor, Network, NetworkSpec,
     Precision, Sgd, SgdConfig, read_safetensors, write_safetensors,
 };
 
@@ -11,7 +11,7 @@ const BATCH: usize = 6;
 fn spec(classifier: ClassifierKind) -> NetworkSpec {
     NetworkSpec {
         architecture: Architecture::Small,
-        input: InputShape {
+        input: ImageShape {
             height: 9,
             width: 8,
             channels: 1,
@@ -223,9 +223,10 @@ fn a_truncated_weights_file_is_named() {
     );
     std::fs::write(&path, b"not weights").expect("text");
     assert!(matches!(
-        read_safetensors(&path),
+        tagwise_nn::weights::from_bytes(b"not weights"),
         Err(Error::NotSafetensors { .. })
     ));
+    assert!(matches!(read_safetensors(&path), Err(Error::File { .. })));
     let missing = folder.path().join("nowhere");
     assert!(matches!(read_safetensors(&missing), Err(Error::Io { .. })));
     assert_eq!(

@@ -40,6 +40,10 @@ pub enum Error {
     #[error("the run folder {} exists already", .0.display())]
     RunFolderExists(PathBuf),
 
+    /// Another process trains in a run folder.
+    #[error("another process trains in {}; wait until it ends", .0.display())]
+    RunFolderBusy(PathBuf),
+
     /// A run folder cannot be made.
     #[error("the run folder {} cannot be made: {source}", .path.display())]
     RunFolder {
@@ -67,6 +71,17 @@ pub enum Error {
         /// What was expected, what was found and what to do.
         message: String,
     },
+
+    /// Bytes are no checkpoint, or not as they were written.
+    #[error("the checkpoint is damaged ({what})")]
+    Damaged {
+        /// What the reader stumbled over.
+        what: String,
+    },
+
+    /// A checkpoint is of another experiment.
+    #[error("the checkpoint is of another experiment")]
+    Foreign,
 
     /// A weights file cannot start this network.
     #[error("the weights in {} cannot be used: {source}", .path.display())]

@@ -5,7 +5,7 @@ mod settings;
 
 use serde::{Deserialize, Serialize};
 use tagwise::loss::Loss;
-use tagwise_data::Source;
+use tagwise_data::{ImageShape, Source};
 use tagwise_nn::NetworkSpec;
 use toml::{Table, Value};
 
@@ -121,14 +121,10 @@ impl Experiment {
     }
 
     /// The network that this experiment trains, for images of this shape and so many classes.
-    pub fn network_spec(&self, input: tagwise_data::ImageShape, num_classes: usize) -> NetworkSpec {
+    pub fn network_spec(&self, input: ImageShape, num_classes: usize) -> NetworkSpec {
         NetworkSpec {
             architecture: self.network.architecture,
-            input: tagwise_nn::InputShape {
-                height: input.height,
-                width: input.width,
-                channels: input.channels,
-            },
+            input,
             num_classes,
             feature_dim: self.network.feature_dim,
             classifier: self.network.classifier,

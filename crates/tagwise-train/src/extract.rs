@@ -28,9 +28,9 @@ impl Extracted {
             logits: Vec::with_capacity(images.len() * engine.spec().num_classes),
         };
         let indices: Vec<usize> = (0..images.len()).collect();
-        let mut pixels = vec![0.0; batch_size.min(images.len()) * images.shape().len()];
+        let mut pixels = vec![0.0; batch_size.min(images.len()) * images.shape().num_elements()];
         for indices in indices.chunks(batch_size) {
-            let pixels = &mut pixels[..indices.len() * images.shape().len()]; // [B, H, W, C]
+            let pixels = &mut pixels[..indices.len() * images.shape().num_elements()]; // [B, H, W, C]
             images.batch_into(indices, pixels);
             engine.extract(pixels, &mut extracted)?;
         }

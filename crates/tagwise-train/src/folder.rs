@@ -1,12 +1,14 @@
 //! The folder that a run leaves behind.
 
+use std::ffi::OsStr;
 use std::fmt::Write as _;
-use std::fs;
-use std::io::Write as _;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Serialize;
-use tagwise::file::write_atomically;
+use tagwise::file::{self, PARTIAL, write_atomically};
 use tagwise_nn::{NamedTensor, read_safetensors, write_safetensors};
 
 use crate::trained::{self, NetworkDescription};
@@ -14,6 +16,9 @@ use crate::{Engine, EpochRecord, Error, Experiment, Result, Summary};
 
 const WEIGHTS: &str = "weights.safetensors";
 const BEST: &str = "weights-best.safetensors";
+pub(crate) const RECORDS: &str = "metrics.jsonl";
+const LOCK: &str = ".lock";
+const LINK: &str = ".partial-link";
 
 /// A folder with the files of one run; every file in it is complete at any moment.
 ///
@@ -31,16 +36,22 @@ const BEST: &str = "weights-best.safetensors";
 /// | `features-test.safetensors` | the same of the test set |
 /// | `summary.json` | the final tables |
 /// | `report.html` | the same with pictures |
+///
+/// While a run trains, `.lock` is locked for its process, and for that alone: whoever dies lets go.
 #[derive(Clone, Debug)]
 pub struct RunFolder {
     path: PathBuf,
+    /// Held as long as a clone of the folder lives.
+    lock: Option<Arc<File>>,
 }
 
 impl RunFolder {
-    /// Makes a new folder, with its parents.
+    /// Makes a new folder, with its parents, or takes one that a run left before it had anything to
+    /// keep, and locks it for this process.
     ///
     /// # Errors
-    /// [`Error::RunFolderExists`]; [`Error::RunFolder`] when the system refuses.
+    /// [`Error::RunFolderExists`] for a folder with files; [`Error::RunFolderBusy`];
+    /// [`Error::RunFolder`] when the system refuses.
     pub fn create(path: &Path) -> Result<Self> {
         let with_path = |source| Error::RunFolder {
             path: path.to_path_buf(),
@@ -49,16 +60,57 @@ impl RunFolder {
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).map_err(with_path)?;
         }
-        fs::create_dir(path).map_err(|source| {
-            if source.kind() == std::io::ErrorKind::AlreadyExists {
-                Error::RunFolderExists(path.to_path_buf())
-            } else {
-                with_path(source)
+        match fs::create_dir(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                if !Self::is_free(path) {
+                    return Err(Error::RunFolderExists(path.to_path_buf()));
+                }
             }
-        })?;
-        Ok(Self {
+            made => made.map_err(with_path)?,
+        }
+        Self::at(path).locked()
+    }
+
+    /// Whether nothing is in the way of a new run here: no such path, or a folder that is empty but
+    /// for what a process left that was ended at once.
+    #[must_use]
+    pub fn is_free(path: &Path) -> bool {
+        match fs::read_dir(path) {
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+            Ok(mut entries) => entries.all(|entry| {
+                let name = entry.map(|entry| entry.file_name());
+                name.is_ok_and(|name| name == LOCK || is_partial(&name))
+            }),
+        }
+    }
+
+    fn at(path: &Path) -> Self {
+        Self {
             path: path.to_path_buf(),
-        })
+            lock: None,
+        }
+    }
+
+    /// Locks the folder for this process and removes what an earlier one left half-written. On a
+    /// file system without locks nothing is locked.
+    ///
+    /// # Errors
+    /// [`Error::RunFolderBusy`] while another process holds the lock, [`Error::Io`].
+    pub(crate) fn locked(mut self) -> Result<Self> {
+        if self.lock.is_none() {
+            let path = self.file(LOCK);
+            let file = File::create(&path).map_err(|source| Error::Io { path, source })?;
+            match file.try_lock() {
+                Err(TryLockError::WouldBlock) => return Err(Error::RunFolderBusy(self.path)),
+                Ok(()) | Err(TryLockError::Error(_)) => self.lock = Some(Arc::new(file)),
+            }
+        }
+        for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
+            if is_partial(&entry.file_name()) {
+                let _ = fs::remove_file(entry.path()); // it is in nobody's way
+            }
+        }
+        Ok(self)
     }
 
     /// Makes the first of `runs/NAME-001`, `runs/NAME-002`, … that does not exist.
@@ -78,20 +130,17 @@ impl RunFolder {
     /// The folder of an earlier run.
     ///
     /// # Errors
-    /// [`Error::NoRun`] when it lacks the files that a run cannot be without.
+    /// [`Error::NoRun`] when it lacks the file that a run cannot be without.
     pub fn open(path: &Path) -> Result<Self> {
-        let folder = Self {
-            path: path.to_path_buf(),
-        };
-        for missing in ["config.toml", "metrics.jsonl"] {
-            if !folder.file(missing).is_file() {
-                return Err(Error::NoRun {
-                    folder: path.to_path_buf(),
-                    missing,
-                });
-            }
+        let folder = Self::at(path);
+        let missing = "config.toml";
+        match folder.file(missing).is_file() {
+            true => Ok(folder),
+            false => Err(Error::NoRun {
+                folder: path.to_path_buf(),
+                missing,
+            }),
         }
-        Ok(folder)
     }
 
     /// Where the folder is.
@@ -121,14 +170,12 @@ impl RunFolder {
     /// The records of all epochs measured so far.
     ///
     /// # Errors
-    /// [`Error::Io`], or [`Error::Checkpoint`] for a line that is no record.
+    /// [`Error::NoRun`] before there are any; [`Error::Io`], or [`Error::Checkpoint`] for a line
+    /// that is no record.
     pub fn records(&self) -> Result<Vec<EpochRecord>> {
-        let path = self.file("metrics.jsonl");
-        let text = fs::read_to_string(&path).map_err(|source| Error::Io {
-            path: path.clone(),
-            source,
-        })?;
-        text.lines()
+        let path = self.file(RECORDS);
+        self.record_lines()?
+            .lines()
             .enumerate()
             .map(|(index, line)| {
                 serde_json::from_str(line).map_err(|error| Error::Checkpoint {
@@ -137,6 +184,18 @@ impl RunFolder {
                 })
             })
             .collect()
+    }
+
+    /// The records as they are written, one a line.
+    pub(crate) fn record_lines(&self) -> Result<String> {
+        let path = self.file(RECORDS);
+        fs::read_to_string(&path).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => Error::NoRun {
+                folder: self.path.clone(),
+                missing: RECORDS,
+            },
+            _ => Error::Io { path, source },
+        })
     }
 
     pub(crate) fn write_experiment(&self, experiment: &Experiment, device: &str) -> Result<()> {
@@ -153,12 +212,7 @@ impl RunFolder {
     }
 
     pub(crate) fn write_records(&self, records: &[EpochRecord]) -> Result<()> {
-        let mut lines = Vec::new();
-        for record in records {
-            lines.extend(json(record));
-            lines.push(b'\n');
-        }
-        self.write("metrics.jsonl", &lines)
+        self.write(RECORDS, &lines(records))
     }
 
     pub(crate) fn write_summary(&self, summary: &Summary) -> Result<()> {
@@ -189,7 +243,8 @@ impl RunFolder {
 
     /// Keeps a second name for a file that is about to be replaced.
     ///
-    /// A hard link, so that at no moment neither name has a whole file.
+    /// A hard link, and a copy where there are none, made under a third name: at no moment is one
+    /// of the two names without a whole file.
     pub(crate) fn keep_previous(&self, name: &str, previous: &str) -> Result<()> {
         let (name, previous) = (self.file(name), self.file(previous));
         if !name.exists() {
@@ -199,11 +254,20 @@ impl RunFolder {
             path: previous.clone(),
             source,
         };
-        match fs::remove_file(&previous) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(with_path(error)),
-            _ => fs::hard_link(&name, &previous)
-                .or_else(|_| fs::copy(&name, &previous).map(|_| ()))
-                .map_err(with_path),
+        let link = self.file(LINK);
+        match fs::remove_file(&link) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(with_path(error)),
+            _ => {}
+        }
+        if fs::hard_link(&name, &link).is_err() {
+            let whole = file::read(&name)?;
+            return Ok(write_atomically(&previous, |file| file.write_all(&whole))?);
+        }
+        fs::rename(&link, &previous).map_err(with_path)?;
+        // Renaming one name of a file to another name of it does nothing.
+        match fs::remove_file(&link) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(with_path(error)),
+            _ => Ok(()),
         }
     }
 
@@ -215,6 +279,21 @@ impl RunFolder {
         write_atomically(&self.file(name), |file| file.write_all(contents))?;
         Ok(())
     }
+}
+
+/// Records as `metrics.jsonl` holds them.
+pub(crate) fn lines(records: &[EpochRecord]) -> Vec<u8> {
+    let mut lines = Vec::new();
+    for record in records {
+        lines.extend(json(record));
+        lines.push(b'\n');
+    }
+    lines
+}
+
+/// Whether a file of this name was to become another and never did.
+fn is_partial(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(PARTIAL.as_bytes())
 }
 
 fn json(value: &impl Serialize) -> Vec<u8> {

@@ -21,6 +21,7 @@ mod schedule;
 mod summary;
 mod trained;
 
+pub use checkpoint::Checkpoint;
 pub use data::DataSets;
 pub use engine::{Batch, CpuEngine, Engine, Objective};
 pub use error::{Error, Result};

@@ -95,27 +95,21 @@ impl Run {
     }
 
     /// Goes on where an interrupted run left off, bit for bit as if it had not been interrupted,
-    /// provided that the data are the same.
+    /// provided that the data are the same; from the start where it has no checkpoint yet.
     ///
     /// # Errors
-    /// [`Error::NoRun`], [`Error::Checkpoint`] or [`Error::Configuration`] for a folder whose
-    /// files are not a run's.
+    /// [`Error::RunFolderBusy`] while another process trains there; [`Error::NoRun`],
+    /// [`Error::Checkpoint`] or [`Error::Configuration`] for a folder whose files are not a run's.
     pub fn resume(folder: RunFolder, data: DataSets, device: Device) -> Result<Self> {
+        let folder = folder.locked()?;
         let experiment = folder.experiment()?;
         let (engine, memory) = begin::build(&experiment, &data, device)?;
         let mut run = Self::assemble(experiment, data, Box::new(engine));
         run.memory = Some(memory);
-        let epoch = Checkpoint::load(&folder, &run.experiment, run.engine.as_mut())?;
-        run.records = folder.records()?;
-        run.records.retain(|record| record.epoch <= epoch);
-        if run.records.len() != epoch + 1 {
-            return Err(Error::Checkpoint {
-                path: folder.file("metrics.jsonl"),
-                message: format!(
-                    "expected records of epochs 0 to {epoch}, found {}; start the run anew",
-                    run.records.len()
-                ),
-            });
+        run.records = Checkpoint::load(&folder, &run.experiment, run.engine.as_mut())?;
+        if run.records.is_empty() {
+            run.begin()?;
+            return run.in_folder(folder);
         }
         run.store = Store::Folder(folder);
         Ok(run)

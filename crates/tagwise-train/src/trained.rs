@@ -101,8 +101,7 @@ impl NetworkDescription {
 
     /// The shape that new images are brought to.
     pub fn image_shape(&self) -> ImageShape {
-        let input = self.network.input;
-        ImageShape::new(input.height, input.width, input.channels)
+        self.network.input
     }
 }
 
@@ -117,7 +116,7 @@ pub(crate) const FILE: &str = "network.json";
 ///
 /// let run = RunFolder::open("runs/digits-001".as_ref())?;
 /// let mut network = TrainedNetwork::of_run(&run, Device::cpu()?)?;
-/// let image = vec![0u8; network.description().image_shape().len()];
+/// let image = vec![0u8; network.description().image_shape().num_elements()];
 /// let extracted = network.extract(&[image])?;
 /// assert_eq!(extracted.logits.len(), 10);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -167,7 +166,7 @@ impl TrainedNetwork {
     /// [`Error::Engine`] for images of another shape.
     pub fn extract(&mut self, images: &[Vec<u8>]) -> Result<Extracted> {
         const BATCH: usize = 64;
-        let size = self.description.image_shape().len();
+        let size = self.description.image_shape().num_elements();
         let mut extracted = Extracted {
             features: Vec::with_capacity(images.len() * self.network.feature_dim()),
             logits: Vec::with_capacity(images.len() * self.description.class_names.len()),

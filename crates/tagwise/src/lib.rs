@@ -32,7 +32,9 @@ pub mod split;
 pub mod statistics;
 pub mod ufm;
 
-pub use tagwise_base::{Error, LabelSet, LinearClassifier, Result, Targets};
+pub use tagwise_base::{
+    ClassifierKind, Error, ImageShape, LabelSet, LinearClassifier, Result, Targets,
+};
 pub use tagwise_base::{features, file, label, snapshot, tensors};
 
 #[cfg(doctest)]

@@ -33,6 +33,7 @@ pub use certificate::{Bound, Certificate, Verdict};
 pub use closed_form::{ClosedForm, MultiplicityConstants};
 pub use labels::LabelCounts;
 pub use point::UfmPoint;
-pub use problem::{Bias, ClassifierKind, FeatureKind, UfmProblem, UfmSettings};
+pub use problem::{Bias, FeatureKind, UfmProblem, UfmSettings};
 pub use report::{GeometryReport, MultiplicityGeometry, SetSynthesis, Spread};
 pub use solver::{Progress, SolverSettings, UfmSolution, solve, solve_from};
+pub use tagwise_base::ClassifierKind;

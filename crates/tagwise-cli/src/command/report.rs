@@ -103,18 +103,19 @@ fn load(run: &Path) -> anyhow::Result<Report> {
 
 /// The report of a run that is going on or was interrupted: what its epochs show.
 fn partial(folder: &Path) -> anyhow::Result<Report> {
-    let run = RunFolder::open(folder).map_err(|error| match error {
+    let no_run = |error| match error {
         tagwise_train::Error::NoRun { .. } => anyhow!(
             "{}: expected the folder of a run, with report.json or with config.toml and \
              metrics.jsonl, found neither",
             folder.display()
         ),
         other => other.into(),
-    })?;
+    };
+    let run = RunFolder::open(folder).map_err(no_run)?;
+    let records = run.records().map_err(no_run)?;
     let experiment = run.experiment()?;
     let title = experiment.data.source.title();
     let place = folder.display().to_string();
-    let records = run.records()?;
     Ok(build::unfinished_run(&experiment, &records, title, &place)?)
 }
 

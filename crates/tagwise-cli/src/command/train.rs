@@ -157,7 +157,11 @@ fn resume(folder: &Path, device: DeviceName) -> anyhow::Result<Run> {
 /// Reads the experiment, applies what the command line says and starts a run in a new folder.
 fn start(arguments: &Arguments, display: &progress::Display) -> anyhow::Result<(Run, PathBuf)> {
     let experiment = experiment(arguments)?;
-    if let Some(out) = arguments.out.as_ref().filter(|out| out.exists()) {
+    if let Some(out) = arguments
+        .out
+        .as_ref()
+        .filter(|out| !RunFolder::is_free(out))
+    {
         // Said before anything that takes time.
         return Err(advised(Error::RunFolderExists(out.clone())));
     }

@@ -31,7 +31,7 @@ fn colours(num_classes: usize) -> Sources {
 }
 
 fn compose(images: &ComposedImages, index: usize) -> Vec<f32> {
-    let mut canvas = vec![f32::NAN; images.shape().len()];
+    let mut canvas = vec![f32::NAN; images.shape().num_elements()];
     images.compose_into(index, &mut canvas);
     canvas
 }
@@ -104,7 +104,7 @@ fn bytes_depend_on_the_seed_and_not_on_the_threads() {
         pool.install(|| {
             let images = m_lab_digits(&[30, 5, 1], Placement::Balanced, seed);
             let indices: Vec<usize> = (0..images.len()).rev().collect();
-            let mut batch = vec![0.0f32; images.len() * images.shape().len()];
+            let mut batch = vec![0.0f32; images.len() * images.shape().num_elements()];
             images.compose_batch_into(&indices, &mut batch);
             batch.iter().map(|v| v.to_bits()).collect::<Vec<_>>()
         })

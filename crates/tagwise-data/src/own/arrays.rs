@@ -39,7 +39,7 @@ impl PixelValues<'_> {
 impl ImageArray<'_> {
     fn check(&self, num_images: usize) -> Result<()> {
         let ImageShape { channels, .. } = self.shape;
-        if !matches!(channels, 1 | 3) || self.shape.len() == 0 {
+        if !matches!(channels, 1 | 3) || self.shape.num_elements() == 0 {
             return Err(Error::OutOfRange {
                 name: "arrays of images",
                 requirement: "of shape [N, height, width] or [N, height, width, 1 or 3]".into(),
@@ -50,10 +50,10 @@ impl ImageArray<'_> {
             });
         }
         let found = self.values.len();
-        if num_images.checked_mul(self.shape.len()) != Some(found) {
+        if num_images.checked_mul(self.shape.num_elements()) != Some(found) {
             return Err(Error::SizeMismatch {
                 what: "pixel values, one image for each row of targets",
-                expected: num_images.saturating_mul(self.shape.len()),
+                expected: num_images.saturating_mul(self.shape.num_elements()),
                 found,
             });
         }
@@ -65,7 +65,11 @@ impl ImageArray<'_> {
                     Some(place) => Err(Error::OutOfRange {
                         name: "pixel values",
                         requirement: "from 0 to 1 (or bytes from 0 to 255)".into(),
-                        found: format!("{} in image {}", values[place], place / self.shape.len()),
+                        found: format!(
+                            "{} in image {}",
+                            values[place],
+                            place / self.shape.num_elements()
+                        ),
                     }),
                 }
             }
@@ -74,7 +78,7 @@ impl ImageArray<'_> {
 
     /// One image in bytes.
     fn picture(&self, index: usize) -> Picture {
-        let range = index * self.shape.len()..(index + 1) * self.shape.len();
+        let range = index * self.shape.num_elements()..(index + 1) * self.shape.num_elements();
         let pixels = match self.values {
             PixelValues::Bytes(values) => values[range].to_vec(),
             PixelValues::Floats(values) => {
@@ -145,7 +149,7 @@ pub fn from_arrays(
     labelled.divide(spec, seed, Path::new(title), &place, shape, |members| {
         let mut pixels = photos::room(members.len(), shape)?;
         pixels
-            .par_chunks_exact_mut(shape.len())
+            .par_chunks_exact_mut(shape.num_elements())
             .zip(members)
             .for_each(|(pixels, &sample)| {
                 pixels.copy_from_slice(&images.picture(sample).into_image(shape));

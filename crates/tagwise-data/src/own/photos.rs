@@ -35,7 +35,7 @@ pub(super) fn read(
     let mut pixels = room(wanted.len(), shape)?;
     let budget = PixelBudget::default();
     let first_error = pixels
-        .par_chunks_exact_mut(shape.len())
+        .par_chunks_exact_mut(shape.num_elements())
         .zip(wanted)
         .map(|(pixels, wanted)| {
             let path = folder.join(wanted.file);
@@ -54,7 +54,7 @@ pub(super) fn read(
 /// Zeros for so many images.
 pub(super) fn room(num_images: usize, shape: ImageShape) -> Result<Vec<u8>> {
     let mut pixels = Vec::new();
-    let size = num_images.checked_mul(shape.len());
+    let size = num_images.checked_mul(shape.num_elements());
     match size.map(|size| pixels.try_reserve_exact(size).map(|()| size)) {
         Some(Ok(size)) => {
             pixels.resize(size, 0);

@@ -55,7 +55,7 @@ pub fn read_folder(folder: &Path, part: Part) -> Result<LabelledImages> {
 pub fn read(images: &Path, labels: &Path, num_classes: usize) -> Result<LabelledImages> {
     let (shape, pixels) = read_images(images)?;
     let found_labels = read_labels(labels)?;
-    let num_images = pixels.len() / shape.len();
+    let num_images = pixels.len() / shape.num_elements();
     if found_labels.len() != num_images {
         return Err(Error::format(
             labels,
@@ -88,7 +88,7 @@ fn read_images(path: &Path) -> Result<(ImageShape, Vec<u8>)> {
     let mut file = MaybeGzip::open(path)?;
     let [count, height, width] = read_header(path, &mut file, Kind::Images)?;
     let shape = ImageShape::new(height as usize, width as usize, 1);
-    if shape.len() == 0 {
+    if shape.num_elements() == 0 {
         return Err(Error::format(
             path,
             format!("expected images of at least one pixel, found {height} x {width}"),

@@ -32,7 +32,7 @@ pub(super) fn lanczos(
     shape: ImageShape,
     (new_height, new_width): (usize, usize),
 ) -> Vec<u8> {
-    assert_eq!(pixels.len(), shape.len());
+    assert_eq!(pixels.len(), shape.num_elements());
     let ImageShape {
         height,
         width,

@@ -38,7 +38,7 @@ impl Blueprint {
     ///
     /// let spec = NetworkSpec {
     ///     architecture: Architecture::Small,
-    ///     input: InputShape { height: 8, width: 8, channels: 1 },
+    ///     input: ImageShape { height: 8, width: 8, channels: 1 },
     ///     num_classes: 3,
     ///     feature_dim: Some(4),
     ///     classifier: ClassifierKind::Learned,

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use tagwise_base::{ClassifierKind, ImageShape};
+
 use super::path::Path;
 use super::{Blueprint, resnet, small, vgg};
 use crate::{Error, Result};
@@ -40,54 +42,14 @@ impl fmt::Display for Architecture {
     }
 }
 
-/// How the classifier's weights come about; its bias is trained either way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ClassifierKind {
-    /// Trained with the network.
-    #[default]
-    Learned,
-    /// Frozen at the unit rows of a simplex ETF, which needs at least K − 1 feature dimensions.
-    FixedEtf,
-}
-
-impl fmt::Display for ClassifierKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Learned => "learned",
-            Self::FixedEtf => "fixed-ETF",
-        })
-    }
-}
-
-/// Height, width and channels of the images that enter a network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct InputShape {
-    /// Rows.
-    pub height: usize,
-    /// Columns.
-    pub width: usize,
-    /// 1 for grey, 3 for colour.
-    pub channels: usize,
-}
-
-impl InputShape {
-    /// Numbers of one image.
-    #[must_use]
-    pub fn num_elements(&self) -> usize {
-        self.height * self.width * self.channels
-    }
-}
-
 /// Everything that determines a network but its weights.
 ///
 /// ```
-/// use tagwise_nn::{Architecture, ClassifierKind, Device, InputShape, Network, NetworkSpec};
+/// use tagwise_nn::{Architecture, ClassifierKind, Device, ImageShape, Network, NetworkSpec};
 ///
 /// let spec = NetworkSpec {
 ///     architecture: Architecture::Small,
-///     input: InputShape { height: 16, width: 16, channels: 1 },
+///     input: ImageShape { height: 16, width: 16, channels: 1 },
 ///     num_classes: 10,
 ///     feature_dim: None,
 ///     classifier: ClassifierKind::Learned,
@@ -104,7 +66,7 @@ pub struct NetworkSpec {
     /// The family.
     pub architecture: Architecture,
     /// What one image looks like.
-    pub input: InputShape,
+    pub input: ImageShape,
     /// Number of classes K.
     pub num_classes: usize,
     /// Feature dimension d, made by the last convolution; the family's own when absent.
@@ -136,7 +98,7 @@ impl NetworkSpec {
     /// # Errors
     /// [`Error::InvalidSpec`] when no such network exists.
     pub fn blueprint(&self) -> Result<Blueprint> {
-        let InputShape {
+        let ImageShape {
             height,
             width,
             channels,

@@ -46,12 +46,12 @@ impl MemoryEstimate {
 ///
 /// ```
 /// use tagwise_nn::{
-///     Architecture, ClassifierKind, Device, InputShape, NetworkSpec, memory_estimate,
+///     Architecture, ClassifierKind, Device, ImageShape, NetworkSpec, memory_estimate,
 /// };
 ///
 /// let spec = NetworkSpec {
 ///     architecture: Architecture::ResNet18,
-///     input: InputShape { height: 56, width: 56, channels: 1 },
+///     input: ImageShape { height: 56, width: 56, channels: 1 },
 ///     num_classes: 10,
 ///     feature_dim: None,
 ///     classifier: ClassifierKind::Learned,

@@ -45,12 +45,12 @@ pub struct LayerRate {
 ///
 /// ```
 /// use tagwise_nn::{
-///     Architecture, ClassifierKind, Device, InputShape, NetworkSpec, layer_rates,
+///     Architecture, ClassifierKind, Device, ImageShape, NetworkSpec, layer_rates,
 /// };
 ///
 /// let spec = NetworkSpec {
 ///     architecture: Architecture::Small,
-///     input: InputShape { height: 8, width: 8, channels: 1 },
+///     input: ImageShape { height: 8, width: 8, channels: 1 },
 ///     num_classes: 10,
 ///     feature_dim: None,
 ///     classifier: ClassifierKind::Learned,

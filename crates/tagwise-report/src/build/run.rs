@@ -211,8 +211,11 @@ fn examples(results: &RunResults<'_>) -> Result<ContactSheet> {
     let (test, decoded) = (results.test, results.test_decoded);
     let chosen = spread_by_multiplicity(test.targets());
     let shape = test.shape();
-    let mut pixels = vec![0; chosen.len() * shape.len()];
-    for (&index, pixels) in chosen.iter().zip(pixels.chunks_exact_mut(shape.len())) {
+    let mut pixels = vec![0; chosen.len() * shape.num_elements()];
+    for (&index, pixels) in chosen
+        .iter()
+        .zip(pixels.chunks_exact_mut(shape.num_elements()))
+    {
         test.display_into(index, pixels);
     }
     let sets = chosen

@@ -114,7 +114,7 @@ impl Engine for CpuEngine {
 mod tests {
     use tagwise::LabelSet;
     use tagwise::loss::Loss;
-    use tagwise_nn::{Architecture, ClassifierKind, InputShape};
+    use tagwise_nn::{Architecture, ClassifierKind, ImageShape};
 
     use super::*;
     use crate::Reduction;
@@ -122,7 +122,7 @@ mod tests {
     fn engine() -> CpuEngine {
         let spec = NetworkSpec {
             architecture: Architecture::Small,
-            input: InputShape {
+            input: ImageShape {
                 height: 8,
                 width: 8,
                 channels: 1,

@@ -60,7 +60,7 @@ impl Run {
         let objective = self.experiment.objective();
         let order = batch_order(train.len(), self.experiment.seed, epoch);
         let steps = order.len().div_ceil(training.batch_size);
-        let image_len = train.shape().len();
+        let image_len = train.shape().num_elements();
         let mut images = vec![0.0; training.batch_size.min(order.len()) * image_len];
         let mut targets = Vec::with_capacity(training.batch_size.min(order.len()));
         let mut learned = Learned::begin();

@@ -54,7 +54,7 @@ impl Store {
             return Ok(());
         };
         folder.write_records(records)?;
-        Checkpoint::save(folder, experiment, records.len() - 1, engine)
+        Checkpoint::of(experiment, records, engine)?.write(folder)
     }
 
     /// Keeps the weights as those of the best epoch so far.

@@ -1,3 +1,6 @@
+use std::fs;
+use std::path::Path;
+
 use super::*;
 
 fn run() -> Run {
@@ -31,4 +34,113 @@ fn a_run_stopped_after_an_epoch_goes_on() {
     assert_eq!(stopped.unwrap(), Ended::Stopped { last_epoch: 1 });
     let ended = run.train(|_| ControlFlow::Continue(())).unwrap();
     assert_eq!(ended, Ended::Finished);
+}
+
+fn go_on(mut run: Run) -> (Vec<EpochRecord>, Vec<tagwise_nn::NamedTensor>) {
+    let ended = run.train(|_| ControlFlow::Continue(())).unwrap();
+    assert_eq!(ended, Ended::Finished);
+    (run.records().to_vec(), run.engine().state().unwrap())
+}
+
+fn resume(folder: &Path) -> Result<Run> {
+    let data = run().data;
+    Run::resume(RunFolder::open(folder)?, data, Device::cpu().unwrap())
+}
+
+#[test]
+fn a_run_ended_before_its_first_checkpoint_starts_over_in_its_folder() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path().join("run");
+    let partial = folder.join(".partial-x");
+    let (whole, weights) = go_on(run());
+    drop(
+        run()
+            .in_folder(RunFolder::create(&folder).unwrap())
+            .unwrap(),
+    );
+    for left in ["metrics.jsonl", "config.toml"] {
+        fs::remove_file(folder.join("checkpoint.safetensors")).ok();
+        fs::write(&partial, "half of a checkpoint").unwrap();
+        let (records, resumed) = go_on(resume(&folder).unwrap());
+        assert_eq!(resumed, weights);
+        assert_eq!(records.len(), whole.len());
+        assert!(!partial.exists());
+        fs::remove_file(folder.join("checkpoint-previous.safetensors")).unwrap();
+        fs::remove_file(folder.join(left)).unwrap();
+        fs::remove_file(folder.join("checkpoint.safetensors")).unwrap();
+        if left == "config.toml" {
+            fs::remove_file(folder.join("metrics.jsonl")).unwrap();
+        }
+    }
+    let message = resume(&folder).unwrap_err().to_string();
+    assert!(message.ends_with("config.toml is missing"), "{message}");
+    fs::write(&partial, "half of a configuration").unwrap();
+    assert!(RunFolder::is_free(&folder));
+    RunFolder::create(&folder).unwrap();
+    fs::write(folder.join("notes.txt"), "mine").unwrap();
+    assert!(!RunFolder::is_free(&folder));
+    let refused = RunFolder::create(&folder);
+    assert!(matches!(refused, Err(Error::RunFolderExists(_))));
+}
+
+#[test]
+fn two_runs_do_not_share_a_folder() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path().join("run");
+    let first = run()
+        .in_folder(RunFolder::create(&folder).unwrap())
+        .unwrap();
+    let message = resume(&folder).unwrap_err().to_string();
+    let expected = format!(
+        "another process trains in {}; wait until it ends",
+        folder.display()
+    );
+    assert_eq!(message, expected);
+    drop(first);
+    go_on(resume(&folder).unwrap());
+}
+
+#[test]
+fn the_records_of_another_run_are_refused() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path().join("run");
+    go_on(
+        run()
+            .in_folder(RunFolder::create(&folder).unwrap())
+            .unwrap(),
+    );
+    let path = folder.join("metrics.jsonl");
+    let records = fs::read_to_string(&path).unwrap();
+    let other = records.replace("\"epoch\":2", "\"epoch\":2 ");
+    assert_ne!(records, other);
+    fs::write(&path, other).unwrap();
+    let message = resume(&folder).unwrap_err().to_string();
+    let expected =
+        "expected the records that epoch 2 was saved with, found others; start the run anew";
+    assert!(message.ends_with(expected), "{message}");
+    fs::write(&path, format!("{records}{{\"epoch\":3, half")).unwrap();
+    assert!(resume(&folder).is_err());
+    fs::write(&path, records.lines().next().unwrap()).unwrap();
+    let message = resume(&folder).unwrap_err().to_string();
+    assert!(
+        message.contains("expected records of epochs 0 to 2, found 1"),
+        "{message}"
+    );
+}
+
+#[test]
+fn the_checkpoint_before_is_whole_whatever_the_last_becomes() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = RunFolder::create(&scratch.path().join("run")).unwrap();
+    let read = |name: &str| fs::read(folder.file(name)).unwrap();
+    folder.keep_previous("last", "previous").unwrap();
+    for text in ["one", "two", "three"] {
+        folder.write("last", text.as_bytes()).unwrap();
+        folder.keep_previous("last", "previous").unwrap();
+        folder.keep_previous("last", "previous").unwrap(); // as after a crash between the two
+        assert_eq!(read("previous"), text.as_bytes());
+        folder.write("last", b"next").unwrap();
+        assert_eq!(read("previous"), text.as_bytes());
+    }
+    assert!(!folder.file(".partial-link").exists());
 }

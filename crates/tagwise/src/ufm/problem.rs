@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::LabelCounts;
+use super::{ClassifierKind, LabelCounts};
 use crate::loss::Weighting;
 use crate::{Error, Result};
 
@@ -15,17 +15,6 @@ pub enum Bias {
     Free,
     /// A bias with decay λ_b‖b‖².
     Decayed(f64),
-}
-
-/// Whether the classifier is learned.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ClassifierKind {
-    /// W is unknown and decays with λ_W.
-    #[default]
-    Learned,
-    /// W is the simplex ETF with unit rows of [`crate::etf::simplex_etf`]; λ_W plays no part.
-    FixedEtf,
 }
 
 /// Which features are allowed.

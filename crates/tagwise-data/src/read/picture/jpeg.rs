@@ -60,7 +60,7 @@ impl<'a> Header<'a> {
         let (height, width) = self.size;
         let shape = ImageShape::new(height, width, self.channels);
         let pixels = self.decoder.decode().map_err(damage)?;
-        match pixels.len() == shape.len() {
+        match pixels.len() == shape.num_elements() {
             true => Ok(Picture {
                 shape,
                 pixels,
@@ -68,7 +68,7 @@ impl<'a> Header<'a> {
             }),
             false => Err(format!(
                 "expected {} JPEG pixel values, found {}; save the image anew",
-                shape.len(),
+                shape.num_elements(),
                 pixels.len()
             )),
         }
