@@ -85,7 +85,10 @@ impl GraphWriter {
         }
         tensor.int(2, FLOAT);
         tensor.text(8, name);
-        let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+        let bytes: Vec<u8> = numbers
+            .iter()
+            .flat_map(|number| number.to_le_bytes())
+            .collect();
         tensor.bytes(9, &bytes);
         self.graph.message(5, &tensor);
     }
@@ -118,7 +121,12 @@ impl GraphWriter {
         self.constant("weight", &shape, weight);
         self.constant("bias", &shape[..1], bias);
         let transposed = [("transB", Attribute::Int(1))];
-        self.node("Gemm", &["features", "weight", "bias"], &["logits"], &transposed);
+        self.node(
+            "Gemm",
+            &["features", "weight", "bias"],
+            &["logits"],
+            &transposed,
+        );
     }
 
     /// A word about the model, such as the names of its classes.
@@ -256,8 +264,9 @@ mod tests {
     fn the_bytes_of_a_head_are_those_that_onnx_runtime_was_given() {
         // tests/golden/onnx.py runs this file in ONNX Runtime and compares the logits.
         let golden = include_bytes!("../tests/golden/onnx/head.onnx");
-        let head = LinearClassifier::from_rows(&[1.0, 0.5, -0.25, 2.0, 0.0, -1.5], &[0.125, -1.0], 3)
-            .unwrap();
+        let head =
+            LinearClassifier::from_rows(&[1.0, 0.5, -0.25, 2.0, 0.0, -1.5], &[0.125, -1.0], 3)
+                .unwrap();
         let names = ["sea".to_string(), "sky".to_string()];
         assert_eq!(head.to_onnx(Some(&names)), golden);
     }

@@ -3,14 +3,16 @@
 
 use tagwise_nn::blueprint::InputScale;
 use tagwise_nn::{
-    Architecture, ClassifierKind, Device, ImageShape, Network, NetworkSpec, NamedTensor,
+    Architecture, ClassifierKind, Device, ImageShape, NamedTensor, Network, NetworkSpec,
     write_safetensors,
 };
 
 const IMAGES: usize = 3;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let folder = std::env::args().nth(1).ok_or("expected a folder to write to")?;
+    let folder = std::env::args()
+        .nth(1)
+        .ok_or("expected a folder to write to")?;
     for (name, architecture, side) in [
         ("small", Architecture::Small, 9),
         ("resnet18", Architecture::ResNet18, 12),
@@ -43,13 +45,18 @@ fn write(spec: &NetworkSpec, model: &str, arrays: &str) -> Result<(), Box<dyn st
         mean: &[0.5, 0.4, 0.3],
         std: &[0.25, 0.5, 0.2],
     };
-    let normal = images.iter().enumerate().map(|(i, value)| (value - scale.mean[i % 3]) / scale.std[i % 3]);
+    let normal = images
+        .iter()
+        .enumerate()
+        .map(|(i, value)| (value - scale.mean[i % 3]) / scale.std[i % 3]);
     let normal: Vec<f32> = normal.collect();
     // A step of training moves means and variances away from 0 and 1.
     network.forward_train(&normal, IMAGES)?;
     network.forward_eval(&normal, IMAGES)?;
     let names = ["a", "b", "c", "d"].map(String::from);
-    let bytes = spec.blueprint()?.to_onnx(&network.state(), Some(scale), Some(&names))?;
+    let bytes = spec
+        .blueprint()?
+        .to_onnx(&network.state(), Some(scale), Some(&names))?;
     std::fs::write(model, bytes)?;
     let ImageShape {
         height,

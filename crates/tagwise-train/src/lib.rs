@@ -27,6 +27,7 @@ pub use engine::{Batch, CpuEngine, Engine, Objective};
 pub use error::{Error, Result};
 pub use experiment::{
     Data, EvaluationSettings, Experiment, NetworkSettings, Reduction, Select, TrainingSettings,
+    experiment_reference,
 };
 pub use extract::Extracted;
 pub use folder::{RunFolder, provenance};

@@ -69,8 +69,11 @@ impl NetworkDescription {
             path: path.clone(),
             source,
         })?;
-        let description: Self = serde_json::from_str(&text)
-            .map_err(|error| wrong(format!("expected the description of a network, found {error}")))?;
+        let description: Self = serde_json::from_str(&text).map_err(|error| {
+            wrong(format!(
+                "expected the description of a network, found {error}"
+            ))
+        })?;
         description.check().map_err(wrong)?;
         Ok(description)
     }
@@ -84,7 +87,11 @@ impl NetworkDescription {
             ));
         }
         let found = [
-            ("names of classes", self.network.num_classes, self.class_names.len()),
+            (
+                "names of classes",
+                self.network.num_classes,
+                self.class_names.len(),
+            ),
             ("channel means", channels, self.mean.len()),
             ("channel deviations", channels, self.std.len()),
         ];
@@ -156,8 +163,15 @@ impl TrainedNetwork {
     /// # Errors
     /// From the mathematics, when a weight is not finite.
     pub fn classifier(&self) -> Result<LinearClassifier> {
-        let (weight, bias) = (self.network.classifier_weight(), self.network.classifier_bias());
-        Ok(LinearClassifier::from_rows(weight, bias, self.network.feature_dim())?)
+        let (weight, bias) = (
+            self.network.classifier_weight(),
+            self.network.classifier_bias(),
+        );
+        Ok(LinearClassifier::from_rows(
+            weight,
+            bias,
+            self.network.feature_dim(),
+        )?)
     }
 
     /// Features and logits of images, each `[height, width, channels]` of bytes.
@@ -174,14 +188,19 @@ impl TrainedNetwork {
         for images in images.chunks(BATCH) {
             let mut batch = vec![0.0; images.len() * size]; // [B, H, W, C]
             let (mean, std) = (&self.description.mean, &self.description.std);
-            batch.par_chunks_exact_mut(size).zip(images).for_each(|(values, bytes)| {
-                for (place, (value, &byte)) in values.iter_mut().zip(bytes).enumerate() {
-                    let channel = place % mean.len();
-                    *value = (f32::from(byte) / 255.0 - mean[channel]) / std[channel];
-                }
-            });
+            batch
+                .par_chunks_exact_mut(size)
+                .zip(images)
+                .for_each(|(values, bytes)| {
+                    for (place, (value, &byte)) in values.iter_mut().zip(bytes).enumerate() {
+                        let channel = place % mean.len();
+                        *value = (f32::from(byte) / 255.0 - mean[channel]) / std[channel];
+                    }
+                });
             self.network.forward_eval(&batch, images.len())?;
-            extracted.features.extend_from_slice(self.network.features());
+            extracted
+                .features
+                .extend_from_slice(self.network.features());
             extracted.logits.extend_from_slice(self.network.logits());
         }
         Ok(extracted)
@@ -202,7 +221,9 @@ impl TrainedNetwork {
         } = &self.description;
         let tensors: Vec<NamedTensor> = self.network.state();
         let scale = Some(InputScale { mean, std });
-        Ok(network.blueprint()?.to_onnx(&tensors, scale, Some(class_names))?)
+        Ok(network
+            .blueprint()?
+            .to_onnx(&tensors, scale, Some(class_names))?)
     }
 }
 
@@ -246,7 +267,10 @@ mod tests {
         };
         let bytes: Vec<u8> = (0..64).map(|i| (i * 4) as u8).collect();
         let extracted = trained.extract(&[bytes.clone(), vec![0; 64]]).unwrap();
-        let values: Vec<f32> = bytes.iter().map(|&byte| (f32::from(byte) / 255.0 - 0.5) / 0.25).collect();
+        let values: Vec<f32> = bytes
+            .iter()
+            .map(|&byte| (f32::from(byte) / 255.0 - 0.5) / 0.25)
+            .collect();
         trained.network.forward_eval(&values, 1).unwrap();
         assert_eq!(trained.network.logits(), &extracted.logits[..2]);
         assert_eq!(extracted.features.len(), 2 * 4);

@@ -23,6 +23,7 @@ const WIDTH: usize = 110;
 ///
 /// Several files (epochs of one run, layers of one network) are compared side by side.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Arguments {
     /// Features (.safetensors, .npz, .parquet, a folder of .npy or .parquet files, a pattern such as
     /// 'part-*.parquet' in quotes, .arff, .csv, .txt, .svm), statistics (.ncs), or the folder of a
@@ -58,6 +59,11 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
 }
+
+const EXAMPLES: &str = "Examples:
+  tagwise analyze features.npz --report features.html
+  tagwise analyze runs/digits-001
+  tagwise analyze epoch-01.npz epoch-20.npz --class-names cat,dog,bird";
 
 /// What NC1 is measured in.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -128,6 +134,7 @@ fn measure(path: &Path, arguments: &Arguments) -> anyhow::Result<Analysis> {
         },
     };
     let mut measured = Analysis::measure(path, &file, file.classifier(), options)
+        .map_err(stats::advised)
         .with_context(|| path.display().to_string())?;
     if let Some(names) = file.class_names() {
         measured.class_names = names.to_vec();

@@ -17,6 +17,7 @@ use crate::output;
 
 /// Compare decoded label sets with the true ones, by scikit-learn's definitions
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Arguments {
     /// Label sets as `tagwise decode` writes them (CSV with the columns sample and labels or
     /// label_ids, .json, .parquet), CSV with a column of 0 and 1 for each class, or an array (.npz,
@@ -44,6 +45,11 @@ pub struct Arguments {
     #[arg(long)]
     json: bool,
 }
+
+const EXAMPLES: &str = "Examples:
+  tagwise evaluate answers.csv --truth test.safetensors
+  tagwise evaluate y_pred.npy --truth y_test.npy --per-label
+  tagwise evaluate answers.json --truth test.arff --labels labels.xml --head head.safetensors";
 
 /// What `--json` prints.
 #[derive(Debug, Serialize)]

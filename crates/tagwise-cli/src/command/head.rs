@@ -13,6 +13,14 @@ pub struct StoredHead {
 }
 
 impl StoredHead {
+    /// A head that came from somewhere else, such as a run.
+    pub fn new(head: FittedHead, path: &Path) -> Self {
+        Self {
+            head,
+            path: path.to_path_buf(),
+        }
+    }
+
     /// Reads what `tagwise fit` wrote, or any safetensors file with `weight` and `bias`.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         Ok(Self {

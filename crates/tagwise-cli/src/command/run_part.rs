@@ -31,10 +31,9 @@ impl RunPart {
     /// # Errors
     /// For a run that has no such file yet.
     pub fn of(self, path: &Path) -> anyhow::Result<Cow<'_, Path>> {
-        if !path.is_dir() {
-            return Ok(path.into());
-        }
-        let Ok(run) = RunFolder::open(path) else {
+        // A folder of arrays may have a configuration of its own, but no records of epochs.
+        let is_run = path.is_dir() && path.join("metrics.jsonl").is_file();
+        let Some(run) = RunFolder::open(path).ok().filter(|_| is_run) else {
             return Ok(path.into());
         };
         let file = run.file(self.file_name());

@@ -11,6 +11,7 @@ use tagwise_data::samples::SampleFile;
 
 use super::run_part::RunPart;
 use super::samples::{FormatArguments, say};
+use crate::failure::advise;
 use crate::output;
 
 /// Reduce a file of features to its statistics, in one pass; parts can be merged
@@ -18,6 +19,7 @@ use crate::output;
 /// The result holds counts, means and within-scatter per label set: what every collapse metric
 /// needs except those about single samples.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Arguments {
     /// Features: .safetensors, .npz, .parquet, a folder of .npy or .parquet files, a pattern such as
     /// 'part-*.parquet' in quotes, .arff, .csv, .txt, .svm, or the folder of a run, whose training
@@ -40,6 +42,10 @@ pub struct Arguments {
     format: FormatArguments,
 }
 
+const EXAMPLES: &str = "Examples:
+  tagwise stats part-1.npz --out part-1.ncs
+  tagwise stats 'parts/*.parquet' --scatter trace --out all.ncs";
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Scatter {
     Full,
@@ -57,7 +63,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         arguments.skip_non_finite,
         &arguments.format,
     )?;
-    let statistics = Statistics::of(&file, kind)?;
+    let statistics = Statistics::of(&file, kind).map_err(advised)?;
     let summary = format!(
         "{} samples, {} label sets over {} classes, d = {}: {}",
         statistics.num_samples(),
@@ -74,6 +80,16 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         .write(&arguments.out)
         .context("the statistics cannot be saved")?;
     output::text(&summary)
+}
+
+/// The error with the option that leaves out rows that are not finite.
+pub fn advised(error: tagwise::Error) -> anyhow::Error {
+    match error {
+        error @ tagwise::Error::NonFiniteRows { .. } => {
+            advise(&error.into(), "--skip-non-finite does that")
+        }
+        other => other.into(),
+    }
 }
 
 /// Opens features and says on stderr how many rows were left out.

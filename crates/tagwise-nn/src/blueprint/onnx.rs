@@ -55,7 +55,9 @@ impl Blueprint {
         class_names: Option<&[String]>,
     ) -> Result<Vec<u8>> {
         let specs = self.tensors();
-        let expected = specs.iter().map(|TensorSpec { name, shape, .. }| (name.as_str(), shape.clone()));
+        let expected = specs
+            .iter()
+            .map(|TensorSpec { name, shape, .. }| (name.as_str(), shape.clone()));
         let expected: Vec<(&str, Vec<usize>)> = expected.collect();
         expect_same(&expected, &tensors.iter().collect::<Vec<_>>())?;
         let mut drawing = Drawing {
@@ -63,14 +65,24 @@ impl Blueprint {
         };
         let classifier = &self.classifier;
         let is_of_classifier = |tensor: &&NamedTensor| {
-            tensor.name.strip_prefix(&classifier.name).is_some_and(|rest| rest.starts_with('.'))
+            tensor
+                .name
+                .strip_prefix(&classifier.name)
+                .is_some_and(|rest| rest.starts_with('.'))
         };
         for tensor in tensors.iter().filter(|tensor| !is_of_classifier(tensor)) {
-            drawing.graph.constant(&tensor.name, &tensor.shape, &tensor.data);
+            drawing
+                .graph
+                .constant(&tensor.name, &tensor.shape, &tensor.data);
         }
         let last = drawing.blocks(self, scale)?;
         drawing.plain("GlobalAveragePool", &[&last], "pooled");
-        drawing.graph.node("Flatten", &["pooled"], &["features"], &[("axis", Attribute::Int(1))]);
+        drawing.graph.node(
+            "Flatten",
+            &["pooled"],
+            &["features"],
+            &[("axis", Attribute::Int(1))],
+        );
         let data = |suffix: &str| {
             let name = format!("{}.{suffix}", classifier.name);
             let tensor = tensors.iter().find(|tensor| tensor.name == name);
@@ -79,7 +91,9 @@ impl Blueprint {
         let shape = [classifier.num_classes, classifier.feature_dim];
         drawing.graph.linear(shape, data("weight"), data("bias"));
         for (name, size) in [("features", shape[1]), ("logits", shape[0])] {
-            drawing.graph.output(name, &[Side::Free("N"), Side::Fixed(size)]);
+            drawing
+                .graph
+                .output(name, &[Side::Free("N"), Side::Fixed(size)]);
         }
         if let Some(names) = class_names {
             drawing.graph.describe("class_names", names_as_json(names));
@@ -97,7 +111,8 @@ impl Drawing {
     fn blocks(&mut self, network: &Blueprint, scale: Option<InputScale<'_>>) -> Result<String> {
         let input = network.input;
         let sides = [input.channels, input.height, input.width].map(Side::Fixed);
-        self.graph.input("images", &[&[Side::Free("N")], &sides[..]].concat());
+        self.graph
+            .input("images", &[&[Side::Free("N")], &sides[..]].concat());
         let mut last = match scale {
             None => "images".to_string(),
             Some(scale) => self.normalised(scale, input.channels)?,
@@ -130,7 +145,8 @@ impl Drawing {
                 )));
             }
         }
-        self.graph.constant("mean", &[1, channels, 1, 1], scale.mean);
+        self.graph
+            .constant("mean", &[1, channels, 1, 1], scale.mean);
         self.graph.constant("std", &[1, channels, 1, 1], scale.std);
         self.plain("Sub", &["images", "mean"], "centred");
         Ok(self.plain("Div", &["centred", "std"], "normalised"))
@@ -164,7 +180,8 @@ impl Drawing {
         inputs.extend(settings.iter().map(String::as_str));
         let output = of(norm, "out");
         let epsilon = [("epsilon", Attribute::Float(EPSILON))];
-        self.graph.node("BatchNormalization", &inputs, &[&output], &epsilon);
+        self.graph
+            .node("BatchNormalization", &inputs, &[&output], &epsilon);
         output
     }
 

@@ -17,7 +17,7 @@ use crate::names::{LabelNames, csv_cell};
 use crate::{Error, LabelSet, Result};
 
 #[cfg(feature = "parquet")]
-mod parquet;
+pub(crate) mod parquet;
 
 /// In which form answers are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
