@@ -178,6 +178,14 @@ impl Error {
         }
     }
 
+    /// What is wrong, without the file, which somebody else names.
+    pub(crate) fn without_path(self) -> String {
+        match self {
+            Self::Format { message, .. } => message,
+            other => other.to_string(),
+        }
+    }
+
     /// Moves a row number found in a block to its place in the whole, where the block began at
     /// row `first`.
     #[must_use]

@@ -364,3 +364,19 @@ fn labels_from_elsewhere_leave_out_the_rows_that_are_left_out() {
     let file = file.with_targets(targets, None).unwrap();
     assert_eq!((file.num_samples(), sets(&file).as_str()), (2, "{0} {2}"));
 }
+
+#[test]
+fn minus_one_is_an_absent_label_where_there_is_no_zero() {
+    let open = |targets: &[i8]| {
+        let mut writer = TensorWriter::new();
+        writer.add("features", &[2, 1], &[0.5f32, 1.0]).unwrap();
+        writer.add("targets", &[2, 2], targets).unwrap();
+        let bytes = writer.to_bytes();
+        SnapshotFile::from_bytes(Format::Safetensors, bytes, &OpenOptions::default())
+    };
+    let file = open(&[1, -1, -1, -1]).unwrap();
+    assert_eq!(sets(&file), "{0} {}");
+    assert_eq!(file.notes(), ["`targets` holds -1 and 1; -1 is read as 0"]);
+    assert_eq!(sets(&open(&[1, 1, 1, 1]).unwrap()), "{0, 1} {0, 1}");
+    insta::assert_snapshot!(open(&[1, -1, 0, 1]).unwrap_err(), @"in `targets`: expected targets of 0 and 1, found -1 at row 0, column 1");
+}

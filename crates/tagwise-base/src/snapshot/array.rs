@@ -138,14 +138,27 @@ impl Array<'_> {
         }
     }
 
-    /// Multi-hot rows `[N, K]`, of any element kind, as label sets.
+    /// Whether rows `[N, K]` hold −1 for absent labels, and no 0.
+    pub(super) fn has_signs(self) -> bool {
+        let may_have = !matches!(
+            self.element,
+            Element::Bool | Element::U8 | Element::U16 | Element::U32 | Element::U64
+        );
+        may_have && is_signed(&self.to_f64())
+    }
+
+    /// Multi-hot rows `[N, K]` of 0 or −1 and 1, of any element kind, as label sets.
     pub(super) fn to_targets(self) -> Result<Targets, String> {
         let (_, num_classes) = self.matrix_shape("[N, K]")?;
         if num_classes == 0 {
             return Err(format!("expected `{}` with at least one class", self.name));
         }
-        if self.element.size() > 1 {
-            return Targets::from_multi_hot(&self.to_f64(), num_classes)
+        if self.element.size() > 1 || self.element == Element::I8 {
+            let mut values = self.to_f64();
+            if is_signed(&values) {
+                values.iter_mut().for_each(|value| *value = value.max(0.0));
+            }
+            return Targets::from_multi_hot(&values, num_classes)
                 .map_err(|error| format!("in `{}`: {error}", self.name));
         }
         let wrong = self.bytes.iter().position(|&byte| byte > 1);
@@ -215,6 +228,11 @@ impl Array<'_> {
             Element::F16 | Element::BF16 | Element::F32 | Element::F64 => Vec::new(),
         }
     }
+}
+
+/// Whether all numbers are −1 or 1, as those of support vector machines are, and not all 1.
+fn is_signed(values: &[f64]) -> bool {
+    values.contains(&-1.0) && values.iter().all(|value| value.abs() == 1.0)
 }
 
 /// Label sets of multi-hot rows of bytes 0 and 1; each distinct row is decoded once.

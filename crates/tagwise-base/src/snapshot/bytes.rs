@@ -8,6 +8,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
 use super::array::Stored;
+use super::load::ending;
 use super::mapped::{Bytes, Part};
 use super::member::Member;
 use super::{FeatureValues, Snapshot, npy, safetensors};
@@ -78,8 +79,7 @@ impl NamedArrays {
     /// # Errors
     /// [`Error::Io`] when the file cannot be read, [`Error::Format`] when it is not such a file.
     pub fn read(path: &Path) -> Result<Self> {
-        let extension = path.extension().and_then(|extension| extension.to_str());
-        let format = match extension {
+        let format = match ending(path).as_deref() {
             Some("safetensors") => Format::Safetensors,
             Some("npz") => Format::Npz,
             Some("npy") => Format::Npy,

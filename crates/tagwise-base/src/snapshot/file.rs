@@ -265,7 +265,7 @@ impl SnapshotFile {
             (Some(labelled), _) => (labelled.targets, labelled.class_names),
             (None, LabelsIn::Required) => return Err(NO_LABELS.into()),
             (None, LabelsIn::Optional | LabelsIn::Elsewhere) => {
-                features.check_rows().map_err(|error| error.to_string())?;
+                features.check_rows().map_err(Error::without_path)?;
                 let num_classes = choice.stated_classes()?.unwrap_or(0);
                 let targets = Targets::unlabelled(num_rows, num_classes);
                 let class_names = choice.settled_names(num_classes)?.into_names();

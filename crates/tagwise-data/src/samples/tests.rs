@@ -1,4 +1,10 @@
+use std::path::PathBuf;
+
+use tagwise_base::LabelSet;
+use tagwise_base::snapshot::{FeatureRows, FeatureValues, Format, SampleStream, Snapshot};
+
 use super::*;
+use crate::table::Unlabelled;
 
 const TABLE: &str = "@relation 'two: -C 2'\n@attribute sky {0,1}\n@attribute sea {0,1}\n\
                      @attribute blue numeric\n@data\n1,0,0.5\n1,1,0.25\n";
@@ -178,7 +184,6 @@ fn sparse_matrices_of_scipy_are_features_with_their_labels_beside() {
 
 #[test]
 fn every_kind_streams_the_same_samples() {
-    use tagwise_base::snapshot::{FeatureRows, NonFinite, SampleStream};
     let folder = folder(&[(
         "x.csv",
         "u,v,tags\n-1,-0.75,c\n-0.5,-0.25,a\n0,0.25,b\n0.5,0.75,b\n1,1.25,a\n1.5,1.75,c\n",
@@ -209,4 +214,109 @@ fn every_kind_streams_the_same_samples() {
     }
     assert_eq!(found[0], found[1]);
     assert_eq!(found[0], found[2]);
+}
+
+/// Two samples in f64 that f32 does not tell apart, and one that is not finite, with a classifier
+/// and labels of their own.
+fn arrays(folder: &Path) -> PathBuf {
+    let classifier = LinearClassifier::from_rows(&[1.0, 2.0, 3.0], &[0.0; 3], 1).unwrap();
+    let targets = Targets::new(3, [[0], [0], [0]].map(LabelSet::new)).unwrap();
+    let features = FeatureValues::F64(vec![1.0, 1.0 + 1e-12, f64::NAN]);
+    let snapshot = Snapshot::new(features, 1, targets, Some(classifier)).unwrap();
+    let path = folder.join("x.npz");
+    std::fs::write(&path, snapshot.to_bytes(Format::Npz).unwrap()).unwrap();
+    path
+}
+
+#[test]
+fn arrays_with_labels_beside_keep_precision_classifier_and_what_is_left_out() {
+    let folder = folder(&[("y.csv", "tags,z\nb;a,0\nc,1\n,1\n"), ("two.csv", "tags,z\na,0\nb,1\n,1\n")]);
+    let path = arrays(folder.path());
+    let beside = |name: &str| TableOptions {
+        label_file: Some(folder.path().join(name)),
+        ..TableOptions::default()
+    };
+    let file = SampleFile::open(&path, &beside("y.csv"), NonFinite::Skip).unwrap();
+    assert_eq!(file.skipped(), [2]);
+    assert_eq!(file.class_names().unwrap(), ["a", "b", "c"]);
+    assert_eq!(file.classifier().unwrap().num_classes(), 3);
+    let sets: Vec<String> = file.targets().iter().map(ToString::to_string).collect();
+    assert_eq!(sets, ["{0, 1}", "{2}"]);
+    let mut numbers = Vec::new();
+    file.for_each_block(&mut |_, rows| {
+        let FeatureRows::F64(rows) = rows else {
+            unreachable!("double precision")
+        };
+        numbers.extend_from_slice(rows);
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(numbers, [1.0, 1.0 + 1e-12]);
+    let error = Samples::read(&path, &beside("y.csv")).unwrap_err().to_string();
+    assert!(error.contains("found NaN"), "{error}");
+    let error = SampleFile::open(&path, &beside("two.csv"), NonFinite::Skip).unwrap_err();
+    assert!(error.to_string().contains("2 classes") || error.to_string().contains("expected"), "{error}");
+}
+
+#[test]
+fn the_key_of_the_labels_is_that_of_their_own_file() {
+    let folder = folder(&[]);
+    let path = arrays(folder.path());
+    let labels = folder.path().join("y.safetensors");
+    let mut writer = tagwise_base::tensors::TensorWriter::new();
+    writer.add("animal", &[3], &[2i64, 0, 1]).unwrap();
+    writer.add("place", &[3], &[0i64, 0, 0]).unwrap();
+    writer.write(&labels).unwrap();
+    let mut options = TableOptions {
+        label_file: Some(labels),
+        class_names: Some(["cow", "ant", "bee"].map(String::from).to_vec()),
+        ..TableOptions::default()
+    };
+    options.arrays.targets = Some("animal".into());
+    let file = SampleFile::open(&path, &options, NonFinite::Refuse).unwrap();
+    assert_eq!(file.targets().set(0), &LabelSet::new([2]));
+    assert_eq!(file.class_names().unwrap(), ["cow", "ant", "bee"]);
+    // The number of classes may be given too.
+    options.class_names = None;
+    options.num_classes = Some(3);
+    let labels = Labels::read(&path, &options).unwrap();
+    assert_eq!((labels.targets.num_classes(), labels.has_classifier), (3, false));
+}
+
+#[test]
+fn names_of_columns_in_another_order_move_the_columns() {
+    let folder = folder(&[("t.csv", "x,sea,sky\n1,1,0\n2,0,0\n"), ("a.arff", TABLE)]);
+    let named = |path: &str, names: [&str; 2], columns: &[&str]| {
+        let options = TableOptions {
+            class_names: Some(names.map(String::from).to_vec()),
+            label_columns: columns.iter().map(ToString::to_string).collect(),
+            ..TableOptions::default()
+        };
+        Samples::read(&folder.path().join(path), &options)
+    };
+    let samples = named("t.csv", ["sky", "sea"], &["sea", "sky"]).unwrap();
+    assert_eq!(samples.targets.set(0), &LabelSet::new([1]));
+    assert_eq!(samples.label_names.unwrap(), ["sky", "sea"]);
+    let samples = named("a.arff", ["sea", "sky"], &[]).unwrap();
+    assert_eq!(samples.targets.set(0), &LabelSet::new([1]));
+    let samples = named("a.arff", ["up", "down"], &[]).unwrap();
+    assert_eq!(samples.targets.set(0), &LabelSet::new([0]));
+    assert!(named("a.arff", ["sea", "down"], &[]).is_err());
+}
+
+#[test]
+fn sparse_matrices_become_dense_in_the_precision_that_they_need() {
+    let folder = folder(&[("y.csv", "tags,z\nb,0\n,1\na,0\na;b,0\n")]);
+    let options = TableOptions {
+        label_file: Some(folder.path().join("y.csv")),
+        ..TableOptions::default()
+    };
+    let file = SampleFile::open(&golden("csr.npz"), &options, NonFinite::Refuse).unwrap();
+    let mut kinds = Vec::new();
+    file.for_each_block(&mut |_, rows| {
+        kinds.push(matches!(rows, FeatureRows::F32(_)));
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(kinds, [true], "these are numbers of f32");
 }

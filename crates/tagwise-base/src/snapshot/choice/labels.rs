@@ -3,7 +3,7 @@
 use super::super::array::{Array, class_targets, named_targets, ragged_targets};
 use super::super::member::TextArray;
 use super::{Choice, Labels};
-use crate::Targets;
+use crate::{Error, Targets};
 use crate::label::{ClassNames, LabelLists};
 
 /// Label sets, what the classes are called, and what was decided.
@@ -68,13 +68,13 @@ impl Choice {
                     true => column.class_targets(stated),
                     false => column.multi_hot_targets(),
                 };
-                let targets = targets.map_err(|error| error.to_string())?;
+                let targets = targets.map_err(Error::without_path)?;
                 let note = are_numbers.then(|| class_note(column.name(), "number", &targets));
                 Ok((unnamed(targets), note))
             }
             Labels::Text(text) => self.of_lists(&text.name, lists(text)?, stated),
             Labels::TextColumn(column) => {
-                let lists = column.labels().map_err(|error| error.to_string())?;
+                let lists = column.labels().map_err(Error::without_path)?;
                 self.of_lists(column.name(), lists, stated)
             }
             Labels::Numbers(array) => {
@@ -86,7 +86,10 @@ impl Choice {
                     _ => false,
                 };
                 if !are_numbers {
-                    return Ok((unnamed(array.to_targets()?), None));
+                    let note = array.has_signs().then(|| {
+                        format!("`{}` holds -1 and 1; -1 is read as 0", array.name)
+                    });
+                    return Ok((unnamed(array.to_targets()?), note));
                 }
                 let given = self.given.class_names.as_deref();
                 if let Some(targets) = named_targets(&array, given.unwrap_or_default())? {
