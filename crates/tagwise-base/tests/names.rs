@@ -238,6 +238,21 @@ fn given_names_of_classes_say_their_order() {
 }
 
 #[test]
+fn names_that_are_expected_complete_those_that_occur() {
+    let expected = ArrayNames {
+        expected_names: Some(["dog", "cow", "bee", "ant"].map(String::from).to_vec()),
+        num_classes: Some(4),
+        ..ArrayNames::default()
+    };
+    let labels = read_labels(&golden("texts.npz"), &expected).unwrap();
+    assert_eq!(labels.class_names.unwrap(), ["dog", "cow", "bee", "ant"]);
+    assert_eq!(labels.targets.set(0), &LabelSet::new([2]));
+    // They are no new names for classes that have some.
+    let labels = read_labels(&golden("named.npz"), &expected).unwrap();
+    assert_eq!(labels.class_names.unwrap(), ["cow", "ant", "bee"]);
+}
+
+#[test]
 fn a_classifier_follows_the_order_of_the_classes() {
     let mut writer = TensorWriter::new();
     writer.add("features", &[2, 1], &[0.5f32, 1.5]).unwrap();

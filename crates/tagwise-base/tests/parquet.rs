@@ -6,13 +6,13 @@ use std::fs::File;
 use std::sync::Arc;
 
 use parquet::basic::Compression;
+use parquet::data_type::{ByteArray, ByteArrayType};
 use parquet::data_type::{DataType, FloatType, Int32Type};
+use parquet::file::metadata::{ParquetMetaDataReader, ParquetMetaDataWriter};
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
 use tagwise_base::features::FeatureRows;
-use parquet::data_type::{ByteArray, ByteArrayType};
-use parquet::file::metadata::{ParquetMetaDataReader, ParquetMetaDataWriter};
 use tagwise_base::snapshot::{
     ArrayNames, FeatureValues, LabelsIn, NonFinite, OpenOptions, SampleStream, Snapshot,
     SnapshotFile, read_labels, read_targets,
@@ -220,7 +220,10 @@ fn single_columns_and_columns_of_text_are_labels_too() {
     write_one(&path, schema, |group| {
         let mut column = group.next_column().unwrap().unwrap();
         let values = texts(&[&["cow;ant", "", "ant"]]).concat();
-        column.typed::<ByteArrayType>().write_batch(&values, None, None).unwrap();
+        column
+            .typed::<ByteArrayType>()
+            .write_batch(&values, None, None)
+            .unwrap();
         column.close().unwrap();
     });
     let names = ArrayNames {
@@ -232,11 +235,7 @@ fn single_columns_and_columns_of_text_are_labels_too() {
     assert_eq!(sets, ["{0, 1}", "{}", "{0}"]);
 }
 
-fn write_one(
-    path: &Path,
-    schema: &str,
-    write: impl Fn(&mut SerializedRowGroupWriter<'_, File>),
-) {
+fn write_one(path: &Path, schema: &str, write: impl Fn(&mut SerializedRowGroupWriter<'_, File>)) {
     let schema = Arc::new(parse_message_type(schema).unwrap());
     let file = File::create(path).unwrap();
     let mut writer = SerializedFileWriter::new(file, schema, Arc::default()).unwrap();
@@ -262,21 +261,42 @@ fn rows_that_only_the_footer_has_are_found_before_they_take_memory() {
         labels: LabelsIn::Optional,
         ..OpenOptions::default()
     };
-    assert_eq!(SnapshotFile::open_with(&path, &optional).unwrap().num_samples(), 2);
+    assert_eq!(
+        SnapshotFile::open_with(&path, &optional)
+            .unwrap()
+            .num_samples(),
+        2
+    );
     let file = File::open(&path).unwrap();
-    let metadata = ParquetMetaDataReader::new().parse_and_finish(&file).unwrap();
+    let metadata = ParquetMetaDataReader::new()
+        .parse_and_finish(&file)
+        .unwrap();
     let groups = metadata.row_groups().iter().map(|group| {
         let columns = group.columns().iter().map(|column| {
             let values = column.num_values() * TIMES;
-            column.clone().into_builder().set_num_values(values).build().unwrap()
+            column
+                .clone()
+                .into_builder()
+                .set_num_values(values)
+                .build()
+                .unwrap()
         });
         let rows = group.num_rows() * TIMES;
         let builder = group.clone().into_builder().set_num_rows(rows);
-        builder.set_column_metadata(columns.collect()).build().unwrap()
+        builder
+            .set_column_metadata(columns.collect())
+            .build()
+            .unwrap()
     });
-    let lying = metadata.clone().into_builder().set_row_groups(groups.collect()).build();
+    let lying = metadata
+        .clone()
+        .into_builder()
+        .set_row_groups(groups.collect())
+        .build();
     let mut footer = Vec::new();
-    ParquetMetaDataWriter::new(&mut footer, &lying).finish().unwrap();
+    ParquetMetaDataWriter::new(&mut footer, &lying)
+        .finish()
+        .unwrap();
     let bytes = std::fs::read(&path).unwrap();
     let length = u32::from_le_bytes(*bytes[..bytes.len() - 4].last_chunk().unwrap()) as usize;
     let pages = &bytes[..bytes.len() - 8 - length];
@@ -286,7 +306,12 @@ fn rows_that_only_the_footer_has_are_found_before_they_take_memory() {
             labels,
             ..OpenOptions::default()
         };
-        let error = SnapshotFile::open_with(&path, &options).unwrap_err().to_string();
-        assert!(error.contains("expected 200000000 rows of `features`"), "{error}");
+        let error = SnapshotFile::open_with(&path, &options)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("expected 200000000 rows of `features`"),
+            "{error}"
+        );
     }
 }

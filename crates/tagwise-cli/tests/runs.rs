@@ -33,16 +33,23 @@ fn write_image(path: &Path, side: u32) {
 fn a_run_is_analysed_decoded_predicted_with_and_exported() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let few = ["train", "validation", "test"].map(|part| format!("data.{part}.per_multiplicity=[6, 1]"));
+    let few =
+        ["train", "validation", "test"].map(|part| format!("data.{part}.per_multiplicity=[6, 1]"));
     let mut train = vec!["train", "--out", "run", "--quiet", "--epochs", "1"];
     for set in &few {
         train.extend(["--set", set]);
     }
     stdout(folder, &train);
-    let of_file = json(folder, &["analyze", "run/features-train.safetensors", "--json"]);
+    let of_file = json(
+        folder,
+        &["analyze", "run/features-train.safetensors", "--json"],
+    );
     let of_run = json(folder, &["analyze", "run", "--json"]);
     assert_eq!(of_run["files"][0]["nc1"], of_file["files"][0]["nc1"]);
-    let answers = stdout(folder, &["decode", "--features", "run", "--prototypes", "run"]);
+    let answers = stdout(
+        folder,
+        &["decode", "--features", "run", "--prototypes", "run"],
+    );
     std::fs::write(folder.join("a.csv"), &answers).unwrap();
     let measures = json(folder, &["evaluate", "a.csv", "--truth", "run", "--json"]);
     assert!(measures["ranking"].is_object(), "{measures}");
@@ -52,17 +59,31 @@ fn a_run_is_analysed_decoded_predicted_with_and_exported() {
     write_image(&folder.join("scans/a.PNG"), 40);
     write_image(&folder.join("one.png"), 8);
     let answer = json(folder, &["predict", "run", "one.png", "scans", "--json"]);
-    let files: Vec<&str> = answer["predictions"].as_array().unwrap().iter().map(|p| p["file"].as_str().unwrap()).collect();
+    let files: Vec<&str> = answer["predictions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| p["file"].as_str().unwrap())
+        .collect();
     assert_eq!(files, ["one.png", "scans/a.PNG", "scans/b.png"]);
     assert_eq!(answer["class_names"].as_array().unwrap().len(), 10);
     // The run's own features give its own first decoder.
     let csv = stdout(folder, &["predict", "run", "run/features-test.safetensors"]);
     let sets = |text: &str| -> Vec<String> {
-        text.lines().skip(1).map(|line| line.split(',').nth(1).unwrap().to_string()).collect()
+        text.lines()
+            .skip(1)
+            .map(|line| line.split(',').nth(1).unwrap().to_string())
+            .collect()
     };
     let names = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
-    assert!(sets(&csv).iter().all(|set| set.split(';').all(|name| name.is_empty() || names.contains(&name))));
+    assert!(sets(&csv).iter().all(|set| {
+        set.split(';')
+            .all(|name| name.is_empty() || names.contains(&name))
+    }));
     assert_eq!(sets(&csv), sets(&answers));
     let exported = stdout(folder, &["export", "run", "--out", "network.onnx"]);
-    assert!(exported.starts_with("images [N, 1, 16, 16] to features and logits [N, 10]"), "{exported}");
+    assert!(
+        exported.starts_with("images [N, 1, 16, 16] to features and logits [N, 10]"),
+        "{exported}"
+    );
 }

@@ -70,29 +70,114 @@ fn a_head_predicts_names_with_confidences_that_evaluate_reads() {
     write_table(&folder.join("train.csv"), &sets(200));
     write_table(&folder.join("test.csv"), &sets(60));
     let order = ["--class-names", "cow,ant,bee"];
-    stdout(folder, &[&["fit", "train.csv", "--weight-decay", "0.001", "--quiet"], &order[..]].concat());
+    stdout(
+        folder,
+        &[
+            &["fit", "train.csv", "--weight-decay", "0.001", "--quiet"],
+            &order[..],
+        ]
+        .concat(),
+    );
     let csv = stdout(folder, &["predict", "head.safetensors", "test.csv"]);
-    assert!(csv.starts_with("sample,labels,confidences\n0,cow,0."), "{csv}");
+    assert!(
+        csv.starts_with("sample,labels,confidences\n0,cow,0."),
+        "{csv}"
+    );
     for name in ["p.csv", "p.json"] {
-        stdout(folder, &["predict", "head.safetensors", "test.csv", "--out", name]);
+        stdout(
+            folder,
+            &["predict", "head.safetensors", "test.csv", "--out", name],
+        );
         let evaluate = ["evaluate", name, "--truth", "test.csv", "--json"];
         let measures = json(folder, &[&evaluate[..], &order[..]].concat());
-        assert!(measures["subset_accuracy"].as_f64().unwrap() > 0.95, "{measures}");
+        assert!(
+            measures["subset_accuracy"].as_f64().unwrap() > 0.95,
+            "{measures}"
+        );
     }
-    let answer = json(folder, &["predict", "head.safetensors", "test.csv", "--json"]);
-    assert_eq!(answer["class_names"], serde_json::json!(["cow", "ant", "bee"]));
+    let answer = json(
+        folder,
+        &["predict", "head.safetensors", "test.csv", "--json"],
+    );
+    assert_eq!(
+        answer["class_names"],
+        serde_json::json!(["cow", "ant", "bee"])
+    );
     let first = &answer["predictions"][0];
-    assert_eq!(first["labels"].as_array().unwrap().len(), first["confidences"].as_array().unwrap().len());
+    assert_eq!(
+        first["labels"].as_array().unwrap().len(),
+        first["confidences"].as_array().unwrap().len()
+    );
     // A tuned decoder, on arrays, with the names of the command line.
-    stdout(folder, &[&["decode", "--features", "test.csv", "--validation", "train.csv", "--head", "head.safetensors",
-        "--decoder", "threshold", "--save", "decoder.safetensors", "--out", "a.csv"], &order[..]].concat());
-    stdout(folder, &["predict", "head.safetensors", "test.csv", "--decoder-file", "decoder.safetensors", "--out", "q.csv"]);
+    stdout(
+        folder,
+        &[
+            &[
+                "decode",
+                "--features",
+                "test.csv",
+                "--validation",
+                "train.csv",
+                "--head",
+                "head.safetensors",
+                "--decoder",
+                "threshold",
+                "--save",
+                "decoder.safetensors",
+                "--out",
+                "a.csv",
+            ],
+            &order[..],
+        ]
+        .concat(),
+    );
+    stdout(
+        folder,
+        &[
+            "predict",
+            "head.safetensors",
+            "test.csv",
+            "--decoder-file",
+            "decoder.safetensors",
+            "--out",
+            "q.csv",
+        ],
+    );
     let targets = Targets::new(3, sets(60)).unwrap();
-    let snapshot = Snapshot::new(FeatureValues::F64(features(&sets(60))), 4, targets, None).unwrap();
-    std::fs::write(folder.join("test.npz"), snapshot.to_bytes(Format::Npz).unwrap()).unwrap();
-    let decoded = stdout(folder, &[&["decode", "--features", "test.npz", "--decoder-file", "decoder.safetensors"], &order[..]].concat());
-    assert_eq!(decoded, std::fs::read_to_string(folder.join("a.csv")).unwrap());
-    let wrong = ["decode", "--features", "test.npz", "--decoder-file", "decoder.safetensors", "--class-names", "ant,bee,cow"];
+    let snapshot =
+        Snapshot::new(FeatureValues::F64(features(&sets(60))), 4, targets, None).unwrap();
+    std::fs::write(
+        folder.join("test.npz"),
+        snapshot.to_bytes(Format::Npz).unwrap(),
+    )
+    .unwrap();
+    let decoded = stdout(
+        folder,
+        &[
+            &[
+                "decode",
+                "--features",
+                "test.npz",
+                "--decoder-file",
+                "decoder.safetensors",
+            ],
+            &order[..],
+        ]
+        .concat(),
+    );
+    assert_eq!(
+        decoded,
+        std::fs::read_to_string(folder.join("a.csv")).unwrap()
+    );
+    let wrong = [
+        "decode",
+        "--features",
+        "test.npz",
+        "--decoder-file",
+        "decoder.safetensors",
+        "--class-names",
+        "ant,bee,cow",
+    ];
     insta::assert_snapshot!(refused(folder, &wrong, 1), @r#"tagwise: expected label 0 to be "cow" like the decoder in decoder.safetensors, found "ant" in test.npz"#);
 }
 
@@ -101,13 +186,18 @@ fn models_for_other_programs_say_what_enters_and_leaves_them() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let mut writer = TensorWriter::new();
-    writer.add("weight", &[2, 3], &[1.0f64, 0.5, -0.25, 2.0, 0.0, -1.5]).unwrap();
+    writer
+        .add("weight", &[2, 3], &[1.0f64, 0.5, -0.25, 2.0, 0.0, -1.5])
+        .unwrap();
     writer.write(&folder.join("head.safetensors")).unwrap();
     insta::assert_snapshot!(stdout(folder, &["export", "head.safetensors", "--out", "head.onnx"]), @"features [N, 3] to logits [N, 2]: head.onnx");
     let model = std::fs::read(folder.join("head.onnx")).unwrap();
     assert!(model.windows(4).any(|bytes| bytes == b"Gemm"));
     let error = refused(folder, &["export", "nothing.safetensors"], 1);
-    assert!(error.contains("nothing.safetensors: No such file"), "{error}");
+    assert!(
+        error.contains("nothing.safetensors: No such file"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -120,16 +210,38 @@ fn labels_are_enough_to_judge_predictions_of_any_kind() {
         writer.write(&folder.join(name)).unwrap();
     };
     write("truth.safetensors", "targets", &[1, 0, 1, 0, 1, 0, 0, 0, 0]);
-    write("predicted.safetensors", "y_pred", &[1, 0, 1, 0, 1, 0, 0, 0, 0]);
-    std::fs::write(folder.join("bom.csv"), "\u{feff}sample,label_ids\n0,0;2\n1,1\n2,\n\n").unwrap();
+    write(
+        "predicted.safetensors",
+        "y_pred",
+        &[1, 0, 1, 0, 1, 0, 0, 0, 0],
+    );
+    std::fs::write(
+        folder.join("bom.csv"),
+        "\u{feff}sample,label_ids\n0,0;2\n1,1\n2,\n\n",
+    )
+    .unwrap();
     std::fs::write(folder.join("hot.csv"), "a,b,c\n1,0,1\n0,1,0\n0,0,0\n").unwrap();
     std::fs::write(folder.join("sets.json"), "[[2, 0], [1], []]").unwrap();
     for name in ["predicted.safetensors", "bom.csv", "hot.csv", "sets.json"] {
-        let measures = json(folder, &["evaluate", name, "--truth", "truth.safetensors", "--json"]);
+        let measures = json(
+            folder,
+            &["evaluate", name, "--truth", "truth.safetensors", "--json"],
+        );
         assert_eq!(measures["subset_accuracy"], 1.0, "{name}");
         assert_eq!(measures["f1_micro"], 1.0, "{name}");
     }
-    let four = refused(folder, &["evaluate", "hot.csv", "--truth", "truth.safetensors", "-k", "4"], 1);
+    let four = refused(
+        folder,
+        &[
+            "evaluate",
+            "hot.csv",
+            "--truth",
+            "truth.safetensors",
+            "-k",
+            "4",
+        ],
+        1,
+    );
     insta::assert_snapshot!(four, @"tagwise: truth.safetensors: expected 4 classes as --classes says, found 3");
 }
 
@@ -143,11 +255,15 @@ fn completions_and_manual_pages_know_every_command() {
     ];
     for shell in ["bash", "zsh", "fish"] {
         let script = stdout(folder, &["completions", shell]);
-        assert!(commands.iter().all(|command| script.contains(command)), "{shell}");
+        assert!(
+            commands.iter().all(|command| script.contains(command)),
+            "{shell}"
+        );
     }
     stdout(folder, &["man", "pages"]);
     for command in commands {
-        let page = std::fs::read_to_string(folder.join(format!("pages/tagwise-{command}.1"))).unwrap();
+        let page =
+            std::fs::read_to_string(folder.join(format!("pages/tagwise-{command}.1"))).unwrap();
         assert!(page.contains(command));
         // Every command shows how it is used.
         let help = stdout(folder, &[command, "--help"]);
@@ -174,13 +290,21 @@ fn wrong_settings_are_told_as_they_were_typed() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let train = |more: &[&str]| refused(folder, &[&["train"], more].concat(), 2);
-    assert!(train(&["--device", "cuda"]).contains(r#"expected cpu, found "cuda": networks are trained on the processor"#));
+    assert!(
+        train(&["--device", "cuda"])
+            .contains(r#"expected cpu, found "cuda": networks are trained on the processor"#)
+    );
     insta::assert_snapshot!(train(&["--set", "training.learning_rate=1e9"]), @"tagwise: expected training.learning_rate to be a number from 0 to 1000, found 1e9");
     insta::assert_snapshot!(train(&["--set", "training.epochs=many"]), @r#"tagwise: training.epochs: wrong kind of value: string "many", expected a whole number from 0"#);
     let text = stdout(folder, &["train", "--print-config", "--epochs", "3"]);
-    assert!(text.contains("# Passes over the training set\nepochs = 3\n"), "{text}");
+    assert!(
+        text.contains("# Passes over the training set\nepochs = 3\n"),
+        "{text}"
+    );
     let mut writer = TensorWriter::new();
-    writer.add("features", &[2, 1], &[1.0f32, f32::NAN]).unwrap();
+    writer
+        .add("features", &[2, 1], &[1.0f32, f32::NAN])
+        .unwrap();
     writer.add("targets", &[2, 2], &[1u8, 0, 0, 1]).unwrap();
     writer.write(&folder.join("nan.safetensors")).unwrap();
     insta::assert_snapshot!(refused(folder, &["analyze", "nan.safetensors"], 1), @"tagwise: nan.safetensors: expected finite features, found NaN or infinity in 1 of 2 rows, first in row 1; mend them or leave them out; --skip-non-finite does that");

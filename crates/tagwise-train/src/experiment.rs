@@ -267,9 +267,9 @@ fn one_line(error: &toml::de::Error) -> String {
         ("expected a sequence", "expected a list"),
         ("invalid type: ", "wrong kind of value: "),
     ];
-    words
-        .iter()
-        .fold(message, |message, (word, plain)| message.replace(word, plain))
+    words.iter().fold(message, |message, (word, plain)| {
+        message.replace(word, plain)
+    })
 }
 
 /// The same with the line of the text where it happened.

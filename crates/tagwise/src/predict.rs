@@ -161,7 +161,11 @@ impl Predicted {
             false => "label_ids",
         };
         let mut text = format!("sample,{labels},confidences");
-        text.push_str(if self.files.is_some() { ",file\n" } else { "\n" });
+        text.push_str(if self.files.is_some() {
+            ",file\n"
+        } else {
+            "\n"
+        });
         for (sample, set) in self.targets.iter().enumerate() {
             let confidences: Vec<String> = self.confidences[sample]
                 .iter()
@@ -264,8 +268,16 @@ mod tests {
         let e = 1f64.exp();
         let shared = predicted(Link::Softmax, None).unwrap();
         let expected = e / (2.0 * e + 1.0);
-        assert!(shared.confidences(0).iter().all(|p| (p - expected).abs() < 1e-12));
-        assert_eq!((shared.confidences(1), shared.confidences(2)), (&[][..], &[1.0][..]));
+        assert!(
+            shared
+                .confidences(0)
+                .iter()
+                .all(|p| (p - expected).abs() < 1e-12)
+        );
+        assert_eq!(
+            (shared.confidences(1), shared.confidences(2)),
+            (&[][..], &[1.0][..])
+        );
         let own = predicted(Link::Sigmoid, None).unwrap();
         assert!((own.confidences(0)[1] - e / (e + 1.0)).abs() < 1e-12);
     }
@@ -275,7 +287,8 @@ mod tests {
         use crate::evaluate::Predictions;
         let names = ["sea", "semi;colon", "com,ma"].map(String::from).to_vec();
         let predicted = predicted(Link::Softmax, Some(names.clone())).unwrap();
-        let predicted = predicted.with_files(["a.png", "b,c.png", "d.png"].map(String::from).to_vec());
+        let predicted =
+            predicted.with_files(["a.png", "b,c.png", "d.png"].map(String::from).to_vec());
         let predicted = predicted.unwrap();
         insta::assert_snapshot!(predicted.csv(), @r#"
         sample,labels,confidences,file

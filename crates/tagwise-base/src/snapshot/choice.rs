@@ -85,6 +85,7 @@ pub(super) struct Choice {
 #[derive(Debug)]
 struct Given {
     class_names: Option<Vec<String>>,
+    expected_names: Option<Vec<String>>,
     num_classes: Option<usize>,
 }
 
@@ -197,6 +198,7 @@ pub(super) fn choose(
         class_names,
         given: Given {
             class_names: names.class_names.clone(),
+            expected_names: names.expected_names.clone(),
             num_classes: names.num_classes,
         },
         notes,

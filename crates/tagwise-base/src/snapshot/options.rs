@@ -57,6 +57,9 @@ pub struct ArrayNames {
     /// What the K classes are called, in their order, instead of what the file says; labels that
     /// are among these names are names.
     pub class_names: Option<Vec<String>>,
+    /// What the classes of the data are called that these samples belong to, such as those of a head:
+    /// the classes of labels that are written as names, where nobody says otherwise.
+    pub expected_names: Option<Vec<String>>,
     /// Number of classes K where labels are numbers, unless the file states it; by default the
     /// largest that occurs decides.
     pub num_classes: Option<usize>,

@@ -12,7 +12,7 @@ use tagwise_report::{Cell, Column, Table};
 
 use super::head::StoredHead;
 use super::run_part::RunPart;
-use super::samples::{Expected, TableArguments, say};
+use super::samples::{Like, TableArguments, say};
 use crate::output;
 
 /// Compare decoded label sets with the true ones, by scikit-learn's definitions
@@ -77,10 +77,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         .as_deref()
         .map(StoredHead::read)
         .transpose()?;
-    let expected = stored
-        .as_ref()
-        .map_or(Expected::default(), StoredHead::size);
-    let truth = Truth::read(arguments, stored, expected)?;
+    let truth = Truth::read(arguments, stored)?;
     let labels = &truth.labels;
     let predicted = read_predictions(labels, &arguments.predictions)?;
     say(&arguments.predictions, &predicted.notes);
@@ -122,12 +119,9 @@ struct Truth {
 
 impl Truth {
     /// Labels are enough; features are read for a head, given or beside them.
-    fn read(
-        arguments: &Arguments,
-        stored: Option<StoredHead>,
-        expected: Expected,
-    ) -> anyhow::Result<Self> {
+    fn read(arguments: &Arguments, stored: Option<StoredHead>) -> anyhow::Result<Self> {
         let (path, tables) = (&*RunPart::Test.of(&arguments.truth)?, &arguments.tables);
+        let expected = stored.as_ref().map_or(Like::default(), StoredHead::like);
         if stored.is_none() {
             let labels = tables.read_labels(path, expected)?;
             if !labels.has_classifier {

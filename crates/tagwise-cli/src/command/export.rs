@@ -47,7 +47,10 @@ fn head(arguments: &Arguments) -> anyhow::Result<(Vec<u8>, String)> {
     let classifier = &head.classifier;
     let (num_classes, dim) = (classifier.num_classes(), classifier.dim());
     let bytes = classifier.to_onnx(head.description.label_names.as_deref());
-    Ok((bytes, format!("features [N, {dim}] to logits [N, {num_classes}]")))
+    Ok((
+        bytes,
+        format!("features [N, {dim}] to logits [N, {num_classes}]"),
+    ))
 }
 
 fn network(arguments: &Arguments) -> anyhow::Result<(Vec<u8>, String)> {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tagwise::head::{Features, FittedHead, logits};
 
-use super::samples::{Expected, Samples};
+use super::samples::{Expected, Like, Samples};
 
 /// A head with its origin.
 pub struct StoredHead {
@@ -47,6 +47,14 @@ impl StoredHead {
         Expected {
             num_classes: Some(self.head.classifier.num_classes()),
             dim: Some(self.head.classifier.dim()),
+        }
+    }
+
+    /// What is known of samples for this head.
+    pub fn like(&self) -> Like<'_> {
+        Like {
+            sizes: self.size(),
+            names: self.label_names(),
         }
     }
 

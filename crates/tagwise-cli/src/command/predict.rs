@@ -110,8 +110,7 @@ fn features(arguments: &Arguments) -> anyhow::Result<(FittedHead, New)> {
         false => StoredHead::read(&arguments.model)?,
     };
     let path = &*RunPart::Test.of(path)?;
-    let expected: Expected = stored.size();
-    let samples = arguments.tables.read_new(path, expected)?;
+    let samples = arguments.tables.read_new(path, stored.like())?;
     stored.check(&samples, path)?;
     let logits = stored.logits(&samples.features)?;
     let mut head = stored.head;
@@ -149,7 +148,9 @@ fn decode(
         return Ok(decoder.decode(&new.features, go_on)?.targets);
     }
     if arguments.model.is_dir() {
-        return Ok(nearest(arguments, head)?.decode(&new.features, go_on)?.targets);
+        return Ok(nearest(arguments, head)?
+            .decode(&new.features, go_on)?
+            .targets);
     }
     let num_classes = head.classifier.num_classes();
     Ok(untuned_decoder(link, num_classes).decode(&new.logits, num_classes)?)
@@ -160,7 +161,10 @@ fn nearest(arguments: &Arguments, head: &FittedHead) -> anyhow::Result<FittedDec
     let path = RunPart::Training.of(&arguments.model)?;
     let training = Samples::read(&path, &TableOptions::default())?;
     let inputs = DecoderInputs {
-        training: Some(LabelledFeatures::new(&training.features, &training.targets)?),
+        training: Some(LabelledFeatures::new(
+            &training.features,
+            &training.targets,
+        )?),
         head: Some(head),
         ..DecoderInputs::default()
     };

@@ -110,6 +110,15 @@ impl FormatArguments {
     }
 }
 
+/// What is known of samples before they are read, from those that they belong to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Like<'a> {
+    /// Their numbers of classes and features.
+    pub sizes: Expected,
+    /// What their classes are called.
+    pub names: Option<&'a [String]>,
+}
+
 /// What a table does not say about itself.
 #[derive(Debug, clap::Args)]
 pub struct TableArguments {
@@ -133,7 +142,7 @@ impl TableArguments {
     ///
     /// # Errors
     /// As [`Samples::read`].
-    pub fn read(&self, path: &Path, expected: Expected) -> anyhow::Result<Samples> {
+    pub fn read(&self, path: &Path, expected: Like<'_>) -> anyhow::Result<Samples> {
         self.read_as(path, expected, Unlabelled::Refuse)
     }
 
@@ -141,7 +150,7 @@ impl TableArguments {
     ///
     /// # Errors
     /// As [`Samples::read`].
-    pub fn read_new(&self, path: &Path, expected: Expected) -> anyhow::Result<Samples> {
+    pub fn read_new(&self, path: &Path, expected: Like<'_>) -> anyhow::Result<Samples> {
         self.read_as(path, expected, Unlabelled::Keep)
     }
 
@@ -149,7 +158,7 @@ impl TableArguments {
     ///
     /// # Errors
     /// As [`SampleFile::open`].
-    pub fn open_new(&self, path: &Path, expected: Expected) -> anyhow::Result<SampleFile> {
+    pub fn open_new(&self, path: &Path, expected: Like<'_>) -> anyhow::Result<SampleFile> {
         let options = self.options(expected, Unlabelled::Keep)?;
         let file = SampleFile::open(path, &options, NonFinite::Refuse)?;
         say(path, file.notes());
@@ -161,7 +170,7 @@ impl TableArguments {
     ///
     /// # Errors
     /// As [`Labels::read`].
-    pub fn read_labels(&self, path: &Path, expected: Expected) -> anyhow::Result<Labels> {
+    pub fn read_labels(&self, path: &Path, expected: Like<'_>) -> anyhow::Result<Labels> {
         let labels = Labels::read(path, &self.options(expected, Unlabelled::Refuse)?)?;
         self.check_classes(path, labels.targets.num_classes())?;
         Ok(labels)
@@ -170,7 +179,7 @@ impl TableArguments {
     fn read_as(
         &self,
         path: &Path,
-        expected: Expected,
+        expected: Like<'_>,
         unlabelled: Unlabelled,
     ) -> anyhow::Result<Samples> {
         let samples = Samples::read(path, &self.options(expected, unlabelled)?)?;
@@ -179,10 +188,11 @@ impl TableArguments {
         Ok(samples)
     }
 
-    fn options(&self, expected: Expected, unlabelled: Unlabelled) -> anyhow::Result<TableOptions> {
+    fn options(&self, expected: Like<'_>, unlabelled: Unlabelled) -> anyhow::Result<TableOptions> {
         Ok(TableOptions {
-            num_features: self.dim.or(expected.dim),
-            num_classes: self.classes.or(expected.num_classes),
+            num_features: self.dim.or(expected.sizes.dim),
+            num_classes: self.classes.or(expected.sizes.num_classes),
+            expected_names: expected.names.map(<[String]>::to_vec),
             unlabelled,
             ..self.format.options()?
         })

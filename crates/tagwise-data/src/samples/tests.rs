@@ -230,7 +230,10 @@ fn arrays(folder: &Path) -> PathBuf {
 
 #[test]
 fn arrays_with_labels_beside_keep_precision_classifier_and_what_is_left_out() {
-    let folder = folder(&[("y.csv", "tags,z\nb;a,0\nc,1\n,1\n"), ("two.csv", "tags,z\na,0\nb,1\n,1\n")]);
+    let folder = folder(&[
+        ("y.csv", "tags,z\nb;a,0\nc,1\n,1\n"),
+        ("two.csv", "tags,z\na,0\nb,1\n,1\n"),
+    ]);
     let path = arrays(folder.path());
     let beside = |name: &str| TableOptions {
         label_file: Some(folder.path().join(name)),
@@ -252,10 +255,15 @@ fn arrays_with_labels_beside_keep_precision_classifier_and_what_is_left_out() {
     })
     .unwrap();
     assert_eq!(numbers, [1.0, 1.0 + 1e-12]);
-    let error = Samples::read(&path, &beside("y.csv")).unwrap_err().to_string();
+    let error = Samples::read(&path, &beside("y.csv"))
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("found NaN"), "{error}");
     let error = SampleFile::open(&path, &beside("two.csv"), NonFinite::Skip).unwrap_err();
-    assert!(error.to_string().contains("2 classes") || error.to_string().contains("expected"), "{error}");
+    assert!(
+        error.to_string().contains("2 classes") || error.to_string().contains("expected"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -280,7 +288,10 @@ fn the_key_of_the_labels_is_that_of_their_own_file() {
     options.class_names = None;
     options.num_classes = Some(3);
     let labels = Labels::read(&path, &options).unwrap();
-    assert_eq!((labels.targets.num_classes(), labels.has_classifier), (3, false));
+    assert_eq!(
+        (labels.targets.num_classes(), labels.has_classifier),
+        (3, false)
+    );
 }
 
 #[test]

@@ -26,6 +26,9 @@ pub struct TableOptions {
     pub indexing: Indexing,
     /// What the K classes are called, in their order.
     pub class_names: Option<Vec<String>>,
+    /// What the classes of the data are called that these samples belong to, such as those of a head:
+    /// the classes of labels that are written as names, where nobody says otherwise.
+    pub expected_names: Option<Vec<String>>,
     /// What happens to rows without known labels.
     pub unlabelled: Unlabelled,
     /// A file of its own for the labels, one set for each row; then the table has none.
@@ -46,6 +49,7 @@ impl TableOptions {
     pub(crate) fn arrays(&self) -> ArrayNames {
         ArrayNames {
             class_names: self.class_names.clone(),
+            expected_names: self.expected_names.clone(),
             num_classes: self.num_classes,
             ..self.arrays.clone()
         }

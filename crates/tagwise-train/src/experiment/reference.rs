@@ -38,7 +38,10 @@ const fn optional(path: &'static str, about: &'static str, absent: &'static str)
 
 /// The keys that say how a part of the data is composed, below `data.train` and the others.
 const COMPOSE: [Key; 6] = [
-    key("per_multiplicity", "Samples of every label set with 1, 2, 3, … labels"),
+    key(
+        "per_multiplicity",
+        "Samples of every label set with 1, 2, 3, … labels",
+    ),
     optional(
         "pair_tiers",
         "Imbalanced pairs: pairs of labels fall into as many tiers as there are numbers, each with its number of samples",
@@ -74,7 +77,10 @@ const PARTS: [(&str, &str); 3] = [
 
 /// Every key but those of [`COMPOSE`], in the order in which files have them.
 const KEYS: [Key; 36] = [
-    key("name", "Name of the run, used for its folder and in its report"),
+    key(
+        "name",
+        "Name of the run, used for its folder and in its report",
+    ),
     key(
         "seed",
         "Seed of everything random: data split, composition, initial weights, batch order",
@@ -148,7 +154,10 @@ const KEYS: [Key; 36] = [
         "loss.weighting",
         "Of pick-all-labels: the \"mean\" or the \"sum\" over the labels of a sample",
     ),
-    key("loss.gamma", "Of focal: exponent, 0 gives binary cross-entropy"),
+    key(
+        "loss.gamma",
+        "Of focal: exponent, 0 gives binary cross-entropy",
+    ),
     key(
         "loss.gamma_positive",
         "Of asymmetric: focusing exponent of the labels in the set",
@@ -250,7 +259,11 @@ fn explain(text: &mut String, path: &str, table: &Table) {
     };
     if !path.is_empty() {
         let about = known(path).map_or("", |key| key.about);
-        let comment = if about.is_empty() { String::new() } else { format!("# {about}\n") };
+        let comment = if about.is_empty() {
+            String::new()
+        } else {
+            format!("# {about}\n")
+        };
         // Memory takes whatever is written, here and below.
         let _ = write!(text, "\n{comment}[{path}]\n");
     }
@@ -258,7 +271,9 @@ fn explain(text: &mut String, path: &str, table: &Table) {
         let value = table.get(name);
         let _ = match (value, key.absent) {
             (Some(value), _) => write!(text, "# {}\n{name} = {value}\n", key.about),
-            (None, Some(absent)) => writeln!(text, "# {}; left out: {absent}\n# {name} =", key.about),
+            (None, Some(absent)) => {
+                writeln!(text, "# {}; left out: {absent}\n# {name} =", key.about)
+            }
             (None, None) => Ok(()), // a key of another loss
         };
     }
@@ -296,8 +311,15 @@ pub fn experiment_reference() -> String {
     }
     page.push_str("\nThe losses of `tagwise fit` and what stands here for them:\n\n");
     for info in LOSSES {
-        let table = Experiment { loss: info.loss, ..Experiment::default() }.to_table();
-        let loss = table.get("loss").map(ToString::to_string).unwrap_or_default();
+        let table = Experiment {
+            loss: info.loss,
+            ..Experiment::default()
+        }
+        .to_table();
+        let loss = table
+            .get("loss")
+            .map(ToString::to_string)
+            .unwrap_or_default();
         let _ = writeln!(page, "- `{}`: {}: `loss = {loss}`", info.name, info.about);
     }
     page
@@ -326,7 +348,11 @@ fn line(page: &mut String, path: &str, key: Key, defaults: &[(Source, Table)]) {
             told.collect::<Vec<_>>().join(", ")
         }
     };
-    let _ = writeln!(page, "| `{path}` | {default} | {} |", key.about.replace('|', "\\|"));
+    let _ = writeln!(
+        page,
+        "| `{path}` | {default} | {} |",
+        key.about.replace('|', "\\|")
+    );
 }
 
 #[cfg(test)]
@@ -384,7 +410,10 @@ mod tests {
 
     #[test]
     fn the_list_has_every_key_and_no_other() {
-        let mut found: Vec<String> = all().iter().flat_map(|e| paths("", &e.to_table())).collect();
+        let mut found: Vec<String> = all()
+            .iter()
+            .flat_map(|e| paths("", &e.to_table()))
+            .collect();
         found.sort();
         found.dedup();
         let mut listed = Vec::new();
@@ -403,10 +432,19 @@ mod tests {
         for experiment in all() {
             if experiment.validate().is_ok() {
                 let text = experiment.to_explained_toml();
-                assert_eq!(Experiment::from_toml(&text, &[]).unwrap(), experiment, "{text}");
+                assert_eq!(
+                    Experiment::from_toml(&text, &[]).unwrap(),
+                    experiment,
+                    "{text}"
+                );
             }
         }
         let text = Experiment::default().to_explained_toml();
-        assert!(text.contains("# Dimension d of the features; left out: the architecture's own\n# feature_dim =\n"), "{text}");
+        assert!(
+            text.contains(
+                "# Dimension d of the features; left out: the architecture's own\n# feature_dim =\n"
+            ),
+            "{text}"
+        );
     }
 }

@@ -52,7 +52,9 @@ fn write(predicted: &Predicted) -> Result<Vec<u8>, ParquetError> {
         let confidences = predicted.confidences[range.clone()].concat();
         write_column::<DoubleType>(&mut rows, &confidences, Some(&Levels::of(sets)))?;
         if let Some(files) = &predicted.files {
-            let files = files[range].iter().map(|file| ByteArray::from(file.as_str()));
+            let files = files[range]
+                .iter()
+                .map(|file| ByteArray::from(file.as_str()));
             write_column::<ByteArrayType>(&mut rows, &files.collect::<Vec<_>>(), None)?;
         }
         rows.close()?;

@@ -3,8 +3,8 @@
 use super::super::array::{Array, class_targets, named_targets, ragged_targets};
 use super::super::member::TextArray;
 use super::{Choice, Labels};
-use crate::{Error, Targets};
 use crate::label::{ClassNames, LabelLists};
+use crate::{Error, Targets};
 
 /// Label sets, what the classes are called, and what was decided.
 pub(in super::super) struct Labelled {
@@ -86,9 +86,9 @@ impl Choice {
                     _ => false,
                 };
                 if !are_numbers {
-                    let note = array.has_signs().then(|| {
-                        format!("`{}` holds -1 and 1; -1 is read as 0", array.name)
-                    });
+                    let note = array
+                        .has_signs()
+                        .then(|| format!("`{}` holds -1 and 1; -1 is read as 0", array.name));
                     return Ok((unnamed(array.to_targets()?), note));
                 }
                 let given = self.given.class_names.as_deref();
@@ -115,9 +115,10 @@ impl Choice {
         lists: LabelLists,
         stated: Option<usize>,
     ) -> Result<(Labelled, Option<String>), String> {
-        let are_names = lists.are_names(self.class_names());
+        let names = self.class_names().or(self.given.expected_names.as_deref());
+        let are_names = lists.are_names(names);
         let kind = if are_names { "name" } else { "number" };
-        let finished = lists.finish(stated, self.class_names());
+        let finished = lists.finish(stated, names);
         let (targets, class_names) = finished.map_err(|error| format!("in `{name}`: {error}"))?;
         let note = class_note(name, kind, &targets);
         let labelled = Labelled {

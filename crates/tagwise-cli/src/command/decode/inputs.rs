@@ -13,7 +13,7 @@ use tagwise_data::samples::SampleFile;
 use super::Arguments;
 use crate::command::head::{StoredHead, check_names};
 use crate::command::run_part::RunPart;
-use crate::command::samples::{Expected, Samples};
+use crate::command::samples::{Expected, Like, Samples};
 use crate::failure::Usage;
 
 const NO_CLASSIFIER: &str = "this needs a classifier: give --head, or samples with a weight";
@@ -49,12 +49,16 @@ impl New {
             num_classes: Some(decoder.num_classes()),
             dim: Some(decoder.dim()),
         };
+        let like = Like {
+            sizes: expected,
+            names: decoder.names().as_slice(),
+        };
         if SampleFile::is_streamed(path)? {
-            let file = tables.open_new(path, expected)?;
+            let file = tables.open_new(path, like)?;
             file.size().check(path, expected, source)?;
             return Ok(Self::File(file));
         }
-        let samples = tables.read_new(path, expected)?;
+        let samples = tables.read_new(path, like)?;
         samples.check(path, expected, source)?;
         Ok(Self::Samples(samples))
     }
@@ -100,15 +104,14 @@ impl Inputs {
             .as_deref()
             .map(StoredHead::read)
             .transpose()?;
-        let mut expected = stored
-            .as_ref()
-            .map_or(Expected::default(), StoredHead::size);
         let mut head = stored;
+        let mut expected = head.as_ref().map_or(Expected::default(), StoredHead::size);
         let mut source = head.as_ref().map_or(String::new(), StoredHead::source);
         let mut training = None;
         if let Some(path) = &arguments.prototypes {
             let path = &*RunPart::Training.of(path)?;
-            let samples = arguments.tables.read(path, expected)?;
+            let like = head.as_ref().map_or(Like::default(), StoredHead::like);
+            let samples = arguments.tables.read(path, like)?;
             head = head.or_else(|| StoredHead::of_samples(&samples, path));
             if let Some(head) = &head {
                 head.check(&samples, path)?;
@@ -120,6 +123,10 @@ impl Inputs {
         let own_names = head.as_ref().and_then(StoredHead::label_names);
         let training_names = training.as_ref().and_then(|t| t.label_names.as_deref());
         let label_names = own_names.or(training_names).map(<[String]>::to_vec);
+        let like = Like {
+            sizes: expected,
+            names: label_names.as_deref(),
+        };
         let check = |samples: Samples, path: &Path| -> anyhow::Result<Samples> {
             samples.check(path, expected, &source)?;
             let (ours, theirs) = (label_names.as_deref(), samples.label_names.as_deref());
@@ -127,10 +134,10 @@ impl Inputs {
             Ok(samples)
         };
         let features = &*RunPart::Test.of(&arguments.features)?;
-        let samples = check(arguments.tables.read_new(features, expected)?, features)?;
+        let samples = check(arguments.tables.read_new(features, like)?, features)?;
         let read = |path: &PathBuf| {
             let path = &*RunPart::Validation.of(path)?;
-            check(arguments.tables.read(path, expected)?, path)
+            check(arguments.tables.read(path, like)?, path)
         };
         let validation = arguments.validation.as_ref().map(read).transpose()?;
         head = head.or_else(|| StoredHead::of_samples(&samples, features));

@@ -49,7 +49,12 @@ pub(super) fn of(arguments: &Arguments) -> anyhow::Result<Option<(FittedHead, Ne
     let new = New {
         logits: logits(&head, &features)?,
         features,
-        files: Some(paths.iter().map(|path| path.display().to_string()).collect()),
+        files: Some(
+            paths
+                .iter()
+                .map(|path| path.display().to_string())
+                .collect(),
+        ),
     };
     Ok(Some((head, new)))
 }
@@ -103,7 +108,9 @@ fn images(inputs: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
         paths.sort();
         images.extend(paths);
     }
-    let other = inputs.iter().find(|input| !input.is_dir() && !is_image(input));
+    let other = inputs
+        .iter()
+        .find(|input| !input.is_dir() && !is_image(input));
     match other {
         Some(other) if !images.is_empty() => anyhow::bail!(
             "expected images alone, or one file of features, found {} beside {}",
@@ -116,5 +123,9 @@ fn images(inputs: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
 
 fn is_image(path: &Path) -> bool {
     let ending = path.extension().and_then(|ending| ending.to_str());
-    ending.is_some_and(|ending| ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known)))
+    ending.is_some_and(|ending| {
+        ENDINGS
+            .iter()
+            .any(|known| ending.eq_ignore_ascii_case(known))
+    })
 }

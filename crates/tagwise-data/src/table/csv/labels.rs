@@ -71,7 +71,9 @@ impl Found {
                          one label"
                     ));
                 }
-                let given = options.class_names.as_deref();
+                let given = options.class_names.as_ref();
+                let given = given.or(options.expected_names.as_ref());
+                let given = given.map(Vec::as_slice);
                 let kind = match lists.are_names(given) {
                     true => "names",
                     false => "numbers",
