@@ -1,4 +1,4 @@
-//! Writes the head that `tests/golden/onnx.py` runs in ONNX Runtime.
+//! Writes the head that `tests/golden/onnx_head.py` runs in ONNX Runtime.
 
 use tagwise_base::LinearClassifier;
 

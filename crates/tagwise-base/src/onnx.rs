@@ -262,7 +262,7 @@ mod tests {
 
     #[test]
     fn the_bytes_of_a_head_are_those_that_onnx_runtime_was_given() {
-        // tests/golden/onnx.py runs this file in ONNX Runtime and compares the logits.
+        // tests/golden/onnx_head.py runs this file in ONNX Runtime and compares the logits.
         let golden = include_bytes!("../tests/golden/onnx/head.onnx");
         let head =
             LinearClassifier::from_rows(&[1.0, 0.5, -0.25, 2.0, 0.0, -1.5], &[0.125, -1.0], 3)

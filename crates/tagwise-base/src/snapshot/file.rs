@@ -124,7 +124,7 @@ impl SnapshotFile {
     ///
     /// ```
     /// use tagwise_base::snapshot::{FeatureValues, Format, LabelsIn, OpenOptions};
-    /// use tagwise_base::snapshot::{Snapshot, SnapshotFile};
+    /// use tagwise_base::snapshot::{SampleStream, Snapshot, SnapshotFile};
     /// use tagwise_base::{LabelSet, Targets};
     ///
     /// let targets = Targets::new(2, [[1], [0]].map(LabelSet::new))?;

@@ -1,5 +1,5 @@
 //! Writes networks as ONNX, with images and the logits that Tagwise has for them, into a folder, for
-//! `tests/golden/onnx.py`.
+//! `tests/golden/onnx_network.py`.
 
 use tagwise_nn::blueprint::InputScale;
 use tagwise_nn::{

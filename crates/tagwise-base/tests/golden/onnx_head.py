@@ -1,7 +1,7 @@
 """Runs a head in ONNX Runtime and compares its logits with X @ weight.T + bias in NumPy.
 
 Needs: pip install numpy onnx onnxruntime. Run, in the folder of the crate:
-cargo run --example onnx_head tests/golden/onnx/head.onnx && python tests/golden/onnx.py
+cargo run --example onnx_head tests/golden/onnx/head.onnx && python tests/golden/onnx_head.py
 The file stays, and the crate's tests make sure that they still write its bytes.
 """
 

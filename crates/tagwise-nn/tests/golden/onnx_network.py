@@ -1,7 +1,7 @@
 """Runs networks in ONNX Runtime and compares features and logits with those of Tagwise.
 
 Needs: pip install numpy onnx onnxruntime safetensors. Run, in the folder of the crate:
-cargo run --example onnx FOLDER && python tests/golden/onnx.py FOLDER
+cargo run --example onnx_network FOLDER && python tests/golden/onnx_network.py FOLDER
 """
 
 import sys
