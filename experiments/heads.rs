@@ -1,7 +1,7 @@
 //! Heads × decoders on one data set with a standard split, as JSON.
 //!
 //! `cargo run --release -p tagwise --example heads -- TRAIN TEST [VALIDATION] [--seed S]
-//! [--link softmax|sigmoid]`
+//! [--link softmax|sigmoid] [--heads NAME,NAME] [--scaling chosen]`
 //!
 //! The files are snapshots (.safetensors, .npz) with features and targets. Without VALIDATION the
 //! program does what `tagwise fit` and `tagwise decode` do: a fifth of the training set, stratified
@@ -13,7 +13,10 @@
 //!
 //! One-nearest-neighbour decoders run on the features themselves (rows with the head "none"),
 //! standardised unless the training file holds a classifier, and on each head's logits less their
-//! mean. A classifier in the training file is a head too ("network"); `--link` says what its logits
+//! mean. A head of the set likelihood is also decoded from its own distribution over label sets, by
+//! its most probable set and by expected F1, neither of them tuned. `--heads` picks heads, and with
+//! `--scaling chosen` each also has the scaling of least held-out loss instead of unit variance. A
+//! classifier in the training file is a head too ("network"); `--link` says what its logits
 //! mean. `bench/heads.py` makes the files, runs this program and draws the table.
 
 use std::ops::ControlFlow;
@@ -23,10 +26,11 @@ use std::time::Instant;
 use serde_json::{Value, json};
 use tagwise::decode::threshold::top_multiplicity;
 use tagwise::decode::{
-    Decoder, DecoderSpec, Distance, EmptyRule, EmptySet, Link, LogitDecoder, NearestSettings,
-    OneNearestNeighbour, Prior, Prototypes, Rule, RuleKind, TuningData, choose_each,
+    Decoder, DecoderSpec, Distance, EmptyMatch, EmptyRule, EmptySet, Link, LogitDecoder,
+    NearestSettings, OneNearestNeighbour, Prior, Prototypes, Rule, RuleKind, SetDecoder, SetRule,
+    SetSettings, TuningData, choose_each,
 };
-use tagwise::evaluate::{Criterion, SetMeasures};
+use tagwise::evaluate::{Calibration, Criterion, SetMeasures};
 use tagwise::head::{
     DenseRows, Features, Head, HeadKind, HeadSettings, LabelledFeatures, Parts, WeightDecaySearch,
     centre_logits, logits,
@@ -49,6 +53,9 @@ struct Options {
     files: Vec<String>,
     seed: u64,
     link: Link,
+    /// All when there is none.
+    heads: Vec<String>,
+    chooses_scaling: bool,
 }
 
 impl Options {
@@ -57,6 +64,8 @@ impl Options {
             files: Vec::new(),
             seed: 0,
             link: Link::Softmax,
+            heads: Vec::new(),
+            chooses_scaling: false,
         };
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
@@ -68,6 +77,11 @@ impl Options {
                         _ => return None,
                     }
                 }
+                "--heads" => {
+                    let names = arguments.next()?;
+                    options.heads = names.split(',').map(String::from).collect();
+                }
+                "--scaling" => options.chooses_scaling = arguments.next()? == "chosen",
                 _ => options.files.push(argument),
             }
         }
@@ -314,6 +328,7 @@ impl Bench<'_> {
             features: &Features::Dense(features),
             logits: Some(&space.tuning),
             link,
+            sets: None,
             truth: &split.tuning.targets,
         };
         let fitted = statistics(&centred.fitting, &split.fitting.targets)?;
@@ -331,7 +346,7 @@ impl Bench<'_> {
                     let decoder = OneNearestNeighbour::fit(&statistics, &settings)?;
                     Decoder::OneNearestNeighbour(Box::new(decoder))
                 }
-                DecoderSpec::Rule { .. } => choice.decoder,
+                DecoderSpec::Rule { .. } | DecoderSpec::SetLikelihood { .. } => choice.decoder,
             };
             let decoded = decoder.decode(&centred.test, &space.test, self.num_classes())?;
             let extra = json!({"chosen": spec.to_string()});
@@ -340,33 +355,75 @@ impl Bench<'_> {
         Ok(())
     }
 
+    /// Decodes a head of the set likelihood without tuning.
+    fn sets(&mut self, name: &str, head: &Head, extra: &Value) -> Result<()> {
+        let Some(potentials) = &head.potentials else {
+            return Ok(());
+        };
+        let map = potentials.outputs_of(&head.classifier)?;
+        let outputs = logits(&map, &self.split.test.features)?;
+        for rule in [
+            SetRule::MostProbable,
+            SetRule::ExpectedF1 {
+                empty_match: EmptyMatch::Zero,
+            },
+        ] {
+            let settings = SetSettings {
+                rule,
+                ..SetSettings::default()
+            };
+            let decoder = SetDecoder {
+                potentials: potentials.clone(),
+                settings,
+            };
+            let decoded = decoder.decode(&outputs)?;
+            let truth = &self.split.test.targets;
+            let calibration = Calibration::new(&decoded.targets, &decoded.probabilities, truth)?;
+            let mut extra = extra.clone();
+            extra["ece"] = calibration.expected_calibration_error.into();
+            let spec = DecoderSpec::SetLikelihood { settings };
+            for (tuned_for, _) in CRITERIA {
+                let name_of = spec.to_string();
+                self.add(name, &name_of, tuned_for, &decoded.targets, extra.clone());
+            }
+        }
+        Ok(())
+    }
+
     /// Fits a head and decodes.
-    fn head(&mut self, name: &str, settings: HeadSettings, link: Link) -> Result<()> {
+    fn head(
+        &mut self,
+        name: &str,
+        settings: HeadSettings,
+        link: Link,
+        search: &WeightDecaySearch,
+    ) -> Result<()> {
         let start = Instant::now();
         let (fitting, tuning) = (
             self.split.fitting.labelled()?,
             self.split.tuning.labelled()?,
         );
         let go_on = |_: &_| ControlFlow::Continue(());
-        let choice = WeightDecaySearch::default().run(fitting, tuning, &settings, go_on)?;
-        let (weight_decay, best) = (choice.weight_decay, choice.head);
-        let settings = HeadSettings {
-            weight_decay,
-            ..settings
-        };
+        let choice = search.run_all(fitting, tuning, &settings, go_on)?;
+        let (settings, best) = (choice.settings, choice.head);
+        // Potentials of label sets are others for other samples.
+        let has_potentials = best.potentials.is_some();
         let training = &self.split.training;
         let last = match self.split.refits {
             true => Head::fit(
                 &training.features,
                 &training.targets,
                 &settings,
-                Some(&best),
+                (!has_potentials).then_some(&best),
             )?,
             false => best.clone(),
         };
         let extra = json!({
-            "weight_decay": weight_decay, "fit_seconds": start.elapsed().as_secs_f64(),
+            "weight_decay": settings.weight_decay, "scaling": settings.scaling,
+            "loss": settings.loss, "seen_set_decay": settings.seen_set_decay,
+            "iterations": last.iterations, "fit_seconds": start.elapsed().as_secs_f64(),
         });
+        self.sets(name, &last, &extra)?;
         let space = Space::of_head(self.split, &best.classifier, &last.classifier)?;
         self.rules(name, link, &space, &extra)
     }
@@ -394,7 +451,10 @@ fn heads() -> Vec<(String, Loss, HeadKind)> {
 
 fn main() -> Result<()> {
     let Some(options) = Options::parse(std::env::args().skip(1)) else {
-        eprintln!("usage: heads TRAIN TEST [VALIDATION] [--seed S] [--link softmax|sigmoid]");
+        eprintln!(
+            "usage: heads TRAIN TEST [VALIDATION] [--seed S] [--link softmax|sigmoid] [--heads \
+             NAME,NAME] [--scaling chosen]"
+        );
         std::process::exit(2);
     };
     let (training, classifier) = Data::read(&options.files[0])?;
@@ -428,14 +488,21 @@ fn main() -> Result<()> {
         }
         None => bench.nearest("none", &standardised(&split)?)?,
     }
+    let mut search = WeightDecaySearch::default();
+    if !options.chooses_scaling {
+        search.scalings.clear();
+    }
     for (name, loss, kind) in heads() {
+        if !options.heads.is_empty() && !options.heads.contains(&name) {
+            continue;
+        }
         let start = Instant::now();
         let settings = HeadSettings {
             loss,
             kind,
             ..HeadSettings::default()
         };
-        bench.head(&name, settings, loss.info().link)?;
+        bench.head(&name, settings, loss.info().link, &search)?;
         let seconds = start.elapsed().as_secs_f64();
         eprintln!("seed {}, {name}: {seconds:.1} s", options.seed);
     }

@@ -32,6 +32,11 @@ pub use crate::features::FeatureRows;
 use crate::features::FeaturesView;
 use crate::{Error, Result, Targets};
 
+/// Why a file of Parquet is refused by a program without its reader and writer, and what to do; what
+/// else could be done follows after a comma.
+pub const WITHOUT_PARQUET: &str = "this program was built without Parquet; build it with `cargo \
+     install --path crates/tagwise-cli --features parquet`";
+
 /// Features, row-major `[N, d]`, in the precision they came in; half precision is widened to f32,
 /// which is exact.
 #[derive(Clone, Debug, PartialEq)]

@@ -182,6 +182,73 @@ fn a_head_predicts_names_with_confidences_that_evaluate_reads() {
 }
 
 #[test]
+fn heads_of_the_set_likelihood_predict_by_their_distribution() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write_table(&folder.join("train.csv"), &sets(200));
+    write_table(&folder.join("test.csv"), &sets(60));
+    stdout(
+        folder,
+        &["fit", "train.csv", "--loss", "set-likelihood", "--quiet"],
+    );
+    let answer = json(
+        folder,
+        &["predict", "head.safetensors", "test.csv", "--json"],
+    );
+    assert_eq!(answer["confidence"], "inclusion");
+    let samples = answer["predictions"].as_array().unwrap();
+    let confidences = samples
+        .iter()
+        .flat_map(|sample| sample["confidences"].as_array().unwrap());
+    assert!(
+        confidences
+            .clone()
+            .all(|p| (0.3..=1.0).contains(&p.as_f64().unwrap()))
+    );
+    std::fs::write(folder.join("p.json"), answer.to_string()).unwrap();
+    let judge = [
+        "evaluate",
+        "p.json",
+        "--truth",
+        "test.csv",
+        "--head",
+        "head.safetensors",
+        "--json",
+    ];
+    let measures = json(folder, &judge);
+    assert!(
+        measures["subset_accuracy"].as_f64().unwrap() > 0.95,
+        "{measures}"
+    );
+    // What `decode` says of whole sets is judged in every form that it writes.
+    let mut calibrations = Vec::new();
+    for name in ["a.csv", "a.json"] {
+        let decode = [
+            "decode",
+            "--features",
+            "test.csv",
+            "--head",
+            "head.safetensors",
+            "--decoder",
+            "most-probable",
+            "--out",
+            name,
+        ];
+        stdout(folder, &decode);
+        let measures = json(folder, &["evaluate", name, "--truth", "test.csv", "--json"]);
+        assert!(measures["calibration"].is_object(), "{measures}");
+        calibrations.push(measures["calibration"].clone());
+    }
+    assert_eq!(calibrations[0], calibrations[1]);
+    let export = tagwise(folder, &["export", "head.safetensors"]);
+    let said = String::from_utf8(export.stderr).unwrap();
+    assert!(
+        said.contains("the potentials of its set likelihood are no part of the model"),
+        "{said}"
+    );
+}
+
+#[test]
 fn models_for_other_programs_say_what_enters_and_leaves_them() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();

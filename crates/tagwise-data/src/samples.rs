@@ -29,6 +29,7 @@ use tagwise_base::{LinearClassifier, Targets};
 
 pub use self::labels::{CountedLabels, Labels, numbered_names};
 use self::open::{Held, Opened};
+pub use self::predictions::PredictedLabels;
 pub use self::stream::SampleFile;
 use crate::table::TableOptions;
 use crate::{Error, Result};

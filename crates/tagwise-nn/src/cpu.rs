@@ -1,6 +1,6 @@
 //! The engine on the processor: everything that knows how numbers lie in memory.
 //!
-//! Below each other: `bf16` (a number), `buffer` (aligned memory), `activations` (memory in one of
+//! Below each other: `bf16` (a number), `parallel` (pieces for the thread pool), `buffer` (aligned memory), `activations` (memory in one of
 //! two precisions), `kernel` (arithmetic), `block` (layers with forward and backward passes),
 //! `network` and `optimizer`; each uses only those before it.
 
@@ -12,6 +12,7 @@ pub(crate) mod kernel;
 mod memory;
 mod network;
 mod optimizer;
+mod parallel;
 mod rates;
 
 pub use kernel::{KernelSet, Kernels};

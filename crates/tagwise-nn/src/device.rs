@@ -32,6 +32,14 @@ impl Device {
         Device::Cpu(kernels.with_precision(precision))
     }
 
+    /// Whether the device has instructions for numbers of this precision. Without them bf16 is
+    /// widened on every load and rounded on every store, and a step takes longer than in f32.
+    #[must_use]
+    pub fn has_instructions_for(self, precision: Precision) -> bool {
+        let Device::Cpu(kernels) = self;
+        precision == Precision::F32 || kernels.set().has_bf16()
+    }
+
     /// The name that users choose it by.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use serde::{Deserialize, Serialize};
 use tagwise::collapse::{CollapseVerdict, Headline, Untold};
 
+use crate::format_number;
 use crate::markup::{Escaped, Px};
 use crate::scale::{Fit, Range, Scale};
 use crate::table::{Better, Cell};
@@ -132,7 +133,16 @@ impl Card {
 
     /// A headline metric with its verdict.
     pub fn headline(headline: &Headline) -> Self {
+        let interval = headline.interval.map(|interval| {
+            let (low, high) = (format_number(interval.low), format_number(interval.high));
+            format!("95 % interval {low} to {high}.")
+        });
+        let chance = headline
+            .chance
+            .map(|chance| format!("By chance {}.", format_number(chance)));
+        let note: Vec<String> = interval.into_iter().chain(chance).collect();
         Self {
+            note: note.join(" "),
             verdict: Some(CardVerdict {
                 verdict: headline.verdict,
                 sentence: headline.sentence.clone(),

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use crate::card::TRAINABLE_PARAMETERS;
 use crate::chart::{Chart, Series};
 use crate::page::{Kind, Report};
-use crate::table::{Cell, Column, Table};
+use crate::table::{Better, Cell, Column, Table};
 use crate::{Error, Result};
 
 /// One report that lays several over each other: a table of their key figures with the best
@@ -98,6 +98,15 @@ fn split_names(titles: &[String]) -> (String, Vec<String>) {
 fn key_figures(reports: &[Report], names: &[String]) -> Table {
     let columns = std::iter::once(Column::new("run")).chain(figure_columns(reports));
     let mut table = Table::new("Key figures", columns);
+    if let Some(setting) = different_test_set(reports) {
+        // Values of different samples are not ranked.
+        for column in &mut table.columns {
+            column.better = Better::Neither;
+        }
+        table.caption = format!(
+            "No value is called the best: these runs differ in {setting}, so they were tested on different samples."
+        );
+    }
     for (report, name) in reports.iter().zip(names) {
         let figures: Vec<Cell> = table.columns[1..]
             .iter()
@@ -110,6 +119,21 @@ fn key_figures(reports: &[Report], names: &[String]) -> Table {
     }
     add_parameters_saved(&mut table);
     table
+}
+
+/// Settings of data that leave the test set as it is.
+const OTHER_DATA: [&str; 3] = ["data.folder", "data.train", "data.validation"];
+
+/// The first setting about the test set, if any, in which runs differ.
+fn different_test_set(reports: &[Report]) -> Option<&str> {
+    setting_names(reports).into_iter().find(|key| {
+        let is_other = OTHER_DATA.iter().any(|other| key.starts_with(other));
+        let is_test = key.starts_with("data.") && !is_other;
+        is_test
+            && reports
+                .iter()
+                .any(|report| setting(report, key) != setting(&reports[0], key))
+    })
 }
 
 /// Every key figure of any run in the order of first appearance.
@@ -340,6 +364,29 @@ mod tests {
         ");
         let same = compare(&[sized("a", 7), sized("b", 7)]).unwrap();
         assert_eq!(same.tables[0].columns.len(), 2);
+    }
+
+    #[test]
+    fn runs_on_different_data_have_no_best() {
+        let on = |title: &str, source: &str, last| {
+            let mut run = run(title, "learned", last);
+            run.configuration
+                .push(("data.source".into(), source.into()));
+            run
+        };
+        let is_bold = |runs: &[Report]| {
+            compare(runs).unwrap().tables[0]
+                .to_html()
+                .unwrap()
+                .contains("<b>")
+        };
+        assert!(is_bold(&[on("a", "mnist", 0.1), on("b", "mnist", 0.2)]));
+        let different = [on("a", "mnist", 0.1), on("b", "svhn", 0.2)];
+        assert!(!is_bold(&different));
+        assert_eq!(
+            compare(&different).unwrap().tables[0].caption,
+            "No value is called the best: these runs differ in data.source, so they were tested on different samples."
+        );
     }
 
     #[test]

@@ -322,19 +322,40 @@ mod tests {
     }
 
     #[test]
-    fn narrow_terminals_shorten_words_then_split() {
+    fn narrow_terminals_break_words_into_lines_then_split() {
         insta::assert_snapshot!(decoders().to_text(44), @r"
         Test set
         decoder       label mass  Hamming loss
         ──────────────────────────────────────
-        one nearest…      0.9712       0.00432
-        Schwelle üb…      1.000        0.0123
+        one nearest       0.9712       0.00432
+        neighbour
+        Schwelle          1.000        0.0123
+        über 0,5
 
         decoder       images
         ────────────────────
-        one nearest…  10,250
-        Schwelle üb…       –
+        one nearest   10,250
+        neighbour
+        Schwelle           –
+        über 0,5
         ");
+    }
+
+    #[test]
+    fn nothing_is_cut_off_at_any_width() {
+        let sentence = "Multi-label means are hardly nearer to their own averages than chance.";
+        let mut table = Table::new("", [Column::new("metric"), Column::new("what it means")]);
+        table.push(["NC_m".into(), sentence.into()]);
+        table.push(["a-name-that-is-longer-than-its-column".into(), "x".into()]);
+        for width in 5..120 {
+            let text = table.to_text(width);
+            assert!(!text.contains('…'));
+            let letters = |text: &str| text.chars().filter(|c| c.is_alphabetic()).count();
+            assert!(letters(&text) >= letters(sentence), "{text}");
+        }
+        let words: Vec<&str> = sentence.split(' ').collect();
+        let text = table.to_text(40);
+        assert!(words.iter().all(|word| text.contains(word)), "{text}");
     }
 
     #[test]

@@ -40,6 +40,10 @@ pub enum Error {
     #[error("the run folder {} exists already", .0.display())]
     RunFolderExists(PathBuf),
 
+    /// The caller's progress callback stopped the work.
+    #[error("stopped before the trained network was measured")]
+    Interrupted,
+
     /// Another process trains in a run folder.
     #[error("another process trains in {}; wait until it ends", .0.display())]
     RunFolderBusy(PathBuf),

@@ -1,12 +1,14 @@
 //! The one door between the engine's f32 tensors and the f64 mathematics.
 
+use std::ops::ControlFlow;
+
 use tagwise::Targets;
 use tagwise::loss::Loss;
 use tagwise::snapshot::LinearClassifier;
 use tagwise::statistics::Statistics;
 use tagwise_data::ImageSet;
 
-use crate::{Engine, Result};
+use crate::{Engine, Error, Result};
 
 /// Features and logits of a whole data set, with the network in evaluation mode.
 #[derive(Clone, Debug)]
@@ -23,6 +25,21 @@ impl Extracted {
     /// # Errors
     /// From the engine, when the images do not have the network's input shape.
     pub fn new(engine: &mut dyn Engine, images: &ImageSet, batch_size: usize) -> Result<Self> {
+        Self::with(engine, images, batch_size, &mut |_| {
+            ControlFlow::Continue(())
+        })
+    }
+
+    /// The same, with `progress` told the number of images after every batch; it may stop.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and [`Error::Interrupted`] when `progress` breaks.
+    pub fn with(
+        engine: &mut dyn Engine,
+        images: &ImageSet,
+        batch_size: usize,
+        progress: &mut dyn FnMut(usize) -> ControlFlow<()>,
+    ) -> Result<Self> {
         let mut extracted = Self {
             features: Vec::with_capacity(images.len() * engine.feature_dim()),
             logits: Vec::with_capacity(images.len() * engine.spec().num_classes),
@@ -33,6 +50,9 @@ impl Extracted {
             let pixels = &mut pixels[..indices.len() * images.shape().num_elements()]; // [B, H, W, C]
             images.batch_into(indices, pixels);
             engine.extract(pixels, &mut extracted)?;
+            if progress(indices.len()).is_break() {
+                return Err(Error::Interrupted);
+            }
         }
         Ok(extracted)
     }

@@ -14,6 +14,8 @@ pub struct RunMemory {
     pub data: u64,
     /// Features and logits of all three data sets, and the statistics of the training set.
     pub measuring: u64,
+    /// Weights and velocities once more, for the checkpoint that is being written.
+    pub saving: u64,
 }
 
 impl RunMemory {
@@ -43,12 +45,13 @@ impl RunMemory {
             network: memory_estimate(spec, batch, device)?,
             data: sets.iter().map(|set| set.num_bytes() as u64).sum(),
             measuring: (outputs + scatters) as u64,
+            saving: 2 * (spec.num_trainable()? * size_of::<f32>()) as u64,
         })
     }
 
     /// All of it.
     pub fn total(&self) -> u64 {
-        self.network.total() + self.data + self.measuring
+        self.network.total() + self.data + self.measuring + self.saving
     }
 
     /// Refuses a run for which the machine has no memory; does nothing where that is not known.

@@ -10,39 +10,49 @@ mod between;
 mod breakdown;
 mod chance;
 mod compatibility;
+mod compressed;
 mod decompose;
+mod estimate;
+mod finding;
 mod geometry;
 mod headline;
+mod intervals;
+mod labelled;
+mod optimum;
 mod positive;
 mod samples;
 mod synthesis;
 mod tags;
 mod variability;
 mod verdict;
+mod worst;
 
 use std::collections::BTreeMap;
 
-use faer::linalg::matmul::matmul;
-use faer::{Accum, Mat, MatMut, MatRef, Par};
-use rayon::prelude::*;
+use faer::MatRef;
 use serde::{Deserialize, Serialize};
 
 pub use self::analysis::{AnalysisOptions, Compatibility, Directions, Nc1Path};
 pub use self::breakdown::{ClassRow, SetRow};
 pub use self::compatibility::NcMlab;
+pub use self::estimate::Nc1Estimate;
 pub use self::geometry::{Duality, Frame, Frames, Nc2, cosine_matrix};
 pub use self::headline::{CollapseFamily, CollapseMetric, Goal, Headline};
-pub use self::samples::{Nc4, WorstSample};
+pub use self::intervals::{Interval, Intervals, MetricInterval};
+pub use self::optimum::{CHEAP_OPTIMUM, OptimumGap};
+pub use self::samples::Nc4;
 pub use self::synthesis::{NcM, Synthesis};
 pub use self::tags::{TagSource, TagVectors};
 pub use self::variability::Nc1;
 pub use self::verdict::{CollapseVerdict, Evidence, Thresholds, Untold};
+pub use self::worst::WorstSample;
 
+use self::labelled::{Group, Labelled};
 use self::samples::Seen;
 use crate::kernel::{self, dot};
 use crate::snapshot::LinearClassifier;
 use crate::statistics::{ScatterKind, Statistics};
-use crate::{Error, LabelSet, Result};
+use crate::{Error, Result};
 
 /// Every collapse metric of one set of features.
 ///
@@ -105,6 +115,9 @@ pub struct CollapseReport {
     pub nc4: Option<Nc4>,
     /// The samples farthest from the mean of their label set, worst first. Needs the samples.
     pub worst_samples: Vec<WorstSample>,
+    /// Intervals of the headline metrics, where they were measured; see [`Intervals`].
+    #[serde(default)]
+    pub intervals: Vec<MetricInterval>,
     /// The numbers that the paper's public code computes, when asked for.
     pub nc_mlab: Option<NcMlab>,
     /// One row per class.
@@ -125,11 +138,12 @@ impl CollapseReport {
     ///
     /// # Errors
     /// [`Error::SizeMismatch`] when the classifier does not fit; [`Error::Undefined`] without a
-    /// labelled sample.
+    /// labelled sample, and for features so small that their squares vanish.
     pub fn measure(statistics: &Statistics, classifier: Option<&LinearClassifier>) -> Result<Self> {
         check(statistics, classifier)?;
         let labelled = Labelled::new(statistics);
-        let tags = TagVectors::estimate_from(statistics, &labelled)?;
+        check_scale(&labelled)?;
+        let tags = TagVectors::estimate_from(statistics.num_classes(), &labelled)?;
         Self::assemble(statistics, classifier, &labelled, &tags, Seen::default())
     }
 
@@ -182,6 +196,7 @@ impl CollapseReport {
             tag_sources: tags.sources().to_vec(),
             nc4: seen.nc4,
             worst_samples: seen.worst,
+            intervals: Vec::new(),
             nc_mlab: None,
             notes,
         })
@@ -214,166 +229,19 @@ fn check(statistics: &Statistics, classifier: Option<&LinearClassifier>) -> Resu
     }
 }
 
-/// The label sets with at least one label, by multiplicity, and their statistics.
-struct Labelled<'a> {
-    dim: usize,
-    sets: Vec<&'a LabelSet>,
-    counts: Vec<f64>,
-    square_sums: Vec<f64>,
-    means: Vec<f64>, // [sets, d]
-    /// The largest entry of the means as measured, which bounds their rounding in any coordinates.
-    largest: f64,
+/// Features whose squares vanish would all seem to equal their means.
+fn check_scale(labelled: &Labelled<'_>) -> Result<()> {
+    if labelled.largest > 0.0 && labelled.largest < SMALLEST {
+        return Err(Error::Undefined(format!(
+            "the means of the features are at most {:.0e}, and squares of such numbers vanish in double precision; multiply the features by a constant, which changes no metric",
+            labelled.largest
+        )));
+    }
+    Ok(())
 }
 
-impl<'a> Labelled<'a> {
-    fn new(statistics: &'a Statistics) -> Self {
-        let numbers = statistics
-            .set_counts()
-            .into_iter()
-            .zip(statistics.set_square_sums());
-        let labelled = statistics
-            .label_sets()
-            .zip(numbers)
-            .filter(|(set, _)| !set.is_empty());
-        let (sets, (counts, square_sums)): (_, (Vec<f64>, _)) = labelled
-            .map(|(set, (count, square_sum))| (set, (count as f64, square_sum)))
-            .unzip();
-        let means = statistics.set_mean_rows(|set| !set.is_empty());
-        let largest = means
-            .par_chunks(1 << 16)
-            .map(|means| {
-                means
-                    .iter()
-                    .fold(0.0f64, |largest, mean| largest.max(mean.abs()))
-            })
-            .reduce(|| 0.0, f64::max);
-        Self {
-            dim: statistics.dim(),
-            sets,
-            counts,
-            square_sums,
-            means,
-            largest,
-        }
-    }
-
-    fn all(&self) -> Group<'_> {
-        self.group(0..self.sets.len())
-    }
-
-    /// The label sets of each multiplicity.
-    fn groups(&self) -> BTreeMap<usize, Group<'_>> {
-        let mut groups = BTreeMap::new();
-        let mut first = 0;
-        for run in self
-            .sets
-            .chunk_by(|a, b| a.multiplicity() == b.multiplicity())
-        {
-            let range = first..first + run.len();
-            first = range.end;
-            groups.insert(run[0].multiplicity(), self.group(range));
-        }
-        groups
-    }
-
-    fn group(&self, range: std::ops::Range<usize>) -> Group<'_> {
-        Group {
-            sets: &self.sets[range.clone()],
-            counts: &self.counts[range.clone()],
-            square_sums: &self.square_sums[range.clone()],
-            means: MatRef::from_column_major_slice(
-                &self.means[range.start * self.dim..range.end * self.dim],
-                self.dim,
-                range.len(),
-            ),
-            largest: self.largest,
-        }
-    }
-
-    /// The same in the coordinates Vᵀ(h − origin) for orthonormal columns V `[d, r]`.
-    fn in_coordinates(&self, basis: MatRef<'_, f64>, origin: &[f64]) -> Self {
-        let rank = basis.ncols();
-        let mut means = vec![0.0; self.sets.len() * rank];
-        means
-            .par_chunks_mut((COORDINATE_SETS * rank).max(1))
-            .zip(self.means.par_chunks(COORDINATE_SETS * self.dim))
-            .for_each(|(out, means)| {
-                let count = means.len() / self.dim;
-                let centred = Mat::from_fn(self.dim, count, |row, set| {
-                    means[set * self.dim + row] - origin[row]
-                });
-                matmul(
-                    MatMut::from_column_major_slice_mut(out, rank, count),
-                    Accum::Replace,
-                    basis.transpose(),
-                    &centred,
-                    1.0,
-                    Par::Seq,
-                );
-            });
-        Self {
-            dim: rank,
-            sets: self.sets.clone(),
-            counts: self.counts.clone(),
-            square_sums: self.square_sums.clone(),
-            means,
-            largest: self.largest,
-        }
-    }
-}
-
-/// Label sets that one task turns into other coordinates.
-const COORDINATE_SETS: usize = 64;
-
-/// Dimensions that one task sums over all label sets.
-const SUM_WIDTH: usize = 256;
-
-/// The label sets of one multiplicity, or of all, with their statistics.
-#[derive(Clone, Copy)]
-struct Group<'a> {
-    sets: &'a [&'a LabelSet],
-    counts: &'a [f64],
-    square_sums: &'a [f64],
-    means: MatRef<'a, f64>, // [d, sets]
-    largest: f64,
-}
-
-impl<'a> Group<'a> {
-    fn num_samples(&self) -> f64 {
-        self.counts.iter().sum()
-    }
-
-    /// The share n_S/N of each set.
-    fn weights(&self) -> Vec<f64> {
-        let total = self.num_samples();
-        self.counts.iter().map(|count| count / total).collect()
-    }
-
-    /// The mean of the samples.
-    fn centre(&self) -> Vec<f64> {
-        self.weighted_sum(&self.weights())
-    }
-
-    /// Σ_S weight_S·h̄_S, each thread for its own dimensions.
-    fn weighted_sum(&self, weights: &[f64]) -> Vec<f64> {
-        let mut sum = vec![0.0; self.means.nrows()];
-        sum.par_chunks_mut(SUM_WIDTH)
-            .enumerate()
-            .for_each(|(number, sum)| {
-                let first = number * SUM_WIDTH;
-                for (position, &weight) in weights.iter().enumerate() {
-                    let mean = &self.mean(position)[first..first + sum.len()];
-                    kernel::add_scaled(sum, weight, mean);
-                }
-            });
-        sum
-    }
-
-    /// The mean of one set, contiguous.
-    fn mean(&self, position: usize) -> &'a [f64] {
-        column(self.means, position)
-    }
-}
+/// Squares of a hundred-millionth of smaller numbers are zero in double precision.
+const SMALLEST: f64 = 1e-140;
 
 /// A column of a matrix as a slice; columns of an owned matrix are contiguous.
 fn column(matrix: MatRef<'_, f64>, position: usize) -> &[f64] {

@@ -19,6 +19,7 @@ mod expected_f1;
 mod fit;
 mod fitted;
 mod inputs;
+mod label_thresholds;
 mod multiplicity;
 mod nearest;
 mod parts;
@@ -29,6 +30,7 @@ mod run;
 mod saved;
 mod scales;
 mod search;
+mod set_likelihood;
 mod settings;
 mod spec;
 mod sweep;
@@ -47,6 +49,10 @@ pub use nearest::{Decoded, OneNearestNeighbour};
 pub use record::{Space, TunedOn, Tuning, TuningWarning};
 pub use rules::{EmptyRule, LogitDecoder, Rule, RuleKind};
 pub use scales::{Scales, ufm_scales};
+pub use set_likelihood::{
+    EmptyMatch, ExpectedF1, ProbableSet, SetDecoder, SetRule, SetSettings, best_expected_f1,
+    most_probable,
+};
 pub use settings::{Distance, EmptySet, NearestSettings, Prior, Prototypes};
 pub use spec::DecoderSpec;
 pub use values::TunedValues;

@@ -10,6 +10,7 @@
 //! batch, on many machines, for any number of samples; [`Predictions`] reads label sets from the
 //! files that decoders write.
 
+mod calibration;
 mod counts;
 mod criterion;
 mod mass;
@@ -19,6 +20,7 @@ mod sets;
 
 use serde::{Deserialize, Serialize};
 
+pub use calibration::{Calibration, ReliabilityBin, SetLogLoss};
 pub use counts::EvaluationCounts;
 pub use criterion::Criterion;
 pub use mass::label_mass;
@@ -56,6 +58,12 @@ pub struct Evaluation {
     /// Measures of the ranking of the labels, when there are scores.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ranking: Option<RankingMeasures>,
+    /// How probable the true sets are, where there is a distribution over label sets.
+    #[serde(flatten)]
+    pub log_loss: Option<SetLogLoss>,
+    /// How far the probabilities of the answers can be believed, when there are such.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<Calibration>,
 }
 
 impl Evaluation {
@@ -69,6 +77,8 @@ impl Evaluation {
             sets: SetMeasures::new(predicted, truth)?,
             label_mass: None,
             ranking: None,
+            log_loss: None,
+            calibration: None,
         })
     }
 

@@ -5,33 +5,40 @@
 //! decay on held-out samples ([`WeightDecaySearch`]), fits to all of them and keeps what the head
 //! is together with the head, as a file or as bytes.
 
+mod alternatives;
 mod features;
 mod fitted;
 mod held_out;
 mod labelled;
 mod logits;
 mod objective;
+mod potentials;
 mod scale;
 mod search;
 mod separate;
 mod settings;
+mod source;
+mod sparse;
 mod stochastic;
 mod weights;
 
 use std::ops::ControlFlow;
 
-pub use features::{DenseRows, Features, SparseRows};
+pub use alternatives::{SettingsChoice, TriedSettings};
+pub use features::{DenseRows, Features};
 pub use fitted::{FitOutcome, FittedHead, HeadDescription, WeightDecay};
 pub(crate) use fitted::{push_classifier, read_classifier};
 pub use held_out::{HeldOut, Parts};
 pub use labelled::LabelledFeatures;
 pub use logits::{LogitMap, centre_logits, logits};
+pub use potentials::HeadPotentials;
 pub use search::{TriedWeightDecay, WeightDecayChoice, WeightDecaySearch};
 pub use settings::{HeadKind, HeadSettings, Optimizer, Scaling, Stochastic};
+pub use sparse::SparseRows;
 pub use weights::ClassWeights;
 
 use self::objective::Objective;
-use self::scale::Scale;
+use self::source::Source;
 use crate::minimize::{Lbfgs, Minimum, Stop};
 use crate::{Error, LinearClassifier, Result, Targets};
 
@@ -53,6 +60,8 @@ pub struct FitProgress {
 pub struct Head {
     /// W and b, for features as given.
     pub classifier: LinearClassifier,
+    /// What the set likelihood learned beside W and b.
+    pub potentials: Option<HeadPotentials>,
     /// The objective reached.
     pub objective: f64,
     /// The largest entry of its gradient.
@@ -68,9 +77,8 @@ pub struct Head {
 impl Head {
     /// Fits a head, from W = 0 or from another head on the same features.
     ///
-    /// Memory beside the features: 32 times the parameters for L-BFGS, 6 times for stochastic
-    /// descent, N·K numbers, and one scaled copy of the features unless [`Scaling::None`] is
-    /// chosen. Losses that are sums over labels, on sparse features, are fitted label by label
+    /// Memory beside the features: 33 times the parameters for L-BFGS, 7 times for stochastic
+    /// descent, and N·K numbers. Losses that are sums over labels, on sparse features, are fitted label by label
     /// instead: 3 times the parameters, and 26·d + N numbers of a cache line for each thread. The
     /// result does not depend on the number of threads.
     ///
@@ -113,9 +121,7 @@ impl Head {
     ) -> Result<Self> {
         settings.check()?;
         check_sizes(features, targets)?;
-        let scale = Scale::new(features, settings.scaling);
-        let rescaled = scale.as_ref().map(|scale| scale.apply(features));
-        let objective = Objective::new(rescaled.as_ref().unwrap_or(features), targets, settings)?;
+        let objective = Objective::new(Source::of(features)?, targets, settings)?;
         let mut parameters = match start {
             Some(head) if head.parameters.len() == objective.num_parameters() => {
                 head.parameters.clone()
@@ -130,16 +136,10 @@ impl Head {
             None => objective.start(),
         };
         let minimum = minimize(&objective, settings, &mut parameters, progress);
-        let (mut weights, mut bias) = objective.weights_and_bias(&parameters);
-        if let Some(scale) = &scale {
-            scale.fold_into(&mut weights, &mut bias);
-        }
-        let num_classes = targets.num_classes();
-        let dim = features.dim();
-        let entries = (0..num_classes * dim).map(|i| weights[(i % dim) * num_classes + i / dim]);
-        let rows: Vec<f64> = entries.collect(); // [K, d]
+        let (classifier, potentials) = HeadPotentials::of(&objective, &parameters)?;
         Ok(Self {
-            classifier: LinearClassifier::from_rows(&rows, &bias, dim)?,
+            classifier,
+            potentials,
             objective: minimum.value,
             gradient_norm: minimum.gradient_norm,
             iterations: minimum.iterations,
@@ -157,6 +157,20 @@ impl Head {
     /// As [`logits`].
     pub fn logits(&self, features: &Features) -> Result<Vec<f64>> {
         logits(&self.classifier, features)
+    }
+
+    /// The mean loss that it was fitted with, over samples at hand.
+    ///
+    /// # Errors
+    /// As [`logits`]; [`Error::SizeMismatch`] unless there is a label set for each sample.
+    pub fn mean_loss(&self, samples: LabelledFeatures<'_>, settings: &HeadSettings) -> Result<f64> {
+        match &self.potentials {
+            None => {
+                let logits = self.logits(samples.features())?;
+                settings.loss.mean(&logits, samples.targets())
+            }
+            Some(potentials) => potentials.mean_loss(&self.classifier, samples),
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! [`LOSSES`] lists them with their names, parameters and what their logits mean.
 
 mod pick_all_labels;
+pub mod set_likelihood;
 mod table;
 mod terms;
 mod weighted;
@@ -14,9 +15,11 @@ use serde::{Deserialize, Serialize};
 pub use pick_all_labels::{PickAllLabels, Weighting};
 pub use table::{LOSSES, Link, LossInfo};
 
+use set_likelihood::SetLikelihood;
 use table::defaults;
 pub(crate) use terms::sigmoid;
 use terms::{Focus, binary_cross_entropy, zlpr};
+pub(crate) use weighted::mean_weight;
 
 use crate::{Error, LabelSet, Result, Targets};
 
@@ -77,6 +80,10 @@ pub enum Loss {
     ///
     /// Source: Su et al. 2022 (arXiv 2208.02955), equation 6.
     Zlpr {},
+
+    /// −log p(S) under a distribution over label sets, see [`set_likelihood`]. What learns its
+    /// potentials, a head or a network, keeps them; on bare logits they are 0.
+    SetLikelihood(SetLikelihood),
 }
 
 impl Default for Loss {
@@ -108,7 +115,10 @@ impl Loss {
             }),
         };
         match *self {
-            Self::PickAllLabels(_) | Self::BinaryCrossEntropy {} | Self::Zlpr {} => Ok(()),
+            Self::PickAllLabels(_)
+            | Self::BinaryCrossEntropy {}
+            | Self::Zlpr {}
+            | Self::SetLikelihood(_) => Ok(()),
             Self::Focal { gamma } => exponent("loss.gamma", gamma),
             Self::Asymmetric {
                 gamma_positive,
@@ -175,6 +185,7 @@ impl Loss {
             }
             .sum(logits, targets, gradient),
             Self::Zlpr {} => zlpr(logits, targets, gradient),
+            Self::SetLikelihood(loss) => loss.of_sample(logits, targets, gradient),
         }
     }
 

@@ -9,9 +9,10 @@ use serde_json::json;
 
 use crate::decode::{AnswerFormat, EmptyRule, LogitDecoder, Rule};
 use crate::file::write_atomically;
+use crate::head::{Features, HeadPotentials, logits};
 use crate::loss::{Link, sigmoid};
 use crate::names::{LabelNames, csv_cell};
-use crate::{Error, Result, Targets};
+use crate::{Error, LinearClassifier, Result, Targets};
 
 #[cfg(feature = "parquet")]
 mod parquet;
@@ -50,6 +51,48 @@ pub fn untuned_decoder(link: Link, num_classes: usize) -> LogitDecoder {
     }
 }
 
+/// What the confidence of a label is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Confidence {
+    /// exp(z_k)/Σ_j exp(z_j): all labels share one probability.
+    Softmax,
+    /// σ(z_k): each label has its own.
+    Sigmoid,
+    /// P(k ∈ S) under the distribution over label sets of a head of the set likelihood.
+    Inclusion,
+}
+
+impl From<Link> for Confidence {
+    fn from(link: Link) -> Self {
+        match link {
+            Link::Softmax => Self::Softmax,
+            Link::Sigmoid => Self::Sigmoid,
+        }
+    }
+}
+
+/// The probability P(k ∈ S) of every label under a head of the set likelihood.
+///
+/// # Shapes
+/// Returns row-major `[N, K]`.
+///
+/// # Errors
+/// [`Error::SizeMismatch`] for features of another dimension.
+pub fn inclusion(
+    potentials: &HeadPotentials,
+    classifier: &LinearClassifier,
+    features: &Features,
+) -> Result<Vec<f64>> {
+    let outputs = potentials.outputs_of(classifier)?;
+    let rows = logits(&outputs, features)?;
+    let mut inclusion = Vec::with_capacity(features.num_samples() * classifier.num_classes());
+    for row in rows.chunks_exact(outputs.num_classes()) {
+        inclusion.extend_from_slice(potentials.shared.distribution(row)?.inclusion());
+    }
+    Ok(inclusion)
+}
+
 /// Predicted label sets with the probability of each of their labels.
 ///
 /// ```
@@ -69,7 +112,7 @@ pub struct Predicted {
     targets: Targets,
     /// Of each label of each set, in their order.
     confidences: Vec<Vec<f64>>,
-    link: Link,
+    confidence: Confidence,
     names: LabelNames,
     files: Option<Vec<String>>,
 }
@@ -85,38 +128,45 @@ impl Predicted {
     /// [`Error::SizeMismatch`] for another number of logits, or of names than classes,
     /// [`Error::NotFinite`] for NaN and infinity.
     pub fn new(targets: Targets, logits: &[f64], link: Link, names: LabelNames) -> Result<Self> {
+        check(&targets, logits, "logits")?;
+        let mut probabilities = logits.to_vec();
+        for row in probabilities.chunks_exact_mut(targets.num_classes().max(1)) {
+            to_probabilities(row, link);
+        }
+        Self::of_probabilities(targets, &probabilities, link.into(), names)
+    }
+
+    /// The same of probabilities that are known.
+    ///
+    /// # Shapes
+    /// `probabilities` is row-major `[N, K]`.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn of_probabilities(
+        targets: Targets,
+        probabilities: &[f64],
+        confidence: Confidence,
+        names: LabelNames,
+    ) -> Result<Self> {
+        check(&targets, probabilities, "probabilities")?;
         let num_classes = targets.num_classes();
         let num_names = names.as_slice().map_or(num_classes, <[String]>::len);
-        let expected = targets.len().saturating_mul(num_classes);
-        for (what, expected, found) in [
-            ("logits", expected, logits.len()),
-            ("names of classes", num_classes, num_names),
-        ] {
-            if expected != found {
-                return Err(Error::SizeMismatch {
-                    what,
-                    expected,
-                    found,
-                });
-            }
-        }
-        if let Some(place) = logits.iter().position(|logit| !logit.is_finite()) {
-            return Err(Error::NotFinite {
-                what: "logits",
-                row: place / num_classes,
-                column: place % num_classes,
-                value: logits[place],
+        if num_names != num_classes {
+            return Err(Error::SizeMismatch {
+                what: "names of classes",
+                expected: num_classes,
+                found: num_names,
             });
         }
-        let rows = logits.chunks_exact(num_classes.max(1)).zip(targets.iter());
-        let confidences = rows.map(|(row, set)| {
-            let probability = probability(row, link);
-            set.indices().map(probability).collect()
-        });
+        let rows = probabilities.chunks_exact(num_classes.max(1));
+        let confidences = rows
+            .zip(targets.iter())
+            .map(|(row, set)| set.indices().map(|label| row[label]).collect());
         Ok(Self {
             confidences: confidences.collect(),
             targets,
-            link,
+            confidence,
             names,
             files: None,
         })
@@ -214,13 +264,39 @@ impl Predicted {
     }
 }
 
-/// The probability of each label.
-fn probability(row: &[f64], link: Link) -> impl Fn(usize) -> f64 + '_ {
-    let largest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let sum: f64 = row.iter().map(|logit| (logit - largest).exp()).sum();
-    move |label| match link {
-        Link::Sigmoid => sigmoid(row[label]),
-        Link::Softmax => (row[label] - largest).exp() / sum,
+/// Whether there is a finite number for each class of each sample.
+fn check(targets: &Targets, numbers: &[f64], what: &'static str) -> Result<()> {
+    let num_classes = targets.num_classes();
+    let expected = targets.len().saturating_mul(num_classes);
+    if numbers.len() != expected {
+        return Err(Error::SizeMismatch {
+            what,
+            expected,
+            found: numbers.len(),
+        });
+    }
+    match numbers.iter().position(|number| !number.is_finite()) {
+        None => Ok(()),
+        Some(place) => Err(Error::NotFinite {
+            what,
+            row: place / num_classes,
+            column: place % num_classes,
+            value: numbers[place],
+        }),
+    }
+}
+
+/// Turns the logits of one sample into the probabilities of its labels.
+fn to_probabilities(row: &mut [f64], link: Link) {
+    match link {
+        Link::Sigmoid => row.iter_mut().for_each(|logit| *logit = sigmoid(*logit)),
+        Link::Softmax => {
+            let largest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            row.iter_mut()
+                .for_each(|logit| *logit = (*logit - largest).exp());
+            let sum: f64 = row.iter().sum();
+            row.iter_mut().for_each(|logit| *logit /= sum);
+        }
     }
 }
 
@@ -244,7 +320,7 @@ impl Serialize for Predicted {
         let samples: Vec<serde_json::Value> = samples.collect();
         let whole = json!({
             "version": VERSION,
-            "link": self.link,
+            "confidence": self.confidence,
             "class_names": self.names.as_slice(),
             "predictions": samples,
         });
@@ -280,6 +356,31 @@ mod tests {
         );
         let own = predicted(Link::Sigmoid, None).unwrap();
         assert!((own.confidences(0)[1] - e / (e + 1.0)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn inclusion_is_the_share_of_the_sets_with_the_label() {
+        use crate::loss::set_likelihood::SetPotentials;
+        // Exactly one label in every set: a softmax of the logits 0, log 2, log 5.
+        let potentials = HeadPotentials {
+            shared: SetPotentials::new(3, vec![-1e3, 0.0]).unwrap(),
+            weight: None,
+        };
+        let weight = [0.0, 2f64.ln(), 5f64.ln()];
+        let classifier = LinearClassifier::from_rows(&weight, &[0.0; 3], 1).unwrap();
+        let features = Features::from_dense(vec![1.0, 0.0], 1).unwrap();
+        let found = inclusion(&potentials, &classifier, &features).unwrap();
+        let expected = [
+            1.0 / 8.0,
+            2.0 / 8.0,
+            5.0 / 8.0,
+            1.0 / 3.0,
+            1.0 / 3.0,
+            1.0 / 3.0,
+        ];
+        for (found, expected) in found.iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-12, "{found} {expected}");
+        }
     }
 
     #[test]

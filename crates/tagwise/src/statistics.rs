@@ -1,13 +1,14 @@
 //! One-pass, mergeable statistics of a stream of features and their label sets.
 
+mod merge;
 mod panel;
+mod read_out;
 mod scatter;
 mod state;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use faer::Mat;
 use rayon::prelude::*;
 
 use self::panel::{PANEL_WIDTH, Panel, RowPlan};
@@ -267,63 +268,6 @@ impl Statistics {
         Ok(())
     }
 
-    /// Absorbs the samples of another part of the same stream.
-    ///
-    /// # Errors
-    /// [`Error::SizeMismatch`] when the number of classes or the dimension differ,
-    /// [`Error::Undefined`] when the kind of scatter does, [`Error::OutOfRange`] for more samples
-    /// than fit 64 bits; the statistics are then as before.
-    pub fn merge(&mut self, other: &Self) -> Result<()> {
-        for (what, expected, found) in [
-            ("classes", self.num_classes, other.num_classes),
-            ("feature dimensions", self.dim, other.dim),
-        ] {
-            check_size(what, expected, found)?;
-        }
-        if self.kind != other.kind {
-            return Err(Error::Undefined(
-                "statistics with full scatter and with its trace only cannot be merged; make both the same way".into(),
-            ));
-        }
-        // Every count is at most the sum, so this holds for each of them too.
-        let total = self.num_samples().checked_add(other.num_samples());
-        if total.is_none() {
-            return Err(Error::OutOfRange {
-                name: "the number of samples of both parts together",
-                requirement: "that fits 64 bits",
-                found: format!("{} and {}", self.num_samples(), other.num_samples()),
-            });
-        }
-        let dim = self.dim;
-        for (&multiplicity, scatter) in &other.scatters {
-            self.scatters
-                .entry(multiplicity)
-                .or_insert_with(|| TiledScatter::new(dim))
-                .add_scatter(scatter);
-        }
-        let sets: Vec<(usize, usize, usize)> = other
-            .ids
-            .iter()
-            .map(|(set, &theirs)| (self.id(set), theirs, set.multiplicity()))
-            .collect();
-        self.make_room();
-        let block_rows = (BLOCK_NUMBERS / dim.max(1)).clamp(64, 4096);
-        for block in sets.chunks(block_rows) {
-            let plan = panel::MergePlan::new(block, &mut self.counts, &other.counts, self.kind);
-            self.panels
-                .par_iter_mut()
-                .zip(&other.panels)
-                .for_each(|(panel, theirs)| panel.merge(theirs, &plan));
-            for (multiplicity, range) in plan.groups {
-                self.scatters
-                    .entry(multiplicity)
-                    .or_insert_with(|| TiledScatter::new(dim))
-                    .add(&self.panels, range);
-            }
-        }
-        Ok(())
-    }
-
     /// Number of classes K.
     pub fn num_classes(&self) -> usize {
         self.num_classes
@@ -348,148 +292,6 @@ impl Statistics {
     /// every other per-set accessor.
     pub fn label_sets(&self) -> impl ExactSizeIterator<Item = &LabelSet> + '_ {
         self.ids.keys()
-    }
-
-    /// The number of samples n_S of each label set, length L.
-    pub fn set_counts(&self) -> Vec<u64> {
-        self.ids.values().map(|&id| self.counts[id]).collect()
-    }
-
-    /// Σ‖h − h̄_S‖² over the samples of each label set, length L.
-    pub fn set_square_sums(&self) -> Vec<f64> {
-        self.ids
-            .values()
-            .map(|&id| self.panels.iter().map(|panel| panel.square_sum(id)).sum())
-            .collect()
-    }
-
-    /// The mean h̄_S of each label set.
-    ///
-    /// # Shapes
-    /// `[L, d]`.
-    pub fn set_means(&self) -> Mat<f64> {
-        let ids: Vec<usize> = self.ids.values().copied().collect();
-        Mat::from_fn(ids.len(), self.dim, |row, column| {
-            self.panels[column / PANEL_WIDTH].mean(ids[row], column % PANEL_WIDTH)
-        })
-    }
-
-    /// The means of some label sets one after the other, `[sets, d]` row-major.
-    pub(crate) fn set_mean_rows(&self, belongs: impl Fn(&LabelSet) -> bool) -> Vec<f64> {
-        let ids: Vec<usize> = self
-            .ids
-            .iter()
-            .filter(|(set, _)| belongs(set))
-            .map(|(_, &id)| id)
-            .collect();
-        let mut means = vec![0.0; ids.len() * self.dim];
-        means
-            .par_chunks_exact_mut(self.dim.max(1))
-            .zip(&ids)
-            .for_each(|(row, &id)| {
-                for panel in &self.panels {
-                    panel.write_mean(id, row);
-                }
-            });
-        means
-    }
-
-    /// The mean of one label set, or `None` when it has no sample.
-    pub fn set_mean(&self, set: &LabelSet) -> Option<Vec<f64>> {
-        let &id = self.ids.get(set)?;
-        Some(
-            (0..self.dim)
-                .map(|column| self.panels[column / PANEL_WIDTH].mean(id, column % PANEL_WIDTH))
-                .collect(),
-        )
-    }
-
-    /// The number of single-label samples of each class, length K.
-    pub fn class_counts(&self) -> Vec<u64> {
-        (0..self.num_classes as u32)
-            .map(|class| {
-                self.ids
-                    .get(&LabelSet::new([class]))
-                    .map_or(0, |&id| self.counts[id])
-            })
-            .collect()
-    }
-
-    /// The mean h̄_k of the single-label samples of each class.
-    ///
-    /// # Shapes
-    /// `[K, d]`.
-    ///
-    /// # Errors
-    /// [`Error::Undefined`] when a class has no single-label sample; tag vectors can then be
-    /// estimated by [`crate::collapse::TagVectors`].
-    pub fn class_means(&self) -> Result<Mat<f64>> {
-        // First, so that a number of classes that no sample backs asks for no memory.
-        let is_missing = |&class: &usize| !self.ids.contains_key(&LabelSet::new([class as u32]));
-        if let Some(class) = (0..self.num_classes).find(is_missing) {
-            return Err(Error::Undefined(format!(
-                "class {class} has no sample with that label alone, so its class mean is not defined; estimate tag vectors from all label sets instead"
-            )));
-        }
-        let mut means = Mat::zeros(self.num_classes, self.dim);
-        for class in 0..self.num_classes {
-            let mean = self
-                .set_mean(&LabelSet::new([class as u32]))
-                .unwrap_or_default();
-            for (column, value) in mean.into_iter().enumerate() {
-                means[(class, column)] = value;
-            }
-        }
-        Ok(means)
-    }
-
-    /// The mean μ_m of all samples of one multiplicity, or `None` without such samples; for
-    /// multiplicity 1 this is the global mean μ_G.
-    pub fn multiplicity_mean(&self, multiplicity: usize) -> Option<Vec<f64>> {
-        let ids: Vec<usize> = self
-            .ids
-            .iter()
-            .filter(|(set, _)| set.multiplicity() == multiplicity)
-            .map(|(_, &id)| id)
-            .collect();
-        let total = ids.iter().map(|&id| self.counts[id]).sum::<u64>() as f64;
-        (total > 0.0).then(|| {
-            (0..self.dim)
-                .map(|column| {
-                    let panel = &self.panels[column / PANEL_WIDTH];
-                    let weighted = ids
-                        .iter()
-                        .map(|&id| self.counts[id] as f64 * panel.mean(id, column % PANEL_WIDTH));
-                    weighted.sum::<f64>() / total
-                })
-                .collect()
-        })
-    }
-
-    /// The mean μ_G of all single-label samples, or `None` without such samples.
-    pub fn global_mean(&self) -> Option<Vec<f64>> {
-        self.multiplicity_mean(1)
-    }
-
-    /// The pooled within-scatter of one multiplicity, Σ_{|S|=m} Σ_i (h_i − h̄_S)(h_i − h̄_S)ᵀ, not
-    /// divided by the number of samples; `None` for [`ScatterKind::Trace`] and without samples of
-    /// that multiplicity.
-    ///
-    /// # Shapes
-    /// `[d, d]`.
-    pub fn within_scatter(&self, multiplicity: usize) -> Option<Mat<f64>> {
-        if self.kind == ScatterKind::Trace {
-            return None;
-        }
-        let seen = self
-            .ids
-            .keys()
-            .any(|set| set.multiplicity() == multiplicity && multiplicity > 0);
-        seen.then(|| {
-            self.scatters
-                .get(&multiplicity)
-                .map_or_else(|| Mat::zeros(self.dim, self.dim), TiledScatter::to_mat)
-        })
     }
 
     /// Gives every label set its place in every panel.

@@ -124,7 +124,7 @@ fn label_sets_that_occur_once_have_no_verdict() {
     let once = report(30, 12, sets.clone(), &features);
     let pairs = CollapseMetric::Nc1 { multiplicity: 2 };
     let headline = pairs.headline(&once);
-    assert_eq!(headline.value, Some(0.0));
+    assert_eq!((headline.value, headline.published), (None, Some(0.0)));
     assert_eq!(
         headline.verdict,
         CollapseVerdict::CannotBeTold {
@@ -160,7 +160,7 @@ fn a_wide_spread_needs_no_repeats_to_be_seen() {
                 num_samples: 12,
                 num_sets: 10,
             }),
-            chance: None,
+            ..Evidence::default()
         },
     );
     assert_eq!(headline.verdict, CollapseVerdict::NotCollapsed);
@@ -282,7 +282,7 @@ fn larger_values_are_never_better() {
     }
     let chance = Evidence {
         chance: CollapseMetric::NcM { multiplicity: 3 }.family().chance(),
-        obstacle: None,
+        ..Evidence::default()
     };
     let metric = CollapseMetric::NcM { multiplicity: 3 };
     let at_chance = Headline::new(metric, Some(1.0), chance);

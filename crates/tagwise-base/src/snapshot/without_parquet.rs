@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::WITHOUT_PARQUET;
 use super::member::Member;
 use crate::features::FeatureRows;
 use crate::label::LabelLists;
@@ -72,6 +73,6 @@ pub(super) fn files_like(pattern: &Path) -> Result<Vec<PathBuf>> {
 fn absent(path: &Path) -> Error {
     Error::Format {
         path: path.to_path_buf(),
-        message: "this program was built without Parquet; build it with `cargo install --path crates/tagwise-cli --features parquet`, or save the columns as safetensors or .npz".into(),
+        message: format!("{WITHOUT_PARQUET}, or save the columns as safetensors or .npz"),
     }
 }

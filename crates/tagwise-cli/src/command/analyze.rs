@@ -1,11 +1,13 @@
 //! `tagwise analyze`: how collapsed anyone's features are.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use clap::ValueEnum;
 use serde::Serialize;
-use tagwise::collapse::{AnalysisOptions, Compatibility, Directions};
+use tagwise::collapse::{AnalysisOptions, CHEAP_OPTIMUM, Compatibility, Directions, Intervals};
 use tagwise::statistics::StatisticsFile;
 use tagwise_report::Page;
 use tagwise_report::build::{self, Analysis, AnalysisFigures};
@@ -13,8 +15,8 @@ use tagwise_report::plane::plane_of_stream;
 
 use super::samples::FormatArguments;
 use super::stats;
-use crate::failure::Usage;
-use crate::output;
+use crate::failure::{Interrupted, Usage};
+use crate::{interrupt, output};
 
 /// Tables are laid out for this width, on a terminal and in a file.
 const WIDTH: usize = 110;
@@ -40,9 +42,18 @@ pub struct Arguments {
     #[arg(long, value_enum, value_name = "WHICH", default_value_t = Range::All)]
     directions: Range,
 
+    /// Compare class means and classifier with the optimum for these label counts, which `tagwise
+    /// ufm` certifies; done anyway where classes times label sets are at most 30,000
+    #[arg(long)]
+    against_ufm: bool,
+
     /// Compute the numbers of a published program too
     #[arg(long, value_enum, value_name = "PROGRAM")]
     compat: Option<Program>,
+
+    /// Measure 95 % intervals: where they cost less than half of the analysis, always, or never
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = When::Cheap, default_missing_value = "always", num_args = 0..=1, require_equals = true)]
+    intervals: When,
 
     /// Leave out samples whose features hold NaN or infinity, and count them
     #[arg(long)]
@@ -74,6 +85,17 @@ enum Range {
     TagSpan,
 }
 
+/// When intervals are measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum When {
+    /// Where they cost less than half of the time
+    Cheap,
+    /// Always, as far as memory allows
+    Always,
+    /// Never
+    Never,
+}
+
 /// Programs whose numbers are reproduced.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Program {
@@ -90,10 +112,11 @@ struct Json<'a> {
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let page = arguments.report.as_ref().map(Page::at).transpose();
     let page = page.map_err(|error| Usage(error.to_string()))?;
+    let stop = interrupt::catch()?;
     let measured = arguments
         .files
         .iter()
-        .map(|path| measure(path, arguments))
+        .map(|path| measure(path, arguments, stop))
         .collect::<anyhow::Result<Vec<Analysis>>>()?;
     if let Some(page) = page {
         write(&page, &measured)?;
@@ -117,7 +140,7 @@ fn write(page: &Page, measured: &[Analysis]) -> anyhow::Result<()> {
     page.write(&report).context("the report cannot be written")
 }
 
-fn measure(path: &Path, arguments: &Arguments) -> anyhow::Result<Analysis> {
+fn measure(path: &Path, arguments: &Arguments, stop: &AtomicBool) -> anyhow::Result<Analysis> {
     if path.extension().is_some_and(|extension| extension == "ncs") {
         return measure_statistics(path, arguments);
     }
@@ -132,13 +155,25 @@ fn measure(path: &Path, arguments: &Arguments) -> anyhow::Result<Analysis> {
             Some(Program::NcMlab) => Compatibility::NcMlab,
             None => Compatibility::None,
         },
+        intervals: match arguments.intervals {
+            When::Cheap => Intervals::WhereCheap,
+            When::Always => Intervals::Always,
+            When::Never => Intervals::Never,
+        },
     };
-    let mut measured = Analysis::measure(path, &file, file.classifier(), options)
-        .map_err(stats::advised)
-        .with_context(|| path.display().to_string())?;
+    let mut go_on = |_, _| match stop.load(Ordering::Relaxed) {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
+    };
+    let measured = Analysis::measure_with(path, &file, file.classifier(), options, &mut go_on);
+    let mut measured = measured.map_err(|error| match error {
+        tagwise::Error::Interrupted => Interrupted(format!("{}: stopped", path.display())).into(),
+        other => stats::advised(other).context(path.display().to_string()),
+    })?;
     if let Some(names) = file.class_names() {
         measured.class_names = names.to_vec();
     }
+    compare_with_optimum(&mut measured, arguments)?;
     // The comparison of several files has no room for their planes.
     if arguments.report.is_some() && arguments.files.len() == 1 {
         measured.plane = plane_of_stream(&file, &measured.class_names)?;
@@ -156,6 +191,23 @@ fn measure_statistics(path: &Path, arguments: &Arguments) -> anyhow::Result<Anal
         path.display()
     );
     let state = StatisticsFile::read(path)?;
-    Analysis::of_statistics(path, state.statistics, state.classifier.as_ref())
-        .with_context(|| path.display().to_string())
+    let mut measured = Analysis::of_statistics(path, state.statistics, state.classifier.as_ref())
+        .with_context(|| path.display().to_string())?;
+    compare_with_optimum(&mut measured, arguments)?;
+    Ok(measured)
+}
+
+/// Where it was asked for, or takes no time to speak of.
+fn compare_with_optimum(measured: &mut Analysis, arguments: &Arguments) -> anyhow::Result<()> {
+    let report = &measured.report;
+    let is_cheap = report.num_classes * report.num_label_sets <= CHEAP_OPTIMUM;
+    if arguments.against_ufm {
+        let compared = measured.compare_with_optimum();
+        return compared.with_context(|| measured.path.display().to_string());
+    }
+    if is_cheap {
+        // Labels that have no optimum, such as those of one class, are no fault of the features.
+        let _ = measured.compare_with_optimum();
+    }
+    Ok(())
 }

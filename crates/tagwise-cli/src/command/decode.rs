@@ -16,7 +16,8 @@ mod options;
 
 use inputs::{Inputs, New};
 use options::{
-    CriterionName, DistanceName, LinkName, Means, Name, PriorName, SpaceName, empty_set, scales,
+    CriterionName, DistanceName, EmptyMatchName, LinkName, Means, Name, PriorName, SpaceName,
+    empty_set, probability, scales,
 };
 
 /// Decode features to label sets
@@ -26,7 +27,8 @@ use options::{
 /// with the samples) and are tuned on --validation, or on the part of the training samples
 /// that `tagwise fit` held out, or else on a fifth of them, where a classifier that was fitted to
 /// them looks better than it is. `auto` compares all decoders on the same samples and says which
-/// one it took and why.
+/// one it took and why. A head of the set likelihood has a distribution over label sets: its most
+/// probable set and the set of largest expected F1 are exact and need no tuning, nor other samples.
 ///
 /// What tuning found is shown on stderr and is part of the JSON. --save keeps the decoder with all
 /// that it needs, and --decoder-file decodes with it, without the training samples: new samples in
@@ -54,9 +56,22 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE")]
     head: Option<PathBuf>,
 
-    /// How to decode
-    #[arg(long, value_enum, default_value = "onn")]
-    decoder: Name,
+    /// How to decode; when absent, most-probable with a head of the set likelihood and onn otherwise
+    #[arg(long, value_enum)]
+    decoder: Option<Name>,
+
+    /// List this many of the most probable label sets with their probabilities (set likelihood)
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    list: usize,
+
+    /// Mark answers that are less probable than this as abstained (set likelihood)
+    #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = probability)]
+    abstain_below: f64,
+
+    /// What F1 counts where neither the truth nor the answer has a label (expected-f1 of the set
+    /// likelihood)
+    #[arg(long, value_enum, default_value = "1")]
+    empty_match: EmptyMatchName,
 
     /// By which distance a prototype is near (onn)
     #[arg(long, value_enum, default_value = "cosine")]
@@ -81,9 +96,10 @@ pub struct Arguments {
     space: SpaceName,
 
     /// When a sample has no label: never; measured, when the mean of unlabelled training samples is
-    /// nearest; or a score, when no other set reaches it (onn)
-    #[arg(long, value_name = "WHEN", default_value = "never", value_parser = empty_set)]
-    empty_set: EmptySet,
+    /// nearest; or a score, when no other set reaches it; measured when absent and at least one
+    /// training sample in twenty has none, never otherwise (onn)
+    #[arg(long, value_name = "WHEN", value_parser = empty_set)]
+    empty_set: Option<EmptySet>,
 
     /// Largest number of labels of an answer; that of the training samples when absent (onn)
     #[arg(long, value_name = "M")]
@@ -125,14 +141,18 @@ const EXAMPLES: &str = "Examples:
   tagwise decode --features bibtex-test.arff --prototypes bibtex-train.arff --labels bibtex.xml \\
     --head head.safetensors --decoder expected-f1 --out answers.csv
   tagwise decode --features test.safetensors --prototypes train.safetensors --save decoder.safetensors
-  tagwise decode --features new.safetensors --decoder-file decoder.safetensors";
+  tagwise decode --features new.safetensors --decoder-file decoder.safetensors
+  tagwise decode --features yeast-test.arff --labels yeast.xml --head sets.safetensors --list 3";
 
 /// What a decoder that is read from a file is not made of.
-const MAKES_A_DECODER: [&str; 14] = [
+const MAKES_A_DECODER: [&str; 17] = [
     "prototypes",
     "validation",
     "head",
     "decoder",
+    "list",
+    "abstain_below",
+    "empty_match",
     "distance",
     "means",
     "scales",
@@ -158,6 +178,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let decoded = new.decode(&decoder, until_interrupted()?);
     let answers = Answers::new(&decoder, decoded.map_err(stopped)?);
     say_unproven(&answers);
+    if !answers.decoded().abstained.is_empty() {
+        eprintln!(
+            "{} of {} answers are marked as abstained",
+            answers.decoded().abstained.len(),
+            answers.decoded().targets.len()
+        );
+    }
     match (&arguments.out, format) {
         (Some(path), Some(format)) => {
             answers.write(format, path)?;
@@ -171,7 +198,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
 /// The decoder that the arguments ask for, with the samples to decode.
 fn fitted(arguments: &Arguments) -> anyhow::Result<(FittedDecoder, New)> {
     let inputs = Inputs::read(arguments)?;
-    let settings = arguments.settings();
+    let settings = arguments.settings(inputs.has_potentials(), inputs.training_targets());
     inputs.check(&settings)?;
     let decoder = FittedDecoder::fit(&inputs.borrowed()?, &settings, until_interrupted()?);
     let decoder = decoder.map_err(stopped)?.with_names(inputs.names)?;

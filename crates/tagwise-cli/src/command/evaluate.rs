@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use tagwise::Targets;
-use tagwise::evaluate::{Evaluation, label_counts};
+use tagwise::evaluate::{Calibration, Evaluation, SetLogLoss, SetMeasures, label_counts};
+use tagwise::head::LabelledFeatures;
 use tagwise::names::LabelNames;
 use tagwise_data::Error;
-use tagwise_data::samples::Labels;
+use tagwise_data::samples::{Labels, PredictedLabels};
 use tagwise_report::{Cell, Column, Table};
 
 use super::head::StoredHead;
@@ -56,7 +57,17 @@ const EXAMPLES: &str = "Examples:
 struct Answer {
     #[serde(flatten)]
     evaluation: Evaluation,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answered: Option<Answered>,
     labels: Vec<LabelMeasures>,
+}
+
+/// How good the answers are that were given.
+#[derive(Debug, Serialize)]
+struct Answered {
+    num_answered: usize,
+    subset_accuracy: Option<f64>,
+    f1_samples: Option<f64>,
 }
 
 /// How well one label was found.
@@ -79,9 +90,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         .transpose()?;
     let truth = Truth::read(arguments, stored)?;
     let labels = &truth.labels;
-    let predicted = read_predictions(labels, &arguments.predictions)?;
-    say(&arguments.predictions, &predicted.notes);
-    let predicted = predicted.targets;
+    let path = &arguments.predictions;
+    let predictions = read_predictions(labels, path)?;
+    say(path, &predictions.notes);
+    let predicted = &predictions.targets;
     anyhow::ensure!(
         predicted.len() == labels.targets.len(),
         "expected {} samples like {}, found {} in {}",
@@ -90,20 +102,41 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         predicted.len(),
         arguments.predictions.display()
     );
-    let evaluation = match &truth.logits {
-        Some(logits) => Evaluation::with_logits(&predicted, logits, &labels.targets)?,
-        None => Evaluation::new(&predicted, &labels.targets)?,
+    let mut evaluation = match &truth.logits {
+        Some(logits) => Evaluation::with_logits(predicted, logits, &labels.targets)?,
+        None => Evaluation::new(predicted, &labels.targets)?,
     };
+    evaluation.log_loss = truth.log_loss;
+    if let Some(probabilities) = &predictions.probabilities {
+        let calibration = Calibration::new(predicted, probabilities, &labels.targets)?;
+        evaluation.calibration = Some(calibration);
+    }
     let names = LabelNames::new(labels.names.clone());
-    let truth = &labels.targets;
     let answer = Answer {
         evaluation,
-        labels: of_labels(&predicted, truth, &names)?,
+        answered: answered(&predictions, &labels.targets)?,
+        labels: of_labels(predicted, &labels.targets, &names)?,
     };
     if arguments.json {
         return output::json(&answer);
     }
     let mut text = table(&answer.evaluation)?;
+    if let Some(answered) = &answer.answered {
+        let number = |value: Option<f64>| value.map_or("none".into(), |v| format!("{v:.4}"));
+        text.push_str(&format!(
+            "{:<32} {}\n{:<32} {}\n{:<32} {}\n",
+            "answered",
+            answered.num_answered,
+            "answered.subset_accuracy",
+            number(answered.subset_accuracy),
+            "answered.f1_samples",
+            number(answered.f1_samples),
+        ));
+    }
+    if let Some(calibration) = &answer.evaluation.calibration {
+        text.push('\n');
+        text.push_str(&reliability_table(calibration));
+    }
     if arguments.per_label {
         text.push('\n');
         text.push_str(&label_table(&answer.labels));
@@ -111,10 +144,34 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     output::text(&text)
 }
 
-/// The true labels, and the logits of a classifier where there is one.
+/// The measures of the answers that are not marked as abstained, when some are.
+fn answered(predictions: &PredictedLabels, truth: &Targets) -> anyhow::Result<Option<Answered>> {
+    let abstained = &predictions.abstained;
+    let rows: Vec<usize> = (0..truth.len())
+        .filter(|row| abstained.binary_search(row).is_err())
+        .collect();
+    if abstained.is_empty() {
+        return Ok(None);
+    }
+    let measures = match rows.is_empty() {
+        true => None,
+        false => {
+            let of = |targets: &Targets| targets.select(rows.iter().copied());
+            Some(SetMeasures::new(&of(&predictions.targets), &of(truth))?)
+        }
+    };
+    Ok(Some(Answered {
+        num_answered: rows.len(),
+        subset_accuracy: measures.map(|measures| measures.subset_accuracy),
+        f1_samples: measures.map(|measures| measures.f1_samples),
+    }))
+}
+
+/// The true labels, and what a classifier says of them where there is one.
 struct Truth {
     labels: Labels,
     logits: Option<Vec<f64>>,
+    log_loss: Option<SetLogLoss>,
 }
 
 impl Truth {
@@ -129,17 +186,20 @@ impl Truth {
                 return Ok(Self {
                     labels,
                     logits: None,
+                    log_loss: None,
                 });
             }
         }
         let samples = tables.read(path, expected)?;
         let head = stored.or_else(|| StoredHead::of_samples(&samples, path));
         let mut names = samples.label_names.clone();
-        let mut logits = None;
+        let (mut logits, mut log_loss) = (None, None);
         if let Some(head) = &head {
             head.check(&samples, path)?;
             names = names.or_else(|| head.label_names().map(<[String]>::to_vec));
             logits = Some(head.logits(&samples.features)?);
+            let labelled = LabelledFeatures::new(&samples.features, &samples.targets)?;
+            log_loss = head.log_loss(labelled)?;
         }
         let labels = Labels {
             targets: samples.targets,
@@ -147,11 +207,15 @@ impl Truth {
             has_classifier: logits.is_some(),
             notes: samples.notes,
         };
-        Ok(Self { labels, logits })
+        Ok(Self {
+            labels,
+            logits,
+            log_loss,
+        })
     }
 }
 
-fn read_predictions(truth: &Labels, path: &Path) -> anyhow::Result<Labels> {
+fn read_predictions(truth: &Labels, path: &Path) -> anyhow::Result<PredictedLabels> {
     truth.read_predictions(path).map_err(|error| match error {
         Error::Mathematics(tagwise::Error::Missing { .. }) => anyhow::anyhow!(
             "{}: expected a truth or --head that knows what its labels are called, as the labels \
@@ -183,8 +247,9 @@ fn of_labels(
 fn table(evaluation: &Evaluation) -> anyhow::Result<String> {
     let mut value = serde_json::to_value(evaluation)?;
     let ranking = value["ranking"].take();
+    let calibration = value["calibration"].take();
     let mut lines = String::new();
-    for (name, value) in [&value, &ranking]
+    for (name, value) in [&value, &ranking, &calibration]
         .iter()
         .filter_map(|v| v.as_object())
         .flatten()
@@ -196,6 +261,26 @@ fn table(evaluation: &Evaluation) -> anyhow::Result<String> {
         }
     }
     Ok(lines)
+}
+
+/// How often answers are exactly right, by their probability.
+fn reliability_table(calibration: &Calibration) -> String {
+    const WIDTH: usize = 100;
+    let names = ["probability", "answers", "mean", "exactly right"];
+    let mut table = Table::new("Reliability", names.map(Column::new));
+    for bin in calibration
+        .reliability
+        .iter()
+        .filter(|bin| bin.num_samples > 0)
+    {
+        table.push([
+            format!("{:.1} to {:.1}", bin.from, bin.to).as_str().into(),
+            Cell::Count(bin.num_samples as u64),
+            bin.mean_probability.into(),
+            bin.subset_accuracy.into(),
+        ]);
+    }
+    table.to_text(WIDTH)
 }
 
 /// One line for each label.

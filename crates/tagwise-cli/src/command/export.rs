@@ -44,6 +44,12 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
 fn head(arguments: &Arguments) -> anyhow::Result<(Vec<u8>, String)> {
     let head = StoredHead::read(&arguments.model)?.head;
+    if head.potentials.is_some() {
+        eprintln!(
+            "{}: the potentials of its set likelihood are no part of the model, which gives logits alone",
+            arguments.model.display()
+        );
+    }
     let classifier = &head.classifier;
     let (num_classes, dim) = (classifier.num_classes(), classifier.dim());
     let bytes = classifier.to_onnx(head.description.label_names.as_deref());

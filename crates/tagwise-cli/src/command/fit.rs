@@ -6,13 +6,14 @@ use std::sync::atomic::Ordering;
 
 use clap::ValueEnum;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use tagwise::Error;
 use tagwise::head::{
     FitProgress, FittedHead, HeadDescription, HeadKind, HeadSettings, LabelledFeatures, Optimizer,
-    Stochastic, WeightDecay, WeightDecaySearch,
+    Scaling, Stochastic, WeightDecay, WeightDecaySearch,
 };
+use tagwise::loss::set_likelihood::{MultiplicityPotentials, SeenSetPotentials};
 use tagwise::loss::{LOSSES, Loss};
 use tagwise::names::LabelNames;
+use tagwise::{Error, Targets};
 
 use super::run_part::RunPart;
 use super::samples::{Like, TableArguments};
@@ -27,9 +28,10 @@ use weights::{class_weights, set_weights};
 /// Fit a linear head on features and save it as safetensors
 ///
 /// The weight decay is the one of least loss on a held-out part of the samples, split so that every
-/// label keeps its share, unless it is given: it falls from 0.3 until the loss has risen twice. The
-/// head is then fitted to all samples. The head fitted without the held-out part is kept in the
-/// same file, so that `tagwise decode` can tune thresholds on samples that it has not seen.
+/// label keeps its share, unless it is given: it falls from 0.3 until the loss has risen twice. So
+/// are the scaling of the features and, for the set likelihood, its potentials. The head is then
+/// fitted to all samples. The head fitted without the held-out part is kept in the same file, so
+/// that `tagwise decode` can tune thresholds on samples that it has not seen.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
@@ -56,6 +58,31 @@ pub struct Arguments {
     /// Weight decay, for features scaled to unit variance; chosen on held-out samples when absent
     #[arg(long, value_name = "LAMBDA")]
     weight_decay: Option<f64>,
+
+    /// How features are scaled while the head is fitted: to unit variance, to a maximum of 1, or not
+    /// at all; chosen on held-out samples when absent, unit variance with --weight-decay
+    #[arg(long, value_enum)]
+    scaling: Option<ScalingName>,
+
+    /// What numbers of labels are worth (set-likelihood): nothing, a constant for each, or a linear
+    /// function of the features; chosen on held-out samples when absent, constant with
+    /// --weight-decay
+    #[arg(long, value_enum, value_name = "KIND")]
+    multiplicities: Option<MultiplicitiesName>,
+
+    /// Whether the label sets seen in training have potentials of their own (set-likelihood); chosen
+    /// on held-out samples when absent, none with --weight-decay
+    #[arg(long, value_enum, value_name = "KIND")]
+    seen_sets: Option<SeenSetsName>,
+
+    /// Decay of the potentials of label sets, from which 1/(2·decay·samples) is their variance;
+    /// chosen on held-out samples when absent, variance 1 with --weight-decay
+    #[arg(long, value_name = "LAMBDA")]
+    seen_set_decay: Option<f64>,
+
+    /// Largest number of labels of a set (set-likelihood); that of the samples when absent
+    #[arg(long, value_name = "M")]
+    max_multiplicity: Option<usize>,
 
     /// Share of the samples held out to choose the weight decay
     #[arg(long, value_name = "SHARE", default_value_t = 0.2)]
@@ -106,7 +133,8 @@ pub struct Arguments {
 
 const EXAMPLES: &str = "Examples:
   tagwise fit train.safetensors
-  tagwise fit bibtex-train.arff --labels bibtex.xml --loss bce --out head.safetensors";
+  tagwise fit bibtex-train.arff --labels bibtex.xml --loss bce --out head.safetensors
+  tagwise fit yeast-train.arff --labels yeast.xml --loss set-likelihood";
 
 /// The names of the table of losses.
 fn loss_names() -> impl TypedValueParser<Value = Loss> {
@@ -118,6 +146,46 @@ fn loss_names() -> impl TypedValueParser<Value = Loss> {
 enum OptimizerName {
     Lbfgs,
     Sgd,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ScalingName {
+    Standardise,
+    None,
+    Maximum,
+}
+
+impl ScalingName {
+    fn scaling(self) -> Scaling {
+        match self {
+            Self::Standardise => Scaling::Standardise,
+            Self::None => Scaling::None,
+            Self::Maximum => Scaling::Maximum,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum MultiplicitiesName {
+    None,
+    Constant,
+    Linear,
+}
+
+impl MultiplicitiesName {
+    fn potentials(self) -> MultiplicityPotentials {
+        match self {
+            Self::None => MultiplicityPotentials::None,
+            Self::Constant => MultiplicityPotentials::Constant,
+            Self::Linear => MultiplicityPotentials::Linear,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum SeenSetsName {
+    None,
+    Learned,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -141,6 +209,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         other => anyhow::Error::from(other),
     })?;
     head.description.label_names = samples.label_names;
+    warn(&head.description, &samples.targets);
     head.write(&arguments.out)?;
     if arguments.json {
         return output::json(&head.description);
@@ -160,7 +229,7 @@ impl Arguments {
             None if share > 0.0 && share < 1.0 => Ok(WeightDecay::Searched {
                 share,
                 seed: self.seed,
-                search: WeightDecaySearch::default(),
+                search: self.search(),
             }),
             None => {
                 let message = format!("expected --held-out between 0 and 1, found {share}");
@@ -169,10 +238,57 @@ impl Arguments {
         }
     }
 
+    /// What is compared on the held-out samples: everything that is not given.
+    fn search(&self) -> WeightDecaySearch {
+        let mut search = WeightDecaySearch::default();
+        if self.scaling.is_some() {
+            search.scalings.clear();
+        }
+        if self.multiplicities.is_some() {
+            search.multiplicities.clear();
+        }
+        match (self.seen_sets, self.seen_set_decay) {
+            (Some(SeenSetsName::None), _) | (Some(SeenSetsName::Learned), Some(_)) => {
+                search.seen_set_deviations.clear();
+            }
+            _ => {}
+        }
+        search
+    }
+
+    /// The loss with the potentials that are asked for.
+    fn loss(&self) -> anyhow::Result<Loss> {
+        let Loss::SetLikelihood(mut likelihood) = self.loss else {
+            let is_given = self.multiplicities.is_some()
+                || self.seen_sets.is_some()
+                || self.seen_set_decay.is_some()
+                || self.max_multiplicity.is_some();
+            return match is_given {
+                false => Ok(self.loss),
+                true => Err(Usage(
+                    "--multiplicities, --seen-sets, --seen-set-decay and --max-multiplicity are for \
+                     --loss set-likelihood"
+                        .into(),
+                )
+                .into()),
+            };
+        };
+        if let Some(name) = self.multiplicities {
+            likelihood.multiplicities = name.potentials();
+        }
+        if let Some(SeenSetsName::Learned) = self.seen_sets {
+            likelihood.seen_sets = SeenSetPotentials::Learned;
+        }
+        likelihood.max_multiplicity = self.max_multiplicity;
+        Ok(Loss::SetLikelihood(likelihood))
+    }
+
     fn settings(&self, names: &LabelNames, num_classes: usize) -> anyhow::Result<HeadSettings> {
         let settings = HeadSettings::default();
         Ok(HeadSettings {
-            loss: self.loss,
+            loss: self.loss()?,
+            scaling: self.scaling.map_or(settings.scaling, ScalingName::scaling),
+            seen_set_decay: self.seen_set_decay,
             kind: match self.kind {
                 Kind::Linear => HeadKind::Linear,
                 Kind::FixedEtf => HeadKind::FixedEtf,
@@ -221,7 +337,61 @@ fn watch(is_quiet: bool) -> anyhow::Result<impl FnMut(&FitProgress) -> ControlFl
     })
 }
 
-/// What the head is, in two lines.
+/// Says on stderr what whoever fits should know.
+fn warn(head: &HeadDescription, targets: &Targets) {
+    let Some(settings) = &head.settings else {
+        return;
+    };
+    let num_empty = targets.iter().filter(|set| set.is_empty()).count();
+    if num_empty > 0 && matches!(settings.loss, Loss::PickAllLabels(_)) {
+        eprintln!(
+            "{num_empty} of {} samples have no label: the pick-all-labels loss does not see them; \
+             fit with --loss set-likelihood or bce where answers without a label matter",
+            targets.len()
+        );
+    }
+    let outcome = head.outcome.filter(|outcome| !outcome.converged);
+    if let Some(outcome) = outcome {
+        let remedy = match settings.optimizer {
+            Optimizer::Lbfgs => "raise --max-iterations or --tolerance",
+            Optimizer::Stochastic(_) => {
+                "raise --max-iterations or --tolerance, or fit with --optimizer lbfgs"
+            }
+        };
+        eprintln!(
+            "NOT CONVERGED: the largest gradient is {:.1e} after {} steps, where {:.1e} was asked \
+             for; {remedy}",
+            outcome.gradient_norm, outcome.iterations, settings.gradient_tolerance
+        );
+    }
+}
+
+/// Scaling and potentials in words.
+fn chosen(settings: &HeadSettings) -> String {
+    let scaling = match settings.scaling {
+        Scaling::Standardise => "features of unit variance",
+        Scaling::None => "features as given",
+        Scaling::Maximum => "features with a maximum of 1",
+    };
+    let Loss::SetLikelihood(likelihood) = settings.loss else {
+        return scaling.into();
+    };
+    let multiplicities = match likelihood.multiplicities {
+        MultiplicityPotentials::None => "no potentials of multiplicities",
+        MultiplicityPotentials::Constant => "constant potentials of multiplicities",
+        MultiplicityPotentials::Linear => "linear potentials of multiplicities",
+    };
+    let sets = match (likelihood.seen_sets, settings.seen_set_decay) {
+        (SeenSetPotentials::None, _) => "none of label sets".into(),
+        (SeenSetPotentials::Learned, None) => "potentials of label sets".into(),
+        (SeenSetPotentials::Learned, Some(decay)) => {
+            format!("potentials of label sets with decay {decay:.1e}")
+        }
+    };
+    format!("{scaling}, {multiplicities}, {sets}")
+}
+
+/// What the head is, in two lines, and what was chosen.
 fn text(head: &HeadDescription) -> String {
     let mut text = format!(
         "{} samples, {} features, {} classes",
@@ -240,6 +410,12 @@ fn text(head: &HeadDescription) -> String {
                 " (not converged)"
             },
         ));
+        if !head.compared.is_empty() {
+            text.push_str(&format!(
+                "\nchosen on held-out samples: {}",
+                chosen(settings)
+            ));
+        }
     }
     text
 }

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use tagwise::head::{Features, FittedHead, logits};
+use tagwise::evaluate::SetLogLoss;
+use tagwise::head::{Features, FittedHead, LabelledFeatures, logits};
 
 use super::samples::{Expected, Like, Samples};
 
@@ -69,6 +70,15 @@ impl StoredHead {
         samples.check(path, self.size(), &source)?;
         let found = samples.label_names.as_deref();
         check_names(self.label_names(), found, &source, path)
+    }
+
+    /// The log loss of the true label sets, of a head of the set likelihood.
+    pub fn log_loss(&self, samples: LabelledFeatures<'_>) -> anyhow::Result<Option<SetLogLoss>> {
+        let Some(potentials) = &self.head.potentials else {
+            return Ok(None);
+        };
+        let logs = potentials.log_probabilities(&self.head.classifier, samples)?;
+        Ok(SetLogLoss::new(&logs).ok())
     }
 
     /// The logits of each sample, row-major `[N, K]`.

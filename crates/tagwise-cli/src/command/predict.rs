@@ -5,11 +5,12 @@ use std::path::PathBuf;
 
 use tagwise::decode::{
     AnswerFormat, DecoderInputs, DecoderKind, DecoderSettings, FittedDecoder, NearestSettings,
+    SetSettings,
 };
 use tagwise::head::{Features, FittedHead, LabelledFeatures};
 use tagwise::loss::Link;
 use tagwise::names::LabelNames;
-use tagwise::predict::{Predicted, untuned_decoder};
+use tagwise::predict::{Confidence, Predicted, inclusion, untuned_decoder};
 use tagwise::{Targets, head};
 use tagwise_data::table::TableOptions;
 
@@ -23,7 +24,8 @@ mod images;
 /// Predict label sets of new images or features, with the confidence of each label
 ///
 /// A confidence is the probability that the head gives to the label: one that all labels share for
-/// pick-all-labels losses (two sure labels have 0.5 each), or one for each. A run decodes by one
+/// pick-all-labels losses (two sure labels have 0.5 each), or one for each. Heads of the set
+/// likelihood answer with their most probable set. A run decodes by one
 /// nearest neighbour to its training samples, as its report does. A head alone takes labels of
 /// probability 1/2 or, for shared probabilities, those above the largest gap; a decoder that was
 /// tuned for it (--decoder-file) is better.
@@ -78,7 +80,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let link = head.link().unwrap_or_default();
     let targets = decode(arguments, &head, link, &new)?;
     let names = LabelNames::new(head.description.label_names.clone());
-    let mut predicted = Predicted::new(targets, &new.logits, link, names)?;
+    let mut predicted = match &head.potentials {
+        None => Predicted::new(targets, &new.logits, link, names)?,
+        Some(potentials) => {
+            let inclusion = inclusion(potentials, &head.classifier, &new.features)?;
+            Predicted::of_probabilities(targets, &inclusion, Confidence::Inclusion, names)?
+        }
+    };
     if let Some(files) = new.files {
         predicted = predicted.with_files(files)?;
     }
@@ -147,10 +155,14 @@ fn decode(
         check_names(decoder.names().as_slice(), names, &source, &arguments.model)?;
         return Ok(decoder.decode(&new.features, go_on)?.targets);
     }
+    if head.potentials.is_some() {
+        let kind = DecoderKind::SetLikelihood(SetSettings::default());
+        let decoder = fitted(&DecoderInputs::default(), head, kind)?;
+        return Ok(decoder.decode(&new.features, go_on)?.targets);
+    }
     if arguments.model.is_dir() {
-        return Ok(nearest(arguments, head)?
-            .decode(&new.features, go_on)?
-            .targets);
+        let decoder = nearest(arguments, head)?;
+        return Ok(decoder.decode(&new.features, go_on)?.targets);
     }
     let num_classes = head.classifier.num_classes();
     Ok(untuned_decoder(link, num_classes).decode(&new.logits, num_classes)?)
@@ -165,15 +177,31 @@ fn nearest(arguments: &Arguments, head: &FittedHead) -> anyhow::Result<FittedDec
             &training.features,
             &training.targets,
         )?),
-        head: Some(head),
         ..DecoderInputs::default()
     };
+    fitted(
+        &inputs,
+        head,
+        DecoderKind::Nearest(NearestSettings::default()),
+    )
+}
+
+fn fitted(
+    inputs: &DecoderInputs<'_>,
+    head: &FittedHead,
+    kind: DecoderKind,
+) -> anyhow::Result<FittedDecoder> {
+    let inputs = DecoderInputs {
+        head: Some(head),
+        ..*inputs
+    };
     let settings = DecoderSettings {
-        kind: DecoderKind::Nearest(NearestSettings::default()),
+        kind,
         ..DecoderSettings::default()
     };
-    let go_on = |_: &_| ControlFlow::Continue(());
-    Ok(FittedDecoder::fit(&inputs, &settings, go_on)?)
+    Ok(FittedDecoder::fit(&inputs, &settings, |_| {
+        ControlFlow::Continue(())
+    })?)
 }
 
 /// The logits of features.

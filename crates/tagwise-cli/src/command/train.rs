@@ -144,12 +144,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         None => start(arguments, &display)?,
     };
     display.start(&run)?;
+    let asked = || match stop.load(Ordering::Relaxed) {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
+    };
     let ended = run.train(|event| {
         display.show(event);
-        match stop.load(Ordering::Relaxed) {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
-        }
+        asked()
     });
     display.finish();
     let folder = folder.display();
@@ -164,8 +165,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         return Err(Interrupted(message).into());
     }
     let finished = run
-        .finish()
-        .map_err(|error| advise(&error.into(), &go_on))?;
+        .finish_with(|_, _| asked())
+        .map_err(|error| match error {
+            Error::Interrupted => Interrupted(format!("{error}; {go_on}")).into(),
+            other => advise(&other.into(), &go_on),
+        })?;
     report::write(&finished).map_err(|error| advise(&error, &go_on))?;
     if arguments.json {
         output::json(&finished.summary)
@@ -197,6 +201,14 @@ fn start(arguments: &Arguments, display: &progress::Display) -> anyhow::Result<(
         display.preparing(&format!("reading {}", experiment.data.source.title()));
     }
     let device = arguments.device.open()?;
+    let precision = experiment.training.precision;
+    if !device.has_instructions_for(precision) {
+        display.warn(&format!(
+            "{}: these kernels have no instructions for bf16, so a step takes longer than in f32 \
+             (about one and a half times as long with avx2); activations still take half the memory",
+            device.with_precision(precision)
+        ));
+    }
     let wrong = |error| match error {
         Error::Configuration(message) => Usage(message).into(),
         other => advised(other),

@@ -5,7 +5,9 @@ use std::path::Path;
 use serde_json::Value;
 use tagwise::evaluate::Predictions;
 use tagwise::names::LabelNames;
-use tagwise_base::snapshot::{self, ArrayNames};
+use tagwise_base::snapshot::{
+    self, ArrayNames, FeatureRows, LabelsIn, OpenOptions, SampleStream, SnapshotFile,
+};
 use tagwise_base::{LabelSet, Targets};
 
 use super::Labels;
@@ -27,6 +29,30 @@ const ARRAYS: [&str; 6] = [
 
 /// Where an object of JSON has the label sets of all samples.
 const KEYS: [&str; 4] = ["label_sets", "labels", "label_ids", "predictions"];
+
+/// Predicted label sets, with what else their file says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PredictedLabels {
+    /// The label set of each sample.
+    pub targets: Targets,
+    /// The probability of each answer, where the file has it.
+    pub probabilities: Option<Vec<f64>>,
+    /// Samples whose answer is marked as less probable than was asked for, in order.
+    pub abstained: Vec<usize>,
+    /// What the reader decided or passed over.
+    pub notes: Vec<String>,
+}
+
+impl PredictedLabels {
+    fn of(targets: Targets, notes: Vec<String>) -> Self {
+        Self {
+            targets,
+            probabilities: None,
+            abstained: Vec::new(),
+            notes,
+        }
+    }
+}
 
 impl Labels {
     /// Reads predicted label sets for samples whose true labels are `self`, of the same classes:
@@ -58,7 +84,7 @@ impl Labels {
     /// assert_eq!(predicted.targets.set(0), truth.targets.set(0));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn read_predictions(&self, path: &Path) -> Result<Self> {
+    pub fn read_predictions(&self, path: &Path) -> Result<PredictedLabels> {
         let name = path.file_name().and_then(|name| name.to_str());
         let name = name.unwrap_or_default().to_ascii_lowercase();
         let packed = [".gz", ".bz2", ".zst"];
@@ -76,7 +102,9 @@ impl Labels {
                     class_names: self.names.clone(),
                     ..TableOptions::default()
                 };
-                self.of_these_classes(path, Self::read(path, &options)?)
+                let labels = Self::read(path, &options)?;
+                self.expect_classes(path, &labels.targets)?;
+                Ok(PredictedLabels::of(labels.targets, labels.notes))
             }
             (None, Ok(FileKind::Arrays | FileKind::Sparse)) => self.predictions_of_arrays(path),
             _ => self.predictions_of_text(path, Self::of_csv),
@@ -86,71 +114,82 @@ impl Labels {
     fn predictions_of_text(
         &self,
         path: &Path,
-        read: fn(&Self, &str, &mut Vec<String>) -> Result<Targets, tagwise_base::Error>,
-    ) -> Result<Self> {
+        read: fn(&Self, &str) -> Result<PredictedLabels, tagwise_base::Error>,
+    ) -> Result<PredictedLabels> {
         let input::Text { text, mut notes } = input::read(path)?;
-        let targets = read(self, &text, &mut notes).map_err(|error| match error {
+        let mut predicted = read(self, &text).map_err(|error| match error {
             error @ tagwise_base::Error::LabelOutOfRange { .. } => Error::within(path, error),
             error => error.in_file(path).into(),
         })?;
-        Ok(Self {
-            targets,
-            names: self.names.clone(),
-            has_classifier: false,
-            notes,
-        })
+        notes.append(&mut predicted.notes);
+        Ok(PredictedLabels { notes, ..predicted })
     }
 
-    fn of_csv(&self, text: &str, notes: &mut Vec<String>) -> Result<Targets, tagwise_base::Error> {
+    fn of_csv(&self, text: &str) -> Result<PredictedLabels, tagwise_base::Error> {
         if !Predictions::is_header(table::csv::first_line(text)) {
-            return multi_hot::read(self, text, notes);
+            let mut notes = Vec::new();
+            let targets = multi_hot::read(self, text, &mut notes)?;
+            return Ok(PredictedLabels::of(targets, notes));
         }
-        let predictions = Predictions::parse(text)?;
-        predictions.targets(&self.label_names(), self.targets.num_classes())
+        let found = Predictions::parse(text)?;
+        let targets = found.targets(&self.label_names(), self.targets.num_classes())?;
+        Ok(PredictedLabels {
+            probabilities: found.probabilities().map(<[f64]>::to_vec),
+            abstained: found.abstained().to_vec(),
+            ..PredictedLabels::of(targets, Vec::new())
+        })
     }
 
     fn label_names(&self) -> LabelNames {
         LabelNames::new(self.names.clone())
     }
 
-    fn predictions_of_arrays(&self, path: &Path) -> Result<Self> {
+    fn predictions_of_arrays(&self, path: &Path) -> Result<PredictedLabels> {
         let found = snapshot::array_names(path)?;
-        let is_there = |name: &&str| found.iter().any(|found| found == name);
+        let is_there = |name: &str| found.iter().any(|found| found == name);
         let names = ArrayNames {
-            targets: ARRAYS.into_iter().find(is_there).map(str::to_string),
+            targets: ARRAYS
+                .into_iter()
+                .find(|name| is_there(name))
+                .map(str::to_string),
             num_classes: Some(self.targets.num_classes()),
             class_names: self.names.clone(),
             ..ArrayNames::default()
         };
         let labels = snapshot::read_labels(path, &names)?;
-        let labels = Self {
-            targets: labels.targets,
-            names: labels.class_names,
-            has_classifier: false,
-            notes: labels.notes,
-        };
-        self.of_these_classes(path, labels)
+        self.expect_classes(path, &labels.targets)?;
+        // These are what decoders of whole label sets add to their answers in Parquet.
+        let is_answer = is_there("sample");
+        Ok(PredictedLabels {
+            probabilities: match is_answer && is_there("probability") {
+                true => Some(column(path, "probability")?),
+                false => None,
+            },
+            abstained: match is_answer && is_there("abstained") {
+                true => marked(path, "abstained")?,
+                false => Vec::new(),
+            },
+            ..PredictedLabels::of(labels.targets, labels.notes)
+        })
     }
 
-    fn of_these_classes(&self, path: &Path, found: Self) -> Result<Self> {
-        let expected = self.targets.num_classes();
-        match found.targets.num_classes() {
-            number if number == expected => Ok(found),
-            number => Err(Error::format(
+    fn expect_classes(&self, path: &Path, targets: &Targets) -> Result<()> {
+        let (expected, found) = (self.targets.num_classes(), targets.num_classes());
+        match expected == found {
+            true => Ok(()),
+            false => Err(Error::format(
                 path,
-                format!(
-                    "expected predictions of {expected} classes like the truth, found {number}"
-                ),
+                format!("expected predictions of {expected} classes like the truth, found {found}"),
             )),
         }
     }
 
-    fn of_json(&self, text: &str, _: &mut Vec<String>) -> Result<Targets, tagwise_base::Error> {
-        let value: Value = serde_json::from_str(text).map_err(|error| {
-            tagwise_base::Error::Malformed(format!("expected JSON, found something else ({error})"))
-        })?;
+    fn of_json(&self, text: &str) -> Result<PredictedLabels, tagwise_base::Error> {
+        let malformed = |message: String| tagwise_base::Error::Malformed(message);
+        let value: Value = serde_json::from_str(text)
+            .map_err(|error| malformed(format!("expected JSON, found something else ({error})")))?;
         let sets = json_list(&value).ok_or_else(|| {
-            tagwise_base::Error::Malformed(
+            malformed(
                 "expected a list of label sets, or an object that holds one as `label_sets`; \
                  found neither"
                     .into(),
@@ -163,14 +202,78 @@ impl Labels {
                 purpose: "reading label sets of names",
             });
         }
-        let sets = sets.iter().enumerate().map(|(sample, set)| {
-            json_set(set, &names).map_err(|problem| {
-                tagwise_base::Error::Malformed(format!("sample {sample}: {problem}"))
-            })
+        let read = sets.iter().enumerate().map(|(sample, set)| {
+            json_set(set, &names)
+                .map_err(|problem| malformed(format!("sample {sample}: {problem}")))
         });
-        let sets: Vec<LabelSet> = sets.collect::<Result<_, _>>()?;
-        Targets::new(self.targets.num_classes(), sets)
+        let read: Vec<LabelSet> = read.collect::<Result<_, _>>()?;
+        let targets = Targets::new(self.targets.num_classes(), read)?;
+        let probabilities = numbers(&value, "probabilities").map_err(malformed)?;
+        let abstained = numbers(&value, "abstained").map_err(malformed)?;
+        let abstained = abstained.unwrap_or_default();
+        Ok(PredictedLabels {
+            probabilities,
+            abstained: abstained
+                .into_iter()
+                .map(|sample| sample as usize)
+                .collect(),
+            ..PredictedLabels::of(targets, Vec::new())
+        })
     }
+}
+
+/// A list of numbers in an object; none where it has none of this name.
+fn numbers(value: &Value, name: &str) -> Result<Option<Vec<f64>>, String> {
+    let Some(list) = value.get(name) else {
+        return Ok(None);
+    };
+    let numbers = list
+        .as_array()
+        .map(|list| list.iter().map(Value::as_f64).collect());
+    match numbers.flatten() {
+        Some(numbers) => Ok(Some(numbers)),
+        None => Err(format!(
+            "expected a list of numbers as `{name}`, found something else"
+        )),
+    }
+}
+
+/// A column of one number a row.
+fn column(path: &Path, name: &str) -> Result<Vec<f64>> {
+    let options = OpenOptions {
+        labels: LabelsIn::Elsewhere,
+        names: ArrayNames {
+            features: Some(name.to_string()),
+            ..ArrayNames::default()
+        },
+        ..OpenOptions::default()
+    };
+    let file = SnapshotFile::open_with(path, &options)?;
+    let mut numbers = Vec::with_capacity(file.num_samples());
+    file.for_each_block(&mut |_, rows| {
+        match rows {
+            FeatureRows::F32(rows) => numbers.extend(rows.iter().map(|&value| f64::from(value))),
+            FeatureRows::F64(rows) => numbers.extend_from_slice(rows),
+        }
+        Ok(())
+    })?;
+    Ok(numbers)
+}
+
+/// The rows in which a column of truth values is true.
+fn marked(path: &Path, name: &str) -> Result<Vec<usize>> {
+    let names = ArrayNames {
+        targets: Some(name.to_string()),
+        num_classes: Some(2),
+        ..ArrayNames::default()
+    };
+    // As numbers of classes, false is 0 and true is 1.
+    let values = snapshot::read_labels(path, &names)?.targets;
+    let marked = values
+        .iter()
+        .enumerate()
+        .filter(|(_, value)| value.contains(1));
+    Ok(marked.map(|(row, _)| row).collect())
 }
 
 /// The labels of one sample, alone or as the field of an object.

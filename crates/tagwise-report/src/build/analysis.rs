@@ -3,12 +3,14 @@
 mod page;
 mod tables;
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use tagwise::collapse::{AnalysisOptions, CollapseReport, Headline};
+use tagwise::collapse::{AnalysisOptions, CollapseReport, Headline, OptimumGap};
 use tagwise::snapshot::{LinearClassifier, SampleStream};
 use tagwise::statistics::Statistics;
+use tagwise::ufm::UfmSettings;
 
 pub use page::{analyses, analysis};
 pub use tables::{analyses_text, analysis_text, collapse_tables};
@@ -42,17 +44,22 @@ pub struct Analysis {
     pub statistics: Statistics,
     /// The classifier on top of the features.
     pub classifier: Option<LinearClassifier>,
+    /// How far class means and classifier are from the optimum for the label counts, when asked for.
+    pub optimum: Option<OptimumGap>,
     /// The features of three classes in their plane; only a page of one file has room for it.
     pub plane: Option<Scatter>,
     /// Names of the classes; their numbers unless set otherwise.
     pub class_names: Vec<String>,
 }
 
-/// An analysis as JSON: the file, its headline metrics with their verdicts, and the whole report.
+/// An analysis as JSON: the file, the finding in one sentence, its headline metrics with their verdicts, and the whole report.
 #[derive(Clone, Debug, Serialize)]
 pub struct AnalysisFigures<'a> {
     file: String,
+    finding: String,
     headlines: Vec<Headline>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    optimum: Option<&'a OptimumGap>,
     #[serde(flatten)]
     report: &'a CollapseReport,
 }
@@ -68,8 +75,24 @@ impl Analysis {
         classifier: Option<&LinearClassifier>,
         options: AnalysisOptions,
     ) -> tagwise::Result<Self> {
+        Self::measure_with(path, stream, classifier, options, &mut |_, _| {
+            ControlFlow::Continue(())
+        })
+    }
+
+    /// As [`measure`](Self::measure), with a word after each block of samples.
+    ///
+    /// # Errors
+    /// As [`CollapseReport::analyze_with_statistics`].
+    pub fn measure_with(
+        path: impl AsRef<Path>,
+        stream: &impl SampleStream,
+        classifier: Option<&LinearClassifier>,
+        options: AnalysisOptions,
+        progress: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
+    ) -> tagwise::Result<Self> {
         let (report, statistics) =
-            CollapseReport::analyze_with_statistics(stream, classifier, options)?;
+            CollapseReport::analyze_with_statistics(stream, classifier, options, progress)?;
         Ok(Self::new(path, report, statistics, classifier))
     }
 
@@ -98,7 +121,29 @@ impl Analysis {
             report,
             statistics,
             classifier: classifier.cloned(),
+            optimum: None,
             plane: None,
+        }
+    }
+
+    /// Compares class means and classifier with the optimum of the unconstrained feature model for
+    /// the label counts of these features, with its usual settings.
+    ///
+    /// # Errors
+    /// As [`OptimumGap::measure`].
+    pub fn compare_with_optimum(&mut self) -> tagwise::Result<()> {
+        let (statistics, classifier) = (&self.statistics, self.classifier.as_ref());
+        let settings = UfmSettings::default();
+        self.optimum = Some(OptimumGap::measure(statistics, classifier, settings)?);
+        Ok(())
+    }
+
+    /// What was found, in one sentence, and how far that is from the optimum in another.
+    pub(super) fn finding(&self) -> String {
+        let finding = self.report.finding();
+        match self.optimum.as_ref().and_then(OptimumGap::sentence) {
+            Some(optimum) => format!("{finding} {optimum}"),
+            None => finding,
         }
     }
 
@@ -106,7 +151,9 @@ impl Analysis {
     pub fn figures(&self) -> AnalysisFigures<'_> {
         AnalysisFigures {
             file: self.path.display().to_string(),
+            finding: self.report.finding(),
             headlines: self.report.headlines(),
+            optimum: self.optimum.as_ref(),
             report: &self.report,
         }
     }

@@ -76,7 +76,7 @@ const PARTS: [(&str, &str); 3] = [
 ];
 
 /// Every key but those of [`COMPOSE`], in the order in which files have them.
-const KEYS: [Key; 36] = [
+const KEYS: [Key; 39] = [
     key(
         "name",
         "Name of the run, used for its folder and in its report",
@@ -148,7 +148,7 @@ const KEYS: [Key; 36] = [
     ),
     key(
         "loss.name",
-        "pick-all-labels, binary-cross-entropy, focal, asymmetric or zlpr",
+        "pick-all-labels, binary-cross-entropy, focal, asymmetric, zlpr or set-likelihood",
     ),
     key(
         "loss.weighting",
@@ -169,6 +169,19 @@ const KEYS: [Key; 36] = [
     key(
         "loss.margin",
         "Of asymmetric: probability below which a label outside the set costs nothing",
+    ),
+    key(
+        "loss.multiplicities",
+        "Of set-likelihood: potentials of multiplicities, none, constant or linear in the features",
+    ),
+    key(
+        "loss.seen_sets",
+        "Of set-likelihood: whether label sets of training have potentials, none or learned",
+    ),
+    optional(
+        "loss.max_multiplicity",
+        "Of set-likelihood: the largest multiplicity that has a probability",
+        "that of the training samples",
     ),
     key("training.epochs", "Passes over the training set"),
     key("training.batch_size", "Images in a step"),
@@ -357,6 +370,8 @@ fn line(page: &mut String, path: &str, key: Key, defaults: &[(Source, Table)]) {
 
 #[cfg(test)]
 mod tests {
+    use tagwise::loss::Loss;
+    use tagwise::loss::set_likelihood::SetLikelihood;
     use tagwise_data::{ComposeSpec, LabelSetCount};
 
     use super::*;
@@ -384,6 +399,13 @@ mod tests {
                 ..Experiment::default()
             });
         }
+        experiments.push(Experiment {
+            loss: Loss::SetLikelihood(SetLikelihood {
+                max_multiplicity: Some(3),
+                ..SetLikelihood::default()
+            }),
+            ..Experiment::default()
+        });
         let mut full = Experiment::default();
         full.network.feature_dim = Some(10);
         full.network.weights = Some("w.safetensors".into());

@@ -1,5 +1,7 @@
 //! From a trained network to what its folder holds at the end.
 
+use std::ops::ControlFlow;
+
 use tagwise::Targets;
 use tagwise::snapshot::{FeatureValues, Snapshot};
 use tagwise::statistics::Statistics;
@@ -40,12 +42,33 @@ impl Run {
     /// # Errors
     /// [`Error::NotTrained`], or [`Error::Checkpoint`] with a folder, before the last epoch is
     /// trained and measured; otherwise for files that cannot be written.
-    pub fn finish(mut self) -> Result<Finished> {
+    pub fn finish(self) -> Result<Finished> {
+        self.finish_with(|_, _| ControlFlow::Continue(()))
+    }
+
+    /// The same, with `progress` told the images done and those of all data sets after every batch;
+    /// it may stop.
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish), and [`Error::Interrupted`] when `progress` breaks; a run with a
+    /// folder can be resumed and finished then.
+    pub fn finish_with(
+        mut self,
+        mut progress: impl FnMut(usize, usize) -> ControlFlow<()>,
+    ) -> Result<Finished> {
+        let sets = [&self.data.train, &self.data.validation, &self.data.test];
+        let total = sets.iter().map(|set| set.len()).sum();
+        let mut done = 0;
         let (first, last) = self.first_and_last()?;
         let selected_epoch = self.select()?;
         self.store.write_weights(self.engine.as_ref())?;
         let batch_size = self.experiment.evaluation.batch_size;
-        let mut extract = |images| Extracted::new(self.engine.as_mut(), images, batch_size);
+        let mut extract = |images: &ImageSet| {
+            Extracted::with(self.engine.as_mut(), images, batch_size, &mut |images| {
+                done += images;
+                progress(done, total)
+            })
+        };
         let train = extract(&self.data.train)?;
         let validation = extract(&self.data.validation)?;
         let test = extract(&self.data.test)?;

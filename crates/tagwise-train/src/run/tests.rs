@@ -145,3 +145,26 @@ fn the_checkpoint_before_is_whole_whatever_the_last_becomes() {
     }
     assert!(!folder.file(".partial-link").exists());
 }
+
+#[test]
+fn finishing_can_be_stopped_and_is_done_by_resuming() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path().join("run");
+    let mut run = run()
+        .in_folder(RunFolder::create(&folder).unwrap())
+        .unwrap();
+    run.train(|_| ControlFlow::Continue(())).unwrap();
+    let stopped = run.finish_with(|done, total| {
+        assert!(0 < done && done <= total);
+        ControlFlow::Break(())
+    });
+    assert!(matches!(stopped, Err(Error::Interrupted)));
+    assert!(!folder.join("summary.json").exists());
+    let (mut last, mut calls) = (0, 0);
+    let finished = resume(&folder).unwrap().finish_with(|done, total| {
+        (last, calls) = (total - done, calls + 1);
+        ControlFlow::Continue(())
+    });
+    assert!(finished.is_ok());
+    assert!(last == 0 && calls >= 3);
+}

@@ -1,13 +1,20 @@
 //! The whole report of a stream of samples, by the cheapest exact path.
 
+use std::ops::ControlFlow;
+
 use serde::{Deserialize, Serialize};
 
 use super::compatibility::NcMlab;
-use super::samples::{Compressed, SecondLook, Seen};
-use super::{CollapseReport, Labelled, LinearClassifier, TagVectors, check};
-use crate::Result;
+use super::compressed::Compressed;
+use super::intervals::{self, BlockLook, Intervals};
+use super::samples::{SecondLook, Seen};
+use super::variability::TagSpan;
+use super::{
+    CollapseMetric, CollapseReport, Labelled, LinearClassifier, TagVectors, check, check_scale,
+};
 use crate::snapshot::{FeatureRows, SampleStream};
 use crate::statistics::{ScatterKind, Statistics};
+use crate::{Error, Result};
 
 /// What a product of the second pass costs beside one of the first, which needs no second set of
 /// residuals.
@@ -37,6 +44,8 @@ pub struct AnalysisOptions {
     pub directions: Directions,
     /// Whether the numbers of the paper's public code are computed too.
     pub compatibility: Compatibility,
+    /// When the headline metrics get intervals.
+    pub intervals: Intervals,
 }
 
 /// The directions in which NC1 is measured.
@@ -67,6 +76,7 @@ impl Default for AnalysisOptions {
             num_worst: 10,
             directions: Directions::All,
             compatibility: Compatibility::None,
+            intervals: Intervals::WhereCheap,
         }
     }
 }
@@ -105,56 +115,108 @@ impl CollapseReport {
         classifier: Option<&LinearClassifier>,
         options: AnalysisOptions,
     ) -> Result<Self> {
-        let (report, _) = Self::analyze_with_statistics(stream, classifier, options)?;
+        let go_on = &mut |_, _| ControlFlow::Continue(());
+        let (report, _) = Self::analyze_with_statistics(stream, classifier, options, go_on)?;
         Ok(report)
     }
 
-    /// As [`analyze`](Self::analyze), and hands out the statistics of the first pass.
+    /// As [`analyze`](Self::analyze), hands out the statistics of the first pass, and says after
+    /// each block how many samples were seen in which of two passes, from 1: `progress` may stop it.
     ///
     /// # Errors
-    /// As [`analyze`](Self::analyze).
+    /// As [`analyze`](Self::analyze), and [`Error::Interrupted`] when `progress` breaks.
     pub fn analyze_with_statistics(
         stream: &impl SampleStream,
         classifier: Option<&LinearClassifier>,
         options: AnalysisOptions,
+        progress: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
     ) -> Result<(Self, Statistics)> {
         let kind = match options.directions {
             Directions::All => cheaper_scatter(stream),
             Directions::TagSpan => ScatterKind::Trace,
         };
-        let statistics = Statistics::of(stream, kind)?;
+        let statistics = Statistics::of_with(stream, kind, &mut |seen| progress(1, seen))?;
         check(&statistics, classifier)?;
         let labelled = Labelled::new(&statistics);
-        let tags = TagVectors::estimate_from(&statistics, &labelled)?;
+        check_scale(&labelled)?;
+        let tags = TagVectors::estimate_from(statistics.num_classes(), &labelled)?;
         let compressed = match kind {
             ScatterKind::Trace => Some(Compressed::new(&labelled, &tags, options.directions)?),
             ScatterKind::Full => None,
         };
+        let work = work(&labelled, kind, compressed.as_ref());
+        let mut blocks = intervals::wanted(options.intervals, &labelled, &tags, work)
+            .then(|| TagSpan::of_tags(&tags).map(|span| BlockLook::new(&labelled, span)))
+            .transpose()?;
         let wants_samples = options.num_worst > 0 || classifier.is_some();
-        let seen = if compressed.is_some() || wants_samples {
-            let num_worst = options.num_worst;
-            let mut look = SecondLook::new(&labelled, classifier, compressed, num_worst);
-            let targets = stream.targets();
-            stream.for_each_block(&mut |first, rows| {
-                let count = rows.num_rows(stream.dim());
-                let set_ids = &targets.set_ids()[first..first + count];
-                match rows {
-                    FeatureRows::F32(rows) => look.update(rows, targets.distinct(), set_ids),
-                    FeatureRows::F64(rows) => look.update(rows, targets.distinct(), set_ids),
-                }
-                Ok(())
+        let mut look = (compressed.is_some() || wants_samples)
+            .then(|| SecondLook::new(&labelled, classifier, compressed, options.num_worst));
+        if look.is_some() || blocks.is_some() {
+            look_again(stream, look.as_mut(), blocks.as_mut(), &mut |seen| {
+                progress(2, seen)
             })?;
-            look.finish(classifier)
-        } else {
-            Seen::default()
-        };
+        }
+        let seen = look.map_or_else(Seen::default, |look| look.finish(classifier));
         let mut report = Self::assemble(&statistics, classifier, &labelled, &tags, seen)?;
+        if let Some(blocks) = blocks {
+            let values: Vec<(CollapseMetric, f64)> = CollapseMetric::of_report(&report)
+                .into_iter()
+                .filter_map(|metric| Some((metric, metric.value(&report)?)))
+                .collect();
+            let num_classes = statistics.num_classes();
+            report.intervals =
+                intervals::measure(&blocks, &labelled, num_classes, classifier, &values)?;
+        }
         if options.compatibility == Compatibility::NcMlab {
             report.nc_mlab = Some(NcMlab::measure(stream, &statistics, classifier)?);
         }
         drop(labelled);
         Ok((report, statistics))
     }
+}
+
+/// The second pass over the samples, for both that want one.
+fn look_again(
+    stream: &impl SampleStream,
+    mut look: Option<&mut SecondLook<'_>>,
+    mut blocks: Option<&mut BlockLook<'_>>,
+    progress: &mut dyn FnMut(usize) -> ControlFlow<()>,
+) -> Result<()> {
+    let targets = stream.targets();
+    stream.for_each_block(&mut |first, rows| {
+        let end = first + rows.num_rows(stream.dim());
+        let (distinct, set_ids) = (targets.distinct(), &targets.set_ids()[first..end]);
+        if let Some(look) = &mut look {
+            match rows {
+                FeatureRows::F32(rows) => look.update(rows, distinct, set_ids),
+                FeatureRows::F64(rows) => look.update(rows, distinct, set_ids),
+            }
+        }
+        if let Some(blocks) = &mut blocks {
+            match rows {
+                FeatureRows::F32(rows) => blocks.update(rows, distinct, set_ids),
+                FeatureRows::F64(rows) => blocks.update(rows, distinct, set_ids),
+            }
+        }
+        match progress(end) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(Error::Interrupted),
+        }
+    })
+}
+
+/// Multiply-adds of the passes over the samples, roughly.
+fn work(labelled: &Labelled<'_>, kind: ScatterKind, compressed: Option<&Compressed>) -> f64 {
+    let samples: f64 = labelled.counts.iter().sum();
+    let dim = labelled.dim as f64;
+    let products = match (kind, compressed) {
+        (ScatterKind::Trace, Some(compressed)) => {
+            let rank = compressed.basis.ncols() as f64;
+            SECOND_READ * (dim * rank + rank * rank / 2.0)
+        }
+        _ => dim * dim / 2.0,
+    };
+    samples * (4.0 * dim + products)
 }
 
 /// Compares the work of the scatter with that of projections, from the label sets alone.

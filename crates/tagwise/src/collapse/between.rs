@@ -79,46 +79,16 @@ impl Between {
         Self::by_singular_values(centred.as_ref(), group.largest, num_sets)
     }
 
-    /// Σ_B restricted to orthonormal directions U `[d, r]`: P Pᵀ = U (Uᵀ Σ_B U)† Uᵀ.
-    pub(super) fn within(group: &Group<'_>, directions: MatRef<'_, f64>) -> Result<Self> {
-        let (rank, num_sets) = (directions.ncols(), group.means.ncols());
-        let mut coordinates = Mat::zeros(rank, num_sets); // [r, L]
-        let par = parts(num_sets);
-        let one = 1.0;
-        matmul(
-            coordinates.as_mut(),
-            Accum::Replace,
-            directions.transpose(),
-            group.means,
-            one,
-            par,
-        );
-        let mut origin = vec![0.0; rank];
-        let centre = group.centre();
-        for (j, origin) in origin.iter_mut().enumerate() {
-            *origin = (0..centre.len())
-                .map(|row| directions[(row, j)] * centre[row])
-                .sum();
-        }
-        let coordinates = centred(coordinates.as_ref(), &origin);
-        let inside = Self::by_singular_values(coordinates.as_ref(), group.largest, num_sets)?;
-        let inverse = match inside.inverse {
-            Inverse::Whitening(whitening) => Inverse::Whitening(directions * whitening),
-            lower => lower,
-        };
-        Ok(Self { inverse, ..inside })
-    }
-
     /// Σ_B = A Aᵀ from a factor A that may stand for more label sets than it has columns.
     fn by_singular_values(
         factor: MatRef<'_, f64>,
         largest_mean: f64,
         num_sets: usize,
     ) -> Result<Self> {
-        let whitening = whiten(factor, largest_mean, num_sets)?;
+        let Whitening { matrix, values } = whiten(factor, largest_mean, num_sets)?;
         Ok(Self {
-            rank: whitening.ncols(),
-            inverse: Inverse::Whitening(whitening),
+            rank: values.len(),
+            inverse: Inverse::Whitening(matrix),
             trace: factor.squared_norm_l2(),
         })
     }
@@ -250,27 +220,79 @@ pub(super) fn add_moved_gram(
     }
 }
 
+/// Σ_B restricted to orthonormal directions U.
+pub(super) struct Inside {
+    /// P `[d, rank]` with P Pᵀ = U (Uᵀ Σ_B U)† Uᵀ.
+    pub(super) whitening: Mat<f64>,
+    /// Singular values of the centred means in these directions over √L, largest first.
+    pub(super) values: Vec<f64>,
+    /// Pᵀ(h̄_S − μ)/√L for each label set, `[rank, L]`, with orthonormal rows.
+    pub(super) sides: Mat<f64>,
+}
+
+impl Inside {
+    /// Of a group's label sets around the mean of its samples, for directions `[d, r]`.
+    pub(super) fn new(group: &Group<'_>, directions: MatRef<'_, f64>) -> Result<Self> {
+        let (rank, num_sets) = (directions.ncols(), group.means.ncols());
+        let mut coordinates = Mat::zeros(rank, num_sets); // [r, L]
+        let par = parts(num_sets);
+        matmul(
+            coordinates.as_mut(),
+            Accum::Replace,
+            directions.transpose(),
+            group.means,
+            1.0,
+            par,
+        );
+        let mut origin = vec![0.0; rank];
+        let centre = group.centre();
+        for (j, origin) in origin.iter_mut().enumerate() {
+            *origin = (0..centre.len())
+                .map(|row| directions[(row, j)] * centre[row])
+                .sum();
+        }
+        let coordinates = centred(coordinates.as_ref(), &origin);
+        let Whitening { matrix, values } = whiten(coordinates.as_ref(), group.largest, num_sets)?;
+        Ok(Self {
+            whitening: directions * &matrix,
+            values,
+            sides: matrix.transpose() * coordinates,
+        })
+    }
+}
+
 /// P `[d, rank]` with P Pᵀ = Σ_B† for Σ_B of these means `[d, L]` around any centre.
 pub(super) fn whitening_around(means: MatRef<'_, f64>, centre: &[f64]) -> Result<Mat<f64>> {
     let factor = centred(means, centre);
-    whiten(factor.as_ref(), means.norm_max(), means.ncols())
+    Ok(whiten(factor.as_ref(), means.norm_max(), means.ncols())?.matrix)
 }
 
-fn whiten(factor: MatRef<'_, f64>, largest_mean: f64, num_sets: usize) -> Result<Mat<f64>> {
+/// P and the singular values that it divides by.
+struct Whitening {
+    matrix: Mat<f64>,
+    values: Vec<f64>,
+}
+
+/// Singular values of the factor and not of Σ_B itself decide what has a direction: a square would
+/// lose half of the digits, and with them features that hardly ever fire.
+fn whiten(factor: MatRef<'_, f64>, largest_mean: f64, num_sets: usize) -> Result<Whitening> {
     let dim = factor.nrows();
-    let (left, values) = left_singular(factor)?;
-    let eigenvalues: Vec<f64> = values.iter().map(|value| value * value).collect();
+    let (left, mut values) = left_singular(factor)?;
+    let largest = values.first().copied().unwrap_or(0.0);
     // Means that differ by rounding only span nothing.
-    let rounding = (f64::EPSILON * largest_mean).powi(2) * dim as f64;
-    let largest = eigenvalues.first().copied().unwrap_or(0.0);
-    let tolerance = (num_sets.max(dim) as f64 * f64::EPSILON * largest).max(rounding);
-    let rank = eigenvalues
+    let rounding = largest_mean * (dim as f64).sqrt();
+    let tolerance = f64::EPSILON * rounding.max(num_sets.max(dim) as f64 * largest);
+    let rank = values
         .iter()
-        .take_while(|&&eigenvalue| eigenvalue > tolerance)
+        .take_while(|&&value| value > tolerance)
         .count();
-    Ok(Mat::from_fn(dim, rank, |row, column| {
-        left[(row, column)] / eigenvalues[column].sqrt()
-    }))
+    values.truncate(rank);
+    Ok(Whitening {
+        matrix: Mat::from_fn(dim, rank, |row, column| {
+            left[(row, column)] / values[column]
+        }),
+        values,
+    })
 }
 
 /// An orthonormal basis `[d, rank]` of the span of columns that are differences of vectors whose

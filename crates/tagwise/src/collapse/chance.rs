@@ -16,7 +16,7 @@
 //!   In high dimensions random means are nearly a simplex ETF; two centred means always are.
 
 use super::verdict::Untold;
-use super::{CollapseMetric, CollapseReport, TagSource};
+use super::{CollapseMetric, CollapseReport, Nc1, TagSource};
 
 /// Fewer degrees of freedom tell no spread: their estimate is off by half in one direction.
 const LEAST_DEGREES_OF_FREEDOM: u64 = 10;
@@ -73,8 +73,11 @@ pub(super) fn obstacle(metric: CollapseMetric, report: &CollapseReport) -> Optio
         })
     };
     match metric {
-        CollapseMetric::Nc1 { multiplicity } => too_few(&Counts::new(report, Some(multiplicity))),
-        CollapseMetric::Nc1Pooled => too_few(&Counts::new(report, None)),
+        CollapseMetric::Nc1 { multiplicity } => too_few(&Counts::new(report, Some(multiplicity)))
+            .or_else(|| within_noise(report.nc1.get(&multiplicity)?)),
+        CollapseMetric::Nc1Pooled => {
+            too_few(&Counts::new(report, None)).or_else(|| within_noise(&report.nc1_pooled))
+        }
         CollapseMetric::Nc2Classifier => no_simplex(report.num_classes),
         CollapseMetric::Nc2ClassMeans | CollapseMetric::Nc3 => no_simplex(num_observed(report)),
         CollapseMetric::NcM { multiplicity } => match report.nc_m.get(&multiplicity) {
@@ -99,6 +102,12 @@ fn fitted(report: &CollapseReport) -> Option<Untold> {
         num_classes,
         num_sets,
     })
+}
+
+/// NC1 that could be measured as published, but of which the noise in the means leaves nothing.
+fn within_noise(nc1: &Nc1) -> Option<Untold> {
+    let estimate = nc1.estimate?;
+    (nc1.tag_span.is_some() && estimate.tag_span.is_none()).then_some(Untold::MeansWithinNoise)
 }
 
 fn too_few(counts: &Counts) -> Option<Untold> {

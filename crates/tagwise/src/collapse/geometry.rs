@@ -20,6 +20,10 @@ pub struct Nc2 {
     /// A = class means as they are. Non-negative features reach the orthogonal geometry at best,
     /// 0.3204 for K = 10.
     pub raw_means: Option<f64>,
+    /// ‖AAᵀ/‖AAᵀ‖_F − I/√K‖_F for A = class means as they are: distance from an orthogonal frame,
+    /// the optimum of non-negative features; `None` where a mean has a negative entry.
+    #[serde(default)]
+    pub orthogonal_means: Option<f64>,
 }
 
 /// The parts that NC2 sums up, and kernels that stay meaningful when no simplex ETF fits
@@ -96,22 +100,11 @@ pub(super) fn measure(
                 simplex_etf_error(as_faer(&c.weight)),
             )
         }),
-        centred_means: keep(
-            "NC2 of the centred class means",
-            simplex_etf_error(centred.as_ref()),
-        ),
+        centred_means: keep("NC2 of the centred class means", nc2_of_means(tags)),
         raw_means: keep("NC2 of the class means", simplex_etf_error(raw.as_ref())),
+        orthogonal_means: orthogonal_error(raw.as_ref()),
     };
-    let nc3 = classifier.and_then(|c| {
-        let product = rows(as_faer(&c.weight), &classes) * centred.transpose(); // [K, K]
-        keep(
-            "NC3",
-            simplex_gram_error(
-                product.as_ref(),
-                "the product of the classifier and the centred class means is zero",
-            ),
-        )
-    });
+    let nc3 = classifier.and_then(|classifier| keep("NC3", nc3(tags, classifier)));
     Geometry {
         nc2,
         nc3,
@@ -126,6 +119,39 @@ pub(super) fn measure(
             )
         }),
     }
+}
+
+/// NC2 of the centred class means.
+pub(super) fn nc2_of_means(tags: &TagVectors) -> crate::Result<f64> {
+    simplex_etf_error(tags.centred(&tags.observed_classes()).as_ref())
+}
+
+/// NC3 of the classifier and the centred class means.
+pub(super) fn nc3(tags: &TagVectors, classifier: &LinearClassifier) -> crate::Result<f64> {
+    let classes = tags.observed_classes();
+    let centred = tags.centred(&classes);
+    let product = rows(as_faer(&classifier.weight), &classes) * centred.transpose(); // [K, K]
+    simplex_gram_error(
+        product.as_ref(),
+        "the product of the classifier and the centred class means is zero",
+    )
+}
+
+/// Distance of non-negative rows from an orthogonal frame of equal norms; `None` for others and for
+/// fewer than two.
+fn orthogonal_error(rows: MatRef<'_, f64>) -> Option<f64> {
+    let num_classes = rows.nrows();
+    let is_non_negative = (0..rows.ncols()).all(|j| rows.col(j).iter().all(|&x| x >= 0.0));
+    if num_classes < 2 || !is_non_negative {
+        return None;
+    }
+    let gram = rows * rows.transpose();
+    let norm = gram.norm_l2();
+    let ideal = (num_classes as f64).sqrt().recip();
+    let difference = Mat::from_fn(num_classes, num_classes, |i, j| {
+        gram[(i, j)] / norm - if i == j { ideal } else { 0.0 }
+    });
+    (norm > 0.0).then(|| difference.norm_l2())
 }
 
 /// These rows of a matrix.

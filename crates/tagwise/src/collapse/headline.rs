@@ -4,14 +4,16 @@
 //! and what its value means. Thresholds and their reasons are in [`verdict`](super::verdict), the
 //! values that features without any collapse have in [`chance`](super::chance).
 
+mod entry;
 mod family;
 
 use serde::{Deserialize, Serialize};
 
+use entry::labels;
 pub use family::CollapseFamily;
 
 use super::verdict::{CollapseVerdict, Evidence, Sentences, Thresholds};
-use super::{CollapseReport, chance};
+use super::{CollapseReport, Interval, chance};
 
 /// A metric of multi-label neural collapse that a reader is shown first.
 ///
@@ -29,8 +31,9 @@ use super::{CollapseReport, chance};
 #[non_exhaustive]
 pub enum CollapseMetric {
     /// NC1 of the label sets with m labels: variability within a label set against the distance
-    /// between them, in the directions that tell labels apart
-    /// ([`Nc1::tag_span`](super::Nc1::tag_span), which for m = 1 is the paper's NC1).
+    /// between them, in the directions that tell labels apart, as
+    /// [estimated](super::Nc1Estimate::tag_span); [`Nc1::tag_span`](super::Nc1::tag_span) is the
+    /// published form, for m = 1 the paper's NC1.
     Nc1 {
         /// The multiplicity m ≥ 1.
         multiplicity: usize,
@@ -48,21 +51,6 @@ pub enum CollapseMetric {
         /// The multiplicity m ≥ 2.
         multiplicity: usize,
     },
-}
-
-/// What a metric is, in words and limits: its line in the list.
-struct Entry {
-    family: CollapseFamily,
-    name: String,
-    symbol: String,
-    column: String,
-    series: String,
-    meaning: &'static str,
-    unit: &'static str,
-    ideal: f64,
-    goal: Goal,
-    thresholds: Thresholds,
-    sentences: Sentences,
 }
 
 /// Which values of a metric are nearer to collapse.
@@ -96,14 +84,20 @@ pub struct Headline {
     pub of: String,
     /// The value; `None` when the data or the mode of the analysis do not tell it.
     pub value: Option<f64>,
+    /// The value by the published formula, where that is another one.
+    #[serde(default)]
+    pub published: Option<f64>,
+    /// Its 95 % interval over other samples of the same kind, where it was measured.
+    #[serde(default)]
+    pub interval: Option<Interval>,
     /// Its unit; empty for a ratio.
     pub unit: String,
     /// The value under exact collapse.
     pub ideal: f64,
     /// Which values are nearer to collapse.
     pub goal: Goal,
-    /// About the best value that features which know nothing of the labels have; `None` where no
-    /// closed form says.
+    /// About the best value that features which know nothing of the labels have, by the published
+    /// formula; an estimate that takes noise out is then larger still.
     pub chance: Option<f64>,
     /// How far collapse has come.
     pub verdict: CollapseVerdict,
@@ -146,13 +140,23 @@ impl CollapseMetric {
     /// Which number of a report it is.
     pub fn value(self, report: &CollapseReport) -> Option<f64> {
         match self {
-            Self::Nc1 { multiplicity } => report.nc1.get(&multiplicity)?.tag_span,
-            Self::Nc1Pooled => report.nc1_pooled.tag_span,
+            Self::Nc1 { multiplicity } => report.nc1.get(&multiplicity)?.estimated(),
+            Self::Nc1Pooled => report.nc1_pooled.estimated(),
             Self::Nc2Classifier => report.nc2.classifier,
             Self::Nc2ClassMeans => report.nc2.centred_means,
             Self::Nc3 => report.nc3,
             Self::NcM { multiplicity } => report.nc_m.get(&multiplicity)?.uniform.value,
         }
+    }
+
+    /// The number that the published formula gives, where that is another one.
+    pub fn published(self, report: &CollapseReport) -> Option<f64> {
+        let nc1 = match self {
+            Self::Nc1 { multiplicity } => report.nc1.get(&multiplicity)?,
+            Self::Nc1Pooled => &report.nc1_pooled,
+            _ => return None,
+        };
+        nc1.estimate.and(nc1.tag_span)
     }
 
     /// The metrics on whose axis it is drawn.
@@ -229,51 +233,13 @@ impl CollapseMetric {
         self.entry().sentences
     }
 
-    fn entry(self) -> Entry {
-        match self {
-            Self::Nc1 { multiplicity } => Entry {
-                name: format!("NC1, m = {multiplicity}"),
-                series: labels(multiplicity),
-                ..variability()
-            },
-            Self::Nc1Pooled => variability(),
-            Self::Nc2Classifier => Entry {
-                name: "NC2 (W)".into(),
-                column: "NC2(W)".into(),
-                series: "NC2 of W".into(),
-                meaning: "distance of the classifier rows from a simplex ETF",
-                sentences: Sentences {
-                    collapsed: "The classifier rows form a simplex ETF: equal lengths, equal angles.",
-                    partly: "The classifier rows lean towards a simplex ETF.",
-                    not_collapsed: "The classifier rows are far from a simplex ETF.",
-                },
-                ..frame()
-            },
-            Self::Nc2ClassMeans => frame(),
-            Self::Nc3 => Entry {
-                family: CollapseFamily::Nc3,
-                name: "NC3".into(),
-                symbol: "NC3".into(),
-                column: "NC3".into(),
-                series: "NC3".into(),
-                meaning: "distance of classifier and class means from being the same frame",
-                unit: "",
-                ideal: 0.0,
-                goal: Goal::Lower,
-                thresholds: Thresholds::FRAME,
-                sentences: Sentences {
-                    collapsed: "Classifier and class means are the same frame.",
-                    partly: "Classifier and class means are turning to each other.",
-                    not_collapsed: "Classifier and class means are not aligned.",
-                },
-            },
-            Self::NcM { multiplicity } => averages(multiplicity),
-        }
-    }
-
     /// The entry of a report: value, chance and verdict.
     pub fn headline(self, report: &CollapseReport) -> Headline {
-        Headline::new(self, self.value(report), self.evidence(report))
+        let found = report.intervals.iter().find(|one| one.metric == self);
+        Headline {
+            interval: found.map(|found| found.interval),
+            ..Headline::new(self, self.value(report), self.evidence(report))
+        }
     }
 
     /// What a report says about how much the value can tell.
@@ -281,77 +247,8 @@ impl CollapseMetric {
         Evidence {
             obstacle: chance::obstacle(self, report),
             chance: chance::of(self, report),
+            published: self.published(report),
         }
-    }
-}
-
-/// NC1 of all label sets.
-fn variability() -> Entry {
-    Entry {
-        family: CollapseFamily::Nc1,
-        name: "NC1, all".into(),
-        symbol: "NC1".into(),
-        column: "NC1".into(),
-        series: "all".into(),
-        meaning: "spread of features around their class mean, against the distance between means",
-        unit: "",
-        ideal: 0.0,
-        goal: Goal::Lower,
-        thresholds: Thresholds::VARIABILITY,
-        sentences: Sentences {
-            collapsed: "Features of a class have gathered at its mean.",
-            partly: "Features spread less than class means are apart.",
-            not_collapsed: "Features spread as widely as class means are apart.",
-        },
-    }
-}
-
-/// NC2 of the class means.
-fn frame() -> Entry {
-    Entry {
-        family: CollapseFamily::Nc2,
-        name: "NC2 (means)".into(),
-        symbol: "NC2".into(),
-        column: "NC2(H)".into(),
-        series: "NC2 of means".into(),
-        meaning: "distance of the centred class means from a simplex ETF",
-        unit: "",
-        ideal: 0.0,
-        goal: Goal::Lower,
-        thresholds: Thresholds::FRAME,
-        sentences: Sentences {
-            collapsed: "The class means form a simplex ETF: equal lengths, equal angles.",
-            partly: "The class means lean towards a simplex ETF.",
-            not_collapsed: "The class means are far from a simplex ETF.",
-        },
-    }
-}
-
-fn averages(multiplicity: usize) -> Entry {
-    Entry {
-        family: CollapseFamily::NcM,
-        name: format!("NC_m, m = {multiplicity}"),
-        symbol: format!("NC_{multiplicity}"),
-        column: format!("NC_{multiplicity}"),
-        series: format!("m = {multiplicity}"),
-        meaning: "angle between multi-label means and the sum of their labels' means, 1 for unrelated sets",
-        unit: "",
-        ideal: 0.0,
-        goal: Goal::Lower,
-        thresholds: Thresholds::AVERAGES,
-        sentences: Sentences {
-            collapsed: "Multi-label means lie on their tag-wise averages.",
-            partly: "Multi-label means lie nearer to their own tag-wise averages than to others.",
-            not_collapsed: "Multi-label means are hardly nearer to their own tag-wise averages than chance.",
-        },
-    }
-}
-
-/// "1 label", "2 labels".
-fn labels(multiplicity: usize) -> String {
-    match multiplicity {
-        1 => "1 label".into(),
-        m => format!("{m} labels"),
     }
 }
 
@@ -364,6 +261,8 @@ impl Headline {
             name: metric.name(),
             of: metric.of("samples"),
             value,
+            published: evidence.published,
+            interval: None,
             unit: metric.unit().into(),
             ideal: metric.ideal(),
             goal: metric.goal(),

@@ -1,4 +1,4 @@
-//! What needs a second look at the samples: NC1 by projection, NC4 and the worst residuals.
+//! A second look at the samples: scatters in the coordinates of the means, NC4, the worst residuals.
 
 use std::collections::BTreeMap;
 
@@ -8,12 +8,11 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::agreement::Agreement;
-use super::analysis::{Directions, Nc1Path};
-use super::between::range;
-use super::variability::{self, TagSpan, Variability};
-use super::{Group, Labelled, TagVectors};
+use super::compressed::Compressed;
+use super::worst::{Candidate, WorstSample, keep_worst, nearest_sets, top_labels};
+use super::{Group, Labelled};
 use crate::snapshot::LinearClassifier;
-use crate::{LabelSet, Result, kernel};
+use crate::{LabelSet, kernel};
 
 /// Samples that one task projects at once.
 const TASK_ROWS: usize = 128;
@@ -33,93 +32,12 @@ pub struct Nc4 {
     pub agreement: f64,
 }
 
-/// A sample far from the mean of its label set: often a label error.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct WorstSample {
-    /// Row of the sample, from 0.
-    pub sample: usize,
-    /// Its label set S.
-    pub label_set: LabelSet,
-    /// ‖h − h̄_S‖.
-    pub residual: f64,
-    /// The residual in units of the root mean square residual of its multiplicity.
-    pub relative: f64,
-    /// The label set whose mean is nearest.
-    pub nearest_set: LabelSet,
-    /// The |S| labels that the classifier ranks first, when there is a classifier.
-    pub classifier_set: Option<LabelSet>,
-}
-
 /// What a second look found.
 #[derive(Default)]
 pub(super) struct Seen {
     pub(super) compressed: Option<Compressed>,
     pub(super) nc4: Option<Nc4>,
     pub(super) worst: Vec<WorstSample>,
-}
-
-/// The range of all centred label-set means, and the within-scatter of each multiplicity in it.
-pub(super) struct Compressed {
-    basis: Mat<f64>, // [d, r]
-    origin: Vec<f64>,
-    scatters: BTreeMap<usize, Mat<f64>>, // [r, r]
-    directions: Directions,
-}
-
-impl Compressed {
-    /// A basis of everything that the tag span needs and, for all directions, Σ_B.
-    pub(super) fn new(
-        labelled: &Labelled<'_>,
-        tags: &TagVectors,
-        directions: Directions,
-    ) -> Result<Self> {
-        let origin = labelled.all().centre();
-        let tag_rows = tags.centred(&tags.observed_classes());
-        let num_sets = match directions {
-            Directions::All => labelled.sets.len(),
-            Directions::TagSpan => 0,
-        };
-        let span = Mat::from_fn(labelled.dim, num_sets + tag_rows.nrows(), |row, column| {
-            if column < num_sets {
-                labelled.means[column * labelled.dim + row] - origin[row]
-            } else {
-                tag_rows[(column - num_sets, row)]
-            }
-        });
-        Ok(Self {
-            basis: range(span.as_ref(), labelled.largest)?,
-            origin,
-            scatters: BTreeMap::new(),
-            directions,
-        })
-    }
-
-    /// Where the values of NC1 come from then.
-    pub(super) fn path(&self) -> Nc1Path {
-        match self.directions {
-            Directions::All => Nc1Path::Projection,
-            Directions::TagSpan => Nc1Path::TagSpan,
-        }
-    }
-
-    /// NC1, which no rotation changes, in the coordinates of the basis.
-    pub(super) fn variability(
-        &self,
-        labelled: &Labelled<'_>,
-        tags: &TagVectors,
-    ) -> Result<Variability> {
-        let coordinates = labelled.in_coordinates(self.basis.as_ref(), &self.origin);
-        let centred = tags.centred(&tags.observed_classes()) * &self.basis; // [classes, r]
-        let span = TagSpan::new(centred.as_ref(), tags.vectors().norm_max())?;
-        let mut found = variability::measure(&coordinates, &span, |multiplicity| {
-            self.scatters.get(&multiplicity).cloned()
-        })?;
-        if self.directions == Directions::TagSpan {
-            found.keep_tag_span(labelled);
-        }
-        Ok(found)
-    }
 }
 
 /// A second pass over the same samples, with the statistics of the first.
@@ -145,15 +63,6 @@ struct Plan {
     scatter: Mat<f64>, // [rank, rank], lower triangle
     /// Root mean square residual.
     typical: f64,
-}
-
-struct Candidate {
-    /// Row in the block at hand until its feature is kept, then in the whole stream.
-    sample: usize,
-    set: usize,
-    residual: f64,
-    relative: f64,
-    feature: Option<Vec<f64>>,
 }
 
 /// Working memory of a thread.
@@ -350,10 +259,11 @@ impl<'a> SecondLook<'a> {
             .iter()
             .map(|candidate| candidate.feature.as_deref().unwrap_or_default())
             .collect();
+        let own: Vec<usize> = self.worst.iter().map(|candidate| candidate.set).collect();
         let worst = self
             .worst
             .iter()
-            .zip(nearest_sets(&self.group, &features))
+            .zip(nearest_sets(&self.group, &features, &own))
             .zip(&features)
             .map(|((candidate, nearest), feature)| {
                 let set = self.group.sets[candidate.set];
@@ -423,7 +333,7 @@ impl Task {
 }
 
 /// Adds the lower triangle of A Aᵀ, on one thread.
-fn add_gram(gram: &mut Mat<f64>, matrix: MatRef<'_, f64>) {
+pub(super) fn add_gram(gram: &mut Mat<f64>, matrix: MatRef<'_, f64>) {
     use triangular::BlockStructure::{Rectangular, TriangularLower};
     triangular::matmul(
         gram.as_mut(),
@@ -438,65 +348,8 @@ fn add_gram(gram: &mut Mat<f64>, matrix: MatRef<'_, f64>) {
     );
 }
 
-fn symmetric(lower: &Mat<f64>) -> Mat<f64> {
+pub(super) fn symmetric(lower: &Mat<f64>) -> Mat<f64> {
     Mat::from_fn(lower.nrows(), lower.ncols(), |row, column| {
         lower[(row.max(column), row.min(column))]
     })
-}
-
-/// For each feature the position of the label set whose mean is nearest; the means are read once.
-fn nearest_sets(group: &Group<'_>, features: &[&[f64]]) -> Vec<usize> {
-    let farthest = || vec![(f64::INFINITY, 0); features.len()];
-    let nearest = (0..group.sets.len())
-        .into_par_iter()
-        .fold(farthest, |mut nearest, position| {
-            for (nearest, feature) in nearest.iter_mut().zip(features) {
-                let distance = kernel::squared_distance(group.mean(position), feature);
-                *nearest = nearer(*nearest, (distance, position));
-            }
-            nearest
-        })
-        .reduce(farthest, |a, b| {
-            a.into_iter().zip(b).map(|(a, b)| nearer(a, b)).collect()
-        });
-    nearest.into_iter().map(|(_, position)| position).collect()
-}
-
-/// The smaller distance; the earlier position among equal ones.
-fn nearer(a: (f64, usize), b: (f64, usize)) -> (f64, usize) {
-    if a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)).is_le() {
-        a
-    } else {
-        b
-    }
-}
-
-/// Sorts by relative residual, worst first, ties by sample, and keeps the first few. Rows of the
-/// block at hand, whose features are not kept yet, come after `num_seen` earlier samples.
-fn keep_worst(candidates: &mut Vec<Candidate>, count: usize, num_seen: usize) {
-    let sample = |candidate: &Candidate| match candidate.feature {
-        Some(_) => candidate.sample,
-        None => candidate.sample + num_seen,
-    };
-    candidates.sort_by(|a, b| {
-        b.relative
-            .total_cmp(&a.relative)
-            .then(sample(a).cmp(&sample(b)))
-    });
-    candidates.truncate(count);
-}
-
-fn top_labels(classifier: &LinearClassifier, feature: &[f64], count: usize) -> LabelSet {
-    let mut scores: Vec<(f64, u32)> = (0..classifier.num_classes())
-        .map(|class| {
-            let product: f64 = feature
-                .iter()
-                .enumerate()
-                .map(|(column, value)| classifier.weight[(class, column)] * value)
-                .sum();
-            (product + classifier.bias[class], class as u32)
-        })
-        .collect();
-    scores.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-    scores.iter().take(count).map(|&(_, class)| class).collect()
 }

@@ -15,6 +15,9 @@ use crate::{LabelSet, Result};
 /// Cosines this close to 1 in size give less than nine digits of the angle.
 const NEARLY_PARALLEL: f64 = 1e-6;
 
+/// Angles of this size in degrees are rounding.
+const PARALLEL: f64 = 1e-10;
+
 /// Squared sine between a vector and the span of the others of its set below which normal
 /// equations lose too many digits.
 const INDEPENDENT: f64 = 1e-5;
@@ -41,7 +44,8 @@ pub struct Synthesis {
     /// Mean over all pairs (S, T) of the angle between h̄_T and the synthesis of S, in degrees,
     /// pairs with S = T included as in the paper's code.
     pub all_pairs_degrees: f64,
-    /// NC_m, the quotient of the two; `None` when the second is zero.
+    /// NC_m, the quotient of the two; `None` when the second is zero up to rounding, as where all
+    /// means lie on one ray.
     pub value: Option<f64>,
 }
 
@@ -58,10 +62,7 @@ pub(super) fn measure(
             continue;
         }
         let products = Products::new(&group, &vectors);
-        let uniform = Comparison::new(&group, &vectors, &products, |_, weights| {
-            weights.fill(1.0);
-            Ok(())
-        })?;
+        let uniform = Comparison::new(&group, &vectors, &products, plain_sum)?;
         let weighted = Comparison::new(&group, &vectors, &products, |position, weights| {
             best_weights(&group, position, &vectors, &gram, &products, weights)
         })?;
@@ -73,17 +74,46 @@ pub(super) fn measure(
             ));
         }
         if !uniform.used.is_empty() {
+            let uniform_angles = uniform.angles();
+            if uniform_angles.value.is_none() {
+                notes.push(format!(
+                    "NC_{multiplicity} is left out: all means of label sets and all sums of class vectors point the same way, and the quotient of two angles of 0 says nothing"
+                ));
+            }
             result.insert(
                 multiplicity,
                 NcM {
                     num_sets: uniform.used.len(),
-                    uniform: uniform.angles(),
+                    uniform: uniform_angles,
                     weighted: weighted.angles(),
                 },
             );
         }
     }
     Ok(result)
+}
+
+/// NC_m of plain sums alone, for each multiplicity that has one.
+pub(super) fn uniform_values(
+    labelled: &Labelled<'_>,
+    tags: &TagVectors,
+) -> Result<BTreeMap<usize, f64>> {
+    let vectors = tags.vectors().transpose().to_owned(); // [d, K]
+    let mut values = BTreeMap::new();
+    for (multiplicity, group) in labelled.groups() {
+        if multiplicity > 1 {
+            let products = Products::new(&group, &vectors);
+            let uniform = Comparison::new(&group, &vectors, &products, plain_sum)?;
+            values.extend(uniform.angles().value.map(|value| (multiplicity, value)));
+        }
+    }
+    Ok(values)
+}
+
+/// The weights of the paper's sum.
+fn plain_sum(_: usize, weights: &mut [f64]) -> Result<()> {
+    weights.fill(1.0);
+    Ok(())
 }
 
 /// ⟨h̄_S, t_k⟩ and ‖h̄_S‖ of the label sets of one multiplicity.
@@ -240,7 +270,7 @@ impl<'a> Comparison<'a> {
         Synthesis {
             angle_degrees: own,
             all_pairs_degrees: all,
-            value: (all > 0.0).then(|| own / all),
+            value: (all > PARALLEL).then(|| own / all),
         }
     }
 

@@ -48,33 +48,32 @@ impl TagVectors {
     /// # Errors
     /// [`crate::Error::Undefined`] when the least-squares problem cannot be decomposed.
     pub fn estimate(statistics: &Statistics) -> Result<Self> {
-        Self::estimate_from(statistics, &Labelled::new(statistics))
+        Self::estimate_from(statistics.num_classes(), &Labelled::new(statistics))
     }
 
-    pub(super) fn estimate_from(statistics: &Statistics, labelled: &Labelled<'_>) -> Result<Self> {
-        let (num_classes, dim) = (statistics.num_classes(), statistics.dim());
-        let mut vectors = Mat::zeros(num_classes, dim);
+    pub(super) fn estimate_from(num_classes: usize, labelled: &Labelled<'_>) -> Result<Self> {
+        let group = labelled.all();
+        let mut vectors = Mat::zeros(num_classes, labelled.dim);
         let mut sources = vec![TagSource::Unobserved; num_classes];
-        for set in statistics.label_sets() {
+        for set in group.sets {
             for class in set.indices() {
                 sources[class] = TagSource::Estimated;
             }
         }
-        for class in 0..num_classes {
-            if let Some(mean) = statistics.set_mean(&crate::LabelSet::new([class as u32])) {
-                sources[class] = TagSource::Measured;
-                for (column, value) in mean.into_iter().enumerate() {
-                    vectors[(class, column)] = value;
-                }
+        for (position, set) in group.sets.iter().enumerate() {
+            let &[class] = set.labels() else { continue };
+            let class = class as usize;
+            sources[class] = TagSource::Measured;
+            for (column, &value) in group.mean(position).iter().enumerate() {
+                vectors[(class, column)] = value;
             }
         }
         if sources.contains(&TagSource::Estimated) {
-            Estimation::new(labelled.all(), &sources, num_classes).run(&mut vectors)?;
+            Estimation::new(group, &sources, num_classes).run(&mut vectors)?;
         }
-        let centre = if sources.iter().all(|&source| source == TagSource::Measured) {
-            statistics.global_mean().unwrap_or_else(|| vec![0.0; dim])
-        } else {
-            mean_of_observed(vectors.as_ref(), &sources)
+        let centre = match labelled.groups().get(&1) {
+            Some(singles) if singles.sets.len() == num_classes => singles.centre(),
+            _ => mean_of_observed(vectors.as_ref(), &sources),
         };
         Ok(Self {
             vectors,

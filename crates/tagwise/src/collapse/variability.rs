@@ -2,17 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use faer::{Mat, MatRef};
+use faer::linalg::matmul::matmul;
+use faer::{Accum, Mat, MatRef};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::between::{self, Between, Need, add_moved_gram, has_gram, row_span};
-use super::{Group, Labelled, TagVectors};
+use super::between::{self, Between, Inside, Need, add_moved_gram, has_gram, row_span};
+use super::decompose::parts;
+use super::estimate::{Ambient, Degrees, Nc1Estimate};
+use super::{Group, Labelled, TagSource, TagVectors};
 use crate::statistics::Statistics;
 use crate::{Result, kernel};
 
 /// CDNV compares all pairs of label sets; beyond this many it is left out.
 const MAX_CDNV_SETS: usize = 512;
+
+/// Directions narrower than this are told: some forty times the rounding of single precision.
+const NARROW: f64 = 5e-6;
 
 /// Within-set variability relative to between-set variability, for one multiplicity or pooled.
 ///
@@ -26,9 +32,9 @@ pub struct Nc1 {
     /// Number of label sets L.
     pub num_sets: usize,
     /// Numerical rank of Σ_B, or of the part of it in the directions that were asked for:
-    /// eigenvalues above max(L, d)·ε times the largest.
+    /// singular values of the centred means above max(L, d)·ε times the largest.
     pub rank: usize,
-    /// NC1 = tr(Σ_W Σ_B†)/L; `None` with fewer than two distinct means, when only the trace of the
+    /// As published, NC1 = tr(Σ_W Σ_B†)/L; `None` with fewer than two distinct means, when only the trace of the
     /// scatter was kept, or when only the tag span was asked for.
     ///
     /// Σ_B† weighs every direction in which the set means differ, noise included. For more label
@@ -37,17 +43,37 @@ pub struct Nc1 {
     /// near n_S, the samples per set, however small the spread. Read
     /// [`tag_span`](Self::tag_span) then.
     pub value: Option<f64>,
-    /// NC1 within the directions that tell labels apart, tr(Σ_W U(UᵀΣ_B U)†Uᵀ)/min(L, K) with U an
-    /// orthonormal basis of the K − 1 directions in which the class vectors t_k of
-    /// [`TagVectors`] differ. It is the paper's NC1 on single labels, and goes to 0 under
-    /// collapse for every multiplicity; `None` as for [`value`](Self::value).
+    /// As published, NC1 within the directions that tell labels apart,
+    /// tr(Σ_W U(UᵀΣ_B U)†Uᵀ)/min(L, K) with U an orthonormal basis of the K − 1 directions in which
+    /// the class vectors t_k of [`TagVectors`] differ, K the number of classes that occur. It is
+    /// the paper's NC1 on single labels, and goes to 0 under collapse for every multiplicity;
+    /// `None` as for [`value`](Self::value).
     pub tag_span: Option<f64>,
-    /// tr Σ_W / tr Σ_B; `None` with fewer than two distinct means.
+    /// As published, tr Σ_W / tr Σ_B; `None` with fewer than two distinct means.
     pub trace_quotient: Option<f64>,
     /// Class-distance normalised variance: mean over pairs of label sets of
     /// (v_S + v_T)/(2‖h̄_S − h̄_T‖²) with v_S the mean of ‖h − h̄_S‖² over the samples of S (Galanti,
     /// György, Hutter 2022); `None` for more than 512 label sets or two equal means.
     pub cdnv: Option<f64>,
+    /// What the published forms estimate, without their bias; absent from reports of versions that
+    /// did not measure it.
+    #[serde(default)]
+    pub estimate: Option<Nc1Estimate>,
+    /// Smallest over largest of the singular values that the rank counts in the tag span: near 0 the
+    /// means hardly differ in some direction, which NC1 weighs like any other.
+    #[serde(default)]
+    pub narrowest: Option<f64>,
+}
+
+impl Nc1 {
+    /// NC1 within the directions that tell labels apart: the estimate where there is one,
+    /// otherwise the published form.
+    pub fn estimated(&self) -> Option<f64> {
+        match &self.estimate {
+            Some(estimate) => estimate.tag_span,
+            None => self.tag_span,
+        }
+    }
 }
 
 /// NC1 for each multiplicity from 1, and pooled over all of them.
@@ -59,17 +85,26 @@ pub(super) struct Variability {
 
 /// The directions in which the class vectors differ.
 pub(super) struct TagSpan {
-    directions: Mat<f64>, // [d, ≤ K − 1]
-    num_tags: usize,
+    pub(super) directions: Mat<f64>, // [d, ≤ K − 1]
+    pub(super) num_tags: usize,
+    /// Dimension of the features, where the span is that of the single-label means themselves.
+    pub(super) of_single_means: Option<usize>,
 }
 
 impl TagSpan {
-    /// From the vectors of the observed classes minus their centre, `[classes, d]`, and the largest
-    /// entry of the vectors.
-    pub(super) fn new(centred: MatRef<'_, f64>, largest_entry: f64) -> Result<Self> {
+    /// In the coordinates of the features.
+    pub(super) fn of_tags(tags: &TagVectors) -> Result<Self> {
+        Self::new(tags.centred(&tags.observed_classes()).as_ref(), tags)
+    }
+
+    /// From the vectors of the observed classes minus their centre in any coordinates,
+    /// `[classes, r]`.
+    pub(super) fn new(centred: MatRef<'_, f64>, tags: &TagVectors) -> Result<Self> {
+        let is_estimated = tags.sources().contains(&TagSource::Estimated);
         Ok(Self {
-            directions: row_span(centred, largest_entry)?,
+            directions: row_span(centred, tags.vectors().norm_max())?,
             num_tags: centred.nrows(),
+            of_single_means: (!is_estimated).then(|| tags.vectors().ncols()),
         })
     }
 }
@@ -80,8 +115,7 @@ pub(super) fn of_statistics(
     labelled: &Labelled<'_>,
     tags: &TagVectors,
 ) -> Result<Variability> {
-    let centred = tags.centred(&tags.observed_classes());
-    let span = TagSpan::new(centred.as_ref(), tags.vectors().norm_max())?;
+    let span = TagSpan::of_tags(tags)?;
     measure(labelled, &span, |multiplicity| {
         statistics.within_scatter(multiplicity)
     })
@@ -172,24 +206,109 @@ impl Spread<'_> {
     fn nc1(&self, span: &TagSpan) -> Result<Nc1> {
         let group = self.group;
         let (num_sets, num_samples) = (group.sets.len(), group.num_samples());
-        let within_trace = group.square_sums.iter().sum::<f64>() / num_samples;
-        let tags = Between::within(group, span.directions.as_ref())?;
-        let num_directions = num_sets.min(span.num_tags) as f64;
-        let quotient = |between: &Between, divisor: f64| {
-            let scatter = self.scatter.filter(|_| between.rank > 0)?;
-            Some(between.quotient(scatter.as_ref()) / (num_samples * divisor))
-        };
+        let square_sum = group.square_sums.iter().sum::<f64>();
         let rank = self.between.rank;
+        let value = self.scatter.filter(|_| rank > 0).map(|scatter| {
+            self.between.quotient(scatter.as_ref()) / (num_samples * num_sets as f64)
+        });
+        let inside = in_tag_span(self.group, self.scatter, span)?;
+        let degrees = Degrees::of(group);
         Ok(Nc1 {
             num_samples: num_samples as u64,
             num_sets,
             rank,
-            value: quotient(&self.between, num_sets as f64),
-            tag_span: quotient(&tags, num_directions),
-            trace_quotient: (rank > 0).then(|| within_trace / self.between.trace),
+            value,
+            tag_span: inside.published,
+            trace_quotient: (rank > 0).then(|| square_sum / num_samples / self.between.trace),
             cdnv: cdnv(group),
+            estimate: Some(Nc1Estimate {
+                degrees_of_freedom: degrees.free as u64,
+                num_once: group.counts.iter().filter(|&&count| count == 1.0).count(),
+                tag_span: inside.estimate,
+                trace_quotient: degrees
+                    .trace_quotient(square_sum, self.between.trace)
+                    .filter(|_| rank > 0),
+            }),
+            narrowest: inside.narrowest,
         })
     }
+}
+
+/// NC1 in the directions that tell labels apart.
+#[derive(Default)]
+pub(super) struct InTagSpan {
+    published: Option<f64>,
+    pub(super) estimate: Option<f64>,
+    /// Smallest over largest singular value of the centred means there.
+    narrowest: Option<f64>,
+}
+
+/// NC1 in the tag span as published and as estimated, and how narrow the means are there.
+pub(super) fn in_tag_span(
+    group: &Group<'_>,
+    scatter: Option<&Mat<f64>>,
+    span: &TagSpan,
+) -> Result<InTagSpan> {
+    let inside = Inside::new(group, span.directions.as_ref())?;
+    let narrowest = inside.values.last().map(|last| last / inside.values[0]);
+    let Some(scatter) = scatter.filter(|_| !inside.values.is_empty()) else {
+        return Ok(InTagSpan {
+            narrowest,
+            ..InTagSpan::default()
+        });
+    };
+    let num_directions = group.sets.len().min(span.num_tags) as f64;
+    let degrees = Degrees::of(group);
+    let mut spread = sandwich(scatter.as_ref(), inside.whitening.as_ref()); // [r, r]
+    let trace: f64 = (0..spread.nrows()).map(|j| spread[(j, j)]).sum();
+    let published = trace / (group.num_samples() * num_directions);
+    spread *= faer::Scale(degrees.free.recip());
+    let is_own = group.sets[group.sets.len() - 1].multiplicity() == 1;
+    let ambient = match span.of_single_means.filter(|_| is_own) {
+        Some(dim) => Ambient {
+            dim,
+            trace: group.square_sums.iter().sum::<f64>() / degrees.free,
+        },
+        // Only means that leave out a direction need the trace.
+        None if inside.values.len() < span.directions.ncols() => Ambient {
+            dim: span.directions.ncols(),
+            trace: trace_within(scatter.as_ref(), span.directions.as_ref()) / degrees.free,
+        },
+        None => Ambient {
+            dim: inside.values.len(),
+            trace: 0.0,
+        },
+    };
+    let estimate = degrees.quotient(group, &inside, spread.as_ref(), &ambient);
+    Ok(InTagSpan {
+        published: Some(published),
+        estimate: estimate.map(|estimate| estimate / num_directions),
+        narrowest,
+    })
+}
+
+/// Pᵀ S P.
+fn sandwich(scatter: MatRef<'_, f64>, whitening: MatRef<'_, f64>) -> Mat<f64> {
+    let (dim, rank) = whitening.shape();
+    let mut right = Mat::zeros(dim, rank);
+    let mut both = Mat::zeros(rank, rank);
+    let (par, replace) = (parts(dim), Accum::Replace);
+    matmul(right.as_mut(), replace, scatter, whitening, 1.0, par);
+    matmul(
+        both.as_mut(),
+        replace,
+        whitening.transpose(),
+        &right,
+        1.0,
+        par,
+    );
+    both
+}
+
+/// tr(Uᵀ S U).
+fn trace_within(scatter: MatRef<'_, f64>, directions: MatRef<'_, f64>) -> f64 {
+    let both = sandwich(scatter, directions);
+    (0..both.nrows()).map(|j| both[(j, j)]).sum()
 }
 
 impl Variability {
@@ -209,18 +328,37 @@ impl Variability {
                 .sum();
             let quotient = within / (between / group.sets.len() as f64);
             nc1.trace_quotient = (nc1.rank > 0).then_some(quotient);
+            if let Some(estimate) = &mut nc1.estimate {
+                let degrees = Degrees::of(group);
+                let squares = group.square_sums.iter().sum();
+                estimate.trace_quotient = degrees
+                    .trace_quotient(squares, between / group.sets.len() as f64)
+                    .filter(|_| nc1.rank > 0);
+            }
             nc1.cdnv = cdnv(group);
         }
     }
 
     pub(super) fn notes(&self) -> Vec<String> {
-        let mut notes = Vec::new();
+        let mut notes: Vec<String> = self.once().into_iter().collect();
+        let all = self.per_multiplicity.values().chain([&self.pooled]);
+        let narrowest = all.filter_map(|nc1| nc1.narrowest).fold(1.0, f64::min);
+        if narrowest < NARROW {
+            notes.push(format!(
+                "the means differ in some direction by only {narrowest:.0e} of what they do in the widest, as where a unit hardly ever fires; NC1 weighs it like any other"
+            ));
+        }
         for (multiplicity, nc1) in &self.per_multiplicity {
             if nc1.rank == 0 {
                 let plural = if nc1.num_sets == 1 { "" } else { "s" };
                 notes.push(format!(
                     "NC1 of multiplicity {multiplicity} needs at least two different label-set means, found {} label set{plural}",
                     nc1.num_sets
+                ));
+            }
+            if nc1.rank > 0 && nc1.cdnv.is_none() && nc1.num_sets <= MAX_CDNV_SETS {
+                notes.push(format!(
+                    "CDNV of multiplicity {multiplicity} is left out: the means of two label sets coincide, and it divides by their distance"
                 ));
             }
             if nc1.num_sets > MAX_CDNV_SETS {
@@ -231,6 +369,16 @@ impl Variability {
             }
         }
         notes
+    }
+}
+
+impl Variability {
+    /// How many label sets occur once.
+    fn once(&self) -> Option<String> {
+        let estimate = self.pooled.estimate?;
+        let (num_once, num_sets) = (estimate.num_once, self.pooled.num_sets);
+        (num_once > 0)
+            .then(|| format!("{num_once} of {num_sets} label sets occur once and show no spread"))
     }
 }
 

@@ -63,6 +63,9 @@ pub enum Untold {
     },
     /// NC_m compares a label set with others; of one alone the quotient is 1 by definition.
     OneLabelSet,
+    /// The means differ in some direction no more than the noise in them does, so that nothing is
+    /// left of the distance that the spread is compared with.
+    MeansWithinNoise,
     /// The value is good, but no better than it would be for features that know nothing of the
     /// labels.
     AsByChance {
@@ -78,6 +81,8 @@ pub struct Evidence {
     pub obstacle: Option<Untold>,
     /// About the best value by chance.
     pub chance: Option<f64>,
+    /// The value by the published formula, whose bias only makes it smaller.
+    pub published: Option<f64>,
 }
 
 /// The distances from the ideal up to which a value counts as collapsed and as on the way.
@@ -140,7 +145,8 @@ impl CollapseVerdict {
     /// The verdict on a value.
     ///
     /// A value beyond the limits says so whatever the evidence: label sets that occur once and
-    /// noise in the means only make NC1 smaller, and a fit only NC_m. Where no simplex ETF exists nothing is said.
+    /// noise in the means only make the published NC1 smaller, and a fit only NC_m. Where no
+    /// simplex ETF exists nothing is said.
     pub fn on(metric: CollapseMetric, value: Option<f64>, evidence: Evidence) -> Self {
         Self::judge(metric, value, evidence).unwrap_or_else(|reason| Self::CannotBeTold { reason })
     }
@@ -155,16 +161,27 @@ impl CollapseVerdict {
             Goal::Lower => value - metric.ideal(),
             Goal::Higher => metric.ideal() - value,
         };
-        let distance = from_ideal(measured(value)?);
-        let is_far = distance > limits.partly;
+        let measured = measured(value);
+        let biased = evidence.published.filter(|value| value.is_finite());
+        let is_far = [measured.ok(), biased]
+            .into_iter()
+            .flatten()
+            .any(|value| from_ideal(value) > limits.partly);
         match evidence.obstacle {
-            Some(Untold::TooFewRepeats { .. } | Untold::FittedToThemselves { .. }) if is_far => {
+            Some(
+                Untold::TooFewRepeats { .. }
+                | Untold::FittedToThemselves { .. }
+                | Untold::MeansWithinNoise,
+            )
+            | None
+                if is_far =>
+            {
                 return Ok(Self::NotCollapsed);
             }
             Some(reason) => return Err(reason),
-            None if is_far => return Ok(Self::NotCollapsed),
             None => {}
         }
+        let distance = from_ideal(measured?);
         let is_below = |share: f64| {
             let chance = evidence.chance.map(from_ideal);
             chance.is_none_or(|chance| distance < share * chance)
@@ -213,6 +230,26 @@ fn measured(value: Option<f64>) -> Result<f64, Untold> {
     }
 }
 
+impl Untold {
+    /// The kind of reason, without numbers.
+    pub(super) fn in_short(self) -> &'static str {
+        match self {
+            Self::NotMeasured => "not measured",
+            Self::NotANumber => "not a number",
+            Self::Infinite => "infinite",
+            Self::Negative => "negative",
+            Self::TooFewRepeats { .. } => "label sets repeat too seldom to show spread",
+            Self::NoSimplexEtf { .. } => "no simplex ETF fits into so few dimensions",
+            Self::FittedToThemselves { .. } => {
+                "class vectors are fitted to the label sets they are tested on"
+            }
+            Self::OneLabelSet => "there is one label set only",
+            Self::MeansWithinNoise => "the means differ no more than noise in them does",
+            Self::AsByChance { .. } => "no better than chance",
+        }
+    }
+}
+
 impl fmt::Display for Untold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
@@ -244,6 +281,9 @@ impl fmt::Display for Untold {
                 f,
                 "vectors of {num_classes} classes are fitted to the {num_sets} label sets they are tested on"
             ),
+            Self::MeansWithinNoise => {
+                f.write_str("in some direction the means differ no more than noise in them does")
+            }
             Self::OneLabelSet => f.write_str("one label set has no others to be compared with"),
             Self::AsByChance { chance: 0.0 } => {
                 f.write_str("any such vectors have it exactly, collapsed or not")

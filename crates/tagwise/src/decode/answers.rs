@@ -8,12 +8,15 @@ use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
 use super::blocks::DecodeProgress;
+use super::choice::Decoder;
 use super::fitted::FittedDecoder;
 use super::nearest::Decoded;
 use super::record::Tuning;
+use super::set_likelihood::ProbableSet;
 use crate::file::write_atomically;
 use crate::head::Features;
 use crate::names::{LabelNames, csv_cell};
+use crate::snapshot::WITHOUT_PARQUET;
 use crate::{Error, LabelSet, Result};
 
 #[cfg(feature = "parquet")]
@@ -48,9 +51,7 @@ impl AnswerFormat {
 fn without_parquet(path: &Path) -> Error {
     Error::Format {
         path: path.to_path_buf(),
-        message: "this program was built without Parquet; build it with `cargo install --path crates/tagwise-cli --features parquet`, or \
-                  write .csv or .json"
-            .into(),
+        message: format!("{WITHOUT_PARQUET}, or write .csv or .json"),
     }
 }
 
@@ -91,8 +92,10 @@ impl<'a> Answers<'a> {
         &self.decoded
     }
 
-    /// Writes a line for each sample: its labels, separated by semicolons, and for
-    /// one-nearest-neighbour decoding the score, the margin and whether the answer is proven.
+    /// Writes a line for each sample: its labels, separated by semicolons; for one-nearest-neighbour
+    /// decoding the score, the margin and whether the answer is proven; for a distribution over
+    /// label sets the probability of the answer, whether it is too small (where that was asked for),
+    /// and the most probable sets with their probabilities.
     ///
     /// # Errors
     /// Those of `out`.
@@ -102,17 +105,43 @@ impl<'a> Answers<'a> {
             true => "labels",
             false => "label_ids",
         };
-        let more = match decoded.scores.is_empty() {
-            true => "",
-            false => ",score,margin,proven",
-        };
-        writeln!(out, "sample,{column}{more}")?;
+        let columns = Columns::of(&self.decoder.decoder);
+        write!(out, "sample,{column}")?;
+        if !decoded.scores.is_empty() {
+            write!(out, ",score,margin,proven")?;
+        }
+        if columns.has_probability {
+            write!(out, ",probability")?;
+        }
+        if columns.has_abstained {
+            write!(out, ",abstained")?;
+        }
+        for place in 1..=columns.num_listed {
+            write!(out, ",{column}_{place},probability_{place}")?;
+        }
+        writeln!(out)?;
         for (sample, set) in decoded.targets.iter().enumerate() {
             write!(out, "{sample},{}", csv_cell(&names.text(set)))?;
             if let (Some(score), Some(margin)) =
                 (decoded.scores.get(sample), decoded.margins.get(sample))
             {
                 write!(out, ",{score},{margin},{}", decoded.is_proven(sample))?;
+            }
+            if let Some(probability) = decoded.probabilities.get(sample) {
+                write!(out, ",{probability}")?;
+            }
+            if columns.has_abstained {
+                write!(out, ",{}", decoded.has_abstained(sample))?;
+            }
+            let listed = decoded.listed.get(sample).map_or(&[][..], Vec::as_slice);
+            for place in 0..columns.num_listed {
+                match listed.get(place) {
+                    Some(set) => {
+                        let labels = csv_cell(&names.text(&set.labels));
+                        write!(out, ",{labels},{}", set.probability)?;
+                    }
+                    None => write!(out, ",,")?, // there are no more sets
+                }
             }
             writeln!(out)?;
         }
@@ -160,7 +189,33 @@ impl<'a> Answers<'a> {
     }
 }
 
+/// The columns that a distribution over label sets adds.
+#[derive(Default)]
+struct Columns {
+    has_probability: bool,
+    has_abstained: bool,
+    num_listed: usize,
+}
+
+impl Columns {
+    fn of(decoder: &Decoder) -> Self {
+        match decoder {
+            Decoder::Sets(sets) => Self {
+                has_probability: true,
+                has_abstained: sets.settings.abstain_below > 0.0,
+                num_listed: sets.settings.num_listed,
+            },
+            Decoder::Logits(_) | Decoder::OneNearestNeighbour(_) => Self::default(),
+        }
+    }
+}
+
 impl Decoded {
+    /// Whether the answer is less probable than was asked for.
+    pub fn has_abstained(&self, sample: usize) -> bool {
+        self.abstained.binary_search(&sample).is_ok()
+    }
+
     /// Whether every other label set was excluded for this sample.
     pub fn is_proven(&self, sample: usize) -> bool {
         self.unproven.binary_search(&sample).is_err()
@@ -180,6 +235,46 @@ impl Serialize for Labels<'_> {
     }
 }
 
+/// A label set with its probability.
+#[derive(Serialize)]
+struct Listed<'a> {
+    labels: Labels<'a>,
+    probability: f64,
+}
+
+impl<'a> Listed<'a> {
+    fn of(set: &'a ProbableSet, names: &'a LabelNames) -> Self {
+        Self {
+            labels: Labels(&set.labels, names),
+            probability: set.probability,
+        }
+    }
+}
+
+/// A tuning without its candidates, which have a key of their own.
+struct Purpose<'a>(&'a Tuning);
+
+impl Serialize for Purpose<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Tuning {
+            samples,
+            num_samples,
+            criterion,
+            candidates: _,
+            warning,
+        } = self.0;
+        let mut object = serializer.serialize_struct("Tuning", 4)?;
+        object.serialize_field("samples", samples)?;
+        object.serialize_field("num_samples", num_samples)?;
+        object.serialize_field("criterion", criterion)?;
+        match warning {
+            Some(warning) => object.serialize_field("warning", warning)?,
+            None => object.skip_field("warning")?,
+        }
+        object.end()
+    }
+}
+
 impl Serialize for Answers<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (names, decoded) = (self.decoder.names(), &self.decoded);
@@ -188,15 +283,7 @@ impl Serialize for Answers<'_> {
         let mut object = serializer.serialize_struct("Answers", 9)?;
         object.serialize_field("decoder", self.decoder.spec())?;
         match self.decoder.tuning() {
-            // Its candidates have a key of their own.
-            Some(tuning) => {
-                let candidates = Vec::new();
-                let tuning = Tuning {
-                    candidates,
-                    ..tuning.clone()
-                };
-                object.serialize_field("tuning", &tuning)?;
-            }
+            Some(tuning) => object.serialize_field("tuning", &Purpose(tuning))?,
             None => object.skip_field("tuning")?,
         }
         match candidates.filter(|candidates| !candidates.is_empty()) {
@@ -212,6 +299,17 @@ impl Serialize for Answers<'_> {
             }
         }
         object.serialize_field("unproven", &decoded.unproven)?;
+        if !decoded.probabilities.is_empty() {
+            object.serialize_field("probabilities", &decoded.probabilities)?;
+            object.serialize_field("abstained", &decoded.abstained)?;
+        }
+        if !decoded.listed.is_empty() {
+            let listed = decoded.listed.iter().map(|sets| {
+                let sets = sets.iter().map(|set| Listed::of(set, names));
+                sets.collect::<Vec<_>>()
+            });
+            object.serialize_field("most_probable", &listed.collect::<Vec<_>>())?;
+        }
         object.end()
     }
 }

@@ -4,6 +4,7 @@
 use std::ops::ControlFlow;
 
 use super::nearest::{Decoded, OneNearestNeighbour};
+use super::set_likelihood::ProbableSet;
 use crate::head::Features;
 use crate::{Error, LabelSet, Result, Targets};
 
@@ -26,6 +27,9 @@ pub(super) struct Collected {
     scores: Vec<f64>,
     margins: Vec<f64>,
     unproven: Vec<usize>,
+    probabilities: Vec<f64>,
+    listed: Vec<Vec<ProbableSet>>,
+    abstained: Vec<usize>,
 }
 
 impl Collected {
@@ -36,6 +40,10 @@ impl Collected {
         self.margins.extend(block.margins);
         let unproven = block.unproven.iter();
         self.unproven.extend(unproven.map(|row| start + row));
+        let abstained = block.abstained.iter();
+        self.abstained.extend(abstained.map(|row| start + row));
+        self.probabilities.extend(block.probabilities);
+        self.listed.extend(block.listed);
     }
 
     pub(super) fn len(&self) -> usize {
@@ -48,6 +56,9 @@ impl Collected {
             scores: self.scores,
             margins: self.margins,
             unproven: self.unproven,
+            probabilities: self.probabilities,
+            listed: self.listed,
+            abstained: self.abstained,
         })
     }
 }

@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 use super::blocks;
 use super::nearest::OneNearestNeighbour;
 use super::rules::{LogitDecoder, RuleKind};
+use super::set_likelihood::{EmptyMatch, SetDecoder, SetRule, SetSettings};
 use super::settings::{Distance, EmptySet, NearestSettings, Prior, Prototypes};
 use super::spec::DecoderSpec;
 use super::training::Training;
 use crate::evaluate::{Criterion, SetMeasures};
-use crate::head::Features;
+use crate::head::{Features, HeadPotentials};
 use crate::loss::Link;
 use crate::split::stratified_folds;
 use crate::statistics::Statistics;
@@ -28,6 +29,8 @@ pub enum Decoder {
     OneNearestNeighbour(Box<OneNearestNeighbour>),
     /// Decodes logits.
     Logits(LogitDecoder),
+    /// Decodes the outputs of a head of the set likelihood.
+    Sets(Box<SetDecoder>),
 }
 
 /// How a candidate did on the tuning data.
@@ -75,6 +78,8 @@ pub struct TuningData<'a> {
     pub logits: Option<&'a [f64]>,
     /// What the logits mean.
     pub link: Link,
+    /// The potentials of a head of the set likelihood with its outputs, row by row.
+    pub sets: Option<(&'a HeadPotentials, &'a [f64])>,
     /// The true label sets.
     pub truth: &'a Targets,
 }
@@ -187,13 +192,20 @@ impl DecoderSpec {
                 let logits = tuning.logits.unwrap_or_default();
                 LogitDecoder::fit(kind, link, logits, tuning.truth, criterion).map(Decoder::Logits)
             }
+            Self::SetLikelihood { settings } => {
+                let (potentials, _) = tuning.sets.ok_or_else(no_potentials)?;
+                Ok(Decoder::Sets(Box::new(SetDecoder {
+                    potentials: potentials.clone(),
+                    settings,
+                })))
+            }
         }
     }
 }
 
 impl Decoder {
     /// The label set of each sample. Decoders of features ignore the logits and the other way
-    /// round.
+    /// round; those of a set likelihood take its outputs for logits.
     ///
     /// # Errors
     /// As [`OneNearestNeighbour::decode`] and [`LogitDecoder::decode`].
@@ -201,6 +213,7 @@ impl Decoder {
         match self {
             Self::OneNearestNeighbour(decoder) => Ok(decoder.decode(features)?.targets),
             Self::Logits(decoder) => decoder.decode(logits, num_classes),
+            Self::Sets(decoder) => Ok(decoder.decode(logits)?.targets),
         }
     }
 }
@@ -208,6 +221,20 @@ impl Decoder {
 /// All candidates, the simplest first.
 fn specs(statistics: &Statistics, tuning: &TuningData<'_>) -> Vec<DecoderSpec> {
     let mut specs = Vec::new();
+    if tuning.sets.is_some() {
+        let rules = [
+            SetRule::MostProbable,
+            SetRule::ExpectedF1 {
+                empty_match: EmptyMatch::Zero,
+            },
+        ];
+        specs.extend(rules.map(|rule| DecoderSpec::SetLikelihood {
+            settings: SetSettings {
+                rule,
+                ..SetSettings::default()
+            },
+        }));
+    }
     if tuning.logits.is_some() {
         specs.extend(RuleKind::ALL.map(|kind| DecoderSpec::Rule {
             kind,
@@ -238,6 +265,13 @@ fn specs(statistics: &Statistics, tuning: &TuningData<'_>) -> Vec<DecoderSpec> {
     specs
 }
 
+fn no_potentials() -> Error {
+    Error::Missing {
+        what: "a head of the set likelihood",
+        purpose: "decoding label sets by their probabilities",
+    }
+}
+
 /// The criteria on the tuning data and the number of answers not proven.
 fn measure<const N: usize>(
     spec: &DecoderSpec,
@@ -265,6 +299,16 @@ fn measure<const N: usize>(
                 *value = criterion.value(&SetMeasures::new(&decoded, truth)?);
             }
             Ok((values, 0))
+        }
+        DecoderSpec::SetLikelihood { settings } => {
+            let (potentials, outputs) = tuning.sets.ok_or_else(no_potentials)?;
+            let decoder = SetDecoder {
+                potentials: potentials.clone(),
+                settings,
+            };
+            let decoded = decoder.decode(outputs)?;
+            let measures = SetMeasures::new(&decoded.targets, truth)?;
+            Ok((criteria.map(|criterion| criterion.value(&measures)), 0))
         }
     }
 }

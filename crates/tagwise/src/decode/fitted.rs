@@ -91,6 +91,17 @@ impl FittedDecoder {
         self.classifier.as_ref()
     }
 
+    /// The map from features to what the decoder reads: the classifier, with potentials that are
+    /// linear in the features behind its logits.
+    pub(super) fn outputs(&self) -> Result<Option<LinearClassifier>> {
+        match (&self.decoder, &self.classifier) {
+            (Decoder::Sets(sets), Some(classifier)) => {
+                sets.potentials.outputs_of(classifier).map(Some)
+            }
+            (_, classifier) => Ok(classifier.clone()),
+        }
+    }
+
     /// What the labels are called.
     pub fn names(&self) -> &LabelNames {
         &self.names
@@ -111,6 +122,11 @@ impl FittedDecoder {
                 empty_rule: *empty_rule,
             },
             Decoder::OneNearestNeighbour(decoder) => decoder.values(),
+            Decoder::Sets(decoder) => TunedValues::Sets {
+                num_label_sets: decoder.potentials.shared.seen_sets().len(),
+                multiplicity_potentials: decoder.potentials.shared.multiplicities().to_vec(),
+                are_linear: decoder.potentials.weight.is_some(),
+            },
         }
     }
 }

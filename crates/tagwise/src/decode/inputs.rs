@@ -9,11 +9,13 @@ use super::nearest::OneNearestNeighbour;
 use super::record::{Space, TunedOn, Tuning, TuningWarning};
 use super::rules::{LogitDecoder, RuleKind};
 use super::scales::Scales;
+use super::set_likelihood::{SetDecoder, SetSettings};
 use super::settings::NearestSettings;
 use super::spec::DecoderSpec;
 use crate::evaluate::Criterion;
 use crate::head::{
-    DenseRows, Features, FittedHead, LabelledFeatures, LogitMap, Parts, centre_logits, logits,
+    DenseRows, Features, FittedHead, HeadPotentials, LabelledFeatures, LogitMap, Parts,
+    centre_logits, logits,
 };
 use crate::loss::Link;
 use crate::names::LabelNames;
@@ -46,6 +48,8 @@ pub enum DecoderKind {
     Nearest(NearestSettings),
     /// A rule on logits.
     Rule(RuleKind),
+    /// The distribution of a head of the set likelihood over label sets: nothing is tuned.
+    SetLikelihood(SetSettings),
 }
 
 /// How a decoder is made.
@@ -98,6 +102,11 @@ impl FittedDecoder {
         let link = link.unwrap_or_default();
         let (spec, decoder, tuning) = match settings.kind {
             DecoderKind::Rule(kind) => rule(inputs, settings, kind, link)?,
+            DecoderKind::SetLikelihood(sets) => (
+                DecoderSpec::SetLikelihood { settings: sets },
+                inputs.set_likelihood(sets)?,
+                None,
+            ),
             DecoderKind::Auto { max_nodes } => auto(inputs, settings, link, max_nodes, progress)?,
             DecoderKind::Nearest(nearest) => {
                 let decoder = inputs.nearest(settings, nearest)?;
@@ -105,7 +114,8 @@ impl FittedDecoder {
                 (spec, decoder, None)
             }
         };
-        let reads_logits = matches!(decoder, Decoder::Logits(_)) || settings.space == Space::Logits;
+        let reads_logits =
+            !matches!(decoder, Decoder::OneNearestNeighbour(_)) || settings.space == Space::Logits;
         let (num_classes, dim) = inputs.size()?;
         let label_names = inputs
             .head
@@ -167,11 +177,13 @@ fn auto(
         .classifier
         .map(|classifier| logits(classifier, &part.samples.features))
         .transpose()?;
+    let outputs = part.outputs()?;
     let features = in_space(settings.space, part.classifier, &part.samples.features)?;
     let tuning_data = TuningData {
         features: &features,
         logits: logits.as_deref(),
         link,
+        sets: part.potentials.zip(outputs.as_deref()),
         truth: &part.samples.targets,
     };
     let fitted = statistics(
@@ -181,20 +193,19 @@ fn auto(
         &fitting.targets,
     )?;
     let choice = choose(&fitted, &tuning_data, settings.criterion, progress)?;
-    let spec = choice.candidates[choice.best].spec;
-    let decoder = match spec {
+    let mut spec = choice.candidates[choice.best].spec;
+    let decoder = match &mut spec {
         DecoderSpec::OneNearestNeighbour { settings: nearest } => {
-            let nearest = NearestSettings {
-                max_nodes,
-                ..nearest
-            };
+            nearest.max_nodes = max_nodes;
             // As it was compared: with scales that are measured.
             let compared = DecoderSettings {
                 scales: Scales::Measured,
                 ..settings.clone()
             };
-            inputs.nearest(&compared, nearest)?
+            inputs.nearest(&compared, *nearest)?
         }
+        // With the head that is fitted to all samples.
+        DecoderSpec::SetLikelihood { settings } => inputs.set_likelihood(*settings)?,
         DecoderSpec::Rule { .. } => choice.decoder,
     };
     let tuning = Tuning {
@@ -219,6 +230,19 @@ impl DecoderInputs<'_> {
             .map(of_samples)
             .or(self.classifier().map(of_head))
             .ok_or_else(no_training)
+    }
+
+    fn set_likelihood(&self, settings: SetSettings) -> Result<Decoder> {
+        settings.check()?;
+        let potentials = self.head.and_then(|head| head.potentials.clone());
+        let potentials = potentials.ok_or(Error::Missing {
+            what: "a head of the set likelihood",
+            purpose: "decoding label sets by their probabilities",
+        })?;
+        Ok(Decoder::Sets(Box::new(SetDecoder {
+            potentials,
+            settings,
+        })))
     }
 
     fn nearest(&self, settings: &DecoderSettings, nearest: NearestSettings) -> Result<Decoder> {
@@ -258,6 +282,7 @@ struct TuningPart<'a> {
     fitting: Option<Part<'a>>,
     samples: Part<'a>,
     classifier: Option<&'a LinearClassifier>,
+    potentials: Option<&'a HeadPotentials>,
     tuned_on: TunedOn,
 }
 
@@ -269,6 +294,7 @@ impl<'a> TuningPart<'a> {
                 fitting: inputs.training.map(Part::all),
                 samples: Part::all(validation),
                 classifier,
+                potentials: inputs.head.and_then(|head| head.potentials.as_ref()),
                 tuned_on: TunedOn::Validation,
             });
         }
@@ -290,8 +316,22 @@ impl<'a> TuningPart<'a> {
             fitting: Some(Part::picked(training, &parts.fitting)),
             samples: Part::picked(training, &parts.held_out),
             classifier,
+            potentials: inputs.head.and_then(|head| match tuned_on {
+                TunedOn::HeldOutByHead => head.held_out_potentials.as_ref(),
+                TunedOn::Validation | TunedOn::FifthOfTraining => head.potentials.as_ref(),
+            }),
             tuned_on,
         })
+    }
+
+    /// The outputs that the potentials belong to.
+    fn outputs(&self) -> Result<Option<Vec<f64>>> {
+        let pair = self.potentials.zip(self.classifier);
+        let outputs = pair.map(|(potentials, classifier)| {
+            let map = potentials.outputs_of(classifier)?;
+            logits(&map, &self.samples.features)
+        });
+        outputs.transpose()
     }
 
     fn record(&self, criterion: Criterion, inputs: &DecoderInputs<'_>) -> Tuning {

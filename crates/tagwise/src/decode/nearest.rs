@@ -8,6 +8,7 @@ use super::fit;
 use super::parts::{OwnPrototype, Parts, checked_scales, row_major};
 use super::scales::Scales;
 use super::search::{Form, Geometry, Offset, Search};
+use super::set_likelihood::ProbableSet;
 use super::settings::{DEFAULT_MAX_NODES, NearestSettings};
 use super::training::Training;
 use crate::statistics::Statistics;
@@ -78,6 +79,27 @@ pub struct Decoded {
     pub margins: Vec<f64>,
     /// The samples whose search was cut before every other set was excluded.
     pub unproven: Vec<usize>,
+    /// The probability of each answer, where there is a distribution over label sets.
+    pub probabilities: Vec<f64>,
+    /// The most probable label sets of each sample, where they were asked for.
+    pub listed: Vec<Vec<ProbableSet>>,
+    /// The samples whose answer is less probable than was asked for.
+    pub abstained: Vec<usize>,
+}
+
+impl Decoded {
+    /// Label sets of which nothing more is known.
+    pub(super) fn of(targets: Targets) -> Self {
+        Self {
+            targets,
+            scores: Vec::new(),
+            margins: Vec::new(),
+            unproven: Vec::new(),
+            probabilities: Vec::new(),
+            listed: Vec::new(),
+            abstained: Vec::new(),
+        }
+    }
 }
 
 impl OneNearestNeighbour {
@@ -309,10 +331,10 @@ impl OneNearestNeighbour {
             .collect();
         let sets = blocks.into_iter().flatten().map(|answer| answer.set);
         Ok(Decoded {
-            targets: Targets::new(self.num_classes, sets)?,
             scores,
             margins,
             unproven,
+            ..Decoded::of(Targets::new(self.num_classes, sets)?)
         })
     }
 }

@@ -72,11 +72,11 @@ impl Tuning {
     /// One sentence about a choice: which decoder was taken, by how much it is ahead of the best of
     /// the other kind, and on what. `None` when nothing was compared.
     pub fn reason(&self, chosen: &DecoderSpec) -> Option<String> {
-        let best = self.candidates.iter().find(|c| c.spec == *chosen)?;
+        let best = self.candidates.iter().find(|c| c.spec.is_same(chosen))?;
         let value = best.value?;
-        let is_rule = |candidate: &Candidate| matches!(candidate.spec, DecoderSpec::Rule { .. });
+        let kind = |candidate: &Candidate| std::mem::discriminant(&candidate.spec);
         let others = self.candidates.iter();
-        let others = others.filter(|other| is_rule(other) != is_rule(best));
+        let others = others.filter(|other| kind(other) != kind(best));
         let runner_up = others
             .filter_map(|other| Some((other, other.value?)))
             .reduce(|best, next| if next.1 > best.1 { next } else { best });

@@ -27,8 +27,9 @@ pub enum EmptyRule {
 pub enum RuleKind {
     /// One threshold for all labels, the best of all cut-offs.
     Threshold,
-    /// A threshold for each label that maximises its F1 (SCut). A label keeps the common threshold
-    /// unless its own, tuned on one half of the samples, is better on the other.
+    /// A threshold for each label that maximises the criterion with those of the others as they are
+    /// (SCut, for macro F1). A label keeps the common threshold unless its own, tuned on one half of
+    /// the samples, is better on the other.
     LabelThresholds,
     /// The k largest scores, the best k (RCut).
     TopK,

@@ -118,7 +118,7 @@ impl<'a, P: FnMut(&DecodeProgress) -> ControlFlow<()>> Run<'a, P> {
         }
         Ok(Self {
             decoder,
-            map: decoder.classifier.as_ref().map(LogitMap::new),
+            map: decoder.outputs()?.as_ref().map(LogitMap::new),
             collected: Collected::default(),
             logits: Vec::new(),
             num_samples,
@@ -148,6 +148,7 @@ impl<'a, P: FnMut(&DecodeProgress) -> ControlFlow<()>> Run<'a, P> {
                 };
                 nearest.decode_best(&values, WITH_MARGINS)?
             }
+            Decoder::Sets(sets) => sets.decode(&self.logits_of(features, rows)?)?,
             Decoder::Logits(rule) => {
                 let logits = self.logits_of(features, rows)?;
                 if looks_at_all(rule) {
@@ -180,12 +181,7 @@ fn looks_at_all(rule: &LogitDecoder) -> bool {
 }
 
 fn by_rule(rule: &LogitDecoder, logits: &[f64], num_classes: usize) -> Result<Decoded> {
-    Ok(Decoded {
-        targets: rule.decode(logits, num_classes)?,
-        scores: Vec::new(),
-        margins: Vec::new(),
-        unproven: Vec::new(),
-    })
+    Ok(Decoded::of(rule.decode(logits, num_classes)?))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@
 //!   `own.squared_norms`, `own.bonuses` of the label sets;
 //! * a rule: `rule`, its numbers, or `rule.multiplicities`, `rule.centres`, `rule.spreads` and
 //!   `rule.weights` of the model that predicts the number of labels;
+//! * a set likelihood: `head.potentials.…`, as in the file of a head;
 //! * `head.weight` `[K, d]` and `head.bias` `[K]` where the decoder reads logits.
 
 mod prototypes;
@@ -25,9 +26,10 @@ use super::fitted::FittedDecoder;
 use super::nearest::OneNearestNeighbour;
 use super::record::{Space, Tuning};
 use super::rules::{EmptyRule, LogitDecoder, RuleKind};
+use super::set_likelihood::{SetDecoder, SetSettings};
 use super::spec::DecoderSpec;
 use crate::file::write_atomically;
-use crate::head::{push_classifier, read_classifier};
+use crate::head::{HeadPotentials, push_classifier, read_classifier};
 use crate::loss::Link;
 use crate::names::LabelNames;
 use crate::tensors::{TensorWriter, Tensors};
@@ -75,6 +77,9 @@ enum MadeOf {
         link: Link,
         empty_rule: EmptyRule,
     },
+    Sets {
+        settings: SetSettings,
+    },
 }
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -105,6 +110,12 @@ impl FittedDecoder {
                 prototypes::push(&mut writer, &decoder.to_parts())?
             }
             Decoder::Logits(decoder) => rule::push(&mut writer, decoder)?,
+            Decoder::Sets(decoder) => {
+                decoder.potentials.push(&mut writer, HEAD)?;
+                MadeOf::Sets {
+                    settings: decoder.settings,
+                }
+            }
         };
         if let Some(classifier) = &self.classifier {
             push_classifier(&mut writer, HEAD, classifier)?;
@@ -150,6 +161,22 @@ impl FittedDecoder {
                 rule: rule::read(&tensors, rule, header.num_classes)?,
                 empty_rule,
             }),
+            MadeOf::Sets { settings } => {
+                settings
+                    .check()
+                    .map_err(|error| malformed(error.to_string()))?;
+                let potentials = match &classifier {
+                    Some(classifier) => HeadPotentials::read(&tensors, HEAD, classifier)?,
+                    None => None,
+                };
+                let potentials = potentials.ok_or_else(|| {
+                    malformed("expected the potentials of a set likelihood, found none".into())
+                })?;
+                Decoder::Sets(Box::new(SetDecoder {
+                    potentials,
+                    settings,
+                }))
+            }
         };
         Self {
             spec: header.spec,
@@ -194,7 +221,7 @@ fn read_own_classifier(tensors: &Tensors<'_>, header: &Header) -> Result<Option<
         false => None,
     };
     let reads_logits =
-        header.space == Space::Logits || matches!(header.made_of, MadeOf::Rule { .. });
+        header.space == Space::Logits || !matches!(header.made_of, MadeOf::Nearest { .. });
     let sizes = classifier.as_ref().map(|c| (c.num_classes(), c.dim()));
     let (num_classes, dim) = (header.num_classes, header.dim);
     let fits = match sizes {

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Targets;
+
 /// Nodes that the search may visit for one sample unless told otherwise.
 pub(super) const DEFAULT_MAX_NODES: u64 = 1_000_000;
 
@@ -60,6 +62,30 @@ pub enum EmptySet {
     Measured,
     /// When the best score of all other sets is below this.
     Below(f64),
+}
+
+impl EmptySet {
+    /// The share of samples without labels from which answers without labels are worth their errors.
+    const COMMON: f64 = 0.05;
+
+    /// What suits samples like these: [`Measured`](Self::Measured) where at least one in twenty has
+    /// no label, [`Never`](Self::Never) otherwise.
+    ///
+    /// ```
+    /// use tagwise::decode::EmptySet;
+    /// use tagwise::{LabelSet, Targets};
+    ///
+    /// let targets = Targets::new(1, [LabelSet::new([0]), LabelSet::default()])?;
+    /// assert_eq!(EmptySet::suiting(&targets), EmptySet::Measured);
+    /// # Ok::<(), tagwise::Error>(())
+    /// ```
+    pub fn suiting(training: &Targets) -> Self {
+        let num_empty = training.iter().filter(|set| set.is_empty()).count();
+        match num_empty as f64 >= Self::COMMON * training.len() as f64 && num_empty > 0 {
+            true => Self::Measured,
+            false => Self::Never,
+        }
+    }
 }
 
 /// What [`OneNearestNeighbour::fit`](super::OneNearestNeighbour::fit) estimates.

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::rules::RuleKind;
+use super::set_likelihood::{SetRule, SetSettings};
 use super::settings::{Distance, NearestSettings, Prior, Prototypes};
 use crate::loss::Link;
 
@@ -24,6 +25,30 @@ pub enum DecoderSpec {
         /// What the logits mean.
         link: Link,
     },
+    /// A distribution over label sets.
+    SetLikelihood {
+        /// Which set answers, and what is said about it.
+        settings: SetSettings,
+    },
+}
+
+impl DecoderSpec {
+    /// Whether both are the same way to decode, however far their searches may go.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::OneNearestNeighbour { settings },
+                Self::OneNearestNeighbour { settings: other },
+            ) => {
+                let other = NearestSettings {
+                    max_nodes: settings.max_nodes,
+                    ..*other
+                };
+                *settings == other
+            }
+            _ => self == other,
+        }
+    }
 }
 
 impl fmt::Display for DecoderSpec {
@@ -46,6 +71,10 @@ impl fmt::Display for DecoderSpec {
                     Prior::LabelSet => f.write_str(", label-set prior"),
                 }
             }
+            Self::SetLikelihood { settings } => f.write_str(match settings.rule {
+                SetRule::MostProbable => "most probable set",
+                SetRule::ExpectedF1 { .. } => "expected F1 of sets",
+            }),
             Self::Rule { kind, .. } => f.write_str(match kind {
                 RuleKind::Threshold => "threshold",
                 RuleKind::LabelThresholds => "threshold per label",

@@ -10,6 +10,8 @@ use crate::{LabelSet, Targets};
 pub(super) struct Cut {
     pub(super) threshold: f64,
     pub(super) value: f64,
+    /// What breaks ties at 0.
+    second: f64,
 }
 
 /// The cut-off of largest criterion among all that differ on these scores.
@@ -34,6 +36,7 @@ pub(super) fn best_cut(
     let mut best = Cut {
         threshold: f64::INFINITY,
         value: tally.value(),
+        second: tally.second(),
     };
     let mut start = 0;
     while start < order.len() {
@@ -53,11 +56,12 @@ pub(super) fn best_cut(
         let next = order
             .get(end)
             .map_or(score, |&index| scores[index as usize]);
-        let value = tally.value();
-        if value > best.value {
+        let (value, second) = (tally.value(), tally.second());
+        if (value, second) > (best.value, best.second) {
             best = Cut {
                 threshold: 0.5 * (score + next),
                 value,
+                second,
             };
         }
         start = end;
@@ -121,9 +125,21 @@ impl Tally {
     }
 
     fn value(&self) -> f64 {
+        self.of(self.criterion)
+    }
+
+    /// What breaks ties at 0: 0 where there is nothing to break.
+    fn second(&self) -> f64 {
+        match self.value() > 0.0 {
+            true => 0.0,
+            false => self.of(self.criterion.next()),
+        }
+    }
+
+    fn of(&self, criterion: Criterion) -> f64 {
         let num_samples = self.samples.len() as f64;
         let num_classes = self.labels.len() as f64;
-        match self.criterion {
+        match criterion {
             Criterion::SubsetAccuracy => self.num_exact as f64 / num_samples,
             Criterion::HammingAccuracy => {
                 let wrong =

@@ -1,10 +1,9 @@
 //! Rules tuned on samples with known labels.
 
-use rayon::prelude::*;
-
+use super::label_thresholds::label_thresholds;
 use super::multiplicity::MultiplicityModel;
 use super::rules::{EmptyRule, LogitDecoder, Rule, RuleKind, scores};
-use super::sweep::{Cut, best_cut, best_label_cut};
+use super::sweep::{Cut, best_cut};
 use super::threshold::top_multiplicity;
 use crate::evaluate::{Criterion, SetMeasures};
 use crate::loss::{Link, sigmoid};
@@ -41,7 +40,7 @@ impl LogitDecoder {
                 found: scores.len() / truth.num_classes(),
             });
         }
-        let mut best: Option<(f64, Self)> = None;
+        let mut best: Option<((f64, f64), Self)> = None;
         for empty_rule in [EmptyRule::TopLabel, EmptyRule::Allow] {
             let decoder = Self {
                 link,
@@ -49,9 +48,9 @@ impl LogitDecoder {
                 empty_rule,
             };
             let decoded = decoder.decode_scores(&scores, truth.num_classes())?;
-            let value = criterion.value(&SetMeasures::new(&decoded, truth)?);
-            if best.as_ref().is_none_or(|(best, _)| value > *best) {
-                best = Some((value, decoder));
+            let rank = criterion.rank(&SetMeasures::new(&decoded, truth)?);
+            if best.as_ref().is_none_or(|(best, _)| rank > *best) {
+                best = Some((rank, decoder));
             }
         }
         Ok(best.expect("two candidates were tried").1)
@@ -73,7 +72,7 @@ impl Rule {
                 threshold: common().threshold,
             },
             RuleKind::LabelThresholds => Self::LabelThresholds {
-                thresholds: label_thresholds(scores, truth, common().threshold),
+                thresholds: label_thresholds(scores, truth, (criterion, empty_rule), &common()),
             },
             RuleKind::TopK => Self::TopK {
                 k: best_k(scores, truth, criterion)?,
@@ -96,12 +95,12 @@ impl Rule {
 }
 
 fn best_k(scores: &[f64], truth: &Targets, criterion: Criterion) -> Result<usize> {
-    let mut best = (f64::NEG_INFINITY, 1);
+    let mut best = ((f64::NEG_INFINITY, 0.0), 1);
     for k in 1..=truth.max_multiplicity().clamp(1, truth.num_classes()) {
         let decoded = top_multiplicity(scores, truth.num_classes(), &vec![k; truth.len()])?;
-        let value = criterion.value(&SetMeasures::new(&decoded, truth)?);
-        if value > best.0 {
-            best = (value, k);
+        let rank = criterion.rank(&SetMeasures::new(&decoded, truth)?);
+        if rank > best.0 {
+            best = (rank, k);
         }
     }
     Ok(best.1)
@@ -113,54 +112,6 @@ fn label_shares(truth: &Targets) -> Vec<f64> {
         shares[label] += 1.0 / truth.len() as f64;
     }
     shares
-}
-
-/// The best threshold of each label where it also wins on samples it was not tuned on, otherwise
-/// the common one.
-pub(super) fn label_thresholds(scores: &[f64], truth: &Targets, common: f64) -> Vec<f64> {
-    let num_classes = truth.num_classes();
-    (0..num_classes)
-        .into_par_iter()
-        .map(|label| {
-            let mut samples: Vec<(f64, bool)> = scores
-                .iter()
-                .skip(label)
-                .step_by(num_classes)
-                .zip(truth.iter())
-                .map(|(&score, set)| (score, set.contains(label as u32)))
-                .collect();
-            // Sorting by truth and score makes the two halves alike.
-            samples.sort_unstable_by(|a, b| a.1.cmp(&b.1).then(a.0.total_cmp(&b.0)));
-            let half = |parity: usize| -> Vec<(f64, bool)> {
-                samples.iter().skip(parity).step_by(2).copied().collect()
-            };
-            let mut gain = 0.0;
-            for (tuned_on, tested_on) in [(0, 1), (1, 0)] {
-                let tested_on = half(tested_on);
-                let own = best_label_cut(&mut half(tuned_on)).unwrap_or(common);
-                gain += f1_at(&tested_on, own) - f1_at(&tested_on, common);
-            }
-            if gain > 0.0 {
-                best_label_cut(&mut samples).unwrap_or(common)
-            } else {
-                common
-            }
-        })
-        .collect()
-}
-
-pub(super) fn f1_at(samples: &[(f64, bool)], threshold: f64) -> f64 {
-    let (mut hits, mut total) = (0.0, 0.0);
-    for &(score, on) in samples {
-        let predicted = score >= threshold;
-        hits += f64::from(u8::from(on && predicted));
-        total += f64::from(u8::from(on)) + f64::from(u8::from(predicted));
-    }
-    if total == 0.0 {
-        0.0
-    } else {
-        2.0 * hits / total
-    }
 }
 
 /// Slope and offset of the log-odds of a label in its score, by logistic regression over all N·K

@@ -45,6 +45,15 @@ pub enum TunedValues {
         /// The factor of the cosine in the score.
         concentration: f64,
     },
+    /// Of a distribution over label sets.
+    Sets {
+        /// Label sets with a potential of their own.
+        num_label_sets: usize,
+        /// c_0, …, c_M, or their constant part.
+        multiplicity_potentials: Vec<f64>,
+        /// Whether c depends on the features.
+        are_linear: bool,
+    },
 }
 
 impl OneNearestNeighbour {
@@ -101,6 +110,24 @@ impl fmt::Display for TunedValues {
                 match prior_terms.iter().all(|&term| term == 0.0) {
                     true => Ok(()),
                     false => write!(f, ", prior terms {}", list(prior_terms)),
+                }
+            }
+            Self::Sets {
+                num_label_sets,
+                multiplicity_potentials,
+                are_linear,
+            } => {
+                write!(
+                    f,
+                    "sets of up to {} labels",
+                    multiplicity_potentials.len() - 1
+                )?;
+                if *are_linear {
+                    f.write_str(", potentials of multiplicities linear in the features")?;
+                }
+                match num_label_sets {
+                    0 => Ok(()),
+                    count => write!(f, ", potentials of {count} label sets"),
                 }
             }
         }

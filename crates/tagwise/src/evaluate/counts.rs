@@ -159,6 +159,8 @@ impl EvaluationCounts {
                 let absent = self.labels.iter().filter(|counts| counts.positives == 0);
                 sums.ranking.finish(self.num_samples, absent.count())
             }),
+            log_loss: None,
+            calibration: None,
         })
     }
 

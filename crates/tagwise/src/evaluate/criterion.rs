@@ -36,6 +36,24 @@ impl Criterion {
         }
     }
 
+    /// What breaks a tie at 0, where the criterion tells nothing apart.
+    pub(crate) fn next(self) -> Self {
+        match self {
+            Self::F1Samples => Self::F1Micro,
+            _ => Self::F1Samples,
+        }
+    }
+
+    /// The value, and behind it that of another measure where the value is 0: what is larger by this
+    /// is better.
+    pub(crate) fn rank(self, measures: &SetMeasures) -> (f64, f64) {
+        let value = self.value(measures);
+        match value > 0.0 {
+            true => (value, 0.0),
+            false => (value, self.next().value(measures)),
+        }
+    }
+
     /// The value of the criterion, larger for better predictions.
     pub fn value(self, measures: &SetMeasures) -> f64 {
         match self {

@@ -6,7 +6,7 @@ use crate::names::{LabelNames, csv_cells};
 use crate::{Error, LabelSet, Result, Targets};
 
 /// Label sets in CSV: the columns `sample`, in order from 0, and `labels` (names) or `label_ids`
-/// (numbers); further columns are passed over.
+/// (numbers); `probability` and `abstained` where there are such columns; others are passed over.
 ///
 /// ```
 /// use tagwise::evaluate::Predictions;
@@ -19,13 +19,16 @@ use crate::{Error, LabelSet, Result, Targets};
 /// assert!(targets.set(1).is_empty());
 /// # Ok::<(), tagwise::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Predictions {
     has_names: bool,
     /// The labels of each sample, as they are written.
     cells: Vec<String>,
     /// The line of each sample, from 1.
     lines: Vec<usize>,
+    probabilities: Vec<f64>,
+    /// Samples whose answer is marked.
+    abstained: Vec<usize>,
 }
 
 impl Predictions {
@@ -62,22 +65,46 @@ impl Predictions {
                  tagwise decode writes, found {header:?}"
             )));
         };
-        let (mut labels, mut numbers) = (Vec::new(), Vec::new());
+        let header = cells(header);
+        let column = |name: &str| header.iter().position(|cell| cell.trim() == name);
+        let (probability, abstained) = (column("probability"), column("abstained"));
+        let mut found = Self {
+            has_names,
+            cells: Vec::new(),
+            lines: Vec::new(),
+            probabilities: Vec::new(),
+            abstained: Vec::new(),
+        };
         for (row, (line, text)) in lines.enumerate() {
-            let mut cells = cells(text).into_iter();
-            let sample = cells.next().unwrap_or_default();
+            let cells = cells(text);
+            let cell = |column: usize| cells.get(column).map_or("", String::as_str);
+            let sample = cell(0);
             if sample != row.to_string() {
                 let message = format!("expected sample {row}, found {sample:?}");
                 return Err(at_line(line, message));
             }
-            labels.push(cells.next().unwrap_or_default());
-            numbers.push(line);
+            found.cells.push(cell(1).into());
+            found.lines.push(line);
+            if let Some(column) = probability {
+                let probability = read_probability(cell(column), line)?;
+                found.probabilities.push(probability);
+            }
+            if abstained.is_some_and(|column| cell(column) == "true") {
+                found.abstained.push(row);
+            }
         }
-        Ok(Self {
-            has_names,
-            cells: labels,
-            lines: numbers,
-        })
+        Ok(found)
+    }
+
+    /// The probability of each answer; none where the file does not say.
+    pub fn probabilities(&self) -> Option<&[f64]> {
+        let has_some = self.probabilities.len() == self.cells.len() && !self.cells.is_empty();
+        has_some.then_some(&self.probabilities)
+    }
+
+    /// The samples whose answer is marked as less probable than was asked for.
+    pub fn abstained(&self) -> &[usize] {
+        &self.abstained
     }
 
     /// Whether labels are names, which [`targets`](Self::targets) must know.
@@ -133,6 +160,16 @@ fn names_in(header: &[String]) -> Option<bool> {
         ["sample", "labels"] => Some(true),
         ["sample", "label_ids"] => Some(false),
         _ => None,
+    }
+}
+
+fn read_probability(cell: &str, line: usize) -> Result<f64> {
+    match cell.parse::<f64>() {
+        Ok(probability) if (0.0..=1.0).contains(&probability) => Ok(probability),
+        _ => Err(at_line(
+            line,
+            format!("expected a probability from 0 to 1, found {cell:?}"),
+        )),
     }
 }
 

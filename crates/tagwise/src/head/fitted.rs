@@ -8,11 +8,12 @@ use serde::{Deserialize, Serialize};
 use tagwise_base::tensors::{TensorWriter, Tensors};
 
 use super::{
-    FitProgress, Head, HeadSettings, HeldOut, LabelledFeatures, TriedWeightDecay,
-    WeightDecayChoice, WeightDecaySearch,
+    FitProgress, Head, HeadPotentials, HeadSettings, HeldOut, LabelledFeatures, SettingsChoice,
+    TriedSettings, TriedWeightDecay, WeightDecaySearch,
 };
 use crate::file::write_atomically;
 use crate::loss::Link;
+use crate::loss::set_likelihood::SeenSetPotentials;
 use crate::minimize::Stop;
 use crate::{Error, LinearClassifier, Result};
 
@@ -60,6 +61,9 @@ pub struct HeadDescription {
     pub settings: Option<HeadSettings>,
     /// The weight decays tried, with their loss on the samples held out.
     pub weight_decays: Vec<TriedWeightDecay>,
+    /// The other settings that were compared on the samples held out: scalings and potentials.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub compared: Vec<TriedSettings>,
     /// Which samples were held out to choose it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held_out: Option<HeldOut>,
@@ -93,8 +97,9 @@ impl HeadDescription {
 ///
 /// `weight` `[K, d]` and `bias` `[K]` are the head; `held_out.weight` and `held_out.bias`, where
 /// there are such, the same head fitted without the held-out samples, whose logits of those
-/// samples are as honest as those of new ones. The description is JSON in the file's metadata
-/// under `head`. Every safetensors file with a `weight` is read as a head.
+/// samples are as honest as those of new ones. Heads of the set likelihood have `potentials.…`
+/// beside both, see [`HeadPotentials`]. The description is JSON in the file's metadata under
+/// `head`. Every safetensors file with a `weight` is read as a head.
 ///
 /// ```
 /// use std::ops::ControlFlow;
@@ -115,14 +120,19 @@ impl HeadDescription {
 pub struct FittedHead {
     /// W and b.
     pub classifier: LinearClassifier,
+    /// What the set likelihood learned beside W and b.
+    pub potentials: Option<HeadPotentials>,
     /// W and b without the held-out samples.
     pub held_out: Option<LinearClassifier>,
+    /// What the set likelihood learned without the held-out samples.
+    pub held_out_potentials: Option<HeadPotentials>,
     /// What the head is.
     pub description: HeadDescription,
 }
 
 impl FittedHead {
-    /// Chooses the weight decay, unless it is given, and fits to all samples.
+    /// Chooses the weight decay and what else the search says, unless they are given, and fits to
+    /// all samples.
     ///
     /// The head fitted without the samples held out is kept, so that decoders can be tuned on
     /// samples that it has not seen.
@@ -137,7 +147,7 @@ impl FittedHead {
         mut progress: impl FnMut(&FitProgress) -> ControlFlow<()> + Send,
     ) -> Result<Self> {
         let (features, targets) = (samples.features(), samples.targets());
-        let mut settings = settings.clone();
+        let mut settings = settings.resolved(targets);
         let found = match weight_decay {
             WeightDecay::Given => None,
             WeightDecay::Searched {
@@ -147,25 +157,32 @@ impl FittedHead {
             } => {
                 let held_out = HeldOut::new(*share, *seed, targets)?;
                 let choice = choose(samples, &held_out, search, &settings, &mut progress)?;
-                settings.weight_decay = choice.weight_decay;
+                settings = choice.settings.clone();
                 Some((held_out, choice))
             }
         };
+        // Other samples may have other label sets, and then other parameters.
         let start = found.as_ref().map(|(_, choice)| &choice.head);
+        let start = start.filter(|_| settings.seen_sets() == SeenSetPotentials::None);
         let head = Head::fit_with(features, targets, &settings, start, progress)?;
         if head.stop == Stop::Interrupted {
             return Err(Error::Interrupted);
         }
         let mut description = HeadDescription::of(&head, samples, settings);
         let mut without = None;
+        let mut potentials = None;
         if let Some((held_out, choice)) = found {
             description.held_out = Some(held_out);
             description.weight_decays = choice.tried;
+            description.compared = choice.compared;
             without = Some(choice.head.classifier);
+            potentials = choice.head.potentials;
         }
         Ok(Self {
             classifier: head.classifier,
+            potentials: head.potentials,
             held_out: without,
+            held_out_potentials: potentials,
             description,
         })
     }
@@ -174,7 +191,9 @@ impl FittedHead {
     pub fn of_classifier(classifier: LinearClassifier) -> Self {
         Self {
             classifier,
+            potentials: None,
             held_out: None,
+            held_out_potentials: None,
             description: HeadDescription::default(),
         }
     }
@@ -198,9 +217,17 @@ impl FittedHead {
     /// [`Error::Malformed`] when the description cannot be written as JSON.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let mut writer = TensorWriter::new();
-        push_classifier(&mut writer, "", &self.classifier)?;
-        if let Some(held_out) = &self.held_out {
-            push_classifier(&mut writer, HELD_OUT, held_out)?;
+        let parts = [
+            ("", Some(&self.classifier), &self.potentials),
+            (HELD_OUT, self.held_out.as_ref(), &self.held_out_potentials),
+        ];
+        for (prefix, classifier, potentials) in parts {
+            if let Some(classifier) = classifier {
+                push_classifier(&mut writer, prefix, classifier)?;
+            }
+            if let Some(potentials) = potentials {
+                potentials.push(&mut writer, prefix)?;
+            }
         }
         let description = serde_json::to_string(&self.description)
             .map_err(|error| Error::Malformed(error.to_string()))?;
@@ -216,12 +243,20 @@ impl FittedHead {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let tensors = Tensors::parse(bytes)?;
         let description = tensors.metadata(DESCRIPTION).unwrap_or_default();
+        let classifier = read_classifier(&tensors, "", "a head")?;
+        let held_out = match tensors.get(&format!("{HELD_OUT}weight")).is_some() {
+            true => Some(read_classifier(&tensors, HELD_OUT, "a head")?),
+            false => None,
+        };
+        let held_out_potentials = match &held_out {
+            Some(classifier) => HeadPotentials::read(&tensors, HELD_OUT, classifier)?,
+            None => None,
+        };
         let head = Self {
-            classifier: read_classifier(&tensors, "", "a head")?,
-            held_out: match tensors.get(&format!("{HELD_OUT}weight")).is_some() {
-                true => Some(read_classifier(&tensors, HELD_OUT, "a head")?),
-                false => None,
-            },
+            potentials: HeadPotentials::read(&tensors, "", &classifier)?,
+            classifier,
+            held_out,
+            held_out_potentials,
             description: read_description(description)?,
         };
         let num_classes = head.classifier.num_classes();
@@ -276,7 +311,7 @@ fn choose(
     search: &WeightDecaySearch,
     settings: &HeadSettings,
     progress: impl FnMut(&FitProgress) -> ControlFlow<()> + Send,
-) -> Result<WeightDecayChoice> {
+) -> Result<SettingsChoice> {
     let (features, targets) = (samples.features(), samples.targets());
     // `split` finds nothing only for other label sets than those it was made of.
     let Some(parts) = held_out.split(targets)? else {
@@ -284,7 +319,7 @@ fn choose(
     };
     let part = |rows: &[usize]| (features.select(rows), targets.select(rows.iter().copied()));
     let (fitting, testing) = (part(&parts.fitting), part(&parts.held_out));
-    search.run(
+    search.run_all(
         LabelledFeatures::new(&fitting.0, &fitting.1)?,
         LabelledFeatures::new(&testing.0, &testing.1)?,
         settings,

@@ -5,7 +5,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::Features;
-use super::features::BLOCK_LEN;
+use super::source::{BLOCK_LEN, Source};
 use crate::{Error, LinearClassifier, Result};
 
 /// A linear classifier laid out to be multiplied with features block by block.
@@ -69,12 +69,13 @@ impl LogitMap {
             ));
         }
         let mut logits = vec![0.0; rows.len() * num_classes];
+        let source = Source::of(features)?;
         logits
             .par_chunks_mut((BLOCK_LEN * num_classes).max(1))
             .enumerate()
-            .for_each(|(block, logits)| {
+            .for_each_init(Vec::new, |scratch, (block, logits)| {
                 let first = rows.start + block * BLOCK_LEN;
-                features.logits(first, &self.weights, &self.bias, logits);
+                source.logits(first, &self.weights, &self.bias, logits, scratch);
             });
         Ok(logits)
     }

@@ -1,39 +1,53 @@
-//! Features scaled while a head is fitted.
+//! Features scaled while a head is fitted: the scale is applied to weights, never to features.
 
-use super::{Features, Scaling};
+use super::Scaling;
+use super::source::ColumnMoments;
 
 /// x ↦ (x − shift)·factor for each column.
+#[derive(Clone, Debug)]
 pub(super) struct Scale {
     shifts: Vec<f64>,
     factors: Vec<f64>,
 }
 
 impl Scale {
-    pub(super) fn new(features: &Features, scaling: Scaling) -> Option<Self> {
-        if scaling == Scaling::None {
-            return None;
+    pub(super) fn new(moments: &[ColumnMoments], scaling: Scaling) -> Self {
+        let shift = |column: &ColumnMoments| match scaling {
+            Scaling::Standardise => column.mean,
+            Scaling::Maximum | Scaling::None => 0.0,
+        };
+        Self {
+            shifts: moments.iter().map(shift).collect(),
+            factors: moments
+                .iter()
+                .map(|column| factor(column, scaling))
+                .collect(),
         }
-        let moments = features.column_moments();
-        let is_dense = matches!(features, Features::Dense(_));
-        let shift = |mean: f64| if is_dense { mean } else { 0.0 };
-        /// A column whose spread is rounding is constant.
-        const CONSTANT: f64 = 1e-12;
-        let factors = moments.iter().map(|&(mean, square)| {
-            let spread = (square - shift(mean) * shift(mean)).max(0.0).sqrt();
-            if spread > CONSTANT * square.sqrt() {
-                1.0 / spread
-            } else {
-                0.0
-            }
-        });
-        Some(Self {
-            factors: factors.collect(),
-            shifts: moments.iter().map(|&(mean, _)| shift(mean)).collect(),
-        })
     }
 
-    pub(super) fn apply(&self, features: &Features) -> Features {
-        features.rescaled(&self.shifts, &self.factors)
+    /// The same without shifts, which the bias makes up for.
+    pub(super) fn without_shifts(mut self) -> Self {
+        self.shifts.fill(0.0);
+        self
+    }
+
+    pub(super) fn factors(&self) -> &[f64] {
+        &self.factors
+    }
+
+    /// What a number of a column becomes.
+    pub(super) fn of(&self, column: usize, x: f64) -> f64 {
+        (x - self.shifts[column]) * self.factors[column]
+    }
+
+    /// The mean square of each scaled column.
+    pub(super) fn mean_squares(&self, moments: &[ColumnMoments]) -> Vec<f64> {
+        let columns = moments.iter().zip(&self.shifts).zip(&self.factors);
+        columns
+            .map(|((column, shift), factor)| {
+                (column.variance + (column.mean - shift).powi(2)) * factor * factor
+            })
+            .collect()
     }
 
     /// Turns weights `[d, K]` and bias for scaled features into those for the features as given.
@@ -43,10 +57,42 @@ impl Scale {
             .chunks_exact_mut(num_classes)
             .zip(self.shifts.iter().zip(&self.factors))
         {
-            for (weight, bias) in row.iter_mut().zip(bias.iter_mut()) {
-                *weight *= factor;
-                *bias -= *weight * shift;
+            row.iter_mut().for_each(|weight| *weight *= factor);
+            if *shift != 0.0 {
+                for (weight, bias) in row.iter().zip(bias.iter_mut()) {
+                    *bias -= weight * shift;
+                }
             }
         }
+    }
+
+    /// Turns slopes in weights `[d, K]` for the features as given into those for scaled features;
+    /// `bias_slopes` are the sums of the slopes in the logits.
+    pub(super) fn pull_back(&self, slopes: &mut [f64], bias_slopes: &[f64]) {
+        for (row, (shift, factor)) in slopes
+            .chunks_exact_mut(bias_slopes.len())
+            .zip(self.shifts.iter().zip(&self.factors))
+        {
+            for (slope, bias) in row.iter_mut().zip(bias_slopes) {
+                *slope = (*slope - shift * bias) * factor;
+            }
+        }
+    }
+}
+
+fn factor(column: &ColumnMoments, scaling: Scaling) -> f64 {
+    /// A column whose spread is rounding is constant.
+    const CONSTANT: f64 = 1e-12;
+    let inverse = |size: f64| if size > 0.0 { 1.0 / size } else { 0.0 };
+    match scaling {
+        Scaling::Standardise => {
+            let spread = column.variance.sqrt();
+            match spread > CONSTANT * column.mean_square.sqrt() {
+                true => inverse(spread),
+                false => 0.0,
+            }
+        }
+        Scaling::Maximum => inverse(column.largest),
+        Scaling::None => 1.0,
     }
 }

@@ -4,7 +4,8 @@ use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FitProgress, Head, HeadSettings, LabelledFeatures};
+use super::{FitProgress, Head, HeadSettings, LabelledFeatures, Scaling};
+use crate::loss::set_likelihood::MultiplicityPotentials;
 use crate::minimize::Stop;
 use crate::{Error, Result};
 
@@ -22,6 +23,15 @@ pub struct WeightDecaySearch {
     /// Largest entry of the gradient of a head that is only compared with others, unless the
     /// settings ask for less.
     pub gradient_tolerance: f64,
+    /// Scalings of the features to compare; that of the settings when there is none. The weight
+    /// decays tried are those above times the mean square of the scaled features.
+    pub scalings: Vec<Scaling>,
+    /// Potentials of multiplicities to compare, for the set likelihood; those of the settings when
+    /// there are none.
+    pub multiplicities: Vec<MultiplicityPotentials>,
+    /// Standard deviations of the potentials of seen label sets to compare, beside none of them, for
+    /// the set likelihood: λ_θ = 1/(2Nσ²). What the settings say when there is none.
+    pub seen_set_deviations: Vec<f64>,
 }
 
 impl Default for WeightDecaySearch {
@@ -30,6 +40,12 @@ impl Default for WeightDecaySearch {
             weight_decays: vec![3e-1, 1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4],
             patience: 2,
             gradient_tolerance: 1e-3,
+            scalings: vec![Scaling::Standardise, Scaling::None, Scaling::Maximum],
+            multiplicities: vec![
+                MultiplicityPotentials::Constant,
+                MultiplicityPotentials::Linear,
+            ],
+            seen_set_deviations: vec![0.5, 1.0, 2.0, 4.0],
         }
     }
 }
@@ -63,7 +79,8 @@ pub struct WeightDecayChoice {
 impl WeightDecaySearch {
     /// Fits with each weight decay and keeps the one of least mean loss on the samples held out.
     ///
-    /// `settings` says everything but the weight decay.
+    /// `settings` says everything but the weight decay; [`FittedHead::fit`](super::FittedHead::fit)
+    /// compares the rest too.
     ///
     /// # Errors
     /// As [`Head::fit`]; [`Error::Missing`] without a candidate, [`Error::Interrupted`] when
@@ -106,8 +123,7 @@ impl WeightDecaySearch {
             if head.stop == Stop::Interrupted {
                 return Err(Error::Interrupted);
             }
-            let logits = head.logits(held_out.features())?;
-            let loss = settings.loss.mean(&logits, held_out.targets())?;
+            let loss = head.mean_loss(held_out, &settings)?;
             let this = TriedWeightDecay { weight_decay, loss };
             tried.push(this);
             if best.as_ref().is_none_or(|(best, _)| loss < best.loss) {

@@ -15,8 +15,8 @@ use self::machine::{Job, Machine};
 use self::real::Real;
 use self::sweep::Sweep;
 use self::terms::Terms;
-use super::features::SparseRows;
 use super::objective::Objective;
+use super::sparse::SparseRows;
 use super::{FitProgress, HeadSettings};
 use crate::minimize::{Minimum, Stop};
 
@@ -78,10 +78,10 @@ pub(super) fn minimize(
 /// Labels from frequent to rare: those that take most steps come first.
 fn jobs(objective: &Objective<'_>, tolerance: f64, parameters: &[f64]) -> Vec<Job> {
     let num_classes = objective.num_classes();
-    let shares = objective.label_shares();
+    let shares = objective.losses.label_shares();
     let most = shares.iter().copied().fold(0.0, f64::max);
     let mut samples = vec![Vec::new(); num_classes];
-    for (sample, set) in (0..).zip(objective.targets.iter()) {
+    for (sample, set) in (0..).zip(objective.targets().iter()) {
         set.indices().for_each(|label| samples[label].push(sample));
     }
     let job = |(label, samples): (usize, Vec<u32>)| {
@@ -94,7 +94,7 @@ fn jobs(objective: &Objective<'_>, tolerance: f64, parameters: &[f64]) -> Vec<Jo
             label,
             samples,
             share: shares[label],
-            class_weight: objective.class_weight(label),
+            class_weight: objective.losses.class_weight(label),
             gradient_tolerance: relative * tolerance,
             parameters: own.copied().collect(),
             minimum: NOTHING,
@@ -119,9 +119,9 @@ impl<P: FnMut(&FitProgress) -> ControlFlow<()> + Send> Run<'_, P> {
     fn fit<T: Real, const L: usize>(&self, jobs: Vec<Job>) -> Vec<Job> {
         let objective = self.objective;
         let sweep = Sweep::<T>::new(
-            self.features,
+            (self.features, objective.scale.factors()),
             Terms::new(objective.loss()).expect("a sum over labels"),
-            objective.sample_weights(),
+            objective.losses.sample_weights(),
             objective.weight_decay,
         );
         let num_machines = jobs.len().div_ceil(L).min(rayon::current_num_threads());
@@ -264,10 +264,8 @@ mod tests {
         const NEAR: f64 = 1e-3;
         for (num_classes, balance) in [(1, 0.0), (7, 0.0), (16, 0.5), (21, 1.0)] {
             let (features, targets) = data(num_classes);
-            // Dense features are fitted with all labels together, but their mean is taken off;
-            // left as they are, both forms are one problem.
+            // Dense features are fitted with all labels together, after their mean is taken off.
             let settings = HeadSettings {
-                scaling: Scaling::None,
                 balance,
                 ..settings()
             };

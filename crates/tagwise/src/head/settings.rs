@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::ClassWeights;
 use crate::loss::Loss;
-use crate::{Error, LabelSet, Result};
+use crate::loss::set_likelihood::SeenSetPotentials;
+use crate::{Error, LabelSet, Result, Targets};
 
 /// Which matrices a head may have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,11 +28,13 @@ pub enum HeadKind {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scaling {
-    /// Mean 0 and standard deviation 1 for dense features, mean square 1 for sparse features.
+    /// Standard deviation 1, and mean 0 where that costs nothing: the bias makes up for it.
     #[default]
     Standardise,
     /// As given.
     None,
+    /// Largest absolute value 1.
+    Maximum,
 }
 
 /// How a head is fitted.
@@ -74,7 +77,9 @@ impl Default for Stochastic {
 /// What a head minimises and how far.
 ///
 /// The objective is (1/Σw_i)·Σ_i w_i·L_c(W x_i + b, S_i) + weight_decay·‖W‖², with ‖P‖² in place of
-/// ‖W‖² for a fixed ETF; the bias is free. L_c is the loss with the class weights c.
+/// ‖W‖² for a fixed ETF; the bias is free. L_c is the loss with the class weights c. The set
+/// likelihood adds λ_θ‖θ‖² and 1e-6·‖c‖², which keeps the potentials of multiplicities that no
+/// sample has finite.
 ///
 /// For a convex loss (all but focal and asymmetric) the gradient g at the end bounds what is left:
 /// the objective, minimised over the bias, lies within ‖g_W‖²/(4·weight_decay) of its minimum.
@@ -95,6 +100,10 @@ pub struct HeadSettings {
     pub set_weights: Vec<(LabelSet, f64)>,
     /// How much labels count where they are in a set.
     pub class_weights: ClassWeights,
+    /// λ_θ of the penalty λ_θ‖θ‖² on the potentials of seen label sets, for the set likelihood;
+    /// 1/(2N) when absent, that of standard normal potentials.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seen_set_decay: Option<f64>,
     /// How features are scaled.
     pub scaling: Scaling,
     /// How the minimum is found.
@@ -117,20 +126,44 @@ impl Default for HeadSettings {
             balance: 0.0,
             set_weights: Vec::new(),
             class_weights: ClassWeights::default(),
+            seen_set_decay: None,
             scaling: Scaling::default(),
             optimizer: Optimizer::default(),
-            max_iterations: 500,
+            max_iterations: 5000,
             gradient_tolerance: 1e-4,
         }
     }
 }
 
 impl HeadSettings {
+    /// The same with the largest multiplicity of a set likelihood said, so that parts of the
+    /// samples have the label sets of all.
+    pub(super) fn resolved(&self, targets: &Targets) -> Self {
+        let mut settings = self.clone();
+        if let Loss::SetLikelihood(likelihood) = &mut settings.loss {
+            let most = targets.max_multiplicity();
+            likelihood.max_multiplicity.get_or_insert(most);
+        }
+        settings
+    }
+
+    /// Which potentials label sets have.
+    pub(super) fn seen_sets(&self) -> SeenSetPotentials {
+        match self.loss {
+            Loss::SetLikelihood(likelihood) => likelihood.seen_sets,
+            _ => SeenSetPotentials::None,
+        }
+    }
+
     pub(super) fn check(&self) -> Result<()> {
         for (name, value) in [
             ("the weight decay", self.weight_decay),
             ("the balance of label sets", self.balance),
             ("the gradient tolerance", self.gradient_tolerance),
+            (
+                "the decay of the potentials of label sets",
+                self.seen_set_decay.unwrap_or_default(),
+            ),
         ] {
             if !(value >= 0.0 && value.is_finite()) {
                 return Err(Error::OutOfRange {
@@ -140,6 +173,13 @@ impl HeadSettings {
                 });
             }
         }
-        Ok(())
+        match (self.loss, self.optimizer) {
+            (Loss::SetLikelihood(_), Optimizer::Stochastic(_)) => Err(Error::Undefined(
+                "the set likelihood is fitted by L-BFGS, as potentials are shared by all samples; \
+                 choose it"
+                    .into(),
+            )),
+            _ => Ok(()),
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use rayon::prelude::*;
 
-use super::objective::Objective;
+use super::objective::{Objective, Point, sum_rows};
 use super::{FitProgress, Stochastic};
 use crate::kernel::add_scaled;
 use crate::minimize::{Minimum, Stop};
@@ -37,7 +37,7 @@ pub(super) fn minimize(
     gradient_tolerance: f64,
     mut progress: impl FnMut(&FitProgress) -> ControlFlow<()>,
 ) -> Minimum {
-    let num_samples = objective.targets.len();
+    let num_samples = objective.targets().len();
     let batch_len = settings.batch_size.clamp(1, num_samples);
     let mut step = step_size(objective, batch_len);
     let mut buffers = objective.residuals();
@@ -94,19 +94,25 @@ impl State {
     /// Every sample visited once at the parameters.
     fn new(objective: &Objective<'_>, parameters: &[f64]) -> Self {
         let num_classes = objective.num_classes();
-        let num_samples = objective.targets.len();
+        let num_samples = objective.targets().len();
         let (weights, bias) = objective.weights_and_bias(parameters);
+        let parameters = [weights.clone(), bias.clone()].concat();
+        let (mut folded, mut folded_bias) = (weights, bias);
+        objective.scale.fold_into(&mut folded, &mut folded_bias);
         let mut table = vec![0.0; num_samples * num_classes];
-        objective.loss_and_slopes(&weights, &bias, &mut table);
-        let parameters = [weights, bias].concat();
+        let point = Point {
+            weights: &folded,
+            bias: &folded_bias,
+            potentials: None,
+        };
+        objective.loss_and_slopes(&point, &mut table, &mut []);
         let mut mean_gradient = vec![0.0; parameters.len()];
-        let weights_len = parameters.len() - num_classes;
-        let (of_weights, of_bias) = mean_gradient.split_at_mut(weights_len);
-        let features = objective.features;
-        features.transpose_times(&table, num_classes, of_weights);
-        for row in table.chunks_exact(num_classes) {
-            add_scaled(of_bias, 1.0, row);
-        }
+        let (of_weights, of_bias) = mean_gradient.split_at_mut(folded.len());
+        sum_rows(&table, of_bias);
+        objective
+            .source
+            .transpose_times(&table, num_classes, of_weights);
+        objective.scale.pull_back(of_weights, of_bias);
         table
             .iter_mut()
             .for_each(|slope| *slope *= num_samples as f64);
@@ -120,20 +126,23 @@ impl State {
     /// One step along a batch.
     fn advance(&mut self, objective: &Objective<'_>, batch: &[usize], step: f64) {
         let num_classes = objective.num_classes();
-        let num_samples = objective.targets.len() as f64;
+        let num_samples = objective.targets().len() as f64;
         let weights_len = self.parameters.len() - num_classes;
         let (weights, bias) = self.parameters.split_at(weights_len);
-        let features = objective.features.select(batch);
+        let (mut folded, mut bias) = (weights.to_vec(), bias.to_vec());
+        objective.scale.fold_into(&mut folded, &mut bias);
         let mut slopes = vec![0.0; batch.len() * num_classes];
         let mut logits = slopes.clone();
-        features.logits(0, weights, bias, &mut logits);
+        objective
+            .source
+            .logits_of(batch, &folded, &bias, &mut logits);
         for ((&sample, logits), slopes) in batch
             .iter()
             .zip(logits.chunks_exact(num_classes))
             .zip(slopes.chunks_exact_mut(num_classes))
         {
-            let set_id = objective.targets.set_ids()[sample] as usize;
-            objective.loss_and_slopes_of(set_id, logits, slopes);
+            let set_id = objective.targets().set_ids()[sample] as usize;
+            objective.losses.of_sample(set_id, logits, slopes);
             let old = &mut self.table[sample * num_classes..][..num_classes];
             for (slope, old) in slopes.iter_mut().zip(old) {
                 let new = num_samples * *slope;
@@ -143,10 +152,11 @@ impl State {
         }
         let mut change = vec![0.0; self.parameters.len()];
         let (of_weights, of_bias) = change.split_at_mut(weights_len);
-        features.transpose_times(&slopes, num_classes, of_weights);
-        for row in slopes.chunks_exact(num_classes) {
-            add_scaled(of_bias, 1.0, row);
-        }
+        sum_rows(&slopes, of_bias);
+        objective
+            .source
+            .transpose_times_of(batch, &slopes, num_classes, of_weights);
+        objective.scale.pull_back(of_weights, of_bias);
         self.step(objective, &change, batch.len() as f64, step);
         let share = 1.0 / num_samples;
         let chunks = self.mean_gradient.par_chunks_mut(CHUNK_LEN);
@@ -201,7 +211,7 @@ fn largest(values: &[f64]) -> f64 {
 /// max(L_b + 2λ, (n−b)/(b(n−1))·L_max + 2λn/(4b)), L_b the expected smoothness between the
 /// curvature L of the mean loss (b = n) and the largest L_max of one sample (b = 1).
 fn step_size(objective: &Objective<'_>, batch_len: usize) -> f64 {
-    let (n, b) = (objective.targets.len() as f64, batch_len as f64);
+    let (n, b) = (objective.targets().len() as f64, batch_len as f64);
     let (mean, largest) = objective.curvatures();
     let few = (n - b) / (b * (n - 1.0).max(1.0));
     let many = n * (b - 1.0) / (b * (n - 1.0).max(1.0));

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::set_likelihood::{MultiplicityPotentials, SeenSetPotentials, SetLikelihood};
 use super::{Loss, PickAllLabels, Weighting};
 
 /// What logits mean, and so on which scale they are compared.
@@ -99,17 +100,30 @@ const ZLPR: LossInfo = LossInfo {
     loss: Loss::Zlpr {},
 };
 
+const SET_LIKELIHOOD: LossInfo = LossInfo {
+    name: "set-likelihood",
+    title: "set likelihood",
+    about: "Likelihood of whole label sets: which labels, how many and which sets",
+    link: Link::Sigmoid,
+    is_separable: false,
+    loss: Loss::SetLikelihood(SetLikelihood {
+        multiplicities: MultiplicityPotentials::Constant,
+        seen_sets: SeenSetPotentials::None,
+        max_multiplicity: None,
+    }),
+};
+
 /// Every loss, with the parameters that its authors recommend.
 ///
 /// ```
 /// use tagwise::loss::{LOSSES, Link, Loss};
 ///
 /// let names = LOSSES.map(|line| line.name);
-/// assert_eq!(names, ["pal", "pal-n", "bce", "focal", "asl", "zlpr"]);
+/// assert_eq!(names, ["pal", "pal-n", "bce", "focal", "asl", "zlpr", "set-likelihood"]);
 /// assert_eq!(Loss::named("focal"), Some(Loss::Focal { gamma: 2.0 }));
 /// assert_eq!(Loss::Focal { gamma: 1.0 }.info().link, Link::Sigmoid);
 /// ```
-pub const LOSSES: [LossInfo; 6] = [PAL, PAL_N, BCE, FOCAL, ASYMMETRIC, ZLPR];
+pub const LOSSES: [LossInfo; 7] = [PAL, PAL_N, BCE, FOCAL, ASYMMETRIC, ZLPR, SET_LIKELIHOOD];
 
 impl Loss {
     /// The line of this loss in the table, whatever its parameters.
@@ -123,6 +137,7 @@ impl Loss {
             Self::Focal { .. } => &FOCAL,
             Self::Asymmetric { .. } => &ASYMMETRIC,
             Self::Zlpr {} => &ZLPR,
+            Self::SetLikelihood(_) => &SET_LIKELIHOOD,
         }
     }
 
@@ -187,7 +202,10 @@ mod tests {
 
     #[test]
     fn separable_losses_are_the_sums_over_labels() {
-        for line in LOSSES {
+        // On bare logits the set likelihood of any number of labels is binary cross-entropy; the
+        // potentials that are learned beside it bind labels together.
+        let is_bare = |line: &LossInfo| matches!(line.loss, Loss::SetLikelihood(_));
+        for line in LOSSES.into_iter().filter(|line| !is_bare(line)) {
             let loss_of = |logits: &[f64], set: &[u32]| {
                 let set = crate::LabelSet::new(set.iter().copied());
                 let mut slopes = vec![0.0; logits.len()];

@@ -1,6 +1,7 @@
 //! Losses in which labels count differently.
 
 use super::pick_all_labels::argmax;
+use super::set_likelihood::SetLikelihood;
 use super::{Focus, Loss, PickAllLabels, check_row, check_size, zlpr};
 use crate::{LabelSet, Result};
 
@@ -9,7 +10,8 @@ impl Loss {
     ///
     /// Pick-all-labels: Σ_{k∈S} −c_k·log p_k, or the same divided by m. Binary cross-entropy, focal
     /// and asymmetric loss: the terms of the labels in the set times c_k, as PyTorch's
-    /// `pos_weight` has it. ZLPR: log(1 + Σ_{k∉S} e^{z_k}) + log(1 + Σ_{k∈S} c_k·e^{−z_k}).
+    /// `pos_weight` has it. ZLPR: log(1 + Σ_{k∉S} e^{z_k}) + log(1 + Σ_{k∈S} c_k·e^{−z_k}). Set
+    /// likelihood: the sample counts as the mean of c_k over its labels.
     ///
     /// # Shapes
     /// `logits`, `class_weights` (positive) and `gradient` are `[K]`.
@@ -66,6 +68,9 @@ impl Loss {
                 }
                 return zlpr(&shifted, targets, gradient);
             }
+            Self::SetLikelihood(loss) => {
+                return set_likelihood(loss, logits, targets, class_weights, gradient);
+            }
             Self::BinaryCrossEntropy {} | Self::Focal { .. } | Self::Asymmetric { .. } => {}
         }
         let focus = match *self {
@@ -80,6 +85,29 @@ impl Loss {
             gradient[label] = class_weights[label] * slope;
         }
         value
+    }
+}
+
+/// −log p(S) times the mean of c_k over S; an empty set counts once.
+fn set_likelihood(
+    loss: SetLikelihood,
+    logits: &[f64],
+    targets: &LabelSet,
+    class_weights: &[f64],
+    gradient: &mut [f64],
+) -> f64 {
+    let weight = mean_weight(targets, class_weights);
+    let value = loss.of_sample(logits, targets, gradient);
+    gradient.iter_mut().for_each(|slope| *slope *= weight);
+    weight * value
+}
+
+/// The mean of c_k over the labels of a set, 1 for an empty one.
+pub(crate) fn mean_weight(set: &LabelSet, class_weights: &[f64]) -> f64 {
+    let total: f64 = set.indices().map(|label| class_weights[label]).sum();
+    match set.multiplicity() {
+        0 => 1.0,
+        m => total / m as f64,
     }
 }
 
@@ -120,7 +148,7 @@ mod tests {
     /// Central differences with h = 1e-5: h² times a third derivative of size 10, plus 1e-16/h.
     const DIFFERENCE: f64 = 1e-8;
 
-    fn losses() -> [Loss; 6] {
+    fn losses() -> [Loss; 7] {
         [
             Loss::default(),
             Loss::PickAllLabels(PickAllLabels {
@@ -134,6 +162,10 @@ mod tests {
                 margin: 0.05,
             },
             Loss::Zlpr {},
+            Loss::SetLikelihood(SetLikelihood {
+                max_multiplicity: Some(3),
+                ..SetLikelihood::default()
+            }),
         ]
     }
 

@@ -32,8 +32,44 @@ def set_table(features, targets):
     return {labels: features[rows] for labels, rows in table.items()}
 
 
-def nc1(table, tags):
-    """tags: the rows whose differences span the directions of `tag_span`."""
+def estimate(table, tags, own, basis):
+    """NC1 without the shares of noise, by analysis of variance with explicit covariances."""
+    samples = np.concatenate(list(table.values()))
+    n, count = len(samples), len(table)
+    free = n - count
+    once = sum(len(rows) == 1 for rows in table.values())
+    result = {"degrees_of_freedom": free, "num_once": once, "tag_span": None, "trace_quotient": None}
+    if free == 0:
+        return result
+    within = sum((rows - rows.mean(0)).T @ (rows - rows.mean(0)) for rows in table.values()) / free
+    centred = np.stack([rows.mean(0) for rows in table.values()]) - samples.mean(0)
+    inverse = np.array([1 / len(rows) for rows in table.values()])
+    # Noise of the centred means: row i is Σ_j C_ij ε_j with C = I − 1wᵀ and Var ε_j = Σ/n_j.
+    centring = np.eye(count) - np.outer(np.ones(count), [len(rows) / n for rows in table.values()])
+    noise = centring @ np.diag(inverse) @ centring.T
+    distance = (np.trace(centred @ centred.T) - np.trace(noise) * np.trace(within)) / count
+    if distance > 0:
+        result["trace_quotient"] = np.trace(within) / distance
+    inside = centred @ basis
+    size = inside.shape[1]
+    rank = np.linalg.matrix_rank(inside)
+    ambient = (features_dim(table), np.trace(within)) if own else (size, np.trace(basis.T @ within @ basis))
+    if rank < ambient[0]:
+        # All the noise of the Gram matrix lies in the directions that the sets span.
+        left, values, right = np.linalg.svd(inside, full_matrices=False)
+        left, values, right = left[:, :rank], values[:rank], right[:rank]
+        between = np.diag(values**2) - ambient[1] * left.T @ noise @ left
+        spread = right @ basis.T @ within @ basis @ right.T
+    else:
+        spread = basis.T @ within @ basis
+        between = inside.T @ inside - np.trace(noise) * spread
+    if np.linalg.eigvalsh(between).min() > 0:
+        result["tag_span"] = np.trace(np.linalg.solve(between / count, spread)) / min(count, len(tags))
+    return result
+
+
+def nc1(table, tags, own=False):
+    """tags: the rows whose differences span the directions of `tag_span`; own: they are the means of the table."""
     samples = np.concatenate(list(table.values()))
     centre = samples.mean(0)
     residuals = np.concatenate([rows - rows.mean(0) for rows in table.values()])
@@ -44,13 +80,17 @@ def nc1(table, tags):
         return {"value": None, "tag_span": None, "trace_quotient": None, "cdnv": None, "rank": 0}
     # Σ_B = AᵀA and Σ_B† = A†A†ᵀ: the pseudo-inverse of the factor keeps twice the digits.
     factor = np.stack([rows.mean(0) - centre for rows in table.values()]) / np.sqrt(count)
-    inverse = np.linalg.pinv(factor, rcond=np.sqrt(max(count, features_dim(table)) * np.finfo(float).eps))
+    # Differences of means are exact to the rounding of the means.
+    rounding = 8 * np.finfo(float).eps * np.abs(samples).max() * np.sqrt(features_dim(table))
+    largest = np.linalg.norm(factor, 2)
+    rcond = max(max(count, features_dim(table)) * np.finfo(float).eps, rounding / largest)
+    inverse = np.linalg.pinv(factor, rcond=rcond)
     inverse = inverse @ inverse.T
     # An orthonormal basis of the differences by QR, so that nothing is shared with the program's SVD.
     differences = (tags[1:] - tags[0]).T
     rank = np.linalg.matrix_rank(differences)
     basis = np.linalg.qr(differences @ np.random.default_rng(0).normal(size=(differences.shape[1], rank)))[0]
-    inside = np.linalg.pinv(factor @ basis, rcond=np.sqrt(max(count, rank) * np.finfo(float).eps))
+    inside = np.linalg.pinv(factor @ basis, rcond=rcond)
     inside = basis @ (inside @ inside.T) @ basis.T
     spread = {s: ((rows - rows.mean(0)) ** 2).sum(1).mean() for s, rows in table.items()}
     cdnv = [
@@ -62,7 +102,8 @@ def nc1(table, tags):
         "tag_span": np.trace(within @ inside) / min(count, len(tags)),
         "trace_quotient": np.trace(within) / np.trace(between),
         "cdnv": np.mean(cdnv),
-        "rank": int(np.linalg.matrix_rank(between, hermitian=True)),
+        "rank": int(np.linalg.matrix_rank(factor, tol=rcond * largest)),
+        "estimate": estimate(table, tags, own, basis),
     }
 
 
@@ -180,9 +221,10 @@ def measure(case):
     raw, centred = vectors[observed], vectors[observed] - centre
     singular = np.linalg.svd(centred, compute_uv=False)
     share = singular[singular > 0] / singular.sum()
+    alone = all((k,) in table for k in observed)
     expected = {
-        "nc1": {str(m): nc1({s: r for s, r in table.items() if len(s) == m}, raw) for m in sizes},
-        "nc1_pooled": nc1(table, raw),
+        "nc1": {str(m): nc1({s: r for s, r in table.items() if len(s) == m}, raw, alone and m == 1) for m in sizes},
+        "nc1_pooled": nc1(table, raw, alone and sizes == [1]),
         "nc2_centred_means": etf_gap(centred @ centred.T),
         "nc2_raw_means": etf_gap(raw @ raw.T),
         "frame_centred_means": frame(centred),

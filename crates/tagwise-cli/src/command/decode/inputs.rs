@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use tagwise::Targets;
 use tagwise::decode::{
     DecodeProgress, Decoded, DecoderInputs, DecoderKind, DecoderSettings, FittedDecoder, Space,
 };
@@ -20,6 +21,9 @@ const NO_CLASSIFIER: &str = "this needs a classifier: give --head, or samples wi
 
 const NO_PROTOTYPES: &str =
     "one-nearest-neighbour decoding needs training samples: give --prototypes";
+
+const NO_POTENTIALS: &str =
+    "the most probable label set needs a head of `tagwise fit --loss set-likelihood`: give --head";
 
 const NO_LABELS: &str =
     "expected samples with known labels: --prototypes, or --validation for a decoder of logits";
@@ -141,7 +145,8 @@ impl Inputs {
         };
         let validation = arguments.validation.as_ref().map(read).transpose()?;
         head = head.or_else(|| StoredHead::of_samples(&samples, features));
-        if training.is_none() && validation.is_none() {
+        let has_potentials = head.as_ref().is_some_and(|h| h.head.potentials.is_some());
+        if training.is_none() && validation.is_none() && !has_potentials {
             return Err(Usage(NO_LABELS.into()).into());
         }
         Ok(Self {
@@ -153,10 +158,28 @@ impl Inputs {
         })
     }
 
+    /// The label sets of the training samples.
+    pub fn training_targets(&self) -> Option<&Targets> {
+        self.training.as_ref().map(|samples| &samples.targets)
+    }
+
+    /// Whether the head is one of the set likelihood.
+    pub fn has_potentials(&self) -> bool {
+        let head = self.head.as_ref();
+        head.is_some_and(|head| head.head.potentials.is_some())
+    }
+
     /// Says which argument is missing before the library says what is.
     pub fn check(&self, settings: &DecoderSettings) -> anyhow::Result<()> {
         let is_rule = matches!(settings.kind, DecoderKind::Rule(_));
-        if self.training.is_none() && !is_rule {
+        let is_of_sets = matches!(settings.kind, DecoderKind::SetLikelihood(_));
+        if is_of_sets && !self.has_potentials() {
+            return Err(Usage(NO_POTENTIALS.into()).into());
+        }
+        if is_rule && self.training.is_none() && self.validation.is_none() {
+            return Err(Usage(NO_LABELS.into()).into());
+        }
+        if self.training.is_none() && !is_rule && !is_of_sets {
             return Err(Usage(NO_PROTOTYPES.into()).into());
         }
         if self.head.is_none() && (is_rule || settings.space == Space::Logits) {

@@ -1,9 +1,10 @@
 //! What can be chosen on the command line, as the library has it.
 
 use clap::ValueEnum;
+use tagwise::Targets;
 use tagwise::decode::{
-    DecoderKind, DecoderSettings, Distance, EmptySet, Link, NearestSettings, Prior, Prototypes,
-    RuleKind, Scales, Space,
+    DecoderKind, DecoderSettings, Distance, EmptyMatch, EmptySet, Link, NearestSettings, Prior,
+    Prototypes, RuleKind, Scales, SetRule, SetSettings, Space,
 };
 use tagwise::evaluate::Criterion;
 
@@ -20,6 +21,7 @@ pub enum Name {
     LargestGap,
     PredictedMultiplicity,
     ExpectedF1,
+    MostProbable,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -76,11 +78,39 @@ pub enum CriterionName {
     F1Macro,
 }
 
+/// What F1 is where neither the truth nor the answer has a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EmptyMatchName {
+    #[value(name = "0")]
+    Zero,
+    #[value(name = "1")]
+    One,
+}
+
+impl EmptyMatchName {
+    pub fn empty_match(self) -> EmptyMatch {
+        match self {
+            Self::Zero => EmptyMatch::Zero,
+            Self::One => EmptyMatch::One,
+        }
+    }
+}
+
+/// Reads `--abstain-below`.
+pub fn probability(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(probability) if (0.0..=1.0).contains(&probability) => Ok(probability),
+        _ => Err(format!(
+            "expected a probability from 0 to 1, found {text:?}"
+        )),
+    }
+}
+
 impl Name {
     /// The rule on logits, for the names that mean one.
     fn rule(self) -> Option<RuleKind> {
         match self {
-            Self::Auto | Self::Onn => None,
+            Self::Auto | Self::Onn | Self::MostProbable => None,
             Self::Threshold => Some(RuleKind::Threshold),
             Self::LabelThresholds => Some(RuleKind::LabelThresholds),
             Self::TopK => Some(RuleKind::TopK),
@@ -122,14 +152,26 @@ pub fn scales(text: &str) -> Result<Scales, String> {
 }
 
 impl Arguments {
-    /// What the library is asked for.
-    pub fn settings(&self) -> DecoderSettings {
-        let kind = match (self.decoder.rule(), self.decoder) {
-            (Some(rule), _) => DecoderKind::Rule(rule),
-            (None, Name::Auto) => DecoderKind::Auto {
+    /// What the library is asked for, with this head and these training samples.
+    pub fn settings(&self, has_potentials: bool, training: Option<&Targets>) -> DecoderSettings {
+        let otherwise = if has_potentials {
+            Name::MostProbable
+        } else {
+            Name::Onn
+        };
+        let name = self.decoder.unwrap_or(otherwise);
+        let kind = match (name, name.rule()) {
+            (Name::ExpectedF1, _) if has_potentials => {
+                DecoderKind::SetLikelihood(self.sets(SetRule::ExpectedF1 {
+                    empty_match: self.empty_match.empty_match(),
+                }))
+            }
+            (Name::MostProbable, _) => DecoderKind::SetLikelihood(self.sets(SetRule::MostProbable)),
+            (_, Some(rule)) => DecoderKind::Rule(rule),
+            (Name::Auto, None) => DecoderKind::Auto {
                 max_nodes: self.max_nodes,
             },
-            (None, _) => DecoderKind::Nearest(self.nearest()),
+            (_, None) => DecoderKind::Nearest(self.nearest(training)),
         };
         DecoderSettings {
             kind,
@@ -143,7 +185,15 @@ impl Arguments {
         }
     }
 
-    fn nearest(&self) -> NearestSettings {
+    fn sets(&self, rule: SetRule) -> SetSettings {
+        SetSettings {
+            rule,
+            num_listed: self.list,
+            abstain_below: self.abstain_below,
+        }
+    }
+
+    fn nearest(&self, training: Option<&Targets>) -> NearestSettings {
         NearestSettings {
             distance: match self.distance {
                 DistanceName::Cosine => Distance::Cosine,
@@ -159,7 +209,10 @@ impl Arguments {
                 PriorName::Multiplicity => Prior::Multiplicity,
                 PriorName::LabelSet => Prior::LabelSet,
             },
-            empty_set: self.empty_set,
+            empty_set: self
+                .empty_set
+                .or(training.map(EmptySet::suiting))
+                .unwrap_or_default(),
             max_multiplicity: self.max_multiplicity,
             max_nodes: self.max_nodes,
         }

@@ -60,6 +60,11 @@ impl Display {
         self.line(what);
     }
 
+    /// Says what a user may not have expected.
+    pub fn warn(&self, what: &str) {
+        self.line(&format!("warning: {what}"));
+    }
+
     /// Says what is about to be trained, and the epochs that are done already.
     pub fn start(&self, run: &Run) -> anyhow::Result<()> {
         self.line(&run.description()?);

@@ -10,7 +10,7 @@ fn truth(names: Option<[&str; 3]>) -> Labels {
     }
 }
 
-fn read(truth: &Labels, name: &str, bytes: &[u8]) -> Result<Labels, String> {
+fn read(truth: &Labels, name: &str, bytes: &[u8]) -> Result<PredictedLabels, String> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
     std::fs::write(&path, bytes).unwrap();
@@ -74,6 +74,21 @@ fn the_same_label_sets_are_read_in_every_form_of_text() {
         let labels = read(&named, name, text.as_bytes()).unwrap();
         assert_eq!(labels.targets, named.targets, "{name}");
     }
+}
+
+#[test]
+fn probabilities_and_abstentions_come_along() {
+    let truth = truth(None);
+    let csv =
+        "sample,label_ids,probability,abstained\n0,0;2,0.5,false\n1,1,0.25,true\n2,,1,false\n";
+    let json =
+        r#"{"label_sets": [[0, 2], [1], []], "probabilities": [0.5, 0.25, 1], "abstained": [1]}"#;
+    for (name, text) in [("a.csv", csv), ("a.json", json)] {
+        let found = read(&truth, name, text.as_bytes()).unwrap();
+        assert_eq!(found.probabilities.unwrap(), [0.5, 0.25, 1.0], "{name}");
+        assert_eq!(found.abstained, [1], "{name}");
+    }
+    insta::assert_snapshot!(read(&truth, "a.json", br#"{"label_sets": [], "probabilities": "no"}"#).unwrap_err(), @"a.json: expected a list of numbers as `probabilities`, found something else");
 }
 
 #[test]

@@ -13,9 +13,9 @@
 //! a pair of channels.
 
 use super::output::{Output, Write};
-use super::register_tiles::{Job, Pixel, Tap};
+use super::register_tiles::{Job, Jobs, Pixel, Tap};
 use super::shape::ConvShape;
-use super::simd::{Pairs, Simd, Work, launch};
+use super::simd::{Simd, TileWork, Work, launch_bf16, launch_product, launch_tiles};
 use super::tiles::{self, DirectJob, Tiles};
 use super::{Kernels, padded_channels};
 use crate::Precision;
@@ -212,23 +212,32 @@ impl Plan {
         assert_eq!(weights.len(), self.weights_len);
         assert_eq!(output.precision(), self.output);
         let write = output.write;
-        output.for_each_group(batch, self.output_len, 1, |image, output| {
+        output.for_each_group(batch, self.output_len, 1, &|image, output| {
             let input = &input[image * self.input_len..][..self.input_len];
             assert_eq!(output.len(), self.output_len);
             threads.with(self.thread_len(), |scratch| {
                 let (staged, scratch) = scratch.split_at_mut(self.staged_len());
-                let image = Image {
+                let mut image = Image {
                     plan: self,
+                    kernels,
                     input,
                     weights,
                     staged,
-                    scratch,
                     output,
                     write,
                 };
                 // SAFETY: `checked` proved that every offset of this plan stays inside slices of
                 // these lengths.
-                unsafe { launch(kernels, image) }
+                unsafe {
+                    if self.tiled {
+                        launch_tiles(kernels, TiledImage { image, scratch });
+                    } else {
+                        let precision = self.precision;
+                        image.run_passes(&mut |job| {
+                            launch_product(kernels, precision, Jobs::from(job))
+                        });
+                    }
+                }
             });
         });
     }
@@ -237,44 +246,46 @@ impl Plan {
 /// One image of a batch.
 struct Image<'a> {
     plan: &'a Plan,
+    kernels: Kernels,
     input: &'a [f32],
     weights: &'a [f32],
     /// Sums of some pixels and one block of channels, where results are rounded.
     staged: &'a mut [f32],
-    scratch: &'a mut [f32],
     output: ViewMut<'a>,
     write: Write,
 }
 
-impl Work for Image<'_> {
+/// One image whose products are taken by tiles.
+struct TiledImage<'a> {
+    image: Image<'a>,
+    scratch: &'a mut [f32],
+}
+
+impl TileWork for TiledImage<'_> {
     #[inline(always)]
-    unsafe fn run<S: Simd>(mut self) {
+    unsafe fn run<T: Tiles>(mut self) {
+        let depth = tiles::depth(self.image.plan.channels);
         // SAFETY: passed on from the caller.
         unsafe {
-            match self.plan.precision {
-                Precision::F32 => self.run_passes::<S, S>(None),
-                Precision::Bf16 => {
-                    let tiles = S::Tiles::configure(tiles::depth(self.plan.channels));
-                    self.run_passes::<S, Pairs<S>>(tiles.as_ref());
-                }
-            }
+            let tiles = T::configure(depth);
+            self.image
+                .run_passes(&mut |job| DirectJob { job, depth }.run(&tiles, self.scratch));
         }
     }
 }
 
 impl Image<'_> {
-    /// Multiplies with the registers of `M` or with tiles.
+    /// Hands the products to `multiply`.
     ///
     /// # Safety
-    /// The slices have the plan's lengths; `S` is available and its tiles are configured.
-    #[inline(always)]
-    unsafe fn run_passes<S: Simd, M: Simd>(&mut self, tiles: Option<&S::Tiles>) {
+    /// The slices have the plan's lengths.
+    unsafe fn run_passes(&mut self, multiply: &mut dyn FnMut(Job<'_>)) {
         for pass in &self.plan.passes {
             if pass.taps.is_empty() {
                 self.replace_by_zeros(pass);
             } else {
                 // SAFETY: passed on from the caller.
-                unsafe { self.run_pass::<S, M>(pass, tiles) }
+                unsafe { self.run_pass(pass, multiply) }
             }
         }
     }
@@ -294,8 +305,7 @@ impl Image<'_> {
 
     /// # Safety
     /// As [`Image::run_passes`].
-    #[inline(always)]
-    unsafe fn run_pass<S: Simd, M: Simd>(&mut self, pass: &Pass, tiles: Option<&S::Tiles>) {
+    unsafe fn run_pass(&mut self, pass: &Pass, multiply: &mut dyn FnMut(Job<'_>)) {
         let plan = self.plan;
         let chunks = pass.pixels.chunks(PIXELS_PER_BLOCK);
         for (pixels, places) in chunks.zip(pass.places.chunks(PIXELS_PER_BLOCK)) {
@@ -307,10 +317,16 @@ impl Image<'_> {
                         ViewMut::F32(output) => (output.as_mut_ptr().add(first), self.write),
                         ViewMut::Bf16(_) => (self.staged.as_mut_ptr(), Write::Replace),
                     };
-                    self.add_up::<S, M>(pixels, &pass.taps, tiles, block, (sums, write));
+                    self.add_up(pixels, &pass.taps, block, (sums, write), multiply);
                     if let ViewMut::Bf16(output) = self.output.reborrow() {
-                        let output = output.as_mut_ptr().add(first);
-                        self.round::<S>(places, output);
+                        let work = Rounding {
+                            places,
+                            sums: self.staged,
+                            block: plan.block,
+                            output: output.as_mut_ptr().add(first),
+                            write: self.write,
+                        };
+                        launch_bf16(self.kernels, work);
                     }
                 }
             }
@@ -321,57 +337,55 @@ impl Image<'_> {
     ///
     /// # Safety
     /// As [`Image::run_passes`]; `sums` is where the pixels' offsets count from.
-    #[inline(always)]
-    unsafe fn add_up<S: Simd, M: Simd>(
-        &mut self,
+    unsafe fn add_up(
+        &self,
         pixels: &[Pixel],
         taps: &[Tap],
-        tiles: Option<&S::Tiles>,
         block: usize,
         (sums, write): (*mut f32, Write),
+        multiply: &mut dyn FnMut(Job<'_>),
     ) {
         let plan = self.plan;
         let block_len = plan.weights_len / plan.num_blocks;
         let slab = plan.slab(taps.len());
         for first in (0..plan.channels).step_by(slab) {
             // SAFETY: the offsets added here are those that `checked` summed up.
-            unsafe {
+            let job = unsafe {
                 let weights = self.weights.as_ptr();
-                let job = Job {
+                Job {
                     pixels,
                     taps,
                     channels: slab.min(plan.channels - first),
+                    block: plan.block,
                     input: self.input.as_ptr().add(first),
                     weights: weights.add(block * block_len + first * plan.block),
                     output: sums,
                     write: if first > 0 { Write::Add } else { write },
-                };
-                if let Some(tiles) = tiles {
-                    let job = DirectJob {
-                        job,
-                        columns: plan.block,
-                        depth: tiles::depth(plan.channels),
-                    };
-                    job.run(tiles, self.scratch);
-                } else {
-                    job.run::<M>(plan.block / M::LANES);
                 }
-            }
+            };
+            multiply(job);
         }
     }
+}
 
-    /// Rounds the staged sums of a block of channels to its places.
-    ///
-    /// # Safety
-    /// As [`Image::run_passes`]; `output` is where the places count from.
+/// Staged sums of a block of channels, to be rounded to their places.
+struct Rounding<'a> {
+    places: &'a [u32],
+    sums: &'a [f32],
+    block: usize,
+    /// Where the places count from.
+    output: *mut Bf16,
+    write: Write,
+}
+
+impl Work for Rounding<'_> {
     #[inline(always)]
-    unsafe fn round<S: Simd>(&self, places: &[u32], output: *mut Bf16) {
-        let block = self.plan.block;
-        for (place, sums) in places.iter().zip(self.staged.chunks_exact(block)) {
-            for channel in (0..block).step_by(S::LANES) {
+    unsafe fn run<S: Simd>(self) {
+        for (place, sums) in self.places.iter().zip(self.sums.chunks_exact(self.block)) {
+            for channel in (0..self.block).step_by(S::LANES) {
                 // SAFETY: passed on from the caller; a block is whole registers.
                 unsafe {
-                    let to = output.add(*place as usize + channel);
+                    let to = self.output.add(*place as usize + channel);
                     let sum = S::load(sums.as_ptr().add(channel));
                     let value = match self.write {
                         Write::Replace => sum,

@@ -1,8 +1,7 @@
 //! The linear classifier: logits = features · Wᵀ + b, and its gradients.
 
-use rayon::prelude::*;
-
 use super::{Kernels, for_each_kernel_set};
+use crate::cpu::parallel;
 
 for_each_kernel_set! {
     fn logits_of_one(features: &[f32], weight: &[f32], bias: &[f32], logits: &mut [f32]) {
@@ -50,10 +49,10 @@ pub(crate) fn forward(
     bias: &[f32],
     logits: &mut [f32],
 ) {
-    logits
-        .par_chunks_exact_mut(bias.len())
-        .zip(features.par_chunks_exact(dim))
-        .for_each(|(logits, features)| logits_of_one(kernels, features, weight, bias, logits));
+    parallel::for_each_chunk(logits, bias.len(), |sample, logits| {
+        let features = &features[sample * dim..][..dim];
+        logits_of_one(kernels, features, weight, bias, logits);
+    });
 }
 
 /// dW[k] = Σ_b dlogits[b, k]·features[b], in batch order.
@@ -65,16 +64,13 @@ pub(crate) fn weight_gradient(
     grad_logits: &[f32],
     gradient: &mut [f32],
 ) {
-    gradient
-        .par_chunks_exact_mut(dim)
-        .enumerate()
-        .for_each(|(class, row)| {
-            row.fill(0.0);
-            let samples = features.chunks_exact(dim);
-            for (features, grad) in samples.zip(grad_logits.chunks_exact(num_classes)) {
-                add_scaled(kernels, grad[class], features, row);
-            }
-        });
+    parallel::for_each_chunk(gradient, dim, |class, row| {
+        row.fill(0.0);
+        let samples = features.chunks_exact(dim);
+        for (features, grad) in samples.zip(grad_logits.chunks_exact(num_classes)) {
+            add_scaled(kernels, grad[class], features, row);
+        }
+    });
 }
 
 /// db = Σ_b dlogits[b], in batch order.
@@ -96,12 +92,10 @@ pub(crate) fn feature_gradient(
     grad_logits: &[f32],
     gradient: &mut [f32],
 ) {
-    gradient
-        .par_chunks_exact_mut(dim)
-        .zip(grad_logits.par_chunks_exact(num_classes))
-        .for_each(|(gradient, grad)| {
-            for (row, factor) in weight.chunks_exact(dim).zip(grad) {
-                add_scaled(kernels, *factor, row, gradient);
-            }
-        });
+    parallel::for_each_chunk(gradient, dim, |sample, gradient| {
+        let grad = &grad_logits[sample * num_classes..][..num_classes];
+        for (row, factor) in weight.chunks_exact(dim).zip(grad) {
+            add_scaled(kernels, *factor, row, gradient);
+        }
+    });
 }

@@ -71,6 +71,17 @@ impl KernelSet {
         }
     }
 
+    /// Whether it multiplies numbers in bf16 without widening them first.
+    #[must_use]
+    pub fn has_bf16(self) -> bool {
+        match self {
+            KernelSet::Portable | KernelSet::Avx2 | KernelSet::Avx512 => false,
+            KernelSet::Avx512Bf16 | KernelSet::Amx => true,
+            #[cfg(test)]
+            KernelSet::EmulatedAmx => true,
+        }
+    }
+
     /// Whether this machine can run the set. On Linux the first call about `Amx` asks the system,
     /// where the processor has it, for the permission that the whole process needs.
     #[must_use]

@@ -4,14 +4,13 @@
 //! the rest in f64, and merged over the batch in image order: no cancellation when the mean is
 //! large, and the same bits on any number of threads.
 
-use rayon::prelude::*;
-
 use super::Kernels;
 use super::shape::{Place, Plane};
-use super::simd::{Number, Simd, Work, launch};
+use super::simd::{Number, Simd, Work};
 use crate::cpu::activations::Element;
 use crate::cpu::activations::{View, ViewMut};
 use crate::cpu::bf16::Bf16;
+use crate::cpu::parallel;
 
 /// What is added before the ReLU.
 #[derive(Clone, Copy)]
@@ -48,7 +47,7 @@ fn image_moments_of<E: Number>(kernels: Kernels, plane: Plane, z: &[E], moments:
         squares,
     };
     // SAFETY: the image and the moments were measured.
-    unsafe { launch(kernels, work) }
+    unsafe { E::launch(kernels, work) }
 }
 
 struct ImageMoments<'a, E> {
@@ -229,12 +228,10 @@ impl Activate<'_> {
     }
 
     fn all<E: Number>(&self, batch: usize, z: &[E], y: &mut [E]) {
-        y[..batch * self.plane.bordered_len()]
-            .par_chunks_exact_mut(self.plane.bordered_len())
-            .zip(z.par_chunks_exact(self.plane.len()))
-            .with_max_len(1)
-            .enumerate()
-            .for_each(|(image, (y, z))| self.one(image, z, y));
+        let (len, bordered_len) = (self.plane.len(), self.plane.bordered_len());
+        parallel::for_each_chunk(&mut y[..batch * bordered_len], bordered_len, |image, y| {
+            self.one(image, &z[image * len..][..len], y);
+        });
     }
 
     /// One image of the batch.
@@ -265,7 +262,7 @@ impl Activate<'_> {
             y,
         };
         // SAFETY: the image's slices were measured or cut to their lengths.
-        unsafe { launch(self.kernels, work) }
+        unsafe { E::launch(self.kernels, work) }
     }
 }
 

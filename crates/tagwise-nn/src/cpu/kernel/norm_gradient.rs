@@ -4,13 +4,12 @@
 //! where it was written if that is known to be its last writer; the sums over a batch are taken in
 //! image order.
 
-use rayon::prelude::*;
-
 use super::Kernels;
 use super::norm::{Normalised, WIDE, add_to_f64};
 use super::shape::{Place, Plane};
-use super::simd::{Number, Simd, Work, launch};
+use super::simd::{Number, Simd, Work};
 use crate::cpu::activations::{View, ViewMut};
+use crate::cpu::parallel;
 
 /// Where the ReLU after a norm lets the gradient pass.
 #[derive(Clone, Copy)]
@@ -195,7 +194,7 @@ impl Entry<'_> {
             products: product,
         };
         // SAFETY: the image's slices were cut to their lengths.
-        unsafe { launch(kernels, work) }
+        unsafe { E::launch(kernels, work) }
         if let Some(Centred { z, mean }) = self.side {
             let work = ImageSums {
                 plane,
@@ -207,7 +206,7 @@ impl Entry<'_> {
                 products: side_product,
             };
             // SAFETY: as above.
-            unsafe { launch(kernels, work) }
+            unsafe { E::launch(kernels, work) }
         }
     }
 }
@@ -255,21 +254,18 @@ fn input_gradient_all<E: Number>(
     dz: &mut [E],
 ) {
     let (g, z) = (E::of(g), E::of(z));
-    dz[..batch * plane.bordered_len()]
-        .par_chunks_exact_mut(plane.bordered_len())
-        .with_max_len(1)
-        .enumerate()
-        .for_each(|(image, dz)| {
-            let work = InputGradient {
-                plane,
-                g: &g[image * plane.len()..][..plane.len()],
-                z: &z[image * plane.len()..][..plane.len()],
-                coefficients: coefficients.map(|numbers| &numbers[..plane.pitch]),
-                dz,
-            };
-            // SAFETY: the image's slices were cut to their lengths.
-            unsafe { launch(kernels, work) }
-        });
+    let dz = &mut dz[..batch * plane.bordered_len()];
+    parallel::for_each_chunk(dz, plane.bordered_len(), |image, dz| {
+        let work = InputGradient {
+            plane,
+            g: &g[image * plane.len()..][..plane.len()],
+            z: &z[image * plane.len()..][..plane.len()],
+            coefficients: coefficients.map(|numbers| &numbers[..plane.pitch]),
+            dz,
+        };
+        // SAFETY: the image's slices were cut to their lengths.
+        unsafe { E::launch(kernels, work) }
+    });
 }
 
 /// One image of [`input_gradient`].

@@ -1,12 +1,10 @@
 //! What a convolution writes: whole images, each worked on as soon as it is complete.
 
-use rayon::prelude::*;
-
 use crate::Precision;
-use crate::cpu::activations::Element;
-use crate::cpu::activations::{View, ViewMut};
+use crate::cpu::activations::{Element, View, ViewMut};
 use crate::cpu::bf16::Bf16;
 use crate::cpu::buffer::ThreadBuffers;
+use crate::cpu::parallel;
 
 /// Whether a kernel replaces its output or adds to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +90,7 @@ impl<'a> Output<'a> {
         batch: usize,
         image_len: usize,
         images: usize,
-        write: impl Fn(usize, ViewMut<'_>) + Sync,
+        write: &(dyn Fn(usize, ViewMut<'_>) + Sync),
     ) {
         let groups = Groups {
             batch,
@@ -130,16 +128,14 @@ impl Groups {
         &self,
         numbers: &mut [E],
         epilogue: Option<Epilogue<'_>>,
-        write: impl Fn(usize, ViewMut<'_>) + Sync,
+        write: &(dyn Fn(usize, ViewMut<'_>) + Sync),
     ) {
         let (image_len, images) = (self.image_len, self.images);
-        let groups = numbers[..self.batch * image_len]
-            .par_chunks_mut(images * image_len)
-            .enumerate();
+        let groups = (&mut numbers[..self.batch * image_len], images * image_len);
         let Some(epilogue) = epilogue else {
-            groups
-                .with_max_len(1)
-                .for_each(|(index, group)| write(index * images, E::view_mut(group)));
+            parallel::for_each_chunk(groups.0, groups.1, |index, group| {
+                write(index * images, E::view_mut(group));
+            });
             return;
         };
         let Epilogue {
@@ -147,16 +143,14 @@ impl Groups {
             sums_len,
             finish,
         } = epilogue;
-        groups
-            .zip(sums[..self.batch * sums_len].par_chunks_mut(images * sums_len))
-            .with_max_len(1)
-            .for_each(|((index, group), sums)| {
-                write(index * images, E::view_mut(group));
-                let sums = sums.chunks_exact_mut(sums_len);
-                for (i, (image, sums)) in group.chunks_exact_mut(image_len).zip(sums).enumerate() {
-                    finish(index * images + i, E::view_mut(image), sums);
-                }
-            });
+        let sums = (&mut sums[..self.batch * sums_len], images * sums_len);
+        parallel::for_each_two_chunks(groups, sums, |index, group, sums| {
+            write(index * images, E::view_mut(group));
+            let sums = sums.chunks_exact_mut(sums_len);
+            for (i, (image, sums)) in group.chunks_exact_mut(image_len).zip(sums).enumerate() {
+                finish(index * images + i, E::view_mut(image), sums);
+            }
+        });
     }
 
     /// Writes groups into the threads' memory and turns their images into kept ones.
@@ -165,23 +159,20 @@ impl Groups {
         threads: &ThreadBuffers,
         (kept, kept_len): (&mut [E], usize),
         turn: &(dyn Fn(usize, View<'_>, ViewMut<'_>) + Sync),
-        write: impl Fn(usize, ViewMut<'_>) + Sync,
+        write: &(dyn Fn(usize, ViewMut<'_>) + Sync),
     ) {
         let (image_len, images) = (self.image_len, self.images);
-        kept[..self.batch * kept_len]
-            .par_chunks_mut(images * kept_len)
-            .enumerate()
-            .with_max_len(1)
-            .for_each(|(index, kept)| {
-                let len = kept.len() / kept_len * image_len;
-                threads.with(E::lanes(len), |lanes| {
-                    let group = &mut E::in_lanes(lanes)[..len];
-                    write(index * images, E::view_mut(group));
-                    let kept = kept.chunks_exact_mut(kept_len);
-                    for (i, (image, kept)) in group.chunks_exact(image_len).zip(kept).enumerate() {
-                        turn(index * images + i, E::view(image), E::view_mut(kept));
-                    }
-                });
+        let kept = &mut kept[..self.batch * kept_len];
+        parallel::for_each_chunk(kept, images * kept_len, |index, kept| {
+            let len = kept.len() / kept_len * image_len;
+            threads.with(E::lanes(len), |lanes| {
+                let group = &mut E::in_lanes(lanes)[..len];
+                write(index * images, E::view_mut(group));
+                let kept = kept.chunks_exact_mut(kept_len);
+                for (i, (image, kept)) in group.chunks_exact(image_len).zip(kept).enumerate() {
+                    turn(index * images + i, E::view(image), E::view_mut(kept));
+                }
             });
+        });
     }
 }

@@ -1,10 +1,9 @@
 //! The orders in which the weights of a convolution lie in memory.
 
-use rayon::prelude::*;
-
 use super::shape::ConvShape;
-use super::simd::{Simd, Work, launch};
+use super::simd::{Simd, Work, launch_bf16};
 use super::{Kernels, padded_channels};
+use crate::cpu::parallel;
 
 /// Position of weight (out, in, tap) in the packed array
 /// `[out/block][tap][in][block]`.
@@ -29,26 +28,23 @@ pub(crate) fn transpose_weights(
     let block = kernels.channel_block(shape.out_pitch());
     let to_block = kernels.channel_block(padded_channels(shape.in_channels));
     let (taps, outs) = (shape.taps(), shape.out_channels);
-    transposed
-        .par_chunks_exact_mut(outs * to_block)
-        .enumerate()
-        .for_each(|(chunk, matrix)| {
-            let (first_in, tap) = (chunk / taps * to_block, chunk % taps);
-            let ins = to_block.min(shape.in_channels.saturating_sub(first_in));
-            if ins < to_block {
-                matrix.fill(0.0); // other layers used this memory before
-            }
-            for first_out in (0..outs).step_by(block) {
-                let columns = block.min(outs - first_out);
-                let from = packed_index(shape, block, first_out, first_in, tap);
-                for i in 0..ins {
-                    let row = &packed[from + i * block..][..columns];
-                    for (o, value) in row.iter().enumerate() {
-                        matrix[(first_out + o) * to_block + i] = *value;
-                    }
+    parallel::for_each_chunk(transposed, outs * to_block, |chunk, matrix| {
+        let (first_in, tap) = (chunk / taps * to_block, chunk % taps);
+        let ins = to_block.min(shape.in_channels.saturating_sub(first_in));
+        if ins < to_block {
+            matrix.fill(0.0); // other layers used this memory before
+        }
+        for first_out in (0..outs).step_by(block) {
+            let columns = block.min(outs - first_out);
+            let from = packed_index(shape, block, first_out, first_in, tap);
+            for i in 0..ins {
+                let row = &packed[from + i * block..][..columns];
+                for (o, value) in row.iter().enumerate() {
+                    matrix[(first_out + o) * to_block + i] = *value;
                 }
             }
-        });
+        }
+    });
 }
 
 /// Rounds weights `[matrix][row][block]` to bf16 and joins every two rows of a matrix to one of
@@ -61,18 +57,15 @@ pub(crate) fn pair_rows(
 ) {
     let paired = rows.div_ceil(2) * block;
     let matrices = weights.len() / (rows * block);
-    pairs[..matrices * paired]
-        .par_chunks_exact_mut(paired)
-        .zip(weights.par_chunks_exact(rows * block))
-        .for_each(|(pairs, weights)| {
-            let work = PairRows {
-                block,
-                weights,
-                pairs,
-            };
-            // SAFETY: the blocks are whole registers of every kernel set.
-            unsafe { launch(kernels, work) }
-        });
+    parallel::for_each_chunk(&mut pairs[..matrices * paired], paired, |matrix, pairs| {
+        let work = PairRows {
+            block,
+            weights: &weights[matrix * rows * block..][..rows * block],
+            pairs,
+        };
+        // SAFETY: the blocks are whole registers of every kernel set.
+        unsafe { launch_bf16(kernels, work) }
+    });
 }
 
 /// One matrix of [`pair_rows`].

@@ -2,14 +2,14 @@
 //! that are tiles among them.
 
 use std::hint::black_box;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use rayon::prelude::*;
-
 use super::Kernels;
-use super::simd::{Pairs, Simd, Work, launch};
+use super::simd::{Simd, TileWork, Work, launch_product, launch_tiles};
 use super::tiles::{Product, Rows, SIDE, Step, TILE, Tiles};
 use crate::Precision;
+use crate::cpu::parallel;
 
 /// Independent sums: enough to hide the latency of two units, and room in 16 registers.
 const SUMS: usize = 12;
@@ -27,44 +27,56 @@ pub(crate) fn multiply_add_rate(kernels: Kernels) -> f64 {
     let mut best = 0.0f64;
     for _ in 0..TRIES {
         let start = Instant::now();
-        let operations: usize = (0..threads)
-            .into_par_iter()
-            .with_max_len(1)
-            .map(|_| {
-                let mut operations = 0;
-                let work = Chains {
-                    precision: kernels.precision(),
-                    operations: &mut operations,
-                };
-                // SAFETY: the work touches no memory but its own.
-                unsafe { launch(kernels, work) }
-                operations
-            })
-            .sum();
+        let operations = AtomicUsize::new(0);
+        parallel::for_each(threads, &|_| {
+            // SAFETY: the work touches no memory but its own.
+            unsafe {
+                if kernels.have_tiles() {
+                    launch_tiles(kernels, TileProducts(&operations));
+                } else {
+                    let precision = kernels.precision();
+                    launch_product(
+                        kernels,
+                        precision,
+                        Chains {
+                            precision,
+                            operations: &operations,
+                        },
+                    );
+                }
+            }
+        });
+        let operations = operations.into_inner();
         best = best.max(operations as f64 / start.elapsed().as_secs_f64());
     }
     best
 }
 
+/// Chains of multiply-adds in registers.
 struct Chains<'a> {
     precision: Precision,
-    operations: &'a mut usize,
+    operations: &'a AtomicUsize,
 }
 
 impl Work for Chains<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
-        *self.operations = 2 * ROUNDS * SUMS * S::LANES * self.precision.per_lane();
+        let operations = 2 * ROUNDS * SUMS * S::LANES * self.precision.per_lane();
+        self.operations.fetch_add(operations, Ordering::Relaxed);
         // SAFETY: passed on from the caller.
-        unsafe {
-            match self.precision {
-                Precision::F32 => chains::<S>(),
-                Precision::Bf16 => match S::Tiles::configure(SIDE) {
-                    Some(tiles) => *self.operations = multiply_tiles(&tiles),
-                    None => chains::<Pairs<S>>(),
-                },
-            }
-        }
+        unsafe { chains::<S>() }
+    }
+}
+
+/// Products of tiles in the first-level cache.
+struct TileProducts<'a>(&'a AtomicUsize);
+
+impl TileWork for TileProducts<'_> {
+    #[inline(always)]
+    unsafe fn run<T: Tiles>(self) {
+        // SAFETY: passed on from the caller.
+        let tiles = unsafe { T::configure(SIDE) };
+        self.0.fetch_add(multiply_tiles(&tiles), Ordering::Relaxed);
     }
 }
 

@@ -1,11 +1,9 @@
 //! Pooling: global average, and maximum over 2×2 with stride 2.
 
-use rayon::prelude::*;
-
 use super::output::Output;
 use super::shape::Plane;
-use crate::cpu::activations::Element;
-use crate::cpu::activations::{View, ViewMut};
+use crate::cpu::activations::{Element, View, ViewMut};
+use crate::cpu::parallel;
 
 /// features[b, c] = mean over the pixels of y[b, ·, ·, c].
 ///
@@ -20,23 +18,21 @@ pub(crate) fn global_average(plane: Plane, dim: usize, y: View<'_>, features: &m
 
 fn average_all<E: Element>(plane: Plane, dim: usize, y: &[E], features: &mut [f32]) {
     let pixels = plane.pixels() as f32;
-    features
-        .par_chunks_exact_mut(dim)
-        .zip(y.par_chunks_exact(plane.bordered_len()))
-        .for_each(|(features, y)| {
-            features.fill(0.0);
-            for row in 0..plane.height {
-                let row = &y[plane.bordered_row(row)..][..plane.row_len()];
-                for pixel in row.chunks_exact(plane.pitch) {
-                    for (sum, value) in features.iter_mut().zip(pixel) {
-                        *sum += value.wide();
-                    }
+    parallel::for_each_chunk(features, dim, |image, features| {
+        let y = &y[image * plane.bordered_len()..][..plane.bordered_len()];
+        features.fill(0.0);
+        for row in 0..plane.height {
+            let row = &y[plane.bordered_row(row)..][..plane.row_len()];
+            for pixel in row.chunks_exact(plane.pitch) {
+                for (sum, value) in features.iter_mut().zip(pixel) {
+                    *sum += value.wide();
                 }
             }
-            for sum in features {
-                *sum /= pixels;
-            }
-        });
+        }
+        for sum in features {
+            *sum /= pixels;
+        }
+    });
 }
 
 /// g[b, ·, ·, c] = dfeatures[b, c] / pixels; surplus channels are zero.
@@ -45,7 +41,7 @@ fn average_all<E: Element>(plane: Plane, dim: usize, y: &[E], features: &mut [f3
 /// `gradient` is `[B, d]`, `g` is `[B, h, w, pitch]` without border.
 pub(crate) fn global_average_gradient(plane: Plane, dim: usize, gradient: &[f32], g: Output<'_>) {
     let batch = gradient.len() / dim;
-    g.for_each_group(batch, plane.len(), 1, |image, g| {
+    g.for_each_group(batch, plane.len(), 1, &|image, g| {
         let gradient = &gradient[image * dim..][..dim];
         match g {
             ViewMut::F32(g) => spread(plane, gradient, g),
@@ -86,29 +82,27 @@ pub(crate) fn maximum(plane: Plane, batch: usize, x: View<'_>, y: ViewMut<'_>) {
 fn maximum_all<E: Element>(plane: Plane, batch: usize, x: &[E], y: &mut [E]) {
     let out = halved(plane);
     let row_step = (plane.width + 2) * plane.pitch;
-    y[..batch * out.bordered_len()]
-        .par_chunks_exact_mut(out.bordered_len())
-        .zip(x.par_chunks_exact(plane.bordered_len()))
-        .with_max_len(1)
-        .for_each(|(y, x)| {
-            for row in 0..out.height {
-                let from = plane.bordered_row(2 * row);
-                let top = &x[from..from + plane.row_len()];
-                let bottom = &x[from + row_step..][..plane.row_len()];
-                let to = &mut y[out.bordered_row(row)..][..out.row_len()];
-                let windows = top
-                    .chunks_exact(2 * plane.pitch)
-                    .zip(bottom.chunks_exact(2 * plane.pitch));
-                for (to, (top, bottom)) in to.chunks_exact_mut(plane.pitch).zip(windows) {
-                    let (a, b) = top.split_at(plane.pitch);
-                    let (c, d) = bottom.split_at(plane.pitch);
-                    for i in 0..plane.pitch {
-                        let [a, b, c, d] = [a[i], b[i], c[i], d[i]].map(E::wide);
-                        to[i] = E::narrow(a.max(b).max(c.max(d)));
-                    }
+    let y = &mut y[..batch * out.bordered_len()];
+    parallel::for_each_chunk(y, out.bordered_len(), |image, y| {
+        let x = &x[image * plane.bordered_len()..][..plane.bordered_len()];
+        for row in 0..out.height {
+            let from = plane.bordered_row(2 * row);
+            let top = &x[from..from + plane.row_len()];
+            let bottom = &x[from + row_step..][..plane.row_len()];
+            let to = &mut y[out.bordered_row(row)..][..out.row_len()];
+            let windows = top
+                .chunks_exact(2 * plane.pitch)
+                .zip(bottom.chunks_exact(2 * plane.pitch));
+            for (to, (top, bottom)) in to.chunks_exact_mut(plane.pitch).zip(windows) {
+                let (a, b) = top.split_at(plane.pitch);
+                let (c, d) = bottom.split_at(plane.pitch);
+                for i in 0..plane.pitch {
+                    let [a, b, c, d] = [a[i], b[i], c[i], d[i]].map(E::wide);
+                    to[i] = E::narrow(a.max(b).max(c.max(d)));
                 }
             }
-        });
+        }
+    });
 }
 
 /// Sends each window's gradient to its first maximum in reading order; dx has no border.
@@ -124,7 +118,7 @@ pub(crate) fn maximum_gradient(
     dx: Output<'_>,
 ) {
     let out = halved(plane);
-    dx.for_each_group(batch, plane.len(), 1, |image, dx| {
+    dx.for_each_group(batch, plane.len(), 1, &|image, dx| {
         let place = ImageOfMaximum { plane, out, image };
         match dx {
             ViewMut::F32(dx) => place.gradient(x, y, dy, dx),

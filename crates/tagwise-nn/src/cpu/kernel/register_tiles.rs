@@ -2,7 +2,7 @@
 //! channels stays in registers while the products of its inputs and of some weights are added.
 
 use super::output::Write;
-use super::simd::{Simd, prefetch};
+use super::simd::{Simd, Work, prefetch};
 use crate::cpu::buffer::LINE;
 
 /// Where one output pixel reads and writes, relative to its image.
@@ -32,38 +32,76 @@ pub(super) struct Job<'a> {
     pub pixels: &'a [Pixel],
     pub taps: &'a [Tap],
     pub channels: usize,
+    /// Output channels of the block.
+    pub block: usize,
     pub input: *const f32,
     pub weights: *const f32,
     pub output: *mut f32,
     pub write: Write,
 }
 
-impl Job<'_> {
-    /// # Safety
-    /// All offsets stay inside the allocations that the pointers come from; `S` is available.
+/// Jobs that differ by the same steps: what a set is entered for once, since a job of one matrix
+/// can be as short as the way to it.
+pub(super) struct Jobs<'a> {
+    pub first: Job<'a>,
+    pub count: usize,
+    /// Numbers from one job's input, weights and output to the next one's.
+    pub steps: [usize; 3],
+}
+
+impl<'a> From<Job<'a>> for Jobs<'a> {
+    fn from(job: Job<'a>) -> Self {
+        Self {
+            first: job,
+            count: 1,
+            steps: [0; 3],
+        }
+    }
+}
+
+/// All offsets must stay inside the allocations that the pointers come from.
+impl Work for Jobs<'_> {
     #[inline(always)]
-    pub(super) unsafe fn run<S: Simd>(&self, vectors: usize) {
+    unsafe fn run<S: Simd>(self) {
         // SAFETY: passed on from the caller. Registers: pixels × vectors of sums, `vectors` of
         // weights and a broadcast must fit into 16 (AVX2, portable) or 32 (AVX-512).
         unsafe {
             if S::LANES == 16 {
-                match vectors {
+                match self.first.block / S::LANES {
                     4 => self.tiles::<S, 6, 4>(),
                     3 => self.tiles::<S, 8, 3>(),
                     2 => self.tiles::<S, 8, 2>(),
                     _ => self.tiles::<S, 8, 1>(),
                 }
             } else {
-                match vectors {
+                match self.first.block / S::LANES {
                     2 => self.tiles::<S, 6, 2>(),
                     _ => self.tiles::<S, 8, 1>(),
                 }
             }
         }
     }
+}
 
+impl Jobs<'_> {
     /// # Safety
-    /// As [`Job::run`].
+    /// As its `run`; `S` is available.
+    #[inline(always)]
+    unsafe fn tiles<S: Simd, const PIXELS: usize, const VECTORS: usize>(self) {
+        let (mut job, [input, weights, output]) = (self.first, self.steps);
+        for _ in 0..self.count {
+            // SAFETY: passed on from the caller.
+            unsafe { job.tiles::<S, PIXELS, VECTORS>() }
+            job.input = job.input.wrapping_add(input);
+            job.weights = job.weights.wrapping_add(weights);
+            job.output = job.output.wrapping_add(output);
+        }
+    }
+}
+
+impl Job<'_> {
+    /// # Safety
+    /// As [`Jobs`]' `run`; `S` is available.
     #[inline(always)]
     unsafe fn tiles<S: Simd, const PIXELS: usize, const VECTORS: usize>(&self) {
         let mut full = self.pixels.chunks_exact(PIXELS);

@@ -1,8 +1,7 @@
 //! The parameter update of stochastic gradient descent with momentum.
 
-use rayon::prelude::*;
-
 use super::{Kernels, for_each_kernel_set};
+use crate::cpu::parallel;
 
 /// Learning rate, momentum and weight decay of one update.
 #[derive(Clone, Copy, Debug)]
@@ -33,11 +32,9 @@ pub(crate) fn step(
     velocity: &mut [f32],
     value: &mut [f32],
 ) {
-    value
-        .par_chunks_mut(CHUNK)
-        .zip(velocity.par_chunks_mut(CHUNK))
-        .zip(gradient.par_chunks(CHUNK))
-        .for_each(|((value, velocity), gradient)| {
-            step_chunk(kernels, update, gradient, velocity, value);
-        });
+    let (values, velocities) = ((value, CHUNK), (velocity, CHUNK));
+    parallel::for_each_two_chunks(values, velocities, |chunk, value, velocity| {
+        let gradient = &gradient[chunk * CHUNK..][..value.len()];
+        step_chunk(kernels, update, gradient, velocity, value);
+    });
 }

@@ -7,8 +7,9 @@
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-use super::tiles::{NoTiles, Tiles};
+use super::tiles::Tiles;
 use super::{KernelSet, Kernels};
+use crate::Precision;
 use crate::cpu::activations::Element;
 use crate::cpu::bf16::Bf16;
 
@@ -21,8 +22,6 @@ use crate::cpu::bf16::Bf16;
 /// pointers must be valid for `LANES` numbers (no alignment needed).
 pub(crate) trait Simd: Copy {
     type Vector: Copy;
-    /// The tiles beside the registers.
-    type Tiles: Tiles;
     /// Numbers in one register.
     const LANES: usize;
 
@@ -60,9 +59,19 @@ pub(crate) trait Number: Element {
     /// # Safety
     /// There is room for a register of numbers at `to`; `S` is available.
     unsafe fn store<S: Simd>(to: *mut Self, value: S::Vector);
+
+    /// Does a piece of work on such numbers.
+    ///
+    /// # Safety
+    /// The work's own promises hold.
+    unsafe fn launch(kernels: Kernels, work: impl Work);
 }
 
 impl Number for f32 {
+    unsafe fn launch(kernels: Kernels, work: impl Work) {
+        // SAFETY: passed on from the caller.
+        unsafe { launch(kernels, work) }
+    }
     #[inline(always)]
     unsafe fn load<S: Simd>(from: *const Self) -> S::Vector {
         // SAFETY: passed on from the caller.
@@ -76,6 +85,10 @@ impl Number for f32 {
 }
 
 impl Number for Bf16 {
+    unsafe fn launch(kernels: Kernels, work: impl Work) {
+        // SAFETY: passed on from the caller.
+        unsafe { launch_bf16(kernels, work) }
+    }
     #[inline(always)]
     unsafe fn load<S: Simd>(from: *const Self) -> S::Vector {
         // SAFETY: passed on from the caller.
@@ -107,7 +120,6 @@ pub(crate) struct Pairs<S>(S);
 
 impl<S: Simd> Simd for Pairs<S> {
     type Vector = S::Vector;
-    type Tiles = S::Tiles;
     const LANES: usize = S::LANES;
 
     #[inline(always)]
@@ -196,7 +208,28 @@ pub(crate) trait Work {
     unsafe fn run<S: Simd>(self);
 }
 
-/// Does a piece of work with the registers of a kernel set.
+/// A piece of work whose registers hold pairs of bf16 numbers.
+struct InPairs<W>(W);
+
+impl<W: Work> Work for InPairs<W> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        // SAFETY: passed on from the caller.
+        unsafe { self.0.run::<Pairs<S>>() }
+    }
+}
+
+/// A piece of work that is compiled for every kernel set with tiles.
+pub(crate) trait TileWork {
+    /// Does the work; must be `#[inline(always)]`.
+    ///
+    /// # Safety
+    /// `T` is available, the thread holds no tiles, and the work's own promises hold.
+    unsafe fn run<T: Tiles>(self);
+}
+
+/// Does a piece of work in f32 with the registers of a kernel set. What some sets have for bf16
+/// makes no difference to it, so it is compiled once for all that have the same registers.
 ///
 /// # Safety
 /// The work's own promises hold. (`Kernels` is made only for features that were detected.)
@@ -207,16 +240,66 @@ pub(crate) unsafe fn launch(kernels: Kernels, work: impl Work) {
             #[cfg(target_arch = "x86_64")]
             KernelSet::Avx2 => x86::avx2(work),
             #[cfg(target_arch = "x86_64")]
-            KernelSet::Avx512 => x86::avx512(work),
+            KernelSet::Avx512 | KernelSet::Avx512Bf16 | KernelSet::Amx => x86::avx512(work),
+            #[cfg(test)]
+            KernelSet::EmulatedAmx => work.run::<super::tiles::emulated::Wide>(),
+            _ => portable(work),
+        }
+    }
+}
+
+/// Does a piece of work that rounds to bf16 or multiplies pairs.
+///
+/// # Safety
+/// As [`launch`].
+pub(crate) unsafe fn launch_bf16(kernels: Kernels, work: impl Work) {
+    // SAFETY: as in `launch`.
+    unsafe {
+        match kernels.set() {
             #[cfg(target_arch = "x86_64")]
-            KernelSet::Avx512Bf16 => x86::avx512_bf16(work),
+            KernelSet::Avx512Bf16 | KernelSet::Amx => x86::avx512_bf16(work),
+            _ => launch(kernels, work),
+        }
+    }
+}
+
+/// Sums products of lanes that hold one f32 or a pair of bf16 numbers.
+///
+/// # Safety
+/// As [`launch`].
+pub(crate) unsafe fn launch_product(kernels: Kernels, lanes: Precision, work: impl Work) {
+    // SAFETY: passed on from the caller.
+    unsafe {
+        match lanes {
+            Precision::F32 => launch(kernels, work),
+            Precision::Bf16 => launch_bf16(kernels, InPairs(work)),
+        }
+    }
+}
+
+/// Does a piece of work with the tiles of a kernel set that has them.
+///
+/// # Safety
+/// As [`launch`].
+pub(crate) unsafe fn launch_tiles(kernels: Kernels, work: impl TileWork) {
+    // SAFETY: as in `launch`.
+    unsafe {
+        match kernels.set() {
             #[cfg(target_arch = "x86_64")]
             KernelSet::Amx => x86::amx(work),
             #[cfg(test)]
-            KernelSet::EmulatedAmx => work.run::<super::tiles::emulated::Wide>(),
-            _ => work.run::<Portable>(),
+            KernelSet::EmulatedAmx => work.run::<super::tiles::emulated::Emulated>(),
+            _ => unreachable!("only kernels that have tiles plan for them"),
         }
     }
+}
+
+/// # Safety
+/// The work's own promises hold.
+#[inline(never)]
+unsafe fn portable(work: impl Work) {
+    // SAFETY: passed on from the caller.
+    unsafe { work.run::<Portable>() }
 }
 
 /// Plain Rust, four lanes: what every target has.
@@ -225,7 +308,6 @@ pub(crate) struct Portable;
 
 impl Simd for Portable {
     type Vector = [f32; 4];
-    type Tiles = NoTiles;
     const LANES: usize = 4;
 
     #[inline(always)]

@@ -6,16 +6,17 @@
 //! channels in registers at a time. The parts of the batch are fixed by the layer's shape, never by
 //! the number of threads, and are added in order.
 
+mod packing;
 mod rows;
 
-use rayon::prelude::*;
-
 use super::shape::ConvShape;
-use super::simd::{Simd, Work, launch};
+use super::simd::{Simd, Work};
 use super::{CHANNEL_MULTIPLE, Kernels, odd_lines, padded_channels};
 use crate::Precision;
 use crate::cpu::activations::View;
 use crate::cpu::buffer::ThreadBuffers;
+use crate::cpu::parallel;
+use rows::Ahead;
 
 /// Pieces to cut a layer into so that many cores find work.
 const WANTED_PIECES: usize = 32;
@@ -134,29 +135,25 @@ impl WeightGradient {
         } else {
             &mut *gradient
         };
-        target
-            .par_chunks_exact_mut(piece_len)
-            .with_max_len(1)
-            .enumerate()
-            .for_each(|(index, sums)| {
-                let (part, piece) = (index / pieces, index % pieces);
-                let images = part * batch / parts..(part + 1) * batch / parts;
-                sums.fill(0.0);
-                threads.with(self.thread_len(), |rows| {
-                    let work = Piece {
-                        plan: self,
-                        images,
-                        piece,
-                        x: input,
-                        dz,
-                        rows,
-                        sums,
-                    };
-                    // SAFETY: input and dz hold every image of the batch with its border, so each
-                    // row and tap stays inside.
-                    unsafe { launch(kernels, work) }
-                });
+        parallel::for_each_chunk(target, piece_len, |index, sums| {
+            let (part, piece) = (index / pieces, index % pieces);
+            let images = part * batch / parts..(part + 1) * batch / parts;
+            sums.fill(0.0);
+            threads.with(self.thread_len(), |rows| {
+                let mut piece = Piece {
+                    plan: self,
+                    kernels,
+                    piece,
+                    x: input,
+                    dz,
+                    rows,
+                    sums,
+                };
+                // SAFETY: input and dz hold every image of the batch with its border, so each row
+                // and tap stays inside.
+                unsafe { piece.add_images(images) }
             });
+        });
         if parts > 1 {
             let scratch = &scratch[..parts * packed_len];
             add_parts(scratch, gradient);
@@ -192,7 +189,7 @@ fn has_whole_registers(shape: &ConvShape) -> bool {
 /// One tap, or all, and one block of output channels, over some images.
 struct Piece<'a> {
     plan: &'a WeightGradient,
-    images: std::ops::Range<usize>,
+    kernels: Kernels,
     piece: usize,
     x: View<'a>,
     dz: View<'a>,
@@ -201,21 +198,22 @@ struct Piece<'a> {
     sums: &'a mut [f32],
 }
 
-impl Work for Piece<'_> {
-    #[inline(always)]
-    unsafe fn run<S: Simd>(mut self) {
+impl Piece<'_> {
+    /// # Safety
+    /// x and dz hold the images.
+    unsafe fn add_images(&mut self, images: std::ops::Range<usize>) {
         let (height, width) = (self.plan.shape.out_height(), self.plan.shape.out_width());
         let (x_step, dz_step) = self.plan.steps();
         let (mut first, mut second) = (Run::empty(), Run::empty());
         let (mut run, mut next) = (&mut first, &mut second);
-        for row in self.images.start * height..self.images.end * height {
+        for row in images.start * height..images.end * height {
             let (x, dz) = self.plan.start_of_row(row / height, row % height);
             for column in 0..width {
                 next.push(x + column * x_step, dz + column * dz_step);
                 if next.len == self.plan.pixels() {
                     // SAFETY: the places are those of pixels inside the images that the caller
                     // vouches for.
-                    unsafe { self.add::<S>(run.places(), next.places()) }
+                    unsafe { self.add(run.places(), next.places()) }
                     std::mem::swap(&mut run, &mut next);
                     next.len = 0;
                 }
@@ -223,8 +221,8 @@ impl Work for Piece<'_> {
         }
         // SAFETY: as above.
         unsafe {
-            self.add::<S>(run.places(), next.places());
-            self.add::<S>(next.places(), Places { x: &[], dz: &[] });
+            self.add(run.places(), next.places());
+            self.add(next.places(), Places { x: &[], dz: &[] });
         }
     }
 }
@@ -294,18 +292,15 @@ impl WeightGradient {
 pub(super) fn add_parts(parts: &[f32], gradient: &mut [f32]) {
     const CHUNK: usize = 4096;
     let len = gradient.len();
-    gradient
-        .par_chunks_mut(CHUNK)
-        .enumerate()
-        .for_each(|(index, chunk)| {
-            let first = index * CHUNK;
-            chunk.copy_from_slice(&parts[first..first + chunk.len()]);
-            for part in parts[len..].chunks_exact(len) {
-                for (sum, value) in chunk.iter_mut().zip(&part[first..]) {
-                    *sum += value;
-                }
+    parallel::for_each_chunk(gradient, CHUNK, |index, chunk| {
+        let first = index * CHUNK;
+        chunk.copy_from_slice(&parts[first..first + chunk.len()]);
+        for part in parts[len..].chunks_exact(len) {
+            for (sum, value) in chunk.iter_mut().zip(&part[first..]) {
+                *sum += value;
             }
-        });
+        }
+    });
 }
 
 /// All input channels × one block of output channels over rows of x and dz.
@@ -315,57 +310,61 @@ pub(super) struct Job<'a> {
     /// Where as many rows start in dz.
     pub dz_rows: &'a [usize],
     pub channels: usize,
+    /// Output channels of the block.
+    pub block: usize,
     pub x: *const f32,
     pub dz: *const f32,
     pub sums: *mut f32,
+    /// What is asked for meanwhile.
+    pub ahead: Option<&'a Ahead<'a>>,
 }
 
-impl Job<'_> {
-    /// Calls `before` with the channels of every tile.
-    ///
-    /// # Safety
-    /// The rows and the sums lie in the allocations that the pointers come from; `S` is available.
+/// The rows and the sums must lie in the allocations that the pointers come from.
+impl Work for Job<'_> {
     #[inline(always)]
-    pub(super) unsafe fn add<S: Simd>(
-        &self,
-        vectors: usize,
-        before: impl Fn(std::ops::Range<usize>) + Copy,
-    ) {
+    unsafe fn run<S: Simd>(self) {
         // SAFETY: passed on from the caller.
         unsafe {
             if S::LANES == 16 {
-                match vectors {
-                    4 => self.tiles::<S, 6, 4>(before),
-                    3 => self.tiles::<S, 8, 3>(before),
-                    2 => self.tiles::<S, 8, 2>(before),
-                    _ => self.tiles::<S, 8, 1>(before),
+                match self.block / S::LANES {
+                    4 => self.tiles::<S, 6, 4>(),
+                    3 => self.tiles::<S, 8, 3>(),
+                    2 => self.tiles::<S, 8, 2>(),
+                    _ => self.tiles::<S, 8, 1>(),
                 }
             } else {
-                match vectors {
-                    2 => self.tiles::<S, 6, 2>(before),
-                    _ => self.tiles::<S, 8, 1>(before),
+                match self.block / S::LANES {
+                    2 => self.tiles::<S, 6, 2>(),
+                    _ => self.tiles::<S, 8, 1>(),
                 }
             }
         }
     }
+}
+
+impl Job<'_> {
+    /// Asks for what comes after these channels.
+    #[inline(always)]
+    fn ask_for(&self, channels: std::ops::Range<usize>) {
+        if let Some(ahead) = self.ahead {
+            ahead.prefetch(channels);
+        }
+    }
 
     /// # Safety
-    /// As [`Job::add`].
+    /// As [`Job::run`]; `S` is available.
     #[inline(always)]
-    unsafe fn tiles<S: Simd, const INPUTS: usize, const VECTORS: usize>(
-        &self,
-        before: impl Fn(std::ops::Range<usize>),
-    ) {
+    unsafe fn tiles<S: Simd, const INPUTS: usize, const VECTORS: usize>(&self) {
         let mut first = 0;
         // SAFETY: passed on from the caller; each arm covers channels that exist.
         unsafe {
             while first + INPUTS <= self.channels {
-                before(first..first + INPUTS);
+                self.ask_for(first..first + INPUTS);
                 self.tile::<S, INPUTS, VECTORS>(first);
                 first += INPUTS;
             }
             if first < self.channels {
-                before(first..self.channels);
+                self.ask_for(first..self.channels);
             }
             match self.channels - first {
                 7 if INPUTS > 7 => self.tile::<S, 7, VECTORS>(first),
@@ -381,7 +380,7 @@ impl Job<'_> {
     }
 
     /// # Safety
-    /// As [`Job::add`]; channels `first..first + INPUTS` exist.
+    /// As [`Job::run`]; channels `first..first + INPUTS` exist.
     #[inline(always)]
     unsafe fn tile<S: Simd, const INPUTS: usize, const VECTORS: usize>(&self, first: usize) {
         // SAFETY: every pointer is inside the caller's slices.

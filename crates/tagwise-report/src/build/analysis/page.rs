@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tagwise::collapse::{CollapseFamily, CollapseMetric, TagVectors};
+use tagwise::collapse::{CollapseFamily, CollapseMetric, Headline, TagVectors};
 use tagwise::matrix::as_faer;
 
 use super::super::{provenance, rows};
@@ -24,9 +24,11 @@ pub fn analysis(measured: &Analysis) -> Result<Report> {
         all_tables.push(odd);
     }
     let headlines = report.headlines();
-    let measured_ones = headlines.iter().filter(|headline| headline.value.is_some());
-    let mut summary = vec![tables::path_sentence(report).to_string()];
+    let is_measured = |headline: &&Headline| headline.value.or(headline.published).is_some();
+    let measured_ones = headlines.iter().filter(is_measured);
+    let mut summary = vec![measured.finding().trim_end_matches('.').to_string()];
     summary.extend(report.notes.iter().cloned());
+    summary.push(tables::path_sentence(report).to_string());
     Ok(Report {
         kind: Kind::Analysis,
         title: file_name(&measured.path),

@@ -4,11 +4,11 @@ mod details;
 
 use std::path::Path;
 
-use tagwise::collapse::{CollapseMetric, CollapseReport, Nc1Path};
+use tagwise::collapse::{CollapseMetric, CollapseReport, Headline, Interval, Nc1Path, WorstSample};
 
 use super::Analysis;
 use crate::contact_sheet::set_name;
-use crate::{Cell, Column, Table};
+use crate::{Cell, Column, Table, format_number};
 
 /// Label sets listed with the largest angles.
 const MAX_SETS: usize = 10;
@@ -16,7 +16,7 @@ const MAX_SETS: usize = 10;
 /// Everything about one set of features, for a terminal of so many columns.
 pub fn analysis_text(measured: &Analysis, width: usize) -> String {
     let report = &measured.report;
-    let mut text = format!("{}\n\n", size(measured));
+    let mut text = format!("{}\n{}\n\n", size(measured), measured.finding());
     for table in collapse_tables(report, &measured.class_names) {
         text.push_str(&table.to_text(width));
         text.push('\n');
@@ -32,6 +32,8 @@ pub fn analysis_text(measured: &Analysis, width: usize) -> String {
 pub fn analyses_text(measured: &[Analysis], width: usize) -> String {
     let mut text = comparison(measured).to_text(width);
     for measured in measured {
+        let (path, finding) = (measured.path.display(), measured.finding());
+        text.push_str(&format!("{path}: {finding}\n"));
         for note in &measured.report.notes {
             text.push_str(&format!("note: {}: {note}\n", measured.path.display()));
         }
@@ -76,7 +78,8 @@ pub fn collapse_tables(report: &CollapseReport, class_names: &[String]) -> Vec<T
         published(report),
         angles(report),
         classes(report, class_names),
-        worst(report, class_names),
+        likely_errors(report, class_names),
+        farthest(report, class_names),
     ]
     .into_iter()
     .filter(|table| !table.rows.is_empty())
@@ -84,19 +87,41 @@ pub fn collapse_tables(report: &CollapseReport, class_names: &[String]) -> Vec<T
 }
 
 fn verdicts(report: &CollapseReport) -> Table {
-    let columns = ["metric", "value", "", "what it means"].map(Column::new);
+    let headlines = report.headlines();
+    let shown: Vec<&Headline> = headlines
+        .iter()
+        .filter(|headline| headline.value.or(headline.published).is_some())
+        .collect();
+    let has_intervals = shown.iter().any(|headline| headline.interval.is_some());
+    let mut names = vec!["metric", "value", "by chance", "", "what it means"];
+    if has_intervals {
+        names.insert(2, "95 % interval");
+    }
+    let columns = names.into_iter().map(Column::new);
     let mut table = Table::new("Neural collapse: 0 is exact", columns);
-    for headline in report.headlines() {
-        if let Some(value) = headline.value {
-            table.push([
-                headline.name.into(),
-                value.into(),
-                headline.verdict.word().into(),
-                headline.sentence.into(),
-            ]);
+    for headline in shown {
+        let mut row: Vec<Cell> = vec![
+            headline.name.as_str().into(),
+            headline.value.into(),
+            headline.chance.into(),
+            headline.verdict.word().into(),
+            headline.sentence.as_str().into(),
+        ];
+        if has_intervals {
+            row.insert(2, headline.interval.map(interval_text).into());
         }
+        table.push(row);
     }
     table
+}
+
+/// "0.0210 to 0.0240".
+pub(crate) fn interval_text(interval: Interval) -> String {
+    format!(
+        "{} to {}",
+        format_number(interval.low),
+        format_number(interval.high)
+    )
 }
 
 fn published(report: &CollapseReport) -> Table {
@@ -204,7 +229,25 @@ pub(super) fn odd_sets(report: &CollapseReport, class_names: &[String]) -> Table
     table
 }
 
-fn worst(report: &CollapseReport, class_names: &[String]) -> Table {
+/// Those of the worst samples whose label the nearest mean and the classifier both contradict.
+fn likely_errors(report: &CollapseReport, class_names: &[String]) -> Table {
+    let title = "Likely label errors: nearest mean and classifier both contradict the label";
+    samples(title, report, class_names, WorstSample::is_contradicted)
+}
+
+fn farthest(report: &CollapseReport, class_names: &[String]) -> Table {
+    let title = "Samples farthest from the mean of their label set";
+    samples(title, report, class_names, |sample| {
+        !sample.is_contradicted()
+    })
+}
+
+fn samples(
+    title: &str,
+    report: &CollapseReport,
+    class_names: &[String],
+    belongs: impl Fn(&WorstSample) -> bool,
+) -> Table {
     let names = [
         "row",
         "labels",
@@ -212,11 +255,8 @@ fn worst(report: &CollapseReport, class_names: &[String]) -> Table {
         "nearest set mean",
         "W says",
     ];
-    let mut table = Table::new(
-        "Samples farthest from their label set: likely label errors",
-        names.map(Column::new),
-    );
-    for sample in &report.worst_samples {
+    let mut table = Table::new(title, names.map(Column::new));
+    for sample in report.worst_samples.iter().filter(|sample| belongs(sample)) {
         let classifier_set = sample.classifier_set.as_ref();
         table.push([
             Cell::Count(sample.sample as u64),

@@ -17,7 +17,8 @@ use crate::{Error, LabelSet, Result};
 pub(crate) const GROUP_LEN: usize = 1 << 20;
 
 /// `sample` (INT64), `labels` (a list of strings) or `label_ids` (a list of unsigned integers) and,
-/// where there are scores, `score` and `margin` (DOUBLE) and `proven` (BOOLEAN).
+/// where there are scores, `score` and `margin` (DOUBLE) and `proven` (BOOLEAN), where there are
+/// probabilities, `probability` (DOUBLE) and `abstained` (BOOLEAN).
 pub(super) fn to_bytes(names: &LabelNames, decoded: &Decoded) -> Result<Vec<u8>> {
     write(names, decoded).map_err(|error| Error::Malformed(error.to_string()))
 }
@@ -32,9 +33,14 @@ fn write(names: &LabelNames, decoded: &Decoded) -> Result<Vec<u8>, ParquetError>
         true => "required double score; required double margin; required boolean proven;",
         false => "",
     };
+    let has_probabilities = !decoded.probabilities.is_empty();
+    let probabilities = match has_probabilities {
+        true => "required double probability; required boolean abstained;",
+        false => "",
+    };
     let schema = format!(
         "message answers {{ required int64 sample; required group {column} (LIST) \
-         {{ repeated group list {{ {element} }} }} {scores} }}"
+         {{ repeated group list {{ {element} }} }} {scores} {probabilities} }}"
     );
     let properties = WriterProperties::builder()
         .set_compression(Compression::SNAPPY)
@@ -54,6 +60,12 @@ fn write(names: &LabelNames, decoded: &Decoded) -> Result<Vec<u8>, ParquetError>
             write_column::<DoubleType>(&mut rows, &decoded.margins[range.clone()], None)?;
             let proven: Vec<bool> = range.map(|sample| decoded.is_proven(sample)).collect();
             write_column::<BoolType>(&mut rows, &proven, None)?;
+        }
+        if has_probabilities {
+            let range = first..first + sets.len();
+            write_column::<DoubleType>(&mut rows, &decoded.probabilities[range.clone()], None)?;
+            let abstained: Vec<bool> = range.map(|i| decoded.has_abstained(i)).collect();
+            write_column::<BoolType>(&mut rows, &abstained, None)?;
         }
         rows.close()?;
     }
@@ -132,10 +144,10 @@ mod tests {
     fn decoded(scores: Vec<f64>) -> Decoded {
         let sets = [vec![0, 2], vec![], vec![1]].map(LabelSet::new);
         Decoded {
-            targets: Targets::new(3, sets).unwrap(),
             margins: scores.iter().map(|score| 2.0 * score).collect(),
             scores,
             unproven: vec![1],
+            ..Decoded::of(Targets::new(3, sets).unwrap())
         }
     }
 

@@ -50,6 +50,7 @@ fn the_choice_is_the_best_candidate_and_decodes_new_data() {
         features: &dense(&validation.features, 5),
         logits: Some(&validation.logits),
         link: Link::Softmax,
+        sets: None,
         truth: &validation.targets,
     };
     let choice = choose(&statistics, &tuning, Criterion::SubsetAccuracy, go_on).unwrap();
@@ -77,6 +78,7 @@ fn candidates_that_cannot_be_fitted_are_kept_with_the_reason() {
         features: &dense(&features, 2),
         logits: None,
         link: Link::Softmax,
+        sets: None,
         truth: &targets,
     };
     let choice = choose(&statistics, &tuning, Criterion::F1Micro, go_on).unwrap();
@@ -96,6 +98,7 @@ fn a_choice_can_be_stopped_before_any_candidate() {
         features: &features,
         logits: None,
         link: Link::Softmax,
+        sets: None,
         truth: &data.targets,
     };
     let mut seen = Vec::new();

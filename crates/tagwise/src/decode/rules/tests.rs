@@ -1,9 +1,9 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::decode::label_thresholds::{f1_at, of_own_f1};
 use crate::decode::sweep::{best_cut, best_label_cut};
 use crate::decode::threshold::top_multiplicity;
-use crate::decode::tuning::{f1_at, label_thresholds};
 use crate::evaluate::{Criterion, SetMeasures};
 
 const CRITERIA: [Criterion; 6] = [
@@ -131,7 +131,7 @@ fn a_label_with_one_sample_keeps_the_common_threshold() {
     )
     .unwrap();
     let scores: Vec<f64> = (0..20).flat_map(|i| [2.0, f64::from(i) * 0.1]).collect();
-    assert_eq!(label_thresholds(&scores, &truth, 1.5)[1], 1.5);
+    assert_eq!(of_own_f1(&scores, &truth, 1.5)[1], 1.5);
 }
 
 proptest! {

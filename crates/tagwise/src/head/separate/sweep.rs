@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::real::Real;
 use super::terms::{BinaryCrossEntropy, Term, Terms};
 use super::vectors::{Lanes, Sums, add, widen};
-use crate::head::features::SparseRows;
+use crate::head::sparse::SparseRows;
 use crate::kernel::vectorized;
 
 /// Samples and features handled by one task. Sums are split here, never by threads.
@@ -18,7 +18,7 @@ const CHUNK_LEN: usize = 32;
 /// The data of a separable objective in T.
 pub(super) struct Sweep<'a, T> {
     features: &'a SparseRows,
-    /// The values of the features, row by row and column by column.
+    /// The scaled values of the features, row by row and column by column.
     row_values: Vec<T>,
     column_values: Vec<T>,
     /// The weight of each sample, with sum 1.
@@ -45,16 +45,26 @@ pub(super) struct Seen<const L: usize> {
 
 impl<'a, T: Real> Sweep<'a, T> {
     pub(super) fn new(
-        features: &'a SparseRows,
+        (features, factors): (&'a SparseRows, &[f64]),
         terms: Terms<T>,
         sample_weights: impl Iterator<Item = f64>,
         weight_decay: f64,
     ) -> Self {
-        let narrow = |values: &[f64]| values.iter().map(|&value| T::of(value)).collect();
+        let factor = |column: usize| factors[column];
+        let by_rows = (0..features.num_rows()).flat_map(|row| {
+            let (columns, range) = features.row(row);
+            let values = columns.iter().zip(&features.row_values()[range]);
+            values.map(move |(&column, value)| T::of(value * factor(column as usize)))
+        });
+        let by_columns = (0..features.dim()).flat_map(|column| {
+            let (_, range) = features.column(column);
+            let values = features.column_values()[range].iter();
+            values.map(move |value| T::of(value * factor(column)))
+        });
         Self {
             features,
-            row_values: narrow(features.row_values()),
-            column_values: narrow(features.column_values()),
+            row_values: by_rows.collect(),
+            column_values: by_columns.collect(),
             sample_weights: sample_weights.map(T::of).collect(),
             terms,
             weight_decay,
@@ -294,7 +304,12 @@ mod tests {
         let (n, dim) = (NUM_ROWS as usize, DIM as usize);
         let weight = |row: usize| (1 + row % 3) as f64 / 1000.0;
         let terms = Terms::new(loss).unwrap();
-        let sweep = Sweep::<T>::new(&features, terms, (0..n).map(weight), WEIGHT_DECAY);
+        let sweep = Sweep::<T>::new(
+            (&features, &[1.0; DIM as usize]),
+            terms,
+            (0..n).map(weight),
+            WEIGHT_DECAY,
+        );
         let class_weights: [f64; L] = std::array::from_fn(|lane| 0.5 + lane as f64 / 8.0);
         let positives = (0..n).map(|row| {
             let bits = (0..L).filter(|&lane| is_in_set(row, lane));

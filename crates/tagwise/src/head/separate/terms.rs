@@ -42,7 +42,7 @@ impl<T: Real> Terms<T> {
                 gamma_negative,
                 margin,
             } => focused(gamma_positive, gamma_negative, margin),
-            Loss::PickAllLabels(_) | Loss::Zlpr {} => None,
+            Loss::PickAllLabels(_) | Loss::Zlpr {} | Loss::SetLikelihood(_) => None,
         }
     }
 }

@@ -2,15 +2,14 @@
 
 use std::arch::x86_64::*;
 
-use std::marker::PhantomData;
-
-use super::{NoTiles, Simd, Tiles, Work};
+use super::{Simd, TileWork, Work};
 use crate::cpu::bf16::Bf16;
 use crate::cpu::kernel::tiles::amx::Amx;
 
 /// # Safety
 /// AVX2 and FMA are present, and the work's own promises hold.
 #[target_feature(enable = "avx2,fma")]
+#[inline(never)]
 pub(super) unsafe fn avx2(work: impl Work) {
     // SAFETY: the features are enabled here.
     unsafe { work.run::<Avx2>() }
@@ -19,6 +18,7 @@ pub(super) unsafe fn avx2(work: impl Work) {
 /// # Safety
 /// AVX-512F is present, and the work's own promises hold.
 #[target_feature(enable = "avx512f,avx2,fma")]
+#[inline(never)]
 pub(super) unsafe fn avx512(work: impl Work) {
     // SAFETY: the features are enabled here.
     unsafe { work.run::<Avx512>() }
@@ -27,17 +27,19 @@ pub(super) unsafe fn avx512(work: impl Work) {
 /// # Safety
 /// AVX-512F, BW and BF16 are present, and the work's own promises hold.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16,avx2,fma")]
+#[inline(never)]
 pub(super) unsafe fn avx512_bf16(work: impl Work) {
     // SAFETY: the features are enabled here.
-    unsafe { work.run::<Avx512Bf16<NoTiles>>() }
+    unsafe { work.run::<Avx512Bf16>() }
 }
 
 /// # Safety
 /// AVX-512F, BW and BF16 and AMX for bf16 are present, and the work's own promises hold.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16,avx2,fma")]
-pub(super) unsafe fn amx(work: impl Work) {
+#[inline(never)]
+pub(super) unsafe fn amx(work: impl TileWork) {
     // SAFETY: the features are enabled here; AMX is used in assembly alone.
-    unsafe { work.run::<Avx512Bf16<Amx>>() }
+    unsafe { work.run::<Amx>() }
 }
 
 /// AVX2 with FMA: eight lanes, sixteen registers.
@@ -64,7 +66,6 @@ impl Avx2 {
 
 impl Simd for Avx2 {
     type Vector = __m256;
-    type Tiles = NoTiles;
     const LANES: usize = 8;
 
     #[inline(always)]
@@ -271,7 +272,6 @@ impl Avx512 {
 }
 
 impl Simd for Avx512 {
-    type Tiles = NoTiles;
     avx512_single_precision!();
 
     #[inline(always)]
@@ -307,17 +307,10 @@ impl Simd for Avx512 {
 }
 
 /// AVX-512F with BF16: products of pairs are one instruction (which takes denormals as zero).
-pub(super) struct Avx512Bf16<T>(PhantomData<T>);
+#[derive(Clone, Copy)]
+pub(super) struct Avx512Bf16;
 
-impl<T> Clone for Avx512Bf16<T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-impl<T> Copy for Avx512Bf16<T> {}
-
-impl<T: Tiles> Simd for Avx512Bf16<T> {
-    type Tiles = T;
+impl Simd for Avx512Bf16 {
     avx512_single_precision!();
 
     #[inline(always)]

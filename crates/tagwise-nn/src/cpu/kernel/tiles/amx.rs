@@ -53,7 +53,7 @@ impl Drop for Amx {
 
 impl Tiles for Amx {
     #[inline(always)]
-    unsafe fn configure(depth: usize) -> Option<Self> {
+    unsafe fn configure(depth: usize) -> Self {
         let configuration = Configuration::new(depth);
         // SAFETY: the caller vouches for AMX; the configuration is one that it accepts.
         unsafe {
@@ -65,7 +65,7 @@ impl Tiles for Amx {
                 options(readonly, nostack, preserves_flags),
             );
         }
-        Some(Self(PhantomData))
+        Self(PhantomData)
     }
 
     #[inline(always)]

@@ -13,8 +13,6 @@ const MOST_COLUMNS: usize = 4 * SIDE;
 /// A job of a convolution whose factors are pairs.
 pub(in super::super) struct DirectJob<'a> {
     pub job: Job<'a>,
-    /// Output channels of the block of weights.
-    pub columns: usize,
     /// Lanes of a step; they divide the job's channels.
     pub depth: usize,
 }
@@ -34,7 +32,7 @@ impl DirectJob<'_> {
             for lane in (0..self.job.channels).step_by(self.depth) {
                 steps[count] = Step {
                     left: tap.input as usize + lane,
-                    right: tap.weights as usize + lane * self.columns,
+                    right: tap.weights as usize + lane * self.job.block,
                 };
                 count += 1;
             }
@@ -76,9 +74,9 @@ impl DirectJob<'_> {
             let columns = Columns {
                 right: Rows {
                     first: self.job.weights,
-                    step: self.columns,
+                    step: self.job.block,
                 },
-                count: self.columns,
+                count: self.job.block,
                 steps: match lefts {
                     Some(_) => steps,
                     None => &packed[..steps.len()],
@@ -91,7 +89,7 @@ impl DirectJob<'_> {
             });
             let places = sums.map(|rows| rows.map(Rows::writable));
             let places = places.unwrap_or_else(|| {
-                let step = self.columns;
+                let step = self.job.block;
                 [0, 1].map(|row| Rows {
                     first: staged.as_mut_ptr().wrapping_add(row * SIDE * step),
                     step,
@@ -139,11 +137,11 @@ impl DirectJob<'_> {
     /// As [`DirectJob::run`].
     #[inline(always)]
     unsafe fn copy_sums<const IN: bool>(&self, pixels: &[Pixel], staged: &mut [f32]) {
-        for (pixel, staged) in pixels.iter().zip(staged.chunks_exact_mut(self.columns)) {
+        for (pixel, staged) in pixels.iter().zip(staged.chunks_exact_mut(self.job.block)) {
             // SAFETY: passed on from the caller.
             unsafe {
                 let sums = self.job.output.add(pixel.output as usize);
-                let sums = std::slice::from_raw_parts_mut(sums, self.columns);
+                let sums = std::slice::from_raw_parts_mut(sums, self.job.block);
                 match IN {
                     true => staged.copy_from_slice(sums),
                     false => sums.copy_from_slice(staged),

@@ -10,9 +10,9 @@ pub(in super::super) struct Emulated {
 }
 
 impl Tiles for Emulated {
-    unsafe fn configure(depth: usize) -> Option<Self> {
+    unsafe fn configure(depth: usize) -> Self {
         assert!((1..=SIDE).contains(&depth));
-        Some(Self { depth })
+        Self { depth }
     }
 
     unsafe fn multiply<const ROWS: usize, const COLUMNS: usize>(&self, product: &Product) {
@@ -73,7 +73,6 @@ type Lanes = [f32; SIDE];
 
 impl Simd for Wide {
     type Vector = Lanes;
-    type Tiles = Emulated;
     const LANES: usize = SIDE;
 
     unsafe fn zero() -> Lanes {

@@ -65,12 +65,11 @@ pub(crate) struct Product {
 
 /// The tile registers of a machine while they are configured: one value exists per thread.
 pub(crate) trait Tiles: Sized {
-    /// Tiles that sum over `depth` lanes at a step, from 1 to [`SIDE`]; none if these kernels have
-    /// no tiles.
+    /// Tiles that sum over `depth` lanes at a step, from 1 to [`SIDE`].
     ///
     /// # Safety
     /// The machine has the tiles, and the thread holds no others.
-    unsafe fn configure(depth: usize) -> Option<Self>;
+    unsafe fn configure(depth: usize) -> Self;
 
     /// Adds up the steps of a product with `ROWS` × `COLUMNS` tiles of sums, each 1 or 2.
     ///
@@ -83,24 +82,6 @@ pub(crate) trait Tiles: Sized {
     /// # Safety
     /// The machine has the tiles, and `square` points at [`TILE`] lanes.
     unsafe fn transpose(square: *mut f32);
-}
-
-/// Of kernel sets without tiles.
-pub(crate) enum NoTiles {}
-
-impl Tiles for NoTiles {
-    #[inline(always)]
-    unsafe fn configure(_: usize) -> Option<Self> {
-        None
-    }
-    #[inline(always)]
-    unsafe fn multiply<const ROWS: usize, const COLUMNS: usize>(&self, _: &Product) {
-        match *self {}
-    }
-    #[inline(always)]
-    unsafe fn transpose(_: *mut f32) {
-        unreachable!("only plans for tiles transpose")
-    }
 }
 
 /// Lanes that each step sums over, so that equal steps make up `lanes`.

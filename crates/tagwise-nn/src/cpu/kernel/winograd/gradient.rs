@@ -3,9 +3,7 @@
 mod group;
 mod tiled;
 
-use rayon::prelude::*;
-
-use group::Group;
+use group::{Group, PairedGroup, SingleGroup, Squares};
 
 use super::transform::{self, PRODUCTS};
 use super::{Range, Tiling, serves};
@@ -14,10 +12,13 @@ use crate::cpu::activations::View;
 use crate::cpu::buffer::ThreadBuffers;
 use crate::cpu::kernel::output::Write;
 use crate::cpu::kernel::shape::ConvShape;
-use crate::cpu::kernel::simd::{Pairs, Simd, Work, launch};
+use crate::cpu::kernel::simd::{
+    Simd, TileWork, Work, launch, launch_bf16, launch_product, launch_tiles,
+};
 use crate::cpu::kernel::tiles::{SIDE, Tiles};
 use crate::cpu::kernel::weight_gradient::{Job, add_parts};
 use crate::cpu::kernel::{Kernels, odd_lines};
+use crate::cpu::parallel;
 
 /// Tiles that a register tile sums over before its sums go back to memory.
 const TILES_PER_GROUP: usize = 64;
@@ -187,24 +188,20 @@ impl WinogradGradient {
         parts: &mut [f32],
     ) {
         let tiles = batch * self.tiling.count();
-        parts
-            .par_chunks_exact_mut(self.sums_len())
-            .with_max_len(1)
-            .enumerate()
-            .for_each(|(part, sums)| {
-                sums.fill(0.0);
-                let tiles = part * tiles / self.parts..(part + 1) * tiles / self.parts;
-                threads.with(self.group_len(), |group| {
-                    for first in tiles.clone().step_by(self.tiles_per_group) {
-                        let run = first..tiles.end.min(first + self.tiles_per_group);
-                        self.transform_group(kernels, run.clone(), input, dz, group);
-                        let matrices = sums.chunks_exact_mut(self.in_channels * self.block);
-                        for (index, sums) in matrices.enumerate() {
-                            self.add_product(kernels, run.len(), index, group, sums);
-                        }
+        parallel::for_each_chunk(parts, self.sums_len(), |part, sums| {
+            sums.fill(0.0);
+            let tiles = part * tiles / self.parts..(part + 1) * tiles / self.parts;
+            threads.with(self.group_len(), |group| {
+                for first in tiles.clone().step_by(self.tiles_per_group) {
+                    let run = first..tiles.end.min(first + self.tiles_per_group);
+                    self.transform_group(kernels, run.clone(), input, dz, group);
+                    let matrices = sums.chunks_exact_mut(self.in_channels * self.block);
+                    for (index, sums) in matrices.enumerate() {
+                        self.add_product(kernels, run.len(), index, group, sums);
                     }
-                });
+                }
             });
+        });
     }
 
     /// Sums of the whole batch, a round of groups at a time.
@@ -238,15 +235,11 @@ impl WinogradGradient {
         dz: View<'_>,
         groups: &mut [f32],
     ) {
-        groups
-            .par_chunks_exact_mut(self.group_len())
-            .with_max_len(1)
-            .enumerate()
-            .for_each(|(index, group)| {
-                let first = round.end.min(round.start + index * self.tiles_per_group);
-                let tiles = first..round.end.min(first + self.tiles_per_group);
-                self.transform_group(kernels, tiles, input, dz, group);
-            });
+        parallel::for_each_chunk(groups, self.group_len(), |index, group| {
+            let first = round.end.min(round.start + index * self.tiles_per_group);
+            let tiles = first..round.end.min(first + self.tiles_per_group);
+            self.transform_group(kernels, tiles, input, dz, group);
+        });
     }
 
     fn transform_group(
@@ -259,17 +252,32 @@ impl WinogradGradient {
     ) {
         let (input_step, _) = self.steps();
         let (inputs, gradients) = group.split_at_mut(PRODUCTS * input_step);
-        let work = Group {
+        let num_tiles = tiles.len();
+        let group = Group {
             plan: self,
             tiles,
-            x,
-            dz,
-            inputs,
+            inputs: &mut *inputs,
             gradients,
         };
         // SAFETY: `run` checked that x and dz hold every image of the batch with its border; the
         // two parts of the group have their lengths.
-        unsafe { launch(kernels, work) }
+        unsafe {
+            match (x, dz) {
+                (View::F32(x), View::F32(dz)) => launch(kernels, SingleGroup { group, x, dz }),
+                (View::Bf16(x), View::Bf16(dz)) => {
+                    launch_bf16(kernels, PairedGroup { group, x, dz });
+                    if self.tiled {
+                        let squares = Squares {
+                            plan: self,
+                            tiles: num_tiles,
+                            inputs,
+                        };
+                        launch_tiles(kernels, squares);
+                    }
+                }
+                _ => unreachable!("`run` compared the precisions"),
+            }
+        }
     }
 
     fn add_products(
@@ -280,15 +288,12 @@ impl WinogradGradient {
         sums: &mut [f32],
         write: Write,
     ) {
-        sums.par_chunks_exact_mut(self.in_channels * self.block)
-            .with_max_len(1)
-            .enumerate()
-            .for_each(|(index, sums)| {
-                if write == Write::Replace {
-                    sums.fill(0.0);
-                }
-                self.add_product(kernels, tiles, index, groups, sums);
-            });
+        parallel::for_each_chunk(sums, self.in_channels * self.block, |index, sums| {
+            if write == Write::Replace {
+                sums.fill(0.0);
+            }
+            self.add_product(kernels, tiles, index, groups, sums);
+        });
     }
 
     /// Adds the products of so many tiles to one matrix of sums.
@@ -300,7 +305,7 @@ impl WinogradGradient {
         groups: &[f32],
         sums: &mut [f32],
     ) {
-        let work = Products {
+        let products = Products {
             plan: self,
             tiles,
             block: index / PRODUCTS,
@@ -309,24 +314,25 @@ impl WinogradGradient {
             sums,
         };
         // SAFETY: the groups hold `tiles` transformed tiles, `sums` is one matrix.
-        unsafe { launch(kernels, work) }
+        unsafe {
+            match self.tiled {
+                true => launch_tiles(kernels, products),
+                false => products.add(kernels),
+            }
+        }
     }
 
     fn transform_sums(&self, kernels: Kernels, sums: &[f32], gradient: &mut [f32]) {
         let matrix = self.in_channels * self.block;
-        gradient
-            .par_chunks_exact_mut(9 * matrix)
-            .zip(sums.par_chunks_exact(PRODUCTS * matrix))
-            .with_max_len(1)
-            .for_each(|(gradient, sums)| {
-                let work = Sums {
-                    matrix,
-                    sums,
-                    gradient,
-                };
-                // SAFETY: both slices are whole stacks of matrices.
-                unsafe { launch(kernels, work) }
-            });
+        parallel::for_each_chunk(gradient, 9 * matrix, |block, gradient| {
+            let work = Sums {
+                matrix,
+                sums: &sums[block * PRODUCTS * matrix..][..PRODUCTS * matrix],
+                gradient,
+            };
+            // SAFETY: both slices are whole stacks of matrices.
+            unsafe { launch(kernels, work) }
+        });
     }
 }
 
@@ -340,21 +346,22 @@ struct Products<'a> {
     sums: &'a mut [f32],
 }
 
-impl Work for Products<'_> {
+impl TileWork for Products<'_> {
     #[inline(always)]
-    unsafe fn run<S: Simd>(mut self) {
+    unsafe fn run<T: Tiles>(mut self) {
+        // SAFETY: passed on from the caller; a plan for tiles has whole steps.
+        unsafe { self.add_tiled(&T::configure(SIDE)) }
+    }
+}
+
+impl Products<'_> {
+    /// Adds the products with registers.
+    ///
+    /// # Safety
+    /// The groups hold the tiles, the sums are one matrix.
+    unsafe fn add(self, kernels: Kernels) {
         let plan = self.plan;
-        if plan.tiled {
-            // SAFETY: passed on from the caller; plans for tiles are made only where `S` has them.
-            unsafe {
-                if let Some(tiles) = S::Tiles::configure(SIDE) {
-                    self.add_tiled(&tiles);
-                }
-            }
-            return;
-        }
         let (input_step, gradient_step) = plan.steps();
-        let vectors = plan.block / S::LANES;
         for (group, first) in (0..self.tiles).step_by(plan.tiles_per_group).enumerate() {
             let start = group * plan.group_len();
             let gradients = start + PRODUCTS * input_step + self.product * gradient_step;
@@ -367,14 +374,13 @@ impl Work for Products<'_> {
                     x_rows: &plan.places[0][..rows],
                     dz_rows: &plan.places[1][..rows],
                     channels: plan.in_channels,
+                    block: plan.block,
                     x: groups.add(start + self.product * input_step),
                     dz: groups.add(gradients + self.block * plan.block),
                     sums: self.sums.as_mut_ptr(),
+                    ahead: None,
                 };
-                match plan.precision {
-                    Precision::F32 => job.add::<S>(vectors, |_| {}),
-                    Precision::Bf16 => job.add::<Pairs<S>>(vectors, |_| {}),
-                }
+                launch_product(kernels, plan.precision, job);
             }
         }
     }

@@ -19,13 +19,14 @@ mod weights;
 pub(crate) use gradient::WinogradGradient;
 
 use super::output::{Output, Write};
-use super::register_tiles::{Job, Pixel, Tap};
+use super::register_tiles::{Job, Jobs, Pixel, Tap};
 use super::shape::ConvShape;
-use super::simd::{Number, Pairs, Simd, Work, launch};
+use super::simd::{Number, Simd, TileWork, Work, launch_product, launch_tiles};
 use super::tiles::Tiles;
 use super::{Kernels, odd_lines, padded_channels};
 use crate::Precision;
 use crate::cpu::activations::{View, ViewMut};
+use crate::cpu::bf16::Bf16;
 use crate::cpu::buffer::ThreadBuffers;
 use tiling::Tiling;
 use transform::{INPUTS, PRODUCTS, RESULTS};
@@ -208,20 +209,20 @@ impl Winograd {
         let output_len = self.tiling.height * self.tiling.width * self.out_pitch;
         let images = self.images_per_task(batch);
         let write = output.write;
-        output.for_each_group(batch, output_len, images, |first_image, output| {
+        output.for_each_group(batch, output_len, images, &|first_image, output| {
             threads.with(self.thread_len(), |scratch| {
+                let images = output.len() / output_len;
                 let task = Task {
                     pass: self,
-                    input,
+                    kernels,
                     first_image,
-                    images: output.len() / output_len,
+                    tiles: images * self.tiling.count(),
                     transformed,
                     scratch,
-                    output,
                     write,
                 };
                 // SAFETY: input and output hold these images, the weights were measured.
-                unsafe { launch(kernels, task) }
+                unsafe { task.run(input, output) }
             });
         });
     }
@@ -232,40 +233,13 @@ type Range = std::ops::Range<usize>;
 /// Some whole images of a batch.
 struct Task<'a> {
     pass: &'a Winograd,
-    input: View<'a>,
+    kernels: Kernels,
     first_image: usize,
-    images: usize,
+    /// Tiles of the images.
+    tiles: usize,
     transformed: &'a [f32],
     scratch: &'a mut [f32],
-    output: ViewMut<'a>,
     write: Write,
-}
-
-impl Work for Task<'_> {
-    #[inline(always)]
-    unsafe fn run<S: Simd>(mut self) {
-        // SAFETY: passed on from the caller; pointers are taken anew for every precision.
-        unsafe {
-            match (self.input, self.output.reborrow()) {
-                (View::F32(input), ViewMut::F32(output)) => {
-                    let images = Images {
-                        input: input.as_ptr(),
-                        output: output.as_mut_ptr(),
-                    };
-                    self.run_all::<S, S, _>(images, None);
-                }
-                (View::Bf16(input), ViewMut::Bf16(output)) => {
-                    let images = Images {
-                        input: input.as_ptr(),
-                        output: output.as_mut_ptr(),
-                    };
-                    let tiles = S::Tiles::configure(tiled::depth(self.pass));
-                    self.run_all::<S, Pairs<S>, _>(images, tiles.as_ref());
-                }
-                _ => unreachable!("`run` compared the precisions"),
-            }
-        }
-    }
 }
 
 /// A batch's bordered input and a task's output.
@@ -275,57 +249,93 @@ struct Images<E> {
     output: *mut E,
 }
 
-impl Task<'_> {
-    /// Transforms with the registers of `S`, multiplies with those of `M` or with tiles.
-    ///
-    /// # Safety
-    /// Input and output hold the task's images; `S` is available and its tiles are configured.
+/// A task whose products are taken by tiles of AMX.
+struct TiledTask<'a> {
+    task: Task<'a>,
+    images: Images<Bf16>,
+}
+
+impl TileWork for TiledTask<'_> {
     #[inline(always)]
-    unsafe fn run_all<S: Simd, M: Simd, E: Number>(
-        &mut self,
-        images: Images<E>,
-        amx: Option<&S::Tiles>,
-    ) {
-        let pass = self.pass;
-        let tiles = self.images * pass.tiling.count();
-        for first in (0..tiles).step_by(pass.tiles) {
-            let run = first..tiles.min(first + pass.tiles);
-            // SAFETY: passed on from the caller.
-            unsafe {
-                self.transform_inputs::<S, _>(run.clone(), images.input);
-                for block in 0..pass.num_blocks() {
-                    match amx {
-                        Some(tiles) => self.multiply_tiled(tiles, run.len(), block),
-                        None => self.multiply::<M>(run.len(), block),
-                    }
-                    self.transform_products::<S, _>(run.clone(), block, images.output);
+    unsafe fn run<T: Tiles>(mut self) {
+        // SAFETY: passed on from the caller.
+        unsafe {
+            let amx = T::configure(tiled::depth(self.task.pass));
+            self.task.run_all(self.images, &mut |task, tiles, block| {
+                task.multiply_tiled(&amx, tiles, block);
+            });
+        }
+    }
+}
+
+impl Task<'_> {
+    /// # Safety
+    /// Input and output hold the task's images.
+    unsafe fn run(mut self, input: View<'_>, mut output: ViewMut<'_>) {
+        // SAFETY: passed on from the caller.
+        unsafe {
+            match (input, output.reborrow()) {
+                (View::F32(input), ViewMut::F32(output)) => {
+                    let images = Images {
+                        input: input.as_ptr(),
+                        output: output.as_mut_ptr(),
+                    };
+                    self.run_all(images, &mut |task, tiles, block| {
+                        task.multiply(tiles, block)
+                    });
                 }
+                (View::Bf16(input), ViewMut::Bf16(output)) => {
+                    let images = Images {
+                        input: input.as_ptr(),
+                        output: output.as_mut_ptr(),
+                    };
+                    if self.pass.tiled {
+                        launch_tiles(self.kernels, TiledTask { task: self, images });
+                    } else {
+                        self.run_all(images, &mut |task, tiles, block| {
+                            task.multiply(tiles, block)
+                        });
+                    }
+                }
+                _ => unreachable!("`run` compared the precisions"),
             }
         }
     }
 
+    /// Transforms; `multiply` takes the products of so many tiles with a block of outputs.
+    ///
     /// # Safety
-    /// Input and output hold the task's images; `S` is available.
-    #[inline(always)]
-    unsafe fn transform_inputs<S: Simd, E: Number>(&mut self, run: Range, input: *const E) {
+    /// As [`Task::run`].
+    unsafe fn run_all<E: Number>(
+        &mut self,
+        images: Images<E>,
+        multiply: &mut dyn FnMut(&mut Self, usize, usize),
+    ) {
         let pass = self.pass;
-        let (pitch, step) = (pass.in_pitch, pass.input_step() * pass.precision.per_lane());
-        let numbers = self.scratch.as_mut_ptr().cast::<E>();
-        let first = self.first_image * pass.tiling.bordered_len(pitch);
-        let mut here = pass.tiling.inputs_of(run.start, pitch);
-        for (i, index) in run.enumerate() {
-            let following = pass.tiling.inputs_of(index + 1, pitch);
-            let ((tile, start), (next, next_start)) = (here, following);
-            here = following;
-            let next_from = input.wrapping_add(first + next_start);
-            let start = first + start;
-            for channel in (0..pitch).step_by(S::LANES) {
-                next.prefetch(INPUTS - RESULTS, next_from, channel);
-                // SAFETY: the tile lies inside its image, and i is below the tiles of a run.
-                unsafe {
-                    let tile = transform::input::<S, E>(tile, input.add(start + channel));
-                    transform::store::<S, E>(tile, numbers.add(i * pitch + channel), step);
-                }
+        let first_image = self.first_image * pass.tiling.bordered_len(pass.in_pitch);
+        for first in (0..self.tiles).step_by(pass.tiles) {
+            let run = first..self.tiles.min(first + pass.tiles);
+            let inputs = Inputs {
+                pass,
+                run: run.clone(),
+                input: images.input,
+                first_image,
+                numbers: self.scratch.as_mut_ptr().cast::<E>(),
+            };
+            // SAFETY: passed on from the caller; the scratch memory holds a run.
+            unsafe { E::launch(self.kernels, inputs) }
+            for block in 0..pass.num_blocks() {
+                multiply(self, run.len(), block);
+                let results = Results {
+                    pass,
+                    run: run.clone(),
+                    block,
+                    products: &self.scratch[PRODUCTS * pass.input_step()..],
+                    output: images.output,
+                    write: self.write,
+                };
+                // SAFETY: as above.
+                unsafe { E::launch(self.kernels, results) }
             }
         }
     }
@@ -333,56 +343,99 @@ impl Task<'_> {
     /// The 36 matrix products of a run of tiles with one block of outputs.
     ///
     /// # Safety
-    /// As [`Task::transform_inputs`].
-    #[inline(always)]
-    unsafe fn multiply<S: Simd>(&mut self, tiles: usize, block: usize) {
+    /// As [`Task::run`].
+    unsafe fn multiply(&mut self, tiles: usize, block: usize) {
         let pass = self.pass;
         let matrix = pass.slab() * pass.block;
         let (inputs, products) = self.scratch.split_at_mut(PRODUCTS * pass.input_step());
         for slab in 0..pass.num_slabs() {
             let first = slab * pass.slab();
-            for product in 0..PRODUCTS {
-                let weights = ((block * pass.num_slabs() + slab) * PRODUCTS + product) * matrix;
-                // SAFETY: the offsets are those of matrices inside the three buffers.
-                unsafe {
-                    let job = Job {
+            let weights = (block * pass.num_slabs() + slab) * PRODUCTS * matrix;
+            // SAFETY: the offsets are those of matrices inside the three buffers.
+            unsafe {
+                let jobs = Jobs {
+                    first: Job {
                         pixels: &pass.pixels[..tiles],
                         taps: &[Tap::HERE],
                         channels: pass.slab().min(pass.lanes() - first),
-                        input: inputs.as_ptr().add(product * pass.input_step() + first),
+                        block: pass.block,
+                        input: inputs.as_ptr().add(first),
                         weights: self.transformed.as_ptr().add(weights),
-                        output: products.as_mut_ptr().add(product * pass.output_step()),
+                        output: products.as_mut_ptr(),
                         write: if slab > 0 { Write::Add } else { Write::Replace },
-                    };
-                    job.run::<S>(pass.block / S::LANES);
+                    },
+                    count: PRODUCTS,
+                    steps: [pass.input_step(), matrix, pass.output_step()],
+                };
+                launch_product(self.kernels, pass.precision, jobs);
+            }
+        }
+    }
+}
+
+/// Tiles of inputs to transform.
+struct Inputs<'a, E> {
+    pass: &'a Winograd,
+    run: Range,
+    input: *const E,
+    /// Where the task's first image starts.
+    first_image: usize,
+    /// Where the transformed numbers go.
+    numbers: *mut E,
+}
+
+impl<E: Number> Work for Inputs<'_, E> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let pass = self.pass;
+        let (pitch, step) = (pass.in_pitch, pass.input_step() * pass.precision.per_lane());
+        let mut here = pass.tiling.inputs_of(self.run.start, pitch);
+        for (i, index) in self.run.enumerate() {
+            let following = pass.tiling.inputs_of(index + 1, pitch);
+            let ((tile, start), (next, next_start)) = (here, following);
+            here = following;
+            let next_from = self.input.wrapping_add(self.first_image + next_start);
+            let start = self.first_image + start;
+            for channel in (0..pitch).step_by(S::LANES) {
+                next.prefetch(INPUTS - RESULTS, next_from, channel);
+                // SAFETY: the tile lies inside its image, and i is below the tiles of a run.
+                unsafe {
+                    let tile = transform::input::<S, E>(tile, self.input.add(start + channel));
+                    let to = self.numbers.add(i * pitch + channel);
+                    transform::store::<S, E>(tile, to, step);
                 }
             }
         }
     }
+}
 
-    /// # Safety
-    /// As [`Task::transform_inputs`].
+/// Sums of products of a run of tiles, to become one block of their results.
+struct Results<'a, E> {
+    pass: &'a Winograd,
+    run: Range,
+    block: usize,
+    products: &'a [f32],
+    /// Where the task's first image starts.
+    output: *mut E,
+    write: Write,
+}
+
+impl<E: Number> Work for Results<'_, E> {
     #[inline(always)]
-    unsafe fn transform_products<S: Simd, E: Number>(
-        &mut self,
-        run: Range,
-        block: usize,
-        output: *mut E,
-    ) {
+    unsafe fn run<S: Simd>(self) {
         let pass = self.pass;
         let Tiling { height, width } = pass.tiling;
         let (pitch, step) = (pass.out_pitch, pass.output_step());
-        let products = &self.scratch[PRODUCTS * pass.input_step()..];
-        for (i, tile) in run.enumerate() {
+        for (i, tile) in self.run.enumerate() {
             let (image, y, x) = pass.tiling.place(tile);
             let (rows, columns) = pass.tiling.inside(y, x);
-            let start = ((image * height + y) * width + x) * pitch + block * pass.block;
+            let start = ((image * height + y) * width + x) * pitch + self.block * pass.block;
             for channel in (0..pass.block).step_by(S::LANES) {
                 // SAFETY: rows and columns of the tile lie inside its image.
                 unsafe {
-                    let from = products.as_ptr().add(i * pass.block + channel);
+                    let from = self.products.as_ptr().add(i * pass.block + channel);
                     let results = transform::result::<S>(from, step);
-                    let to = output.add(start + channel);
+                    let to = self.output.add(start + channel);
                     for (y, row) in results.iter().enumerate().take(rows) {
                         for (x, result) in row.iter().enumerate().take(columns) {
                             let to = to.add((y * width + x) * pitch);

@@ -1,12 +1,11 @@
 //! The weights of a convolution, transformed.
 
-use rayon::prelude::*;
-
 use super::transform::{self, INPUTS};
 use super::{Direction, Range, Winograd};
 use crate::Precision;
 use crate::cpu::kernel::Kernels;
-use crate::cpu::kernel::simd::{Simd, Work, launch};
+use crate::cpu::kernel::simd::{Simd, Work, launch, launch_bf16};
+use crate::cpu::parallel;
 
 impl Winograd {
     /// Transforms packed weights `[outputs/block][tap][channel][block]`; the data gradient takes
@@ -19,22 +18,24 @@ impl Winograd {
     ) {
         let taps_len = 9 * self.channels * self.block;
         assert_eq!(packed.len(), self.num_blocks() * taps_len);
-        transformed[..self.weights_len()]
-            .par_chunks_exact_mut(self.slab_len())
-            .with_max_len(1)
-            .enumerate()
-            .for_each(|(index, slab)| {
-                let block = index / self.num_slabs();
-                let first = index % self.num_slabs() * self.slab();
-                let work = SlabOfWeights {
-                    pass: self,
-                    lanes: first..self.lanes().min(first + self.slab()),
-                    taps: &packed[block * taps_len..][..taps_len],
-                    slab,
-                };
-                // SAFETY: `taps` holds nine matrices of `channels` rows, `slab` 36 of its lanes.
-                unsafe { launch(kernels, work) }
-            });
+        let transformed = &mut transformed[..self.weights_len()];
+        parallel::for_each_chunk(transformed, self.slab_len(), |index, slab| {
+            let block = index / self.num_slabs();
+            let first = index % self.num_slabs() * self.slab();
+            let slab = SlabOfWeights {
+                pass: self,
+                lanes: first..self.lanes().min(first + self.slab()),
+                taps: &packed[block * taps_len..][..taps_len],
+                slab,
+            };
+            // SAFETY: `taps` holds nine matrices of `channels` rows, `slab` 36 of its lanes.
+            unsafe {
+                match self.precision {
+                    Precision::F32 => launch(kernels, InNumbers(slab)),
+                    Precision::Bf16 => launch_bf16(kernels, InPairs(slab)),
+                }
+            }
+        });
     }
 }
 
@@ -77,28 +78,50 @@ impl SlabOfWeights<'_> {
     }
 }
 
-impl Work for SlabOfWeights<'_> {
+impl SlabOfWeights<'_> {
+    /// Calls `store` with every lane, the outputs of a register of it and where they belong, and
+    /// the distance of the 36 matrices.
     #[inline(always)]
-    unsafe fn run<S: Simd>(mut self) {
+    fn for_each_register<S: Simd>(mut self, store: impl Fn(&Self, usize, usize, *mut f32, usize)) {
         let block = self.pass.block;
         let step = self.pass.slab() * block;
         for (row, lane) in std::mem::take(&mut self.lanes).enumerate() {
             for first in (0..block).step_by(S::LANES) {
-                // SAFETY: row and first lie inside each of the slab's matrices.
-                unsafe {
-                    let to = self.slab.as_mut_ptr().add(row * block + first);
-                    match self.pass.precision {
-                        Precision::F32 => {
-                            transform::store::<S, _>(self.channel::<S>(lane, first), to, step);
-                        }
-                        Precision::Bf16 => {
-                            let even = self.channel::<S>(2 * lane, first);
-                            let odd = self.channel::<S>(2 * lane + 1, first);
-                            transform::store_pairs::<S>(even, odd, to, step);
-                        }
-                    }
-                }
+                let to = self.slab.as_mut_ptr().wrapping_add(row * block + first);
+                store(&self, lane, first, to, step);
             }
         }
+    }
+}
+
+/// A slab whose lanes hold one channel each.
+struct InNumbers<'a>(SlabOfWeights<'a>);
+
+impl Work for InNumbers<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        self.0
+            .for_each_register::<S>(|slab, lane, first, to, step| {
+                // SAFETY: lane and first lie inside each of the slab's matrices.
+                unsafe { transform::store::<S, _>(slab.channel::<S>(lane, first), to, step) }
+            });
+    }
+}
+
+/// A slab whose lanes hold a pair of channels each.
+struct InPairs<'a>(SlabOfWeights<'a>);
+
+impl Work for InPairs<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        self.0
+            .for_each_register::<S>(|slab, lane, first, to, step| {
+                // SAFETY: lane and first lie inside each of the slab's matrices.
+                unsafe {
+                    let even = slab.channel::<S>(2 * lane, first);
+                    let odd = slab.channel::<S>(2 * lane + 1, first);
+                    transform::store_pairs::<S>(even, odd, to, step);
+                }
+            });
     }
 }

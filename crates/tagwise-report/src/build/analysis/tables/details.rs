@@ -27,6 +27,11 @@ pub(super) fn details(report: &CollapseReport) -> Table {
     variability_details(report, &mut details);
     let raw = "0, or that of orthogonal means after ReLU";
     details.add("NC2, raw means", report.nc2.raw_means, raw);
+    details.add(
+        "raw means: distance from an orthogonal frame",
+        report.nc2.orthogonal_means,
+        "0 (features are not negative)",
+    );
     for (of, frame) in [
         ("W", report.frames.classifier),
         ("means", report.frames.centred_means),
@@ -63,7 +68,14 @@ fn variability_details(report: &CollapseReport, details: &mut Details) {
             nc1.value.filter(|_| nc1.num_sets > report.num_classes),
             "about the samples per label set",
         );
-        details.add(format!("trace quotient, {of}"), nc1.trace_quotient, "0");
+        details.add(format!("NC1 as published, {of}"), nc1.tag_span, "0");
+        let estimate = nc1.estimate.and_then(|estimate| estimate.trace_quotient);
+        details.add(format!("trace quotient, {of}"), estimate, "0");
+        details.add(
+            format!("trace quotient as published, {of}"),
+            nc1.trace_quotient,
+            "0",
+        );
         details.add(format!("CDNV, {of}"), nc1.cdnv, "0");
     }
 }

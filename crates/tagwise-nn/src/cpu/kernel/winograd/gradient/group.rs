@@ -1,8 +1,8 @@
 //! A group of tiles, transformed for the weight gradient.
 
 use super::{Range, WinogradGradient};
-use crate::cpu::activations::View;
-use crate::cpu::kernel::simd::{Number, Simd, Work};
+use crate::cpu::bf16::Bf16;
+use crate::cpu::kernel::simd::{Number, Simd, TileWork, Work};
 use crate::cpu::kernel::tiles::{SIDE, TILE, Tiles, place_in_squares};
 use crate::cpu::kernel::winograd::transform::{self, INPUTS, RESULTS, Tile, Transformed};
 
@@ -10,44 +10,87 @@ use crate::cpu::kernel::winograd::transform::{self, INPUTS, RESULTS, Tile, Trans
 pub(super) struct Group<'a> {
     pub plan: &'a WinogradGradient,
     pub tiles: Range,
-    pub x: View<'a>,
-    pub dz: View<'a>,
     pub inputs: &'a mut [f32],
     pub gradients: &'a mut [f32],
 }
 
-impl Work for Group<'_> {
+/// A group whose lanes hold the numbers of one tile each.
+pub(super) struct SingleGroup<'a> {
+    pub group: Group<'a>,
+    pub x: &'a [f32],
+    pub dz: &'a [f32],
+}
+
+/// A group whose lanes hold the numbers of two tiles each.
+pub(super) struct PairedGroup<'a> {
+    pub group: Group<'a>,
+    pub x: &'a [Bf16],
+    pub dz: &'a [Bf16],
+}
+
+impl Work for SingleGroup<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(mut self) {
-        let (plan, tiles) = (self.plan, self.tiles.clone());
-        // SAFETY: passed on from the caller; both views have the plan's precision.
-        unsafe {
-            match (self.x, self.dz) {
-                (View::F32(x), View::F32(dz)) => {
-                    let mut here = plan.place(tiles.start);
-                    for (row, tile) in tiles.enumerate() {
-                        let next = plan.place(tile + 1);
-                        self.transform_tile::<S, _>(row, (here, next), x.as_ptr(), dz.as_ptr());
-                        here = next;
-                    }
+        let (plan, tiles) = (self.group.plan, self.group.tiles.clone());
+        let (x, dz) = (self.x.as_ptr(), self.dz.as_ptr());
+        let mut here = plan.place(tiles.start);
+        for (row, tile) in tiles.enumerate() {
+            let next = plan.place(tile + 1);
+            // SAFETY: passed on from the caller.
+            unsafe {
+                self.group.transform_tile::<S, _>(row, (here, next), x, dz);
+            }
+            here = next;
+        }
+    }
+}
+
+impl Work for PairedGroup<'_> {
+    #[inline(always)]
+    unsafe fn run<S: Simd>(mut self) {
+        let (plan, tiles) = (self.group.plan, self.group.tiles.clone());
+        let (x, dz) = (self.x.as_ptr(), self.dz.as_ptr());
+        let pair = |tile| [plan.place(tile), plan.place(tile + 1)];
+        let mut here = pair(tiles.start);
+        for (row, tile) in tiles.clone().step_by(2).enumerate() {
+            let next = pair(tile + 2);
+            let [first, second] = here;
+            let second = (tile + 1 < tiles.end).then_some(second);
+            // SAFETY: passed on from the caller.
+            unsafe {
+                self.group
+                    .transform_pair::<S, _>(row, (first, second), next, x, dz);
+            }
+            here = next;
+        }
+        if plan.tiled {
+            // SAFETY: passed on from the caller.
+            unsafe { self.group.fill_up::<S>() }
+        }
+    }
+}
+
+/// The inputs of a group in squares, to be turned so that a row holds the pairs of one channel.
+pub(super) struct Squares<'a> {
+    pub plan: &'a WinogradGradient,
+    /// Tiles of the group.
+    pub tiles: usize,
+    pub inputs: &'a mut [f32],
+}
+
+impl TileWork for Squares<'_> {
+    #[inline(always)]
+    unsafe fn run<T: Tiles>(self) {
+        let plan = self.plan;
+        let (input_step, _) = plan.steps();
+        let filled = plan.filled_rows(self.tiles) * SIDE;
+        for matrix in self.inputs.chunks_mut(input_step) {
+            let matrix = &mut matrix[..plan.rows() * plan.in_pitch];
+            for channels in matrix.chunks_exact_mut(plan.rows() * SIDE) {
+                for square in channels[..filled].chunks_exact_mut(TILE) {
+                    // SAFETY: the square is whole.
+                    unsafe { T::transpose(square.as_mut_ptr()) }
                 }
-                (View::Bf16(x), View::Bf16(dz)) => {
-                    let pair = |tile| [plan.place(tile), plan.place(tile + 1)];
-                    let mut here = pair(tiles.start);
-                    for (row, tile) in tiles.clone().step_by(2).enumerate() {
-                        let next = pair(tile + 2);
-                        let [first, second] = here;
-                        let second = (tile + 1 < tiles.end).then_some(second);
-                        let (x, dz) = (x.as_ptr(), dz.as_ptr());
-                        self.transform_pair::<S, _>(row, (first, second), next, x, dz);
-                        here = next;
-                    }
-                    if plan.tiled {
-                        self.fill_up::<S>();
-                        self.transpose::<S>();
-                    }
-                }
-                _ => unreachable!("`run` compared the precisions"),
             }
         }
     }
@@ -161,26 +204,6 @@ impl Group<'_> {
                         self.gradients.as_mut_ptr().add(to),
                         gradient_step,
                     );
-                }
-            }
-        }
-    }
-
-    /// Turns the squares of inputs, so that a row holds the pairs of one channel.
-    ///
-    /// # Safety
-    /// `S` is available and has tiles.
-    #[inline(always)]
-    unsafe fn transpose<S: Simd>(&mut self) {
-        let plan = self.plan;
-        let (input_step, _) = plan.steps();
-        let filled = plan.filled_rows(self.tiles.len()) * SIDE;
-        for matrix in self.inputs.chunks_mut(input_step) {
-            let matrix = &mut matrix[..plan.rows() * plan.in_pitch];
-            for channels in matrix.chunks_exact_mut(plan.rows() * SIDE) {
-                for square in channels[..filled].chunks_exact_mut(TILE) {
-                    // SAFETY: the square is whole.
-                    unsafe { S::Tiles::transpose(square.as_mut_ptr()) }
                 }
             }
         }

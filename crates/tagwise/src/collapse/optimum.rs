@@ -1,0 +1,184 @@
+//! Class vectors beside the best that is possible for exactly these labels.
+
+use std::ops::ControlFlow;
+
+use serde::{Deserialize, Serialize};
+
+use super::{LinearClassifier, TagVectors, cosine_matrix};
+use crate::Result;
+use crate::matrix::as_faer;
+use crate::statistics::{ScatterKind, Statistics};
+use crate::ufm::{LabelCounts, SolverSettings, UfmAnswer, UfmProblem, UfmSettings, Verdict};
+
+/// Classes times label sets up to which the optimum takes some hundredths of a second.
+pub const CHEAP_OPTIMUM: usize = 30_000;
+
+/// How far class means and classifier are from the optimum of the unconstrained feature model for
+/// the label counts of these data, and from a simplex ETF.
+///
+/// A simplex ETF is the optimum for balanced labels in d ≥ K − 1 dimensions. For other labels, and
+/// in fewer dimensions, the best features and classifier have other angles, which
+/// [`UfmAnswer::find`] computes and for d ≥ K certifies. Both are compared angle by angle: the mean
+/// over pairs of classes of |∠(a_k, a_l) − ∠(a*_k, a*_l)|, which no rotation and no scale changes.
+/// Class vectors are those of [`TagVectors`] minus their plain average, on both sides.
+///
+/// ```
+/// use tagwise::collapse::OptimumGap;
+/// use tagwise::statistics::Statistics;
+/// use tagwise::ufm::UfmSettings;
+/// use tagwise::{LabelSet, Targets};
+///
+/// // Three classes as often as each other, whose means are a regular triangle.
+/// let features = [1.0, 0.0, -0.5, 0.75f64.sqrt(), -0.5, -(0.75f64.sqrt())]; // [3, 2]
+/// let targets = Targets::new(3, [[0], [1], [2]].map(LabelSet::new))?;
+/// let mut statistics = Statistics::new(3, 2);
+/// statistics.update(&features, &targets)?;
+/// let gap = OptimumGap::measure(&statistics, None, UfmSettings::default())?;
+/// assert!(gap.means.unwrap() < 1e-5); // degrees
+/// # Ok::<(), tagwise::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct OptimumGap {
+    /// Degrees between the class means and the optimum's; `None` for fewer than two classes.
+    pub means: Option<f64>,
+    /// Degrees between the class means and a simplex ETF; `None` where none exists (d < K − 1).
+    pub means_to_etf: Option<f64>,
+    /// Degrees between the classifier and the optimum's.
+    pub classifier: Option<f64>,
+    /// Degrees between the classifier and a simplex ETF.
+    pub classifier_to_etf: Option<f64>,
+    /// Whether the optimum is certified to be global.
+    pub is_certified: bool,
+    /// The dimension in which the optimum was sought: d, or K where that is less, as more
+    /// dimensions change nothing.
+    pub dim: usize,
+    /// The decay λ_W of the optimum.
+    pub lambda_w: f64,
+    /// The decay λ_H of the optimum.
+    pub lambda_h: f64,
+}
+
+impl OptimumGap {
+    /// Solves the model for the label counts of these statistics and measures both distances.
+    /// The dimension of the settings is replaced.
+    ///
+    /// # Errors
+    /// As [`LabelCounts::of_sets`], [`UfmProblem::new`] and [`UfmAnswer::find`].
+    pub fn measure(
+        statistics: &Statistics,
+        classifier: Option<&LinearClassifier>,
+        settings: UfmSettings,
+    ) -> Result<Self> {
+        let num_classes = statistics.num_classes();
+        let dim = statistics.dim().min(num_classes);
+        let counts = statistics
+            .set_counts()
+            .into_iter()
+            .map(|count| count as f64);
+        let sets = statistics.label_sets().cloned().zip(counts);
+        let labels = LabelCounts::of_sets(num_classes, sets)?;
+        let settings = UfmSettings {
+            dim: Some(dim),
+            ..settings
+        };
+        let problem = UfmProblem::new(labels, settings)?;
+        let go_on = |_: &_| ControlFlow::Continue(());
+        let answer = UfmAnswer::find(&problem, &SolverSettings::default(), go_on)?;
+        let optimum = answer.point(&problem)?.snapshot(&problem)?;
+        let of_optimum = Statistics::of(&optimum, ScatterKind::Trace)?;
+        let best = Angles::of_means(&of_optimum)?;
+        let means = Angles::of_means(statistics)?;
+        let rows = |classifier: &LinearClassifier| {
+            let classes = (0..num_classes).collect();
+            Angles::new(cosine_matrix(as_faer(&classifier.weight)), classes)
+        };
+        let best_rows = optimum.classifier().map(rows);
+        let classifier = classifier.map(rows);
+        let has_etf = statistics.dim() + 1 >= num_classes;
+        Ok(Self {
+            means: means.distance(&best),
+            means_to_etf: means.distance_to_etf().filter(|_| has_etf),
+            classifier: classifier
+                .as_ref()
+                .and_then(|rows| rows.distance(best_rows.as_ref()?)),
+            classifier_to_etf: classifier
+                .and_then(|rows| rows.distance_to_etf())
+                .filter(|_| has_etf),
+            is_certified: answer.certificate.verdict == Verdict::Certified,
+            dim,
+            lambda_w: answer.lambda_w,
+            lambda_h: answer.lambda_h,
+        })
+    }
+
+    /// What it says of the class means, in one sentence.
+    pub fn sentence(&self) -> Option<String> {
+        let means = self.means?;
+        let certified = match self.is_certified {
+            true => "certified optimum",
+            false => "best point found",
+        };
+        let of_model = format!(
+            "The class means are {means:.1}° from the {certified} for these label counts in {} dimensions (λ_W = {}, λ_H = {:.2e})",
+            self.dim, self.lambda_w, self.lambda_h
+        );
+        Some(match self.means_to_etf {
+            Some(etf) => format!("{of_model}, {etf:.1}° from a simplex ETF."),
+            None => format!("{of_model}; no simplex ETF exists there."),
+        })
+    }
+}
+
+/// Angles between the vectors of several classes, in degrees.
+struct Angles {
+    classes: Vec<usize>,
+    cosines: faer::Mat<f64>,
+}
+
+impl Angles {
+    fn new(cosines: faer::Mat<f64>, classes: Vec<usize>) -> Self {
+        Self { classes, cosines }
+    }
+
+    /// Of the class vectors minus their plain average.
+    fn of_means(statistics: &Statistics) -> Result<Self> {
+        let tags = TagVectors::estimate(statistics)?;
+        let classes = tags.observed_classes();
+        let (vectors, count) = (tags.vectors(), classes.len().max(1) as f64);
+        let centre: Vec<f64> = (0..vectors.ncols())
+            .map(|j| classes.iter().map(|&k| vectors[(k, j)]).sum::<f64>() / count)
+            .collect();
+        let centred = faer::Mat::from_fn(classes.len(), vectors.ncols(), |row, j| {
+            vectors[(classes[row], j)] - centre[j]
+        });
+        Ok(Self::new(cosine_matrix(centred.as_ref()), classes))
+    }
+
+    fn distance(&self, other: &Self) -> Option<f64> {
+        let is_same = self.classes == other.classes;
+        let angle = |i, j| degrees(other.cosines[(i, j)]);
+        is_same.then(|| self.mean_over_pairs(angle)).flatten()
+    }
+
+    fn distance_to_etf(&self) -> Option<f64> {
+        let etf = -1.0 / (self.classes.len() as f64 - 1.0);
+        self.mean_over_pairs(|_, _| degrees(etf))
+    }
+
+    /// The mean over pairs of the distance to other angles; `None` for fewer than two vectors.
+    fn mean_over_pairs(&self, other: impl Fn(usize, usize) -> f64) -> Option<f64> {
+        let count = self.classes.len();
+        let mut sum = 0.0;
+        for i in 0..count {
+            for j in 0..i {
+                sum += (degrees(self.cosines[(i, j)]) - other(i, j)).abs();
+            }
+        }
+        (count > 1).then(|| sum / (count * (count - 1) / 2) as f64)
+    }
+}
+
+fn degrees(cosine: f64) -> f64 {
+    cosine.clamp(-1.0, 1.0).acos().to_degrees()
+}
