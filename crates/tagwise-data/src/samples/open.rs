@@ -76,7 +76,7 @@ impl FileKind {
 #[derive(Debug)]
 pub(super) enum Held {
     /// Mapped, or decoded when somebody looks.
-    Arrays(SnapshotFile),
+    Arrays(Box<SnapshotFile>),
     Table(table::Features),
     Sparse(SparseMatrix),
 }
@@ -128,7 +128,7 @@ impl Opened {
                 false => (0..file.num_samples()).collect(),
             },
             notes: file.notes().to_vec(),
-            held: Held::Arrays(file),
+            held: Held::Arrays(Box::new(file)),
         })
     }
 
@@ -213,7 +213,7 @@ impl Opened {
                     .with_targets(labels.targets, labels.names.clone())
                     .map_err(|error| Error::within(path, error))?;
                 let targets = arrays.targets().clone();
-                (Held::Arrays(arrays), targets)
+                (Held::Arrays(Box::new(arrays)), targets)
             }
             held => (held, labels.targets),
         };

@@ -49,7 +49,7 @@ impl SampleFile {
         let opened = Opened::open(path, options, non_finite)?;
         Ok(Self {
             source: match opened.held {
-                Held::Arrays(file) => Source::Arrays(file),
+                Held::Arrays(file) => Source::Arrays(*file),
                 held => Source::Memory(held.into_snapshot(path, opened.targets)?),
             },
             class_names: opened.label_names,
