@@ -53,6 +53,22 @@ pub enum Error {
         value: f64,
     },
 
+    /// Rows of features hold NaN or infinity.
+    #[error(
+        "{}expected finite features, found NaN or infinity in {count} of {num_rows} rows, first in row {first}; mend them or leave them out",
+        .path.as_ref().map_or(String::new(), |path| format!("{}: ", path.display()))
+    )]
+    NonFiniteRows {
+        /// The file, where the features come from one.
+        path: Option<PathBuf>,
+        /// How many rows.
+        count: usize,
+        /// Rows of the file.
+        num_rows: usize,
+        /// The first of them, from 0.
+        first: usize,
+    },
+
     /// A setting lies outside the range where the mathematics holds.
     #[error("expected {name} {requirement}, found {found}")]
     OutOfRange {
@@ -159,6 +175,14 @@ impl Error {
                 message,
             },
             other => other,
+        }
+    }
+
+    /// What is wrong, without the file, which somebody else names.
+    pub(crate) fn without_path(self) -> String {
+        match self {
+            Self::Format { message, .. } => message,
+            other => other.to_string(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod builder;
 mod lists;
+mod names;
 mod targets;
 
 use std::fmt;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 pub use self::builder::TargetsBuilder;
 pub use self::lists::LabelLists;
 pub(crate) use self::lists::number_of_classes;
+pub use self::names::ClassNames;
 pub use self::targets::{MAX_CLASSES, Targets};
 
 /// The set of labels of one sample: sorted class indices without repetition.

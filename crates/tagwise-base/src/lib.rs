@@ -21,6 +21,7 @@ pub mod file;
 mod image_shape;
 pub mod label;
 pub mod matrix;
+pub mod onnx;
 pub mod snapshot;
 pub mod tensors;
 

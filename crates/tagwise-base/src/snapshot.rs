@@ -10,6 +10,7 @@ mod load;
 mod mapped;
 mod member;
 mod npy;
+mod options;
 #[cfg(feature = "parquet")]
 mod parquet;
 #[cfg(not(feature = "parquet"))]
@@ -22,9 +23,9 @@ mod scipy;
 use std::path::Path;
 
 pub use self::bytes::{ArrayBytes, ArrayContents, Format, NamedArray, NamedArrays};
-pub use self::choice::ArrayNames;
-pub use self::file::{LabelsIn, NonFinite, OpenOptions, SnapshotFile};
-pub use self::labels::{FileLabels, read_labels, read_targets};
+pub use self::file::SnapshotFile;
+pub use self::labels::{FileLabels, array_names, read_labels, read_targets};
+pub use self::options::{ArrayNames, LabelsIn, NonFinite, OpenOptions};
 pub use self::scipy::{SparseMatrix, is_sparse_file, read_sparse};
 pub use crate::LinearClassifier;
 pub use crate::features::FeatureRows;

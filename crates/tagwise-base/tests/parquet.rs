@@ -6,13 +6,16 @@ use std::fs::File;
 use std::sync::Arc;
 
 use parquet::basic::Compression;
+use parquet::data_type::{ByteArray, ByteArrayType};
 use parquet::data_type::{DataType, FloatType, Int32Type};
+use parquet::file::metadata::{ParquetMetaDataReader, ParquetMetaDataWriter};
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
 use tagwise_base::features::FeatureRows;
 use tagwise_base::snapshot::{
-    FeatureValues, NonFinite, SampleStream, Snapshot, SnapshotFile, read_targets,
+    ArrayNames, FeatureValues, LabelsIn, NonFinite, OpenOptions, SampleStream, Snapshot,
+    SnapshotFile, read_labels, read_targets,
 };
 
 fn golden(name: &str) -> PathBuf {
@@ -59,8 +62,6 @@ fn tables_that_cannot_be_used_are_refused_in_one_sentence() {
         "ragged_rows.parquet",
         "null_number.parquet",
         "null_labels.parquet",
-        "scalar_labels.parquet",
-        "path_column.parquet",
         "no-such-*.parquet",
     ];
     let sentences: Vec<String> = names.iter().map(|name| refusal(&golden(name))).collect();
@@ -68,8 +69,6 @@ fn tables_that_cannot_be_used_are_refused_in_one_sentence() {
 ragged_rows.parquet: expected 2 numbers in every row of `features`, as in the first, found 1 in row 1
 null_number.parquet: expected numbers in `features`, found null in row 0
 null_labels.parquet: expected numbers in `labels`, found null in row 1
-scalar_labels.parquet: expected `labels` to hold one list of numbers per row; keep only the columns `features` and `labels` or `targets`
-path_column.parquet: expected `path` of lists of numbers, found BYTE_ARRAY; keep only the columns `features` and `labels` or `targets`
 no-such-*.parquet: no file has a name like this
 ");
     let folder = tempfile::tempdir().unwrap();
@@ -194,4 +193,125 @@ fn a_row_of_another_length_is_named_wherever_it_is() {
         ),
         "{error}"
     );
+}
+
+#[test]
+fn single_columns_and_columns_of_text_are_labels_too() {
+    let file = SnapshotFile::open(&golden("scalar_labels.parquet"), NonFinite::Refuse).unwrap();
+    assert!(file.targets().iter().all(|set| set.multiplicity() == 1));
+    let file = SnapshotFile::open(&golden("path_column.parquet"), NonFinite::Refuse).unwrap();
+    assert_eq!(file.notes(), ["`path` is passed over"]);
+    let folder = tempfile::tempdir().unwrap();
+    let texts = |rows: &[&[&str]]| -> Vec<Vec<ByteArray>> {
+        let row = |row: &&[&str]| row.iter().map(|text| ByteArray::from(*text)).collect();
+        rows.iter().map(row).collect()
+    };
+    let path = folder.path().join("names.parquet");
+    let schema = "message names { required group labels (LIST) \
+        { repeated group list { required byte_array element (STRING); } } }";
+    write_one(&path, schema, |group| {
+        column::<ByteArrayType>(group, &texts(&[&["cow", "semi;colon"], &[], &["ant"]]));
+    });
+    let labels = read_labels(&path, &ArrayNames::default()).unwrap();
+    assert_eq!(labels.class_names.unwrap(), ["ant", "cow", "semi;colon"]);
+    let sets: Vec<String> = labels.targets.iter().map(ToString::to_string).collect();
+    assert_eq!(sets, ["{1, 2}", "{}", "{0}"]);
+    let schema = "message names { required byte_array tags (STRING); }";
+    write_one(&path, schema, |group| {
+        let mut column = group.next_column().unwrap().unwrap();
+        let values = texts(&[&["cow;ant", "", "ant"]]).concat();
+        column
+            .typed::<ByteArrayType>()
+            .write_batch(&values, None, None)
+            .unwrap();
+        column.close().unwrap();
+    });
+    let names = ArrayNames {
+        targets: Some("tags".into()),
+        ..ArrayNames::default()
+    };
+    let labels = read_labels(&path, &names).unwrap();
+    let sets: Vec<String> = labels.targets.iter().map(ToString::to_string).collect();
+    assert_eq!(sets, ["{0, 1}", "{}", "{0}"]);
+}
+
+fn write_one(path: &Path, schema: &str, write: impl Fn(&mut SerializedRowGroupWriter<'_, File>)) {
+    let schema = Arc::new(parse_message_type(schema).unwrap());
+    let file = File::create(path).unwrap();
+    let mut writer = SerializedFileWriter::new(file, schema, Arc::default()).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    write(&mut group);
+    group.close().unwrap();
+    writer.close().unwrap();
+}
+
+/// A footer that counts a hundred million times the rows that there are is not believed, with
+/// labels or without.
+#[test]
+fn rows_that_only_the_footer_has_are_found_before_they_take_memory() {
+    const TIMES: i64 = 100_000_000;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.parquet");
+    let schema = "message samples { required group features (LIST) \
+        { repeated group list { required float element; } } }";
+    write_one(&path, schema, |group| {
+        column::<FloatType>(group, &[vec![1.0, 2.0], vec![3.0, 4.0]]);
+    });
+    let optional = OpenOptions {
+        labels: LabelsIn::Optional,
+        ..OpenOptions::default()
+    };
+    assert_eq!(
+        SnapshotFile::open_with(&path, &optional)
+            .unwrap()
+            .num_samples(),
+        2
+    );
+    let file = File::open(&path).unwrap();
+    let metadata = ParquetMetaDataReader::new()
+        .parse_and_finish(&file)
+        .unwrap();
+    let groups = metadata.row_groups().iter().map(|group| {
+        let columns = group.columns().iter().map(|column| {
+            let values = column.num_values() * TIMES;
+            column
+                .clone()
+                .into_builder()
+                .set_num_values(values)
+                .build()
+                .unwrap()
+        });
+        let rows = group.num_rows() * TIMES;
+        let builder = group.clone().into_builder().set_num_rows(rows);
+        builder
+            .set_column_metadata(columns.collect())
+            .build()
+            .unwrap()
+    });
+    let lying = metadata
+        .clone()
+        .into_builder()
+        .set_row_groups(groups.collect())
+        .build();
+    let mut footer = Vec::new();
+    ParquetMetaDataWriter::new(&mut footer, &lying)
+        .finish()
+        .unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    let length = u32::from_le_bytes(*bytes[..bytes.len() - 4].last_chunk().unwrap()) as usize;
+    let pages = &bytes[..bytes.len() - 8 - length];
+    std::fs::write(&path, [pages, &footer].concat()).unwrap();
+    for labels in [LabelsIn::Optional, LabelsIn::Elsewhere] {
+        let options = OpenOptions {
+            labels,
+            ..OpenOptions::default()
+        };
+        let error = SnapshotFile::open_with(&path, &options)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("expected 200000000 rows of `features`"),
+            "{error}"
+        );
+    }
 }

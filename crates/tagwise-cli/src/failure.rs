@@ -4,6 +4,10 @@ use std::fmt;
 use std::io::{Write, stderr};
 use std::process::ExitCode;
 
+use clap::ColorChoice;
+
+use crate::color;
+
 /// The user asked for something that cannot be meant: exit code 2, as for unknown flags.
 #[derive(Debug)]
 pub struct Usage(pub String);
@@ -30,12 +34,16 @@ impl std::error::Error for Interrupted {}
 
 /// Prints the error with its causes and returns the exit code: 2 for wrong usage, 130 after
 /// Ctrl-C, 0 when the reader of our output went away, 1 for any other failure.
-pub fn report(error: &anyhow::Error) -> ExitCode {
+pub fn report(error: &anyhow::Error, color: ColorChoice) -> ExitCode {
     if is_broken_pipe(error) {
         return ExitCode::SUCCESS;
     }
     // A closed stderr must not change the exit code.
-    let _ = writeln!(stderr(), "tagwise: {}", message(error));
+    let name = match color::on_stderr(color) {
+        true => "\u{1b}[1;31mtagwise:\u{1b}[0m",
+        false => "tagwise:",
+    };
+    let _ = writeln!(stderr(), "{name} {}", message(error));
     if error.is::<Usage>() {
         ExitCode::from(2)
     } else if error.is::<Interrupted>() {

@@ -358,7 +358,7 @@ fn wrong_input_is_told_in_one_sentence() {
     assert_snapshot!(refused(&["decode", "--features", arff, "--labels", xml, "--prototypes", &narrow, "--head", &head], 1), @"tagwise: expected 5 features like the classifier in …/head.safetensors, found 4 in …/narrow.safetensors");
     let other = path("other.svm");
     std::fs::write(&other, "0 1:1\n2 1:0.5 3:1\n").unwrap();
-    assert_snapshot!(refused(&["decode", "--features", &other, "--prototypes", &train, "-k", "3"], 1), @"tagwise: expected 4 classes like the training samples in …/train.safetensors, found 3 in …/other.svm");
+    assert_snapshot!(refused(&["decode", "--features", &other, "--prototypes", &train, "-k", "3"], 1), @"tagwise: …/train.safetensors: expected 3 classes as --classes says, found 4");
     assert_snapshot!(refused(&["evaluate", &csv, "--truth", &train, "--head", &path("no.safetensors")], 1), @"tagwise: …/no.safetensors: No such file or directory (os error 2)");
     let renamed = path("renamed.arff");
     let text = std::fs::read_to_string(&tables[1][0]).unwrap();
@@ -368,7 +368,7 @@ fn wrong_input_is_told_in_one_sentence() {
     // Predictions that cannot be read.
     std::fs::write(&csv, "sample,labels\n0,sea;see\n").unwrap();
     assert_snapshot!(refused(&["evaluate", &csv, "--truth", arff, "--labels", xml], 1), @r#"tagwise: …/a.csv, line 2: expected one of the 4 label names (sea, sky, semi;colon, it's), found "see""#);
-    assert_snapshot!(refused(&["evaluate", &csv, "--truth", &train], 1), @"tagwise: …/a.csv: expected a truth or --head that knows what its labels are called, as the labels are names here; give the table and its --labels, or a head fitted to it");
+    assert_snapshot!(refused(&["evaluate", &csv, "--truth", &train], 1), @"tagwise: …/a.csv: expected a truth or --head that knows what its labels are called, as the labels are names here; give --class-names, the table with its --labels, or a head fitted to it");
     std::fs::write(&csv, "sample,label_ids\n0,1;2\n1,x\n").unwrap();
     assert_snapshot!(refused(&["evaluate", &csv, "--truth", &train], 1), @r#"tagwise: …/a.csv, line 3: expected the number of a label, found "x""#);
     std::fs::write(&csv, "sample,label_ids\n0,4\n").unwrap();
@@ -376,7 +376,7 @@ fn wrong_input_is_told_in_one_sentence() {
     std::fs::write(&csv, "sample,label_ids\n0,3\n").unwrap();
     assert_snapshot!(refused(&["evaluate", &csv, "--truth", &train], 1), @"tagwise: expected 20 samples like …/train.safetensors, found 1 in …/a.csv");
     std::fs::write(&csv, "id,tags\n0,3\n").unwrap();
-    assert_snapshot!(refused(&["evaluate", &csv, "--truth", &train], 1), @r#"tagwise: …/a.csv: expected a header that starts with sample,labels or sample,label_ids, as tagwise decode writes, found "id,tags""#);
+    assert_snapshot!(refused(&["evaluate", &csv, "--truth", &train], 1), @"tagwise: …/a.csv: expected the columns sample and labels or label_ids, or a column of 0 and 1 for each of the 4 classes; found 2 columns");
 
     // Files that cannot be read.
     assert_snapshot!(refused(&["fit", arff], 1), @r#"tagwise: …/table-mulan.arff: expected the relation's name to say -C and a number of labels below 9, found "r"; or give Mulan's XML list of the labels"#);

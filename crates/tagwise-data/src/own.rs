@@ -161,6 +161,29 @@ pub fn read(spec: &OwnSpec, seed: u64) -> Result<OwnImages> {
     })
 }
 
+/// Reads images without a table, each `[height, width, channels]` of `shape`, in parallel.
+///
+/// # Errors
+/// [`Error::Format`] for a file that is no PNG or JPEG image, [`Error::Io`] for one that cannot be
+/// read; of several the first.
+///
+/// ```
+/// use tagwise_data::{ImageShape, own};
+///
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("grey.png");
+/// let mut encoder = png::Encoder::new(std::fs::File::create(&path)?, 5, 4);
+/// encoder.set_color(png::ColorType::Grayscale);
+/// encoder.write_header()?.write_image_data(&[70; 20])?;
+/// let images = own::read_images(&[path], ImageShape::new(2, 3, 1))?;
+/// assert_eq!(images, [vec![70; 6]]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn read_images(paths: &[PathBuf], shape: ImageShape) -> Result<Vec<Vec<u8>>> {
+    check_shape(shape)?;
+    photos::read_all(paths, shape)
+}
+
 /// What is known about own images before one of them is looked at.
 struct Labelled {
     title: String,

@@ -182,6 +182,11 @@ impl StoredImages {
         &self.targets
     }
 
+    /// What [`image_into`](Self::image_into) subtracts and divides by.
+    pub fn normalisation(&self) -> &Normalisation {
+        &self.normalisation
+    }
+
     /// The bytes of one image, `[height, width, channels]`, not normalised.
     ///
     /// # Panics

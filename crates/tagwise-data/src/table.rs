@@ -42,7 +42,7 @@ pub enum Unlabelled {
 }
 
 /// What a word or number says about a label: on, off, or nothing.
-fn flag(text: &str) -> Option<bool> {
+pub(crate) fn flag(text: &str) -> Option<bool> {
     let is_one_of = |words: &[&str]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
     match text.parse::<f64>() {
         Ok(1.0) => Some(true),

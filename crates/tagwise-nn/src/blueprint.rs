@@ -4,6 +4,7 @@
 //! A [`NetworkSpec`] is what a person chooses; its [`Blueprint`] is what an engine builds.
 
 mod initial;
+mod onnx;
 mod path;
 mod resnet;
 mod small;
@@ -13,6 +14,7 @@ mod vgg;
 
 use serde::{Deserialize, Serialize};
 
+pub use onnx::InputScale;
 pub use spec::{Architecture, NetworkSpec};
 pub use tagwise_base::{ClassifierKind, ImageShape};
 pub use tensor::{TensorRole, TensorSpec};

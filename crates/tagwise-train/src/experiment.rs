@@ -1,6 +1,7 @@
 //! The description of one run: everything that decides its outcome, as one TOML file.
 
 mod data;
+mod reference;
 mod settings;
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,7 @@ use toml::{Table, Value};
 use crate::{DataSets, Error, Objective, Result};
 
 pub use data::Data;
+pub use reference::experiment_reference;
 pub use settings::{EvaluationSettings, NetworkSettings, Reduction, Select, TrainingSettings};
 
 /// One run that can be repeated: data, network, loss, optimiser and what is measured.
@@ -105,7 +107,9 @@ impl Experiment {
                     path => format!("{path}: {message}"),
                 })
             })?;
-        experiment.validate()?;
+        experiment
+            .validate()
+            .map_err(|error| as_typed(error, overrides))?;
         Ok(experiment)
     }
 
@@ -237,9 +241,35 @@ fn out_of_range(field: &str, expected: &str, found: impl std::fmt::Display) -> E
     Error::Configuration(format!("expected {field} to be {expected}, found {found}"))
 }
 
-/// What the TOML reader says without its drawing of the line.
+/// The error with the value as it was typed, where it is about one that an override set.
+fn as_typed(error: Error, overrides: &[&str]) -> Error {
+    let Error::Configuration(message) = &error else {
+        return error;
+    };
+    let typed = overrides.iter().rev().find_map(|assignment| {
+        let (key, value) = assignment.split_once('=')?;
+        let (key, value) = (key.trim(), value.trim());
+        let is_about = message.starts_with(&format!("expected {key} to be "));
+        let (expected, found) = message.rsplit_once(", found ").filter(|_| is_about)?;
+        let is_same = found == value || found == value.trim_matches(['"', '\'']);
+        (!is_same).then(|| format!("{expected}, found {value}"))
+    });
+    typed.map_or(error, Error::Configuration)
+}
+
+/// What the TOML reader says without its drawing of the line, and in the words of a person.
 fn one_line(error: &toml::de::Error) -> String {
-    error.message().trim().replace('\n', ", ")
+    let message = error.message().trim().replace('\n', ", ");
+    let words = [
+        ("expected usize", "expected a whole number from 0"),
+        ("expected u64", "expected a whole number from 0"),
+        ("expected f64", "expected a number"),
+        ("expected a sequence", "expected a list"),
+        ("invalid type: ", "wrong kind of value: "),
+    ];
+    words.iter().fold(message, |message, (word, plain)| {
+        message.replace(word, plain)
+    })
 }
 
 /// The same with the line of the text where it happened.
@@ -365,7 +395,10 @@ mod tests {
         insta::assert_snapshot!(refusal("", &["loss.name=focal", "loss.gamma=-1"]), @"expected loss.gamma to be a finite number of at least 0, found -1");
         insta::assert_snapshot!(refusal("", &["loss.name=asymmetric", "loss.margin=1"]), @"expected loss.margin to be at least 0 and below 1, found 1");
         insta::assert_snapshot!(refusal("", &["training.batch_size=10000000"]), @"expected training.batch_size to be a whole number from 1 to 65536, found 10000000");
-        insta::assert_snapshot!(refusal("", &["network.feature_dim=18446744073709551615"]), @r#"network.feature_dim: invalid type: string "18446744073709551615", expected usize"#);
-        insta::assert_snapshot!(refusal("", &["training.learning_rate=nan"]), @"expected training.learning_rate to be a number from 0 to 1000, found NaN");
+        insta::assert_snapshot!(refusal("", &["network.feature_dim=18446744073709551615"]), @r#"network.feature_dim: wrong kind of value: string "18446744073709551615", expected a whole number from 0"#);
+        insta::assert_snapshot!(refusal("", &["training.learning_rate=nan"]), @"expected training.learning_rate to be a number from 0 to 1000, found nan");
+        insta::assert_snapshot!(refusal("", &["training.learning_rate=1e9"]), @"expected training.learning_rate to be a number from 0 to 1000, found 1e9");
+        insta::assert_snapshot!(refusal("", &["training.epochs=1.5"]), @"training.epochs: wrong kind of value: floating point `1.5`, expected a whole number from 0");
+        insta::assert_snapshot!(refusal("", &["training.learning_rate=fast"]), @r#"training.learning_rate: wrong kind of value: string "fast", expected a number"#);
     }
 }

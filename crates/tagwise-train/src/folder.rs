@@ -11,6 +11,7 @@ use serde::Serialize;
 use tagwise::file::{self, PARTIAL, write_atomically};
 use tagwise_nn::{NamedTensor, read_safetensors, write_safetensors};
 
+use crate::trained::{self, NetworkDescription};
 use crate::{Engine, EpochRecord, Error, Experiment, Result, Summary};
 
 const WEIGHTS: &str = "weights.safetensors";
@@ -24,6 +25,7 @@ const LINK: &str = ".partial-link";
 /// | file | what it holds |
 /// |---|---|
 /// | `config.toml` | the experiment, every field written out |
+/// | `network.json` | what new images must be for the network, a [`NetworkDescription`] |
 /// | `metrics.jsonl` | one [`EpochRecord`] a line |
 /// | `checkpoint.safetensors` | all that is needed to go on after the last epoch |
 /// | `checkpoint-previous.safetensors` | the same after the epoch before |
@@ -203,6 +205,10 @@ impl RunFolder {
         }
         text.push_str(&experiment.to_toml());
         self.write("config.toml", text.as_bytes())
+    }
+
+    pub(crate) fn write_network(&self, description: &NetworkDescription) -> Result<()> {
+        self.write(trained::FILE, &trained::to_json(description))
     }
 
     pub(crate) fn write_records(&self, records: &[EpochRecord]) -> Result<()> {

@@ -19,6 +19,7 @@ mod record;
 mod run;
 mod schedule;
 mod summary;
+mod trained;
 
 pub use checkpoint::Checkpoint;
 pub use data::DataSets;
@@ -26,6 +27,7 @@ pub use engine::{Batch, CpuEngine, Engine, Objective};
 pub use error::{Error, Result};
 pub use experiment::{
     Data, EvaluationSettings, Experiment, NetworkSettings, Reduction, Select, TrainingSettings,
+    experiment_reference,
 };
 pub use extract::Extracted;
 pub use folder::{RunFolder, provenance};
@@ -36,6 +38,7 @@ pub use summary::{
     DataSummary, DecoderResult, FirstAndLast, Knows, NetworkSummary, ParameterCount, Summary,
 };
 pub use tagwise_data::Source;
+pub use trained::{NetworkDescription, TrainedNetwork};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -16,7 +16,8 @@ use crate::checkpoint::Checkpoint;
 use crate::folder::provenance;
 use crate::memory::gigabytes;
 use crate::{
-    DataSets, Engine, EpochRecord, Error, Experiment, Result, RunFolder, RunMemory, Select,
+    DataSets, Engine, EpochRecord, Error, Experiment, NetworkDescription, Result, RunFolder,
+    RunMemory, Select,
 };
 use epoch::{Clock, Learned};
 use measure::measure;
@@ -161,6 +162,8 @@ impl Run {
     pub fn in_folder(mut self, folder: RunFolder) -> Result<Self> {
         self.expect_whole_epochs()?;
         folder.write_experiment(&self.experiment, &self.engine.device())?;
+        let network = NetworkDescription::new(self.engine.spec().clone(), &self.data);
+        folder.write_network(&network)?;
         self.store.move_to(folder)?;
         self.save()?;
         Ok(self)

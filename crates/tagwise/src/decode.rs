@@ -12,7 +12,7 @@
 //! `parts` ← `training` ← `fit` ← `nearest`; `pick` ← `rules` ← `sweep` ← `tuning`; both ← `choice`
 //! ← `inputs`, which makes what `fitted` uses and `saved` keeps.
 
-mod answers;
+pub(crate) mod answers;
 mod blocks;
 mod choice;
 mod expected_f1;

@@ -28,6 +28,7 @@ pub mod loss;
 pub mod matrix;
 pub mod minimize;
 pub mod names;
+pub mod predict;
 pub mod split;
 pub mod statistics;
 pub mod ufm;
@@ -35,7 +36,7 @@ pub mod ufm;
 pub use tagwise_base::{
     ClassifierKind, Error, ImageShape, LabelSet, LinearClassifier, Result, Targets,
 };
-pub use tagwise_base::{features, file, label, snapshot, tensors};
+pub use tagwise_base::{features, file, label, onnx, snapshot, tensors};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

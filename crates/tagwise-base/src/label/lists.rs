@@ -1,8 +1,8 @@
 //! Label sets written as text.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
-use super::{LabelSet, Targets};
+use super::{ClassNames, LabelSet, Targets};
 use crate::{Error, Result};
 
 /// How many classes numbers may imply: a slip of the pen should not fill the memory.
@@ -48,8 +48,23 @@ impl LabelLists {
         self.holds_semicolons |= text.contains(';');
         self.holds_other_separators |= text.contains([',', '|']);
         let names = text.split(';').map(str::trim);
+        self.push_names(names.filter(|name| !name.is_empty()));
+        Ok(())
+    }
+
+    /// Adds the labels of the next sample, one by one.
+    ///
+    /// ```
+    /// use tagwise_base::label::LabelLists;
+    ///
+    /// let mut lists = LabelLists::default();
+    /// lists.push_names(["semi;colon", "dot"]);
+    /// assert_eq!(lists.finish(None, None)?.1.unwrap(), ["dot", "semi;colon"]);
+    /// # Ok::<(), tagwise_base::Error>(())
+    /// ```
+    pub fn push_names<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) {
         let mut row = Vec::new();
-        for name in names.filter(|name| !name.is_empty()) {
+        for name in names {
             let next = self.places.len() as u32;
             row.push(match self.places.get(name) {
                 Some(&place) => place,
@@ -57,7 +72,6 @@ impl LabelLists {
             });
         }
         self.rows.push(LabelSet::new(row));
-        Ok(())
     }
 
     /// Whether texts hold commas or bars but none a `;`, so that lists were perhaps meant.
@@ -65,11 +79,38 @@ impl LabelLists {
         self.holds_other_separators && !self.holds_semicolons
     }
 
+    /// Whether the labels are names of classes, rather than their numbers.
+    pub fn are_names(&self, class_names: Option<&[String]>) -> bool {
+        self.numbers(class_names).is_none()
+    }
+
+    /// Each label as a number, unless some are none or are called so.
+    fn numbers(&self, class_names: Option<&[String]>) -> Option<Vec<u32>> {
+        let names: HashSet<&String> = class_names.into_iter().flatten().collect();
+        let labels = self.places.keys();
+        let numbers = labels.map(|label| match names.contains(label) {
+            true => None,
+            false => label.parse().ok(),
+        });
+        numbers.collect()
+    }
+
     /// The label sets, and the names of the classes where they are more than numbers.
     ///
-    /// Where all labels are whole numbers, these are the classes, K in all or as many as the
-    /// largest says. Otherwise the classes are the names in `class_names`, or, where that says
-    /// nothing, those that occur, sorted.
+    /// Where all labels are whole numbers and none is among `class_names`, these are the classes, K
+    /// in all or as many as the largest says. Otherwise the classes are those in `class_names`, or,
+    /// where that says nothing, those that occur, sorted.
+    ///
+    /// ```
+    /// use tagwise_base::label::LabelLists;
+    ///
+    /// let mut lists = LabelLists::default();
+    /// lists.push("30")?;
+    /// let years = ["30", "10"].map(String::from);
+    /// let (targets, _) = lists.finish(None, Some(&years))?;
+    /// assert_eq!(targets.set(0).to_string(), "{0}"); // the first class is called 30
+    /// # Ok::<(), tagwise_base::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Malformed`] for a label that is not among the given names and for another number of
@@ -79,7 +120,7 @@ impl LabelLists {
         num_classes: Option<usize>,
         class_names: Option<&[String]>,
     ) -> Result<(Targets, Option<Vec<String>>)> {
-        let numbers: Option<Vec<u32>> = self.places.keys().map(|name| name.parse().ok()).collect();
+        let numbers = self.numbers(class_names);
         let mut classes = vec![0; self.places.len()];
         let num_classes = num_classes.or(class_names.map(<[String]>::len));
         let (num_classes, names) = match numbers {
@@ -87,7 +128,9 @@ impl LabelLists {
                 for (&place, &number) in self.places.values().zip(&numbers) {
                     classes[place as usize] = number;
                 }
-                (number_of_classes(&numbers, num_classes)?, None)
+                let num_classes = number_of_classes(&numbers, num_classes)?;
+                let names = ClassNames::settle(num_classes, None, class_names)?;
+                (num_classes, names.into_names())
             }
             None => {
                 let names = self.named(num_classes, class_names, &mut classes)?;
@@ -184,6 +227,22 @@ mod tests {
         insta::assert_snapshot!(error, @r#"expected one of the given class names, found "cow""#);
         let error = finish(&["cow"], Some(3), None).unwrap_err().to_string();
         insta::assert_snapshot!(error, @"expected 3 classes, found 1 names");
+        // Numbers are names where names are numbers, and never both.
+        let years = ["30", "10", "20"].map(String::from);
+        let (sets, names) = finish(&["10", "30;20"], None, Some(&years)).unwrap();
+        assert_eq!(
+            (sets, names.unwrap()),
+            (vec!["{1}".into(), "{0, 2}".into()], years.to_vec())
+        );
+        let (sets, names) = finish(&["2", "0;1"], None, Some(&years)).unwrap();
+        assert_eq!(
+            (sets, names.unwrap()),
+            (vec!["{2}".into(), "{0, 1}".into()], years.to_vec())
+        );
+        let error = finish(&["10", "2"], None, Some(&years))
+            .unwrap_err()
+            .to_string();
+        insta::assert_snapshot!(error, @r#"expected one of the given class names, found "2""#);
         let error = finish(&["['a', 'b']"], None, None).unwrap_err().to_string();
         insta::assert_snapshot!(error, @r#"expected labels with ; between them, found "['a', 'b']"; join lists before they are written, in Python with ";".join(labels)"#);
     }

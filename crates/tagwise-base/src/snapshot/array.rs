@@ -138,14 +138,27 @@ impl Array<'_> {
         }
     }
 
-    /// Multi-hot rows `[N, K]`, of any element kind, as label sets.
+    /// Whether rows `[N, K]` hold −1 for absent labels, and no 0.
+    pub(super) fn has_signs(self) -> bool {
+        let may_have = !matches!(
+            self.element,
+            Element::Bool | Element::U8 | Element::U16 | Element::U32 | Element::U64
+        );
+        may_have && is_signed(&self.to_f64())
+    }
+
+    /// Multi-hot rows `[N, K]` of 0 or −1 and 1, of any element kind, as label sets.
     pub(super) fn to_targets(self) -> Result<Targets, String> {
         let (_, num_classes) = self.matrix_shape("[N, K]")?;
         if num_classes == 0 {
             return Err(format!("expected `{}` with at least one class", self.name));
         }
-        if self.element.size() > 1 {
-            return Targets::from_multi_hot(&self.to_f64(), num_classes)
+        if self.element.size() > 1 || self.element == Element::I8 {
+            let mut values = self.to_f64();
+            if is_signed(&values) {
+                values.iter_mut().for_each(|value| *value = value.max(0.0));
+            }
+            return Targets::from_multi_hot(&values, num_classes)
                 .map_err(|error| format!("in `{}`: {error}", self.name));
         }
         let wrong = self.bytes.iter().position(|&byte| byte > 1);
@@ -163,26 +176,63 @@ impl Array<'_> {
 
     /// Whole numbers, for class indices and offsets.
     pub(super) fn to_indices(self) -> Result<Vec<u64>, String> {
-        let wrong = |value: f64, position: usize| {
+        let wrong = |value: &dyn std::fmt::Display, position: usize| {
             format!(
                 "expected `{}` of whole numbers from 0, found {value} at position {position}",
                 self.name
             )
         };
-        self.to_f64()
-            .into_iter()
-            .enumerate()
-            .map(|(position, value)| {
-                // Beyond 2^53 an f64 no longer tells neighbouring integers apart.
-                let fits = (0.0..9_007_199_254_740_992.0).contains(&value);
-                if fits && value.fract() == 0.0 {
-                    Ok(value as u64)
-                } else {
-                    Err(wrong(value, position))
-                }
-            })
-            .collect()
+        if self.element.is_float() {
+            // Beyond 2^53 an f64 no longer tells neighbouring integers apart.
+            let fits = |value: f64| {
+                (0.0..9_007_199_254_740_992.0).contains(&value) && value.fract() == 0.0
+            };
+            let indices = self
+                .to_f64()
+                .into_iter()
+                .enumerate()
+                .map(|(position, value)| {
+                    let index = fits(value).then_some(value as u64);
+                    index.ok_or_else(|| wrong(&value, position))
+                });
+            return indices.collect();
+        }
+        let indices = self.integers().into_iter().enumerate();
+        let indices = indices
+            .map(|(position, value)| u64::try_from(value).map_err(|_| wrong(&value, position)));
+        indices.collect()
     }
+
+    /// Every whole number as it is; nothing for other elements.
+    fn integers(self) -> Vec<i128> {
+        fn each<const SIZE: usize, T: Into<i128>>(
+            bytes: &[u8],
+            read: impl Fn([u8; SIZE]) -> T,
+        ) -> Vec<i128> {
+            let (elements, _) = bytes.as_chunks::<SIZE>();
+            elements
+                .iter()
+                .map(|&element| read(element).into())
+                .collect()
+        }
+        let bytes = self.bytes;
+        match self.element {
+            Element::Bool | Element::U8 => each(bytes, u8::from_le_bytes),
+            Element::I8 => each(bytes, i8::from_le_bytes),
+            Element::U16 => each(bytes, u16::from_le_bytes),
+            Element::I16 => each(bytes, i16::from_le_bytes),
+            Element::U32 => each(bytes, u32::from_le_bytes),
+            Element::I32 => each(bytes, i32::from_le_bytes),
+            Element::U64 => each(bytes, u64::from_le_bytes),
+            Element::I64 => each(bytes, i64::from_le_bytes),
+            Element::F16 | Element::BF16 | Element::F32 | Element::F64 => Vec::new(),
+        }
+    }
+}
+
+/// Whether all numbers are −1 or 1, as those of support vector machines are, and not all 1.
+fn is_signed(values: &[f64]) -> bool {
+    values.contains(&-1.0) && values.iter().all(|value| value.abs() == 1.0)
 }
 
 /// Label sets of multi-hot rows of bytes 0 and 1; each distinct row is decoded once.
@@ -249,4 +299,33 @@ pub(super) fn class_targets(
         .collect();
     let num_classes = number_of_classes(&ids, num_classes).map_err(in_array)?;
     Targets::new(num_classes, ids.iter().map(|&id| LabelSet::new([id]))).map_err(in_array)
+}
+
+/// As [`class_targets`], of numbers that are the names of classes; none where no number is one.
+pub(super) fn named_targets(
+    array: &Array<'_>,
+    class_names: &[String],
+) -> Result<Option<Targets>, String> {
+    let named = class_names.iter().zip(0..);
+    let classes: HashMap<u64, u32> = named
+        .filter_map(|(name, class)| Some((name.parse().ok()?, class)))
+        .collect();
+    let ids = array.to_indices()?;
+    if !ids.iter().any(|id| classes.contains_key(id)) {
+        return Ok(None);
+    }
+    let sets = ids.iter().map(|id| {
+        let class = classes.get(id).copied();
+        class.map(|class| LabelSet::new([class])).ok_or_else(|| {
+            format!(
+                "in `{}`: expected one of the given class names, found {id}",
+                array.name
+            )
+        })
+    });
+    let sets: Vec<LabelSet> = sets.collect::<Result<_, String>>()?;
+    let targets = Targets::new(class_names.len(), sets);
+    targets
+        .map(Some)
+        .map_err(|error| format!("in `{}`: {error}", array.name))
 }

@@ -8,6 +8,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
 use super::array::Stored;
+use super::load::ending;
 use super::mapped::{Bytes, Part};
 use super::member::Member;
 use super::{FeatureValues, Snapshot, npy, safetensors};
@@ -78,8 +79,7 @@ impl NamedArrays {
     /// # Errors
     /// [`Error::Io`] when the file cannot be read, [`Error::Format`] when it is not such a file.
     pub fn read(path: &Path) -> Result<Self> {
-        let extension = path.extension().and_then(|extension| extension.to_str());
-        let format = match extension {
+        let format = match ending(path).as_deref() {
             Some("safetensors") => Format::Safetensors,
             Some("npz") => Format::Npz,
             Some("npy") => Format::Npy,
@@ -197,6 +197,9 @@ pub(super) fn npz(snapshot: &Snapshot) -> Vec<u8> {
     }
     let targets = snapshot.targets().to_multi_hot();
     archive.add("targets", "|u1", &[num_samples, num_classes], targets);
+    // Without it, one column alone would be class numbers.
+    let stated = (num_classes as u64).to_le_bytes().to_vec();
+    archive.add("num_classes", "<u8", &[1], stated);
     if let Some(classifier) = snapshot.classifier() {
         let weight = little_endian(classifier.weight.as_slice());
         archive.add("weight", "<f8", &[num_classes, dim], weight);

@@ -4,11 +4,13 @@
 //! `weight` and `bias`. Where one of them is missing, the names that dumps usually have are taken
 //! instead, if there is only one candidate, and a note says so. Everything else is passed over.
 
-use super::array::{Array, Stored, class_targets, ragged_targets};
+mod labels;
+
+use super::array::Stored;
 use super::member::{Member, TextArray};
-use super::parquet::TableColumn;
-use crate::Targets;
-use crate::label::{LabelLists, TargetsBuilder};
+use super::options::ArrayNames;
+use super::parquet::{TableColumn, TextColumn};
+use crate::label::TargetsBuilder;
 
 /// Names that features have elsewhere.
 pub(super) const FEATURE_NAMES: [&str; 11] = [
@@ -37,15 +39,6 @@ const CLASS_NAMES: [&str; 5] = [
     "classnames",
 ];
 
-/// Which arrays to read, where the usual names are not the ones.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ArrayNames {
-    /// The name of the features `[N, d]`.
-    pub features: Option<String>,
-    /// The name of the labels: `[N, K]` of 0 and 1, or `[N]` of class numbers or names.
-    pub targets: Option<String>,
-}
-
 /// Features as a file holds them.
 #[derive(Clone, Debug)]
 pub(super) enum Features {
@@ -62,6 +55,8 @@ pub(super) enum Labels {
     Numbers(Stored),
     /// Names of classes, with `;` between them.
     Text(TextArray),
+    /// As `Text`, or lists of names, in tables.
+    TextColumn(TextColumn),
     /// Class numbers of one sample after the other.
     Ragged { labels: Stored, offsets: Stored },
     /// As `Numbers`, in tables.
@@ -80,15 +75,18 @@ pub(super) struct Choice {
     pub(super) weight: Option<Stored>,
     pub(super) bias: Option<Stored>,
     class_names: Option<Vec<String>>,
+    given: Given,
     pub(super) notes: Vec<String>,
     /// The names in the file, for messages.
     found: Vec<String>,
 }
 
-/// Label sets, what the classes are called, and what was decided.
-pub(super) struct Labelled {
-    pub(super) targets: Targets,
-    pub(super) class_names: Option<Vec<String>>,
+/// What was said about the classes beside the file.
+#[derive(Debug)]
+struct Given {
+    class_names: Option<Vec<String>>,
+    expected_names: Option<Vec<String>>,
+    num_classes: Option<usize>,
 }
 
 /// Takes members out of a file by their names.
@@ -150,8 +148,19 @@ fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
     }
 }
 
+/// Whether the labels of a file are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LabelsHere {
+    Read,
+    PassOver,
+}
+
 /// Sorts the members of a file by what they are for.
-pub(super) fn choose(mut left: Vec<Member>, names: &ArrayNames) -> Result<Choice, String> {
+pub(super) fn choose(
+    mut left: Vec<Member>,
+    names: &ArrayNames,
+    wanted: LabelsHere,
+) -> Result<Choice, String> {
     left.sort_by(|a, b| a.name().cmp(b.name()));
     let found = left
         .iter()
@@ -166,7 +175,10 @@ pub(super) fn choose(mut left: Vec<Member>, names: &ArrayNames) -> Result<Choice
         None if members.has("features") => Ok(members.take("features")),
         None => members.usual(&FEATURE_NAMES, "features"),
     };
-    let labels = labels(&mut members, names.targets.as_deref())?;
+    let labels = match wanted {
+        LabelsHere::Read => labels(&mut members, names.targets.as_deref())?,
+        LabelsHere::PassOver => None,
+    };
     let num_classes = members.take_numbers("num_classes")?;
     let weight = members.take_numbers("weight")?;
     let bias = members.take_numbers("bias")?;
@@ -184,6 +196,11 @@ pub(super) fn choose(mut left: Vec<Member>, names: &ArrayNames) -> Result<Choice
         weight,
         bias,
         class_names,
+        given: Given {
+            class_names: names.class_names.clone(),
+            expected_names: names.expected_names.clone(),
+            num_classes: names.num_classes,
+        },
         notes,
         found,
     })
@@ -207,8 +224,9 @@ fn labels(members: &mut Members, given: Option<&str>) -> Result<Option<Labels>, 
     Ok(match member {
         None => None,
         Some(Member::Text(text)) => Some(Labels::Text(text)),
+        Some(Member::TextColumn(column)) => Some(Labels::TextColumn(column)),
         Some(Member::Column(column)) => Some(Labels::Column(column)),
-        Some(Member::Sets(sets)) => Some(Labels::Sets(sets)),
+        Some(Member::Sets { sets, .. }) => Some(Labels::Sets(sets)),
         Some(member) => Some(Labels::Numbers(member.into_numbers()?.into_row_major())),
     })
 }
@@ -248,97 +266,31 @@ impl Choice {
         }
     }
 
-    /// K as the file states it, by itself, by its classifier or by names.
+    /// Whether there are features and a weight.
+    pub(super) fn has_classifier(&self) -> bool {
+        matches!(self.features, Ok(Some(_))) && self.weight.is_some()
+    }
+
+    /// K as it is known without the labels: stated in the file, by its classifier, or beside it.
     pub(super) fn stated_classes(&self) -> Result<Option<usize>, String> {
+        let rows = self.weight.as_ref().and_then(|weight| weight.shape.first());
+        let own = self.own_num_classes()?.or(rows.copied());
+        let named = self.class_names().map(<[String]>::len);
+        Ok(own.or(self.given.num_classes).or(named))
+    }
+
+    /// The array `num_classes`.
+    fn own_num_classes(&self) -> Result<Option<usize>, String> {
         let stated = self.num_classes.as_ref().map(|n| n.array().to_indices());
-        let stated = stated
+        let first = stated
             .transpose()?
             .and_then(|values| values.first().copied());
-        let rows = self.weight.as_ref().and_then(|weight| weight.shape.first());
-        let named = self.class_names.as_ref().map(Vec::len);
-        Ok(stated.map(|k| k as usize).or(rows.copied()).or(named))
+        Ok(first.map(|k| usize::try_from(k).unwrap_or(usize::MAX)))
     }
 
-    /// The label sets; none where the file has no labels.
-    pub(super) fn labelled(&mut self) -> Result<Option<Labelled>, String> {
-        let stated = self.stated_classes()?;
-        let Some(labels) = &self.labels else {
-            return Ok(None);
-        };
-        let (targets, own_names) = match labels {
-            Labels::Ragged { labels, offsets } => (
-                ragged_targets(&labels.array(), &offsets.array(), stated)?,
-                None,
-            ),
-            Labels::Sets(sets) => {
-                let targets = sets.clone().finish(stated);
-                (
-                    targets.map_err(|error| format!("in `labels`: {error}"))?,
-                    None,
-                )
-            }
-            Labels::Column(column) => {
-                let targets = column.targets(stated).map_err(|error| error.to_string())?;
-                if column.shape()[1] == 1 {
-                    self.notes
-                        .push(class_note(column.name(), "number", &targets));
-                }
-                (targets, None)
-            }
-            Labels::Text(text) => {
-                let (targets, names) = text_targets(text, stated, self.class_names.as_deref())?;
-                self.notes.push(class_note(&text.name, "name", &targets));
-                (targets, names)
-            }
-            Labels::Numbers(array) => {
-                let array: Array<'_> = array.array();
-                match *array.shape {
-                    [_] | [_, 1] => {
-                        let targets = class_targets(&array, stated)?;
-                        self.notes.push(class_note(array.name, "number", &targets));
-                        (targets, None)
-                    }
-                    _ => (array.to_targets()?, None),
-                }
-            }
-        };
-        let class_names = own_names.or_else(|| self.class_names.clone());
-        match class_names {
-            Some(names) if names.len() != targets.num_classes() => Err(format!(
-                "expected a name for each of the {} classes, found {} names",
-                targets.num_classes(),
-                names.len()
-            )),
-            class_names => Ok(Some(Labelled {
-                targets,
-                class_names,
-            })),
-        }
+    /// What the classes are called: as it is given, or else as the file says.
+    pub(super) fn class_names(&self) -> Option<&[String]> {
+        let given = self.given.class_names.as_deref();
+        given.or(self.class_names.as_deref())
     }
-}
-
-fn class_note(name: &str, kind: &str, targets: &Targets) -> String {
-    format!(
-        "`{name}` holds the {kind} of a class for each sample, {} classes in all",
-        targets.num_classes()
-    )
-}
-
-fn text_targets(
-    text: &TextArray,
-    stated: Option<usize>,
-    class_names: Option<&[String]>,
-) -> Result<(Targets, Option<Vec<String>>), String> {
-    if !matches!(text.shape[..], [_] | [_, 1]) {
-        return Err(format!(
-            "expected `{}` of shape [N], one text per sample, found shape {:?}",
-            text.name, text.shape
-        ));
-    }
-    let in_array = |error: crate::Error| format!("in `{}`: {error}", text.name);
-    let mut lists = LabelLists::default();
-    for text in text.texts()? {
-        lists.push(&text).map_err(in_array)?;
-    }
-    lists.finish(stated, class_names).map_err(in_array)
 }

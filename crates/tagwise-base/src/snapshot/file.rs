@@ -1,53 +1,23 @@
 //! Features in files, read block by block: they may be larger than memory.
 
-use std::path::{Path, PathBuf};
+mod rows;
 
-use rayon::prelude::*;
+use std::path::{Path, PathBuf};
 
 use super::array::{Array, Stored};
 use super::blocks::show_blocks;
 use super::bytes::{Format, members_of};
-use super::choice::{ArrayNames, Choice, Features, choose};
+use super::choice::{Choice, Features, LabelsHere, choose};
 use super::labels::NO_LABELS;
 use super::load::load;
 use super::mapped::Bytes;
 use super::member::Member;
+use super::options::{LabelsIn, NonFinite, OpenOptions};
 use super::{FeatureRows, FeatureValues, LinearClassifier, SampleStream, Snapshot};
 use super::{refused, scipy};
+use crate::label::ClassNames;
 use crate::tensors::Element;
 use crate::{Error, Result, Targets};
-
-/// What happens to samples whose features hold NaN or infinity.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum NonFinite {
-    /// They are an error.
-    #[default]
-    Refuse,
-    /// They are left out, and counted.
-    Skip,
-}
-
-/// Whether a file must have labels.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LabelsIn {
-    /// Without labels it is refused.
-    #[default]
-    Required,
-    /// Without labels, as new samples are, each sample has the empty set, and
-    /// [`SnapshotFile::has_labels`] says so.
-    Optional,
-}
-
-/// How a file of features is opened.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct OpenOptions {
-    /// What happens to samples with NaN or infinity.
-    pub non_finite: NonFinite,
-    /// Whether the file must have labels.
-    pub labels: LabelsIn,
-    /// Which arrays are meant, where their names do not say it.
-    pub names: ArrayNames,
-}
 
 /// A snapshot that stays in its file.
 ///
@@ -124,19 +94,85 @@ impl SnapshotFile {
     }
 
     fn from_members(members: Vec<Member>, options: &OpenOptions) -> Result<Self, String> {
-        let choice = choose(members, &options.names)?;
+        let labels = match options.labels {
+            LabelsIn::Required | LabelsIn::Optional => LabelsHere::Read,
+            LabelsIn::Elsewhere => LabelsHere::PassOver,
+        };
+        let choice = choose(members, &options.names, labels)?;
         Self::from_choice(choice, options.labels)
     }
 
     fn without_skipped(mut self, non_finite: NonFinite) -> Result<Self> {
         if non_finite == NonFinite::Skip {
             self.skipped = self.rows_not_finite()?;
-            if !self.skipped.is_empty() {
-                let mut skipped = self.skipped.iter().copied().peekable();
-                let kept = (0..self.num_rows).filter(|row| skipped.next_if_eq(row).is_none());
-                self.targets = self.targets.select(kept);
+            self.targets = self.of_kept_rows(self.targets.clone());
+        }
+        Ok(self)
+    }
+
+    /// The label sets of those rows that are not left out.
+    fn of_kept_rows(&self, targets: Targets) -> Targets {
+        if self.skipped.is_empty() {
+            return targets;
+        }
+        let mut skipped = self.skipped.iter().copied().peekable();
+        let kept = (0..self.num_rows).filter(|row| skipped.next_if_eq(row).is_none());
+        targets.select(kept)
+    }
+
+    /// The same features with label sets from elsewhere, one for each row of the file.
+    ///
+    /// ```
+    /// use tagwise_base::snapshot::{FeatureValues, Format, LabelsIn, OpenOptions};
+    /// use tagwise_base::snapshot::{SampleStream, Snapshot, SnapshotFile};
+    /// use tagwise_base::{LabelSet, Targets};
+    ///
+    /// let targets = Targets::new(2, [[1], [0]].map(LabelSet::new))?;
+    /// let features = FeatureValues::F64(vec![1.0, 2.0]);
+    /// let bytes = Snapshot::new(features, 1, targets, None)?.to_bytes(Format::Npz)?;
+    /// let options = OpenOptions {
+    ///     labels: LabelsIn::Elsewhere,
+    ///     ..OpenOptions::default()
+    /// };
+    /// let file = SnapshotFile::from_bytes(Format::Npz, bytes, &options)?;
+    /// let others = Targets::new(3, [[2], [1]].map(LabelSet::new))?;
+    /// let file = file.with_targets(others, None)?;
+    /// assert_eq!(file.targets().set(0).to_string(), "{2}");
+    /// # Ok::<(), tagwise_base::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::SizeMismatch`] for another number of label sets than rows, of names than classes,
+    /// or of classes than the classifier of the file has.
+    pub fn with_targets(
+        mut self,
+        targets: Targets,
+        class_names: Option<Vec<String>>,
+    ) -> Result<Self> {
+        let num_classes = targets.num_classes();
+        let expected = [
+            ("label sets", self.num_rows, targets.len()),
+            (
+                "names of classes",
+                num_classes,
+                class_names.as_ref().map_or(num_classes, Vec::len),
+            ),
+        ];
+        for (what, expected, found) in expected {
+            if expected != found {
+                return Err(Error::SizeMismatch {
+                    what,
+                    expected,
+                    found,
+                });
             }
         }
+        if let Some(classifier) = &self.classifier {
+            classifier.check(num_classes, self.dim)?;
+        }
+        self.targets = self.of_kept_rows(targets);
+        self.class_names = class_names;
+        self.has_labels = true;
         Ok(self)
     }
 
@@ -228,10 +264,12 @@ impl SnapshotFile {
         let (targets, class_names) = match (labelled, labels) {
             (Some(labelled), _) => (labelled.targets, labelled.class_names),
             (None, LabelsIn::Required) => return Err(NO_LABELS.into()),
-            (None, LabelsIn::Optional) => {
+            (None, LabelsIn::Optional | LabelsIn::Elsewhere) => {
+                features.check_rows().map_err(Error::without_path)?;
                 let num_classes = choice.stated_classes()?.unwrap_or(0);
                 let targets = Targets::unlabelled(num_rows, num_classes);
-                (targets.map_err(|error| error.to_string())?, None)
+                let class_names = choice.settled_names(num_classes)?.into_names();
+                (targets.map_err(|error| error.to_string())?, class_names)
             }
         };
         if targets.len() != num_rows {
@@ -242,7 +280,8 @@ impl SnapshotFile {
         }
         let weight = choice.weight.as_ref().map(Stored::array);
         let bias = choice.bias.as_ref().map(Stored::array);
-        let classifier = classifier(weight, bias, targets.num_classes(), dim)?;
+        let names = choice.settled_names(targets.num_classes())?;
+        let classifier = classifier(weight, bias, &names, [targets.num_classes(), dim])?;
         Ok(Self {
             path: None,
             features,
@@ -255,27 +294,6 @@ impl SnapshotFile {
             notes: choice.notes,
             skipped: Vec::new(),
         })
-    }
-
-    /// Rows with NaN or infinity, in order.
-    fn rows_not_finite(&self) -> Result<Vec<usize>> {
-        let mut found = Vec::new();
-        self.for_each_stored_block(&mut |first, rows| {
-            fn bad<T: Copy + Into<f64> + Sync>(rows: &[T], dim: usize) -> Vec<usize> {
-                rows.par_chunks(dim)
-                    .enumerate()
-                    .filter(|(_, row)| row.iter().any(|&value| !value.into().is_finite()))
-                    .map(|(row, _)| row)
-                    .collect()
-            }
-            let rows = match rows {
-                FeatureRows::F32(rows) => bad(rows, self.dim),
-                FeatureRows::F64(rows) => bad(rows, self.dim),
-            };
-            found.extend(rows.into_iter().map(|row| first + row));
-            Ok(())
-        })?;
-        Ok(found)
     }
 
     /// Every row of the file, those to be left out included.
@@ -298,6 +316,14 @@ impl Features {
         }
     }
 
+    /// Makes sure that there are as many rows as the shape says.
+    fn check_rows(&self) -> Result<()> {
+        match self {
+            Self::Array(_) => Ok(()), // its bytes were counted
+            Self::Column(column) => column.check_rows(),
+        }
+    }
+
     fn shape(&self) -> Result<(usize, usize), String> {
         match self {
             Self::Array(array) => array.array().matrix_shape("[N, d]"),
@@ -309,80 +335,12 @@ impl Features {
     }
 }
 
-impl SampleStream for SnapshotFile {
-    fn dim(&self) -> usize {
-        self.dim
-    }
-
-    fn targets(&self) -> &Targets {
-        &self.targets
-    }
-
-    fn for_each_block(
-        &self,
-        visit: &mut dyn FnMut(usize, FeatureRows<'_>) -> Result<()>,
-    ) -> Result<()> {
-        if self.skipped.is_empty() {
-            return self
-                .for_each_stored_block(visit)
-                .map_err(|error| self.explain(error));
-        }
-        let mut shown = 0;
-        self.for_each_stored_block(&mut |first, rows| {
-            let keep = |row: usize| self.skipped.binary_search(&(first + row)).is_err();
-            match rows {
-                FeatureRows::F32(rows) => {
-                    let kept = keep_rows(rows, self.dim, keep);
-                    visit(shown, FeatureRows::F32(&kept))?;
-                    shown += kept.len() / self.dim;
-                }
-                FeatureRows::F64(rows) => {
-                    let kept = keep_rows(rows, self.dim, keep);
-                    visit(shown, FeatureRows::F64(&kept))?;
-                    shown += kept.len() / self.dim;
-                }
-            }
-            Ok(())
-        })
-    }
-}
-
-fn keep_rows<T: Copy>(rows: &[T], dim: usize, keep: impl Fn(usize) -> bool) -> Vec<T> {
-    rows.chunks_exact(dim)
-        .enumerate()
-        .filter(|&(row, _)| keep(row))
-        .flat_map(|(_, values)| values.iter().copied())
-        .collect()
-}
-
-impl SnapshotFile {
-    /// Says how many rows are not finite and what can be done, once one was met.
-    fn explain(&self, error: Error) -> Error {
-        let Error::NotFinite { row, .. } = error else {
-            return error;
-        };
-        let rows = match self.rows_not_finite() {
-            Ok(rows) => rows,
-            Err(error) => return error,
-        };
-        let error = Error::Malformed(format!(
-            "expected finite features, found NaN or infinity in {} of {} rows, first in row {row}; mend them or leave them out (skip non-finite rows)",
-            rows.len(),
-            self.num_rows
-        ));
-        match &self.path {
-            Some(path) => error.in_file(path),
-            None => error,
-        }
-    }
-}
-
 /// The classifier, if there is a weight, `[K, d]`.
 fn classifier(
     weight: Option<Array<'_>>,
     bias: Option<Array<'_>>,
-    num_classes: usize,
-    dim: usize,
+    names: &ClassNames,
+    [num_classes, dim]: [usize; 2],
 ) -> Result<Option<LinearClassifier>, String> {
     let Some(weight) = weight else {
         return match bias {
@@ -406,7 +364,8 @@ fn classifier(
         }
         None => vec![0.0; num_classes],
     };
-    LinearClassifier::from_rows(&weight.to_f64(), &bias, dim)
+    let [weight, bias] = [weight.to_f64(), bias].map(|rows| names.order_rows(rows));
+    LinearClassifier::from_rows(&weight, &bias, dim)
         .map(Some)
         .map_err(|error| error.to_string())
 }

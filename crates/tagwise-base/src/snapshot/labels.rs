@@ -2,10 +2,13 @@
 
 use std::path::Path;
 
-use super::choice::{ArrayNames, choose};
+use super::choice::{LabelsHere, choose};
 use super::load::{ending, load};
 use super::mapped::{Bytes, Part};
+use super::member::Member;
+use super::options::ArrayNames;
 use super::{npy, scipy};
+use crate::label::ClassNames;
 use crate::{Error, Result, Targets};
 
 /// What is said of a file whose labels nobody can find.
@@ -19,6 +22,8 @@ pub struct FileLabels {
     pub targets: Targets,
     /// What the K classes are called, where the file says so.
     pub class_names: Option<Vec<String>>,
+    /// Whether features and a classifier lie beside the labels, so that logits can be computed.
+    pub has_classifier: bool,
     /// What was decided about the arrays of the file.
     pub notes: Vec<String>,
 }
@@ -31,6 +36,30 @@ pub fn read_targets(path: &Path) -> Result<Targets> {
     read_labels(path, &ArrayNames::default()).map(|labels| labels.targets)
 }
 
+/// The names of the arrays in a file of any format that [`read_labels`] reads; of a lone `.npy`
+/// file, `targets`.
+///
+/// # Errors
+/// As [`SnapshotFile::open`](super::SnapshotFile::open) when it is no such file.
+pub fn array_names(path: &Path) -> Result<Vec<String>> {
+    let members = members(path)?;
+    Ok(members
+        .iter()
+        .map(|member| member.name().to_string())
+        .collect())
+}
+
+fn members(path: &Path) -> Result<Vec<Member>> {
+    if ending(path).as_deref() != Some("npy") {
+        return load(path);
+    }
+    let bytes = Bytes::map(path)?;
+    let range = 0..bytes.len();
+    let member = npy::member("targets", Part { bytes, range });
+    let member = member.map_err(|message| Error::Malformed(message).in_file(path))?;
+    Ok(vec![member])
+}
+
 /// Reads only the labels of a file: those of any file that [`SnapshotFile::open`](super::SnapshotFile::open) reads, with or
 /// without features, of a lone `.npy` file of shape `[N, K]` with entries 0 and 1 or `[N]` of class
 /// numbers or names, and of a matrix of `scipy.sparse.save_npz`.
@@ -39,29 +68,26 @@ pub fn read_targets(path: &Path) -> Result<Targets> {
 /// As [`SnapshotFile::open`](super::SnapshotFile::open).
 pub fn read_labels(path: &Path, names: &ArrayNames) -> Result<FileLabels> {
     let with_path = |message: String| Error::Malformed(message).in_file(path);
-    let members = if ending(path).as_deref() == Some("npy") {
-        let bytes = Bytes::map(path)?;
-        let range = 0..bytes.len();
-        vec![npy::member("targets", Part { bytes, range }).map_err(with_path)?]
-    } else {
-        load(path)?
-    };
+    let members = members(path)?;
     if scipy::is_sparse(&members) {
         let matrix = scipy::matrix(members).map_err(with_path)?;
+        let in_file = |error: Error| with_path(error.to_string());
+        let names = ClassNames::settle(matrix.num_columns, None, names.class_names.as_deref());
+        let names = names.map_err(in_file)?;
         return Ok(FileLabels {
-            targets: matrix
-                .to_targets()
-                .map_err(|error| with_path(error.to_string()))?,
-            class_names: None,
+            targets: matrix.to_targets().map_err(in_file)?,
+            class_names: names.into_names(),
+            has_classifier: false,
             notes: vec!["read as a sparse matrix of SciPy".into()],
         });
     }
-    let mut choice = choose(members, names).map_err(with_path)?;
+    let mut choice = choose(members, names, LabelsHere::Read).map_err(with_path)?;
     let labelled = choice.labelled().map_err(with_path)?;
     let labelled = labelled.ok_or_else(|| with_path(NO_LABELS.into()))?;
     Ok(FileLabels {
         targets: labelled.targets,
         class_names: labelled.class_names,
+        has_classifier: choice.has_classifier(),
         notes: choice.notes,
     })
 }

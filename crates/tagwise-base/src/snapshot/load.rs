@@ -62,10 +62,7 @@ fn parquet_files_in(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(with_path)? {
         let path = entry.map_err(with_path)?.path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "parquet")
-        {
+        if ending(&path).as_deref() == Some("parquet") {
             paths.push(path);
         }
     }
@@ -93,7 +90,7 @@ fn load_folder(folder: &Path) -> Result<Vec<Member>> {
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(with_path)? {
         let path = entry.map_err(with_path)?.path();
-        if path.extension().is_some_and(|extension| extension == "npy") {
+        if ending(&path).as_deref() == Some("npy") {
             paths.push(path);
         }
     }

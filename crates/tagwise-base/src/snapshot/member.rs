@@ -2,7 +2,7 @@
 
 use super::array::Stored;
 use super::mapped::Part;
-use super::parquet::TableColumn;
+use super::parquet::{TableColumn, TextColumn};
 use crate::label::TargetsBuilder;
 
 /// One member of a file.
@@ -13,9 +13,15 @@ pub(super) enum Member {
     /// A column of tables that stays in its files.
     #[cfg_attr(not(feature = "parquet"), allow(dead_code))]
     Column(TableColumn),
-    /// The column `labels` of tables: class numbers of one sample after the other.
+    /// A column of text that stays in its files.
     #[cfg_attr(not(feature = "parquet"), allow(dead_code))]
-    Sets(TargetsBuilder),
+    TextColumn(TextColumn),
+    /// The column `labels` or `label_ids` of tables: lists of class numbers.
+    #[cfg_attr(not(feature = "parquet"), allow(dead_code))]
+    Sets {
+        name: String,
+        sets: TargetsBuilder,
+    },
     /// Something that is no array of numbers or text, and why it cannot be read.
     Unreadable {
         name: String,
@@ -29,8 +35,8 @@ impl Member {
             Self::Numbers(array) => &array.name,
             Self::Text(array) => &array.name,
             Self::Column(column) => column.name(),
-            Self::Sets(_) => "labels",
-            Self::Unreadable { name, .. } => name,
+            Self::TextColumn(column) => column.name(),
+            Self::Sets { name, .. } | Self::Unreadable { name, .. } => name,
         }
     }
 
@@ -46,7 +52,13 @@ impl Member {
                 "expected `{}` to be an array of another kind than a column of lists",
                 column.name()
             )),
-            Self::Sets(_) => Err("expected `labels` to be an array, found lists".into()),
+            Self::TextColumn(column) => Err(format!(
+                "expected `{}` to hold numbers, found text",
+                column.name()
+            )),
+            Self::Sets { name, .. } => {
+                Err(format!("expected `{name}` to be an array, found lists"))
+            }
             Self::Unreadable { why, .. } => Err(why),
         }
     }

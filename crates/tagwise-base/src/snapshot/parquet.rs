@@ -1,4 +1,4 @@
-//! Features and labels in Parquet: columns of lists, one row per sample.
+//! Features and labels in Parquet: columns of lists or of single values, one row per sample.
 //!
 //! Opening reads the footers and the label sets; features are decoded block by block whenever
 //! somebody looks at them, so tables may be larger than memory.
@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
-use self::column::Column;
-pub(super) use self::table::TableColumn;
+use self::column::{Column, Content};
 use self::table::TableFile;
+pub(super) use self::table::{TableColumn, TextColumn};
 use super::array::Stored;
 use super::mapped::Part;
 use super::member::Member;
@@ -47,11 +47,7 @@ pub(super) fn members(paths: &[PathBuf]) -> Result<Vec<Member>> {
             column: footer.columns[place].clone(),
             num_rows: footer.num_rows,
         });
-        let files: Vec<TableFile> = files.collect();
-        members.push(match column.name.as_str() {
-            "labels" => Member::Sets(table::label_sets(&files)?),
-            _ => Member::Column(TableColumn::new(files)?),
-        });
+        members.push(member(column, files.collect())?);
     }
     if let Some(num_classes) = first.num_classes {
         members.push(Member::Numbers(Stored {
@@ -63,6 +59,39 @@ pub(super) fn members(paths: &[PathBuf]) -> Result<Vec<Member>> {
         }));
     }
     Ok(members)
+}
+
+/// One column of all files.
+fn member(column: &Column, files: Vec<TableFile>) -> Result<Member> {
+    let name = column.name.clone();
+    let several = files.len() > 1;
+    let read = match (&column.content, name.as_str()) {
+        (Content::Other(why), _) => {
+            return Ok(Member::Unreadable {
+                name,
+                why: why.clone(),
+            });
+        }
+        (Content::Text, _) => Ok(Member::TextColumn(TextColumn::new(files))),
+        (Content::Numbers(_), "labels" | "label_ids") if column.is_list => {
+            table::label_sets(&files).map(|sets| Member::Sets {
+                name: name.clone(),
+                sets,
+            })
+        }
+        (Content::Numbers(_), _) => TableColumn::new(files).map(Member::Column),
+    };
+    match read {
+        // It may be a column that nobody asks for.
+        Err(Error::Format { message, path }) => Ok(Member::Unreadable {
+            name,
+            why: match path.file_name().filter(|_| several) {
+                Some(file) => format!("{}: {message}", file.display()),
+                None => message,
+            },
+        }),
+        read => read,
+    }
 }
 
 /// The files that a pattern with `*`, `?` or `[...]` names, in the order of their names.
@@ -118,7 +147,7 @@ impl Footer {
         });
         let leaves = metadata.schema_descr().columns().iter().enumerate();
         let columns = leaves.map(|(index, leaf)| Column::new(index, leaf));
-        let mut columns = columns.collect::<Result<Vec<_>, _>>()?;
+        let mut columns: Vec<Column> = columns.collect();
         columns.sort_by(|a, b| a.name.cmp(&b.name));
         let mut num_rows = 0usize;
         for group in reader.metadata().row_groups() {

@@ -48,6 +48,8 @@ fn add_all<'a>(snapshot: &'a Snapshot, writer: &mut TensorWriter<'a>) -> Result<
     }
     let targets = snapshot.targets().to_multi_hot();
     writer.add_owned("targets", &[num_samples, num_classes], targets)?;
+    // Without it, one column alone would be class numbers.
+    writer.add_owned("num_classes", &[1], [num_classes as u64])?;
     if let Some(classifier) = snapshot.classifier() {
         let weight = classifier.weight.as_slice();
         writer.add("weight", &[num_classes, dim], weight)?;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::WITHOUT_PARQUET;
 use super::member::Member;
 use crate::features::FeatureRows;
+use crate::label::LabelLists;
 use crate::tensors::Element;
 use crate::{Error, Result, Targets};
 
@@ -32,7 +33,29 @@ impl TableColumn {
         match *self {}
     }
 
-    pub(super) fn targets(&self, _: Option<usize>) -> Result<Targets> {
+    pub(super) fn check_rows(&self) -> Result<()> {
+        match *self {}
+    }
+
+    pub(super) fn class_targets(&self, _: Option<usize>) -> Result<Targets> {
+        match *self {}
+    }
+
+    pub(super) fn multi_hot_targets(&self) -> Result<Targets> {
+        match *self {}
+    }
+}
+
+/// A column of text, of which there is none either.
+#[derive(Clone, Debug)]
+pub(super) enum TextColumn {}
+
+impl TextColumn {
+    pub(super) fn name(&self) -> &str {
+        match *self {}
+    }
+
+    pub(super) fn labels(&self) -> Result<LabelLists> {
         match *self {}
     }
 }

@@ -25,9 +25,11 @@ const WIDTH: usize = 110;
 ///
 /// Several files (epochs of one run, layers of one network) are compared side by side.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Arguments {
     /// Features (.safetensors, .npz, .parquet, a folder of .npy or .parquet files, a pattern such as
-    /// 'part-*.parquet' in quotes, .arff, .csv, .txt, .svm) or statistics (.ncs)
+    /// 'part-*.parquet' in quotes, .arff, .csv, .txt, .svm), statistics (.ncs), or the folder of a
+    /// run, whose training samples are meant
     #[arg(required = true)]
     files: Vec<PathBuf>,
 
@@ -68,6 +70,11 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
 }
+
+const EXAMPLES: &str = "Examples:
+  tagwise analyze features.npz --report features.html
+  tagwise analyze runs/digits-001
+  tagwise analyze epoch-01.npz epoch-20.npz --class-names cat,dog,bird";
 
 /// What NC1 is measured in.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -161,7 +168,7 @@ fn measure(path: &Path, arguments: &Arguments, stop: &AtomicBool) -> anyhow::Res
     let measured = Analysis::measure_with(path, &file, file.classifier(), options, &mut go_on);
     let mut measured = measured.map_err(|error| match error {
         tagwise::Error::Interrupted => Interrupted(format!("{}: stopped", path.display())).into(),
-        other => anyhow::Error::new(other).context(path.display().to_string()),
+        other => stats::advised(other).context(path.display().to_string()),
     })?;
     if let Some(names) = file.class_names() {
         measured.class_names = names.to_vec();

@@ -34,10 +34,18 @@ enum Command {
     Preview(PreviewArguments),
 }
 
+const COMPOSE_EXAMPLES: &str = "Examples:
+  tagwise data compose digits --out digits-train.safetensors
+  tagwise data compose mnist --part test --pair-tiers 500,50,5 --out test.safetensors";
+
+const PREVIEW_EXAMPLES: &str = "Examples:
+  tagwise data preview digits --out digits.png";
+
 /// Write a multi-label data set as safetensors for other tools
 ///
 /// The file holds `images` [N, height, width, channels] and `targets` [N, K], both of bytes.
 #[derive(Debug, clap::Args)]
+#[command(after_help = COMPOSE_EXAMPLES)]
 struct ComposeArguments {
     #[command(flatten)]
     what: What,
@@ -49,6 +57,7 @@ struct ComposeArguments {
 
 /// Draw example images with their label sets as a PNG contact sheet
 #[derive(Debug, clap::Args)]
+#[command(after_help = PREVIEW_EXAMPLES)]
 struct PreviewArguments {
     #[command(flatten)]
     what: What,

@@ -3,26 +3,31 @@
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use tagwise::evaluate::{Calibration, Evaluation, Predictions, SetMeasures, label_counts};
+use tagwise::Targets;
+use tagwise::evaluate::{Calibration, Evaluation, SetLogLoss, SetMeasures, label_counts};
 use tagwise::head::LabelledFeatures;
 use tagwise::names::LabelNames;
-use tagwise::{Error, Targets};
+use tagwise_data::Error;
+use tagwise_data::samples::{Labels, PredictedLabels};
 use tagwise_report::{Cell, Column, Table};
 
 use super::head::StoredHead;
-use super::samples::{Expected, TableArguments};
+use super::run_part::RunPart;
+use super::samples::{Like, TableArguments, say};
 use crate::output;
 
 /// Compare decoded label sets with the true ones, by scikit-learn's definitions
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// Label sets as `tagwise decode` writes them: CSV with the columns sample and labels (names),
-    /// or sample and label_ids (numbers)
-    #[arg(value_name = "CSV")]
+    /// Label sets as `tagwise decode` writes them (CSV with the columns sample and labels or
+    /// label_ids, .json, .parquet), CSV with a column of 0 and 1 for each class, or an array (.npz,
+    /// .npy, .safetensors)
+    #[arg(value_name = "PREDICTIONS")]
     predictions: PathBuf,
 
-    /// Samples with the true targets: .safetensors, .npz, a folder of .npy files, .arff, .txt of
-    /// the Extreme Classification Repository, .svm or .libsvm
+    /// The true labels, with or without features: .safetensors, .npz, .npy, a folder of .npy files,
+    /// .parquet, .arff, .csv, .txt, .svm or .libsvm
     #[arg(long, value_name = "SAMPLES")]
     truth: PathBuf,
 
@@ -41,6 +46,11 @@ pub struct Arguments {
     #[arg(long)]
     json: bool,
 }
+
+const EXAMPLES: &str = "Examples:
+  tagwise evaluate answers.csv --truth test.safetensors
+  tagwise evaluate y_pred.npy --truth y_test.npy --per-label
+  tagwise evaluate answers.json --truth test.arff --labels labels.xml --head head.safetensors";
 
 /// What `--json` prints.
 #[derive(Debug, Serialize)]
@@ -78,45 +88,34 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         .as_deref()
         .map(StoredHead::read)
         .transpose()?;
-    let expected = stored
-        .as_ref()
-        .map_or(Expected::default(), StoredHead::size);
-    let samples = arguments.tables.read(&arguments.truth, expected)?;
-    let head = stored.or_else(|| StoredHead::of_samples(&samples, &arguments.truth));
-    if let Some(head) = &head {
-        head.check(&samples, &arguments.truth)?;
-    }
-    let own_names = head.as_ref().and_then(StoredHead::label_names);
-    let own_names = own_names.map(<[String]>::to_vec);
-    let names = LabelNames::new(samples.label_names.clone().or(own_names));
-    let truth = &samples.targets;
-    let predictions = Predictions::read(&arguments.predictions)?;
+    let truth = Truth::read(arguments, stored)?;
+    let labels = &truth.labels;
     let path = &arguments.predictions;
-    let predicted = label_sets(&predictions, path, &names, truth.num_classes())?;
+    let predictions = read_predictions(labels, path)?;
+    say(path, &predictions.notes);
+    let predicted = &predictions.targets;
     anyhow::ensure!(
-        predicted.len() == truth.len(),
+        predicted.len() == labels.targets.len(),
         "expected {} samples like {}, found {} in {}",
-        truth.len(),
+        labels.targets.len(),
         arguments.truth.display(),
         predicted.len(),
         arguments.predictions.display()
     );
-    let mut evaluation = match &head {
-        Some(head) => Evaluation::with_logits(&predicted, &head.logits(&samples.features)?, truth)?,
-        None => Evaluation::new(&predicted, truth)?,
+    let mut evaluation = match &truth.logits {
+        Some(logits) => Evaluation::with_logits(predicted, logits, &labels.targets)?,
+        None => Evaluation::new(predicted, &labels.targets)?,
     };
-    if let Some(head) = &head {
-        let labelled = LabelledFeatures::new(&samples.features, truth)?;
-        evaluation.log_loss = head.log_loss(labelled)?;
+    evaluation.log_loss = truth.log_loss;
+    if let Some(probabilities) = &predictions.probabilities {
+        let calibration = Calibration::new(predicted, probabilities, &labels.targets)?;
+        evaluation.calibration = Some(calibration);
     }
-    if let Some(probabilities) = predictions.probabilities() {
-        evaluation.calibration = Some(Calibration::new(&predicted, probabilities, truth)?);
-    }
-    let answered = answered(&predictions, &predicted, truth)?;
+    let names = LabelNames::new(labels.names.clone());
     let answer = Answer {
         evaluation,
-        answered,
-        labels: of_labels(&predicted, truth, &names)?,
+        answered: answered(&predictions, &labels.targets)?,
+        labels: of_labels(predicted, &labels.targets, &names)?,
     };
     if arguments.json {
         return output::json(&answer);
@@ -146,12 +145,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 /// The measures of the answers that are not marked as abstained, when some are.
-fn answered(
-    predictions: &Predictions,
-    predicted: &Targets,
-    truth: &Targets,
-) -> anyhow::Result<Option<Answered>> {
-    let abstained = predictions.abstained();
+fn answered(predictions: &PredictedLabels, truth: &Targets) -> anyhow::Result<Option<Answered>> {
+    let abstained = &predictions.abstained;
     let rows: Vec<usize> = (0..truth.len())
         .filter(|row| abstained.binary_search(row).is_err())
         .collect();
@@ -162,7 +157,7 @@ fn answered(
         true => None,
         false => {
             let of = |targets: &Targets| targets.select(rows.iter().copied());
-            Some(SetMeasures::new(&of(predicted), &of(truth))?)
+            Some(SetMeasures::new(&of(&predictions.targets), &of(truth))?)
         }
     };
     Ok(Some(Answered {
@@ -172,24 +167,62 @@ fn answered(
     }))
 }
 
-fn label_sets(
-    predictions: &Predictions,
-    path: &Path,
-    names: &LabelNames,
-    num_classes: usize,
-) -> anyhow::Result<Targets> {
-    anyhow::ensure!(
-        !predictions.has_names() || names.is_known(),
-        "{}: expected a truth or --head that knows what its labels are called, as the labels \
-         are names here; give the table and its --labels, or a head fitted to it",
-        path.display()
-    );
-    let targets = predictions.targets(names, num_classes);
-    targets.map_err(|error| match error {
-        error @ Error::LabelOutOfRange { .. } => {
-            anyhow::Error::from(error).context(path.display().to_string())
+/// The true labels, and what a classifier says of them where there is one.
+struct Truth {
+    labels: Labels,
+    logits: Option<Vec<f64>>,
+    log_loss: Option<SetLogLoss>,
+}
+
+impl Truth {
+    /// Labels are enough; features are read for a head, given or beside them.
+    fn read(arguments: &Arguments, stored: Option<StoredHead>) -> anyhow::Result<Self> {
+        let (path, tables) = (&*RunPart::Test.of(&arguments.truth)?, &arguments.tables);
+        let expected = stored.as_ref().map_or(Like::default(), StoredHead::like);
+        if stored.is_none() {
+            let labels = tables.read_labels(path, expected)?;
+            if !labels.has_classifier {
+                say(path, &labels.notes);
+                return Ok(Self {
+                    labels,
+                    logits: None,
+                    log_loss: None,
+                });
+            }
         }
-        other => other.in_file(path).into(),
+        let samples = tables.read(path, expected)?;
+        let head = stored.or_else(|| StoredHead::of_samples(&samples, path));
+        let mut names = samples.label_names.clone();
+        let (mut logits, mut log_loss) = (None, None);
+        if let Some(head) = &head {
+            head.check(&samples, path)?;
+            names = names.or_else(|| head.label_names().map(<[String]>::to_vec));
+            logits = Some(head.logits(&samples.features)?);
+            let labelled = LabelledFeatures::new(&samples.features, &samples.targets)?;
+            log_loss = head.log_loss(labelled)?;
+        }
+        let labels = Labels {
+            targets: samples.targets,
+            names,
+            has_classifier: logits.is_some(),
+            notes: samples.notes,
+        };
+        Ok(Self {
+            labels,
+            logits,
+            log_loss,
+        })
+    }
+}
+
+fn read_predictions(truth: &Labels, path: &Path) -> anyhow::Result<PredictedLabels> {
+    truth.read_predictions(path).map_err(|error| match error {
+        Error::Mathematics(tagwise::Error::Missing { .. }) => anyhow::anyhow!(
+            "{}: expected a truth or --head that knows what its labels are called, as the labels \
+             are names here; give --class-names, the table with its --labels, or a head fitted to it",
+            path.display()
+        ),
+        error => error.into(),
     })
 }
 

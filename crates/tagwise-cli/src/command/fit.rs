@@ -15,7 +15,8 @@ use tagwise::loss::{LOSSES, Loss};
 use tagwise::names::LabelNames;
 use tagwise::{Error, Targets};
 
-use super::samples::{Expected, TableArguments};
+use super::run_part::RunPart;
+use super::samples::{Like, TableArguments};
 use crate::failure::{Interrupted, Usage};
 use crate::progress::Lines;
 use crate::{interrupt, output};
@@ -195,9 +196,8 @@ enum Kind {
 
 /// Fits and saves the head.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let samples = arguments
-        .tables
-        .read(&arguments.samples, Expected::default())?;
+    let path = RunPart::Training.of(&arguments.samples)?;
+    let samples = arguments.tables.read(&path, Like::default())?;
     let labelled = LabelledFeatures::new(&samples.features, &samples.targets)?;
     let names = LabelNames::new(samples.label_names.clone());
     let settings = arguments.settings(&names, samples.targets.num_classes())?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use tagwise::evaluate::SetLogLoss;
 use tagwise::head::{Features, FittedHead, LabelledFeatures, logits};
 
-use super::samples::{Expected, Samples};
+use super::samples::{Expected, Like, Samples};
 
 /// A head with its origin.
 pub struct StoredHead {
@@ -14,6 +14,14 @@ pub struct StoredHead {
 }
 
 impl StoredHead {
+    /// A head that came from somewhere else, such as a run.
+    pub fn new(head: FittedHead, path: &Path) -> Self {
+        Self {
+            head,
+            path: path.to_path_buf(),
+        }
+    }
+
     /// Reads what `tagwise fit` wrote, or any safetensors file with `weight` and `bias`.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         Ok(Self {
@@ -40,6 +48,14 @@ impl StoredHead {
         Expected {
             num_classes: Some(self.head.classifier.num_classes()),
             dim: Some(self.head.classifier.dim()),
+        }
+    }
+
+    /// What is known of samples for this head.
+    pub fn like(&self) -> Like<'_> {
+        Like {
+            sizes: self.size(),
+            names: self.label_names(),
         }
     }
 

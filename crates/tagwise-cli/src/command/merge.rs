@@ -9,6 +9,7 @@ use crate::output;
 
 /// Merge statistics of parts of the same features, in any order
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Arguments {
     /// Statistics made by `tagwise stats`
     #[arg(required = true)]
@@ -18,6 +19,10 @@ pub struct Arguments {
     #[arg(long, short, value_name = "FILE")]
     out: PathBuf,
 }
+
+const EXAMPLES: &str = "Examples:
+  tagwise merge part-1.ncs part-2.ncs --out all.ncs
+  tagwise analyze all.ncs";
 
 /// Reads the parts one after the other and writes their sum.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {

@@ -1,15 +1,20 @@
 //! One file per subcommand; this one only says which there are.
 
-use clap::{Parser, Subcommand};
+use clap::{ColorChoice, Parser, Subcommand};
 
 mod analyze;
+mod completions;
 mod data;
 mod decode;
 mod evaluate;
+mod export;
 mod fit;
 mod head;
+mod man;
 mod merge;
+mod predict;
 mod report;
+mod run_part;
 mod samples;
 mod stats;
 mod train;
@@ -17,11 +22,22 @@ mod ufm;
 
 /// Multi-label learning with the pick-all-labels loss: train, watch neural collapse, decode, report.
 #[derive(Debug, Parser)]
-#[command(name = "tagwise", version, propagate_version = true)]
+#[command(name = "tagwise", version, propagate_version = true, after_help = EXAMPLES)]
 pub struct Arguments {
+    /// Whether help and errors are coloured: on a terminal (unless NO_COLOR is set), always or never
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = ColorChoice::Auto)]
+    pub color: ColorChoice,
+
     #[command(subcommand)]
     command: Command,
 }
+
+const EXAMPLES: &str = "Examples:
+  tagwise train                                   train on digits, watch collapse, write a report
+  tagwise analyze features.npz                    how collapsed features are
+  tagwise fit train.arff --labels labels.xml      a multi-label head on features of any origin
+  tagwise predict head.safetensors new.csv        label sets of new samples
+  tagwise ufm --targets train.arff --labels labels.xml   what theory says about these labels";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -30,11 +46,15 @@ enum Command {
     Report(report::Arguments),
     Fit(Box<fit::Arguments>),
     Decode(Box<decode::Arguments>),
+    Predict(Box<predict::Arguments>),
     Evaluate(Box<evaluate::Arguments>),
     Analyze(analyze::Arguments),
     Stats(stats::Arguments),
     Merge(merge::Arguments),
+    Export(export::Arguments),
     Ufm(Box<ufm::Arguments>),
+    Completions(completions::Arguments),
+    Man(man::Arguments),
 }
 
 /// Runs the subcommand that the user named.
@@ -45,10 +65,14 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Report(arguments) => report::run(&arguments),
         Command::Fit(arguments) => fit::run(&arguments),
         Command::Decode(arguments) => decode::run(&arguments),
+        Command::Predict(arguments) => predict::run(&arguments),
         Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Analyze(arguments) => analyze::run(&arguments),
         Command::Stats(arguments) => stats::run(&arguments),
         Command::Merge(arguments) => merge::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
         Command::Ufm(arguments) => ufm::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
+        Command::Man(arguments) => man::run(&arguments),
     }
 }

@@ -18,6 +18,7 @@ use crate::output;
 /// interrupted. Several runs: curves over each other, key figures side by side with the best
 /// emphasised, the parameters saved, the settings that differ, and means over seeds.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Arguments {
     /// Folders of runs, or report.json files
     #[arg(required = true, value_name = "RUN")]
@@ -32,6 +33,10 @@ pub struct Arguments {
     #[arg(long)]
     json: bool,
 }
+
+const EXAMPLES: &str = "Examples:
+  tagwise report runs/digits-001
+  tagwise report runs/digits-001 runs/digits-002 --out comparison.html";
 
 /// Writes the page and prints its tables.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use tagwise::snapshot::ArrayNames;
+use tagwise::snapshot::{ArrayNames, NonFinite, SampleStream};
+use tagwise_data::samples::{Labels, SampleFile};
 use tagwise_data::table::text::Indexing;
 use tagwise_data::table::{TableOptions, Unlabelled};
 
@@ -73,16 +74,13 @@ impl FormatArguments {
                 true => Indexing::ZeroBased,
                 false => Indexing::Detect,
             },
-            arrays: self.arrays(),
+            arrays: ArrayNames {
+                features: self.features_key.clone(),
+                targets: self.targets_key.clone(),
+                ..ArrayNames::default()
+            },
             ..TableOptions::default()
         })
-    }
-
-    fn arrays(&self) -> ArrayNames {
-        ArrayNames {
-            features: self.features_key.clone(),
-            targets: self.targets_key.clone(),
-        }
     }
 
     fn names_of_classes(&self) -> anyhow::Result<Option<Vec<String>>> {
@@ -112,6 +110,15 @@ impl FormatArguments {
     }
 }
 
+/// What is known of samples before they are read, from those that they belong to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Like<'a> {
+    /// Their numbers of classes and features.
+    pub sizes: Expected,
+    /// What their classes are called.
+    pub names: Option<&'a [String]>,
+}
+
 /// What a table does not say about itself.
 #[derive(Debug, clap::Args)]
 pub struct TableArguments {
@@ -135,7 +142,7 @@ impl TableArguments {
     ///
     /// # Errors
     /// As [`Samples::read`].
-    pub fn read(&self, path: &Path, expected: Expected) -> anyhow::Result<Samples> {
+    pub fn read(&self, path: &Path, expected: Like<'_>) -> anyhow::Result<Samples> {
         self.read_as(path, expected, Unlabelled::Refuse)
     }
 
@@ -143,30 +150,71 @@ impl TableArguments {
     ///
     /// # Errors
     /// As [`Samples::read`].
-    pub fn read_new(&self, path: &Path, expected: Expected) -> anyhow::Result<Samples> {
+    pub fn read_new(&self, path: &Path, expected: Like<'_>) -> anyhow::Result<Samples> {
         self.read_as(path, expected, Unlabelled::Keep)
     }
 
-    /// Which arrays of a file are meant, where their names do not say so.
-    pub fn arrays(&self) -> ArrayNames {
-        self.format.arrays()
+    /// As [`read_new`](Self::read_new), block by block where the file lies.
+    ///
+    /// # Errors
+    /// As [`SampleFile::open`].
+    pub fn open_new(&self, path: &Path, expected: Like<'_>) -> anyhow::Result<SampleFile> {
+        let options = self.options(expected, Unlabelled::Keep)?;
+        let file = SampleFile::open(path, &options, NonFinite::Refuse)?;
+        say(path, file.notes());
+        self.check_classes(path, file.targets().num_classes())?;
+        Ok(file)
+    }
+
+    /// Reads only labels, and says nothing.
+    ///
+    /// # Errors
+    /// As [`Labels::read`].
+    pub fn read_labels(&self, path: &Path, expected: Like<'_>) -> anyhow::Result<Labels> {
+        let labels = Labels::read(path, &self.options(expected, Unlabelled::Refuse)?)?;
+        self.check_classes(path, labels.targets.num_classes())?;
+        Ok(labels)
     }
 
     fn read_as(
         &self,
         path: &Path,
-        expected: Expected,
+        expected: Like<'_>,
         unlabelled: Unlabelled,
     ) -> anyhow::Result<Samples> {
-        let options = TableOptions {
-            num_features: self.dim.or(expected.dim),
-            num_classes: self.classes.or(expected.num_classes),
+        let samples = Samples::read(path, &self.options(expected, unlabelled)?)?;
+        say(path, &samples.notes);
+        self.check_classes(path, samples.targets.num_classes())?;
+        Ok(samples)
+    }
+
+    fn options(&self, expected: Like<'_>, unlabelled: Unlabelled) -> anyhow::Result<TableOptions> {
+        Ok(TableOptions {
+            num_features: self.dim.or(expected.sizes.dim),
+            num_classes: self.classes.or(expected.sizes.num_classes),
+            expected_names: expected.names.map(<[String]>::to_vec),
             unlabelled,
             ..self.format.options()?
-        };
-        let samples = Samples::read(path, &options)?;
-        say(path, &samples.notes);
-        Ok(samples)
+        })
+    }
+
+    /// Files that state the number of classes may state another one than the command line.
+    fn check_classes(&self, path: &Path, found: usize) -> anyhow::Result<()> {
+        check_classes(self.classes, path, found)
+    }
+}
+
+/// Whether a file has as many classes as `--classes` says, where it says anything.
+///
+/// # Errors
+/// When it has another number.
+pub fn check_classes(expected: Option<usize>, path: &Path, found: usize) -> anyhow::Result<()> {
+    match expected.filter(|&expected| expected != found) {
+        None => Ok(()),
+        Some(expected) => anyhow::bail!(
+            "{}: expected {expected} classes as --classes says, found {found}",
+            path.display()
+        ),
     }
 }
 

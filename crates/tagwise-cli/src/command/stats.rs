@@ -9,7 +9,9 @@ use tagwise::statistics::{ScatterKind, Statistics, StatisticsFile};
 
 use tagwise_data::samples::SampleFile;
 
+use super::run_part::RunPart;
 use super::samples::{FormatArguments, say};
+use crate::failure::advise;
 use crate::output;
 
 /// Reduce a file of features to its statistics, in one pass; parts can be merged
@@ -17,8 +19,11 @@ use crate::output;
 /// The result holds counts, means and within-scatter per label set: what every collapse metric
 /// needs except those about single samples.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// Features: .safetensors, .npz, a folder of .npy files, .arff, .csv, .txt or .svm
+    /// Features: .safetensors, .npz, .parquet, a folder of .npy or .parquet files, a pattern such as
+    /// 'part-*.parquet' in quotes, .arff, .csv, .txt, .svm, or the folder of a run, whose training
+    /// samples are meant
     features: PathBuf,
 
     /// The file to write, by convention NAME.ncs
@@ -37,6 +42,10 @@ pub struct Arguments {
     format: FormatArguments,
 }
 
+const EXAMPLES: &str = "Examples:
+  tagwise stats part-1.npz --out part-1.ncs
+  tagwise stats 'parts/*.parquet' --scatter trace --out all.ncs";
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Scatter {
     Full,
@@ -54,7 +63,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         arguments.skip_non_finite,
         &arguments.format,
     )?;
-    let statistics = Statistics::of(&file, kind)?;
+    let statistics = Statistics::of(&file, kind).map_err(advised)?;
     let summary = format!(
         "{} samples, {} label sets over {} classes, d = {}: {}",
         statistics.num_samples(),
@@ -73,16 +82,26 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     output::text(&summary)
 }
 
+/// The error with the option that leaves out rows that are not finite.
+pub fn advised(error: tagwise::Error) -> anyhow::Error {
+    match error {
+        error @ tagwise::Error::NonFiniteRows { .. } => {
+            advise(&error.into(), "--skip-non-finite does that")
+        }
+        other => other.into(),
+    }
+}
+
 /// Opens features and says on stderr how many rows were left out.
 pub fn open(
     path: &Path,
     skip_non_finite: bool,
     format: &FormatArguments,
 ) -> anyhow::Result<SampleFile> {
-    let rule = if skip_non_finite {
-        NonFinite::Skip
-    } else {
-        NonFinite::Refuse
+    let path = &*RunPart::Training.of(path)?;
+    let rule = match skip_non_finite {
+        true => NonFinite::Skip,
+        false => NonFinite::Refuse,
     };
     let file = SampleFile::open(path, &format.options()?, rule)?;
     say(path, file.notes());

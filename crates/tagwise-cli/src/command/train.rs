@@ -21,6 +21,7 @@ mod report;
 ///
 /// What is set in several places is taken from the last of: the file, --set, the other options.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Arguments {
     /// The experiment, a TOML file; what it leaves out has its default
     #[arg(long, short, value_name = "FILE")]
@@ -68,9 +69,14 @@ pub struct Arguments {
     ])]
     resume: Option<PathBuf>,
 
-    /// Where the network computes
-    #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
+    /// Where the network computes: cpu, the processor; TAGWISE_KERNELS=portable, avx2, avx512,
+    /// avx512-bf16 or amx chooses its instructions
+    #[arg(long, default_value = "cpu", value_parser = device_name)]
     device: DeviceName,
+
+    /// Print the whole experiment with a comment on every key, and train nothing
+    #[arg(long)]
+    print_config: bool,
 
     /// Print the final tables as one JSON object and nothing else on stdout
     #[arg(long)]
@@ -80,6 +86,13 @@ pub struct Arguments {
     #[arg(long, short)]
     quiet: bool,
 }
+
+const EXAMPLES: &str = "Examples:
+  tagwise train --epochs 5
+  tagwise train --set data.source=mnist --classifier fixed-etf --out runs/etf
+  tagwise train --print-config > experiment.toml
+  tagwise train --config experiment.toml
+  tagwise train --resume runs/digits-001";
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Classifier {
@@ -93,10 +106,18 @@ enum Precision {
     Bf16,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug)]
 enum DeviceName {
-    /// The processor; TAGWISE_KERNELS=portable, avx2, avx512, avx512-bf16 or amx chooses its instructions
     Cpu,
+}
+
+fn device_name(text: &str) -> Result<DeviceName, String> {
+    match text {
+        "cpu" => Ok(DeviceName::Cpu),
+        _ => Err(format!(
+            "expected cpu, found {text:?}: networks are trained on the processor"
+        )),
+    }
 }
 
 impl DeviceName {
@@ -109,6 +130,13 @@ impl DeviceName {
 
 /// Trains, writes the run folder and prints the final tables.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    if arguments.print_config {
+        let experiment = match &arguments.resume {
+            Some(folder) => RunFolder::open(folder)?.experiment()?,
+            None => experiment(arguments)?,
+        };
+        return output::text(&experiment.to_explained_toml());
+    }
     let stop = interrupt::catch()?;
     let display = progress::Display::new(arguments.quiet);
     let (mut run, folder) = match &arguments.resume {

@@ -1,6 +1,6 @@
 //! Files of images, decoded in parallel and resized as they are read.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, PoisonError};
 
 use rayon::prelude::*;
@@ -49,6 +49,14 @@ pub(super) fn read(
         None => Ok(pixels),
         Some(error) => Err(error),
     }
+}
+
+/// Reads images that no table lists.
+pub(super) fn read_all(paths: &[PathBuf], shape: ImageShape) -> Result<Vec<Vec<u8>>> {
+    let budget = PixelBudget::default();
+    let read = |path: &PathBuf| read_one(path, shape, &budget);
+    let images: Vec<Result<Vec<u8>>> = paths.par_iter().map(read).collect();
+    images.into_iter().collect()
 }
 
 /// Zeros for so many images.

@@ -1,30 +1,28 @@
+//! Samples that are read block by block.
+
 use std::path::Path;
 
-use tagwise_base::snapshot::{
-    self, FeatureRows, FeatureValues, LabelsIn, NonFinite, OpenOptions, SampleStream, Snapshot,
-    SnapshotFile,
-};
+use tagwise_base::snapshot::{FeatureRows, NonFinite, SampleStream, Snapshot, SnapshotFile};
 use tagwise_base::{LinearClassifier, Targets};
 
-use super::{check_class_names, is_sparse_file, with_label_file};
-use crate::table::{self, TableOptions, Unlabelled};
-use crate::{Error, Result};
-
-/// Tables become dense in memory up to so many numbers, 8 GiB.
-const MAX_DENSE: usize = 1 << 31;
+use super::Sizes;
+use super::open::{FileKind, Held, Opened};
+use crate::Result;
+use crate::table::TableOptions;
 
 /// Samples that are read block by block: a file of arrays, or a table in memory.
 #[derive(Debug)]
 pub struct SampleFile {
     source: Source,
     class_names: Option<Vec<String>>,
+    unlabelled: Vec<usize>,
     notes: Vec<String>,
 }
 
 #[derive(Debug)]
 enum Source {
     Arrays(SnapshotFile),
-    Table(Snapshot),
+    Memory(Snapshot),
 }
 
 impl SampleFile {
@@ -48,61 +46,53 @@ impl SampleFile {
     /// As [`Samples::read`](super::Samples::read); sparse tables also when they have too many
     /// numbers with their zeros.
     pub fn open(path: &Path, options: &TableOptions, non_finite: NonFinite) -> Result<Self> {
-        if table::Kind::of(path).is_some() || options.label_file.is_some() || is_sparse_file(path)?
-        {
-            return Self::of_table(path, options);
-        }
-        let labels = match options.unlabelled {
-            Unlabelled::Refuse => LabelsIn::Required,
-            Unlabelled::Keep => LabelsIn::Optional,
-        };
-        let open = OpenOptions {
-            non_finite,
-            labels,
-            names: options.arrays.clone(),
-        };
-        let file = SnapshotFile::open_with(path, &open)?;
-        let own_names = file.class_names().map(<[String]>::to_vec);
+        let opened = Opened::open(path, options, non_finite)?;
         Ok(Self {
-            class_names: check_class_names(path, options, file.targets(), own_names)?,
-            notes: file.notes().to_vec(),
-            source: Source::Arrays(file),
+            source: match opened.held {
+                Held::Arrays(file) => Source::Arrays(*file),
+                held => Source::Memory(held.into_snapshot(path, opened.targets)?),
+            },
+            class_names: opened.label_names,
+            unlabelled: opened.unlabelled,
+            notes: opened.notes,
         })
     }
 
-    fn of_table(path: &Path, options: &TableOptions) -> Result<Self> {
-        let table = with_label_file(path, options)?;
-        super::expect_features(path, &table)?;
-        let (num_rows, dim) = (table.features.num_rows(), table.features.num_features());
-        if num_rows.saturating_mul(dim) > MAX_DENSE {
-            return Err(Error::format(
-                path,
-                format!(
-                    "expected at most {MAX_DENSE} numbers, found {num_rows} rows of {dim} features; choose fewer features"
-                ),
-            ));
+    /// Whether a file is read block by block where it lies, rather than in memory and perhaps sparse
+    /// as [`Samples::read`](super::Samples::read) has it.
+    ///
+    /// # Errors
+    /// [`Error::Format`](crate::Error::Format) when the ending says nothing or an archive is
+    /// damaged, [`Error::Io`](crate::Error::Io) when it cannot be read.
+    pub fn is_streamed(path: &Path) -> Result<bool> {
+        Ok(FileKind::of(path)? == FileKind::Arrays)
+    }
+
+    /// What other files that belong to these samples must have.
+    pub fn size(&self) -> Sizes {
+        Sizes {
+            num_classes: Some(self.targets().num_classes()),
+            dim: Some(self.dim()),
         }
-        let values = FeatureValues::F32(table.features.to_dense());
-        let snapshot = Snapshot::new(values, dim, table.targets, None)
-            .map_err(|error| Error::within(path, error))?;
-        Ok(Self {
-            source: Source::Table(snapshot),
-            class_names: table.label_names,
-            notes: table.notes,
-        })
     }
 
     /// The classifier, if the file has one.
     pub fn classifier(&self) -> Option<&LinearClassifier> {
         match &self.source {
             Source::Arrays(file) => file.classifier(),
-            Source::Table(_) => None,
+            Source::Memory(_) => None,
         }
     }
 
     /// What the K classes are called, where the file or the options say so.
     pub fn class_names(&self) -> Option<&[String]> {
         self.class_names.as_deref()
+    }
+
+    /// Samples without known labels, in order; empty unless
+    /// [`Unlabelled::Keep`](crate::table::Unlabelled::Keep) was asked for.
+    pub fn unlabelled(&self) -> &[usize] {
+        &self.unlabelled
     }
 
     /// What the reader decided or passed over.
@@ -114,7 +104,7 @@ impl SampleFile {
     pub fn skipped(&self) -> &[usize] {
         match &self.source {
             Source::Arrays(file) => file.skipped(),
-            Source::Table(_) => &[],
+            Source::Memory(_) => &[],
         }
     }
 
@@ -122,7 +112,7 @@ impl SampleFile {
     pub fn row_of(&self, sample: usize) -> usize {
         match &self.source {
             Source::Arrays(file) => file.row_of(sample),
-            Source::Table(_) => sample,
+            Source::Memory(_) => sample,
         }
     }
 }
@@ -131,14 +121,14 @@ impl SampleStream for SampleFile {
     fn dim(&self) -> usize {
         match &self.source {
             Source::Arrays(file) => file.dim(),
-            Source::Table(snapshot) => snapshot.dim(),
+            Source::Memory(snapshot) => snapshot.dim(),
         }
     }
 
     fn targets(&self) -> &Targets {
         match &self.source {
             Source::Arrays(file) => file.targets(),
-            Source::Table(snapshot) => snapshot.targets(),
+            Source::Memory(snapshot) => snapshot.targets(),
         }
     }
 
@@ -148,7 +138,7 @@ impl SampleStream for SampleFile {
     ) -> tagwise_base::Result<()> {
         match &self.source {
             Source::Arrays(file) => file.for_each_block(visit),
-            Source::Table(snapshot) => snapshot::SampleStream::for_each_block(snapshot, visit),
+            Source::Memory(snapshot) => snapshot.for_each_block(visit),
         }
     }
 }

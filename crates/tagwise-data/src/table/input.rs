@@ -6,8 +6,11 @@
 //! converted, bytes that are no UTF-8 are read as Latin-1.
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
+
+use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
+use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
 
 use crate::{Error, Result};
 
@@ -33,7 +36,7 @@ impl Packing {
             [0x1f, 0x8b, ..] => Self::Gzip,
             [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41, 0x59, ..]
             | [b'B', b'Z', b'h', b'1'..=b'9', 0x17, 0x72, 0x45, ..] => Self::Bzip2,
-            [0x28, 0xb5, 0x2f, 0xfd, ..] => Self::Zstandard,
+            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstandard,
             _ => Self::Plain,
         }
     }
@@ -113,15 +116,50 @@ fn copy(reader: impl Read, limit: u64, bytes: &mut Vec<u8>) -> std::io::Result<(
     reader.take(left).read_to_end(bytes).map(|_| ())
 }
 
-/// A Zstandard file is one frame after the other.
+/// A Zstandard file is one frame after the other; some only carry what others made of them.
 fn unpack_frames(packed: impl Read, limit: u64, bytes: &mut Vec<u8>) -> std::io::Result<()> {
     let mut packed = BufReader::new(packed);
-    while bytes.len() as u64 <= limit && !std::io::BufRead::fill_buf(&mut packed)?.is_empty() {
-        let frame =
-            ruzstd::decoding::StreamingDecoder::new(&mut packed).map_err(std::io::Error::other)?;
-        copy(frame, limit, bytes)?;
+    while bytes.len() as u64 <= limit && !packed.fill_buf()?.is_empty() {
+        match StreamingDecoder::new(&mut packed) {
+            Ok(frame) => unpack_frame(frame, limit, bytes)?,
+            Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame {
+                length,
+                ..
+            })) => {
+                let length = u64::from(length);
+                if std::io::copy(&mut packed.by_ref().take(length), &mut std::io::sink())? < length
+                {
+                    return Err(std::io::ErrorKind::UnexpectedEof.into());
+                }
+            }
+            Err(error) => return Err(std::io::Error::other(error)),
+        }
     }
     Ok(())
+}
+
+fn unpack_frame<R: Read>(
+    mut frame: StreamingDecoder<R, FrameDecoder>,
+    limit: u64,
+    bytes: &mut Vec<u8>,
+) -> std::io::Result<()> {
+    copy(&mut frame, limit, bytes)?;
+    let decoder = frame.into_frame_decoder();
+    // Beyond the limit the frame was left before its end.
+    if !decoder.is_finished() || decoder.can_collect() > 0 {
+        return Ok(());
+    }
+    // The stream ends with a checksum where whoever packed it wanted one.
+    let (stated, found) = (
+        decoder.get_checksum_from_data(),
+        decoder.get_calculated_checksum(),
+    );
+    match stated {
+        Some(_) if stated != found => Err(std::io::Error::other(
+            "its checksum is not that of the text",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Bytes as text with `\n` at the ends of lines.

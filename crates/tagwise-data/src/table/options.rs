@@ -1,5 +1,6 @@
 use std::path::{Path, PathBuf};
 
+use tagwise_base::label::ClassNames;
 use tagwise_base::snapshot::ArrayNames;
 
 use super::text::{Indexing, Size};
@@ -25,11 +26,15 @@ pub struct TableOptions {
     pub indexing: Indexing,
     /// What the K classes are called, in their order.
     pub class_names: Option<Vec<String>>,
+    /// What the classes of the data are called that these samples belong to, such as those of a head:
+    /// the classes of labels that are written as names, where nobody says otherwise.
+    pub expected_names: Option<Vec<String>>,
     /// What happens to rows without known labels.
     pub unlabelled: Unlabelled,
     /// A file of its own for the labels, one set for each row; then the table has none.
     pub label_file: Option<PathBuf>,
-    /// Which arrays are meant, for files of arrays.
+    /// Which arrays are meant, for files of arrays; names and number of the classes are those
+    /// above.
     pub arrays: ArrayNames,
 }
 
@@ -38,6 +43,16 @@ impl TableOptions {
     pub(super) fn num_classes(&self) -> Option<usize> {
         let names = self.class_names.as_ref();
         self.num_classes.or(names.map(Vec::len))
+    }
+
+    /// What concerns files of arrays.
+    pub(crate) fn arrays(&self) -> ArrayNames {
+        ArrayNames {
+            class_names: self.class_names.clone(),
+            expected_names: self.expected_names.clone(),
+            num_classes: self.num_classes,
+            ..self.arrays.clone()
+        }
     }
 
     fn size(&self) -> Size {
@@ -127,17 +142,12 @@ pub fn read(path: &Path, options: &TableOptions) -> Result<Table> {
         }
     };
     let num_classes = table.targets.num_classes();
-    if let Some(names) = options.class_names.as_ref().filter(|_| num_classes > 0) {
-        if names.len() != num_classes {
-            return Err(Error::format(
-                path,
-                format!(
-                    "expected a name for each of the {num_classes} classes, found {}",
-                    names.len()
-                ),
-            ));
-        }
-        table.label_names = Some(names.clone());
+    if num_classes > 0 {
+        let (own, given) = (table.label_names.as_deref(), options.class_names.as_deref());
+        let names = ClassNames::settle(num_classes, own, given);
+        let names = names.map_err(|error| Error::format(path, error.to_string()))?;
+        table.targets = names.apply(table.targets);
+        table.label_names = names.into_names();
     }
     Ok(table)
 }

@@ -20,7 +20,7 @@ use crate::snapshot::WITHOUT_PARQUET;
 use crate::{Error, LabelSet, Result};
 
 #[cfg(feature = "parquet")]
-mod parquet;
+pub(crate) mod parquet;
 
 /// In which form answers are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

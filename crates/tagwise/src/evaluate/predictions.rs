@@ -24,6 +24,8 @@ pub struct Predictions {
     has_names: bool,
     /// The labels of each sample, as they are written.
     cells: Vec<String>,
+    /// The line of each sample, from 1.
+    lines: Vec<usize>,
     probabilities: Vec<f64>,
     /// Samples whose answer is marked.
     abstained: Vec<usize>,
@@ -43,48 +45,49 @@ impl Predictions {
             .map_err(|error| error.in_file(path))
     }
 
-    /// Reads the text of a CSV file.
+    /// Whether a line is the header of such a file, its columns separated by commas or tabs.
+    pub fn is_header(line: &str) -> bool {
+        names_in(&cells(line)).is_some()
+    }
+
+    /// Reads the text of a CSV file. A byte-order mark and empty lines are passed over.
     ///
     /// # Errors
     /// [`Error::Malformed`] for another header, [`Error::Line`] for samples that are not in order.
     pub fn parse(text: &str) -> Result<Self> {
-        let mut lines = text.lines();
-        let header = csv_cells(lines.next().unwrap_or_default());
-        let columns = [0, 1].map(|column| header.get(column).map_or("", String::as_str));
-        let has_names = match columns {
-            ["sample", "labels"] => true,
-            ["sample", "label_ids"] => false,
-            _ => {
-                return Err(Error::Malformed(format!(
-                    "expected a header that starts with sample,labels or sample,label_ids, as \
-                     tagwise decode writes, found {:?}",
-                    text.lines().next().unwrap_or_default()
-                )));
-            }
+        let text = text.trim_start_matches('\u{feff}');
+        let lines = (1..).zip(text.lines());
+        let mut lines = lines.filter(|(_, line)| !line.trim().is_empty());
+        let (_, header) = lines.next().unwrap_or_default();
+        let Some(has_names) = names_in(&cells(header)) else {
+            return Err(Error::Malformed(format!(
+                "expected a header that starts with sample,labels or sample,label_ids, as \
+                 tagwise decode writes, found {header:?}"
+            )));
         };
-        let column = |name: &str| header.iter().position(|cell| cell == name);
+        let header = cells(header);
+        let column = |name: &str| header.iter().position(|cell| cell.trim() == name);
         let (probability, abstained) = (column("probability"), column("abstained"));
         let mut found = Self {
             has_names,
             cells: Vec::new(),
+            lines: Vec::new(),
             probabilities: Vec::new(),
             abstained: Vec::new(),
         };
-        for (row, line) in lines.enumerate() {
-            let cells = csv_cells(line);
+        for (row, (line, text)) in lines.enumerate() {
+            let cells = cells(text);
             let cell = |column: usize| cells.get(column).map_or("", String::as_str);
             let sample = cell(0);
             if sample != row.to_string() {
-                return Err(at_line(
-                    row,
-                    format!("expected sample {row}, found {sample:?}"),
-                ));
+                let message = format!("expected sample {row}, found {sample:?}");
+                return Err(at_line(line, message));
             }
             found.cells.push(cell(1).into());
+            found.lines.push(line);
             if let Some(column) = probability {
-                found
-                    .probabilities
-                    .push(read_probability(cell(column), row)?);
+                let probability = read_probability(cell(column), line)?;
+                found.probabilities.push(probability);
             }
             if abstained.is_some_and(|column| cell(column) == "true") {
                 found.abstained.push(row);
@@ -133,30 +136,47 @@ impl Predictions {
         }
         let numbers = LabelNames::default();
         let names = if self.has_names { names } else { &numbers };
-        let sets = self.cells.iter().enumerate().map(|(row, cell)| {
+        let sets = self.cells.iter().zip(&self.lines).map(|(cell, &line)| {
             let set = names.set(cell);
-            set.map_err(|error| at_line(row, error.to_string()))
+            set.map_err(|error| at_line(line, error.to_string()))
         });
         let sets: Vec<LabelSet> = sets.collect::<Result<_>>()?;
         Targets::new(num_classes, sets)
     }
 }
 
-fn read_probability(cell: &str, row: usize) -> Result<f64> {
+/// The cells of a line with commas or tabs between them.
+fn cells(line: &str) -> Vec<String> {
+    match line.contains('\t') && !line.contains(',') {
+        true => line.split('\t').map(str::to_string).collect(),
+        false => csv_cells(line),
+    }
+}
+
+/// Whether labels are names by this header; none where it is another.
+fn names_in(header: &[String]) -> Option<bool> {
+    let columns = [0, 1].map(|column| header.get(column).map_or("", |cell| cell.trim()));
+    match columns {
+        ["sample", "labels"] => Some(true),
+        ["sample", "label_ids"] => Some(false),
+        _ => None,
+    }
+}
+
+fn read_probability(cell: &str, line: usize) -> Result<f64> {
     match cell.parse::<f64>() {
         Ok(probability) if (0.0..=1.0).contains(&probability) => Ok(probability),
         _ => Err(at_line(
-            row,
+            line,
             format!("expected a probability from 0 to 1, found {cell:?}"),
         )),
     }
 }
 
-/// The line of a sample is two after its number: they count from 1, and the first is the header.
-fn at_line(row: usize, message: String) -> Error {
+fn at_line(line: usize, message: String) -> Error {
     Error::Line {
         path: None,
-        line: row + 2,
+        line,
         message,
     }
 }
@@ -170,7 +190,7 @@ mod tests {
         let parse = |text: &str| Predictions::parse(text).unwrap_err();
         insta::assert_snapshot!(parse(""), @r#"expected a header that starts with sample,labels or sample,label_ids, as tagwise decode writes, found """#);
         insta::assert_snapshot!(parse("sample,labels\n1,sea\n"), @r#"line 2: expected sample 0, found "1""#);
-        let named = Predictions::parse("sample,labels\n0,sea\n").unwrap();
+        let named = Predictions::parse("\u{feff}sample,labels\n0,sea\n\n").unwrap();
         insta::assert_snapshot!(named.targets(&LabelNames::default(), 2).unwrap_err(), @"reading label sets of names needs what labels are called, found none");
         let names = LabelNames::new(Some(vec!["sky".into(), "land".into()]));
         insta::assert_snapshot!(named.targets(&names, 2).unwrap_err(), @r#"line 2: expected one of the 2 label names (sky, land), found "sea""#);

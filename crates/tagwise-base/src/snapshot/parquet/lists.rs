@@ -1,10 +1,10 @@
-//! Lists of numbers decoded a few rows at a time.
+//! Lists of numbers or texts decoded a few rows at a time; a single value is a list of one.
 
 use half::f16;
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use parquet::data_type::{DataType, FixedLenByteArray};
 
-use super::column::Column;
+use super::column::{Column, Content};
 
 /// The rows of one column of one row group, read from first to last.
 pub(super) trait Lists<N> {
@@ -18,8 +18,8 @@ pub(super) trait Lists<N> {
     fn append_to(&self, numbers: &mut Vec<N>);
 }
 
-/// A kind of number that columns can be read as.
-pub(super) trait ColumnNumber: Copy + 'static {
+/// What the values of a column can be read as.
+pub(super) trait ColumnValue: Sized + 'static {
     /// A reader of the column, if its numbers can be read as this kind.
     fn lists(
         reader: ColumnReader,
@@ -28,7 +28,7 @@ pub(super) trait ColumnNumber: Copy + 'static {
     ) -> Option<Box<dyn Lists<Self>>>;
 }
 
-impl ColumnNumber for f32 {
+impl ColumnValue for f32 {
     fn lists(reader: ColumnReader, column: &Column, row: usize) -> Option<Box<dyn Lists<f32>>> {
         Some(match reader {
             ColumnReader::FloatColumnReader(r) => ListReader::boxed(r, column, row, |v| *v),
@@ -40,7 +40,7 @@ impl ColumnNumber for f32 {
     }
 }
 
-impl ColumnNumber for f64 {
+impl ColumnValue for f64 {
     fn lists(reader: ColumnReader, column: &Column, row: usize) -> Option<Box<dyn Lists<f64>>> {
         Some(match reader {
             ColumnReader::DoubleColumnReader(r) => ListReader::boxed(r, column, row, |v| *v),
@@ -59,6 +59,19 @@ impl ColumnNumber for f64 {
             }
             _ => return None,
         })
+    }
+}
+
+impl ColumnValue for String {
+    fn lists(reader: ColumnReader, column: &Column, row: usize) -> Option<Box<dyn Lists<String>>> {
+        match reader {
+            ColumnReader::ByteArrayColumnReader(r) => {
+                Some(ListReader::boxed(r, column, row, |v| {
+                    String::from_utf8_lossy(v.data()).into_owned()
+                }))
+            }
+            _ => None,
+        }
     }
 }
 
@@ -104,8 +117,16 @@ where
         })
     }
 
-    /// Counts the numbers of each row from the levels of the last read.
-    fn count(&mut self) -> Result<(), String> {
+    /// Counts the values of each row from the levels of the last read.
+    fn count(&mut self, rows: usize) -> Result<(), String> {
+        if !self.column.is_list {
+            let null = self
+                .present
+                .iter()
+                .position(|&level| level != self.column.whole);
+            self.lengths.resize(rows, 1);
+            return null.map_or(Ok(()), |row| Err(self.null_in(row)));
+        }
         for (&present, &repeated) in self.present.iter().zip(&self.repeated) {
             if repeated == 0 {
                 self.lengths.push(0);
@@ -114,16 +135,22 @@ where
             match self.lengths.last_mut() {
                 Some(length) if is_number => *length += 1,
                 Some(_) if present == self.column.empty => {}
-                _ => {
-                    return Err(format!(
-                        "expected numbers in `{}`, found null in row {}",
-                        self.column.name,
-                        self.next_row + self.lengths.len().saturating_sub(1)
-                    ));
-                }
+                _ => return Err(self.null_in(self.lengths.len().saturating_sub(1))),
             }
         }
         Ok(())
+    }
+
+    fn null_in(&self, row: usize) -> String {
+        let content = match self.column.content {
+            Content::Text => "text",
+            Content::Numbers(_) | Content::Other(_) => "numbers",
+        };
+        format!(
+            "expected {content} in `{}`, found null in row {}",
+            self.column.name,
+            self.next_row + row
+        )
     }
 }
 
@@ -144,7 +171,7 @@ where
         );
         let (rows, _, _) =
             read.map_err(|error| format!("`{}` cannot be decoded ({error})", self.column.name))?;
-        self.count()?;
+        self.count(rows)?;
         self.next_row += rows;
         Ok(rows)
     }

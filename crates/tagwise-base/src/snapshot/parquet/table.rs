@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use parquet::file::reader::FileReader;
 
 use super::column::Column;
-use super::lists::{ColumnNumber, Lists};
+use super::lists::{ColumnValue, Lists};
 use super::{damaged, open};
 use crate::features::FeatureRows;
-use crate::label::{TargetsBuilder, number_of_classes};
+use crate::label::{LabelLists, TargetsBuilder, number_of_classes};
 use crate::tensors::Element;
 use crate::{Error, LabelSet, Result, Targets};
 
@@ -83,7 +83,7 @@ impl TableColumn {
 
     pub(in super::super) fn element(&self) -> Element {
         let first = self.files.first();
-        first.map_or(Element::F32, |file| file.column.element)
+        first.map_or(Element::F32, |file| file.column.element())
     }
 
     pub(in super::super) fn shape(&self) -> [usize; 2] {
@@ -105,7 +105,7 @@ impl TableColumn {
     }
 
     /// Blocks that are full but the last, across row groups and files.
-    fn blocks<N: ColumnNumber>(
+    fn blocks<N: ColumnValue>(
         &self,
         visit: &mut dyn FnMut(usize, &[N]) -> Result<()>,
     ) -> Result<()> {
@@ -135,7 +135,7 @@ impl TableColumn {
     }
 
     /// Every batch of a file, its rows known to have the right length.
-    fn visit_file<N: ColumnNumber>(
+    fn visit_file<N: ColumnValue>(
         &self,
         file: &TableFile,
         visit: &mut dyn FnMut(usize, &dyn Lists<N>) -> Result<()>,
@@ -160,31 +160,85 @@ impl TableColumn {
         })
     }
 
-    /// The label sets of multi-hot rows `[N, K]`, or of one class number a row.
-    pub(in super::super) fn targets(&self, stated: Option<usize>) -> Result<Targets> {
+    /// Decodes every row once: nothing else in the files vouches for the number of rows.
+    pub(in super::super) fn check_rows(&self) -> Result<()> {
+        let mut files = self.files.iter();
+        files.try_for_each(|file| self.visit_file::<f64>(file, &mut |_, _| Ok(())))
+    }
+
+    /// The label sets of rows of one class number.
+    pub(in super::super) fn class_targets(&self, stated: Option<usize>) -> Result<Targets> {
+        let mut classes = Vec::new();
+        let targets = self.sets(|name, values, row| {
+            let class = class_number(name, values[0], row)?;
+            classes.push(class);
+            Ok(LabelSet::new([class]))
+        })?;
+        targets.finish(Some(number_of_classes(&classes, stated)?))
+    }
+
+    /// The label sets of multi-hot rows `[N, K]`.
+    pub(in super::super) fn multi_hot_targets(&self) -> Result<Targets> {
+        self.sets(multi_hot)?.finish(Some(self.width))
+    }
+
+    /// The label sets of all rows; `set` is given the name of the column, a row and its number.
+    fn sets(
+        &self,
+        mut set: impl FnMut(&str, &[f64], usize) -> Result<LabelSet, String>,
+    ) -> Result<TargetsBuilder> {
         let mut builder = TargetsBuilder::new();
-        let (mut numbers, mut classes) = (Vec::new(), Vec::new());
-        let width = self.width;
+        let mut numbers = Vec::new();
         for file in &self.files {
             self.visit_file::<f64>(file, &mut |first, lists| {
                 numbers.clear();
                 lists.append_to(&mut numbers);
-                for (row, values) in numbers.chunks_exact(width.max(1)).enumerate() {
-                    let set = match width {
-                        1 => class_number(&file.column.name, values[0], first + row)
-                            .inspect(|&class| classes.push(class))
-                            .map(|class| LabelSet::new([class])),
-                        _ => multi_hot(&file.column.name, values, first + row),
-                    };
+                for (row, values) in numbers.chunks_exact(self.width.max(1)).enumerate() {
+                    let set = set(&file.column.name, values, first + row);
                     builder.push(set.map_err(|message| wrong(file, message))?);
                 }
                 Ok(())
             })?;
         }
-        match width {
-            1 => builder.finish(Some(number_of_classes(&classes, stated)?)),
-            _ => builder.finish(Some(width)),
+        Ok(builder)
+    }
+}
+
+/// Texts, single or in lists, that stay in their files.
+#[derive(Clone, Debug)]
+pub(in super::super) struct TextColumn {
+    files: Vec<TableFile>,
+}
+
+impl TextColumn {
+    pub(super) fn new(files: Vec<TableFile>) -> Self {
+        Self { files }
+    }
+
+    pub(in super::super) fn name(&self) -> &str {
+        self.files.first().map_or("", |file| &file.column.name)
+    }
+
+    /// The labels of all rows; several in one text have `;` between them.
+    pub(in super::super) fn labels(&self) -> Result<LabelLists> {
+        let mut lists = LabelLists::default();
+        let mut texts: Vec<String> = Vec::new();
+        for file in &self.files {
+            for_each_batch::<String>(file, BATCH_NUMBERS / 8, &mut |_, rows| {
+                texts.clear();
+                rows.append_to(&mut texts);
+                if !file.column.is_list {
+                    texts.iter().try_for_each(|text| lists.push(text))?;
+                    return Ok(Go::On);
+                }
+                let mut rest = texts.iter().map(String::as_str);
+                for &length in rows.lengths() {
+                    lists.push_names(rest.by_ref().take(length));
+                }
+                Ok(Go::On)
+            })?;
         }
+        Ok(lists)
     }
 }
 
@@ -245,7 +299,7 @@ enum Go {
 
 /// Decodes a file from its first row to its last, a batch at a time, with the number of the batch's
 /// first row in the file.
-fn for_each_batch<N: ColumnNumber>(
+fn for_each_batch<N: ColumnValue>(
     file: &TableFile,
     max_rows: usize,
     visit: &mut dyn FnMut(usize, &dyn Lists<N>) -> Result<Go>,
@@ -263,7 +317,7 @@ fn for_each_batch<N: ColumnNumber>(
             let name = &file.column.name;
             wrong(
                 file,
-                format!("expected `{name}` of lists of floating-point numbers"),
+                format!("expected `{name}` of numbers, found a column of another kind"),
             )
         })?;
         let mut found = 0;

@@ -9,12 +9,12 @@ use tagwise::decode::{
 };
 use tagwise::head::LabelledFeatures;
 use tagwise::names::LabelNames;
-use tagwise::snapshot::{LabelsIn, OpenOptions, SampleStream, SnapshotFile};
-use tagwise_data::table::Kind;
+use tagwise_data::samples::SampleFile;
 
 use super::Arguments;
 use crate::command::head::{StoredHead, check_names};
-use crate::command::samples::{Expected, Samples, say};
+use crate::command::run_part::RunPart;
+use crate::command::samples::{Expected, Like, Samples};
 use crate::failure::Usage;
 
 const NO_CLASSIFIER: &str = "this needs a classifier: give --head, or samples with a weight";
@@ -41,50 +41,30 @@ pub struct Inputs {
 pub enum New {
     /// In memory.
     Samples(Samples),
-    /// In a file of arrays, which may be larger than memory and have no labels.
-    File(SnapshotFile),
+    /// In files, which may be larger than memory and have no labels.
+    File(SampleFile),
 }
 
 impl New {
     /// Reads what a decoder from a file is given.
     fn read(arguments: &Arguments, decoder: &FittedDecoder, source: &str) -> anyhow::Result<Self> {
-        let path = &arguments.features;
+        let (path, tables) = (&*RunPart::Test.of(&arguments.features)?, &arguments.tables);
         let expected = Expected {
             num_classes: Some(decoder.num_classes()),
             dim: Some(decoder.dim()),
         };
-        if Kind::of(path).is_some() {
-            let samples = arguments.tables.read_new(path, expected)?;
-            samples.check(path, expected, source)?;
-            return Ok(Self::Samples(samples));
-        }
-        let options = OpenOptions {
-            labels: LabelsIn::Optional,
-            names: arguments.tables.arrays(),
-            ..OpenOptions::default()
+        let like = Like {
+            sizes: expected,
+            names: decoder.names().as_slice(),
         };
-        let file = SnapshotFile::open_with(path, &options)?;
-        say(path, file.notes());
-        let found = [
-            ("features", decoder.dim(), Some(file.dim())),
-            (
-                "classes",
-                decoder.num_classes(),
-                // Labels that are numbers may lack the last classes.
-                file.has_labels()
-                    .then(|| file.targets().num_classes())
-                    .filter(|&found| found > decoder.num_classes()),
-            ),
-        ];
-        for (what, expected, found) in found {
-            anyhow::ensure!(
-                found.is_none_or(|found| found == expected),
-                "expected {expected} {what} like {source}, found {} in {}",
-                found.unwrap_or_default(),
-                path.display()
-            );
+        if SampleFile::is_streamed(path)? {
+            let file = tables.open_new(path, like)?;
+            file.size().check(path, expected, source)?;
+            return Ok(Self::File(file));
         }
-        Ok(Self::File(file))
+        let samples = tables.read_new(path, like)?;
+        samples.check(path, expected, source)?;
+        Ok(Self::Samples(samples))
     }
 
     fn label_names(&self) -> Option<&[String]> {
@@ -128,14 +108,14 @@ impl Inputs {
             .as_deref()
             .map(StoredHead::read)
             .transpose()?;
-        let mut expected = stored
-            .as_ref()
-            .map_or(Expected::default(), StoredHead::size);
         let mut head = stored;
+        let mut expected = head.as_ref().map_or(Expected::default(), StoredHead::size);
         let mut source = head.as_ref().map_or(String::new(), StoredHead::source);
         let mut training = None;
         if let Some(path) = &arguments.prototypes {
-            let samples = arguments.tables.read(path, expected)?;
+            let path = &*RunPart::Training.of(path)?;
+            let like = head.as_ref().map_or(Like::default(), StoredHead::like);
+            let samples = arguments.tables.read(path, like)?;
             head = head.or_else(|| StoredHead::of_samples(&samples, path));
             if let Some(head) = &head {
                 head.check(&samples, path)?;
@@ -147,17 +127,24 @@ impl Inputs {
         let own_names = head.as_ref().and_then(StoredHead::label_names);
         let training_names = training.as_ref().and_then(|t| t.label_names.as_deref());
         let label_names = own_names.or(training_names).map(<[String]>::to_vec);
-        let check = |samples: Samples, path: &PathBuf| -> anyhow::Result<Samples> {
+        let like = Like {
+            sizes: expected,
+            names: label_names.as_deref(),
+        };
+        let check = |samples: Samples, path: &Path| -> anyhow::Result<Samples> {
             samples.check(path, expected, &source)?;
             let (ours, theirs) = (label_names.as_deref(), samples.label_names.as_deref());
             check_names(ours, theirs, &source, path)?;
             Ok(samples)
         };
-        let features = &arguments.features;
-        let samples = check(arguments.tables.read_new(features, expected)?, features)?;
-        let read = |path: &PathBuf| check(arguments.tables.read(path, expected)?, path);
+        let features = &*RunPart::Test.of(&arguments.features)?;
+        let samples = check(arguments.tables.read_new(features, like)?, features)?;
+        let read = |path: &PathBuf| {
+            let path = &*RunPart::Validation.of(path)?;
+            check(arguments.tables.read(path, like)?, path)
+        };
         let validation = arguments.validation.as_ref().map(read).transpose()?;
-        head = head.or_else(|| StoredHead::of_samples(&samples, &arguments.features));
+        head = head.or_else(|| StoredHead::of_samples(&samples, features));
         let has_potentials = head.as_ref().is_some_and(|h| h.head.potentials.is_some());
         if training.is_none() && validation.is_none() && !has_potentials {
             return Err(Usage(NO_LABELS.into()).into());

@@ -5,6 +5,8 @@ use tagwise_data::samples::{CountedLabels, numbered_names};
 use tagwise_data::table::TableOptions;
 
 use super::Arguments;
+use crate::command::run_part::RunPart;
+use crate::command::samples::check_classes;
 use crate::failure::Usage;
 
 /// Labels from `--counts`, `--totals` or `--targets`.
@@ -67,17 +69,17 @@ fn of_files(arguments: &Arguments) -> anyhow::Result<CountedLabels> {
         num_classes: arguments.classes,
         ..arguments.format.options()?
     };
-    let labels = CountedLabels::read(&arguments.targets, &options)?;
+    let paths = arguments.targets.iter().map(|path| {
+        let file = RunPart::Training.of(path)?;
+        Ok(file.into_owned())
+    });
+    let paths = paths.collect::<anyhow::Result<Vec<_>>>()?;
+    let labels = CountedLabels::read(&paths, &options)?;
     for note in &labels.notes {
         eprintln!("{note}");
     }
-    if let (Some(classes), Some(first)) = (arguments.classes, arguments.targets.first()) {
-        anyhow::ensure!(
-            labels.counts.num_classes() == classes,
-            "{}: expected {classes} classes as --classes says, found {}",
-            first.display(),
-            labels.counts.num_classes(),
-        );
+    if let Some(first) = arguments.targets.first() {
+        check_classes(arguments.classes, first, labels.counts.num_classes())?;
     }
     Ok(labels)
 }

@@ -71,10 +71,16 @@ impl Found {
                          one label"
                     ));
                 }
+                let given = options.class_names.as_ref();
+                let given = given.or(options.expected_names.as_ref());
+                let given = given.map(Vec::as_slice);
+                let kind = match lists.are_names(given) {
+                    true => "names",
+                    false => "numbers",
+                };
                 let (targets, names) = lists
-                    .finish(options.num_classes, options.class_names.as_deref())
+                    .finish(options.num_classes, given)
                     .map_err(|error| format!("in column {column:?}: {error}"))?;
-                let kind = if names.is_some() { "names" } else { "numbers" };
                 let num_classes = targets.num_classes();
                 notes.push(format!(
                     "column {column:?} holds {kind} of {num_classes} classes"

@@ -57,6 +57,26 @@ fn damaged_packed_files_are_refused() {
 }
 
 #[test]
+fn checksums_of_zstandard_frames_are_compared() {
+    // The checksum is the last four bytes of the frame.
+    let mut frame = zstandard(b"0 1:1\n");
+    assert_eq!(text(&frame), "0 1:1\n");
+    let last = frame.len() - 1;
+    frame[last] ^= 1;
+    insta::assert_snapshot!(read_as("t", &frame).unwrap_err(), @"t: expected a whole Zstandard file, found damage after 6 bytes of text: its checksum is not that of the text");
+}
+
+#[test]
+fn frames_that_carry_no_text_are_passed_over() {
+    let skipped = [&[0x53, 0x2a, 0x4d, 0x18, 3, 0, 0, 0][..], b"own"].concat();
+    let frame = zstandard(b"0 1:1\n");
+    let whole = [&skipped[..], &frame, &skipped, &frame, &skipped].concat();
+    assert_eq!(text(&whole), "0 1:1\n0 1:1\n");
+    let cut = [&frame[..], &skipped[..9]].concat();
+    assert!(read_as("t", &cut).is_err());
+}
+
+#[test]
 fn a_file_that_unpacks_without_end_is_stopped() {
     let zeros = vec![b' '; 70 << 20];
     let packed = gzip(&gzip(&zeros));

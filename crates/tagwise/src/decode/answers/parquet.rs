@@ -14,7 +14,7 @@ use crate::names::LabelNames;
 use crate::{Error, LabelSet, Result};
 
 /// Rows of one group: what a reader takes at once.
-const GROUP_LEN: usize = 1 << 20;
+pub(crate) const GROUP_LEN: usize = 1 << 20;
 
 /// `sample` (INT64), `labels` (a list of strings) or `label_ids` (a list of unsigned integers) and,
 /// where there are scores, `score` and `margin` (DOUBLE) and `proven` (BOOLEAN), where there are
@@ -72,7 +72,7 @@ fn write(names: &LabelNames, decoded: &Decoded) -> Result<Vec<u8>, ParquetError>
     writer.into_inner()
 }
 
-fn write_labels(
+pub(crate) fn write_labels(
     rows: &mut SerializedRowGroupWriter<'_, Vec<u8>>,
     names: &LabelNames,
     sets: &[&LabelSet],
@@ -93,13 +93,13 @@ fn write_labels(
 }
 
 /// Where the entries of a column of lists begin and which lists are empty.
-struct Levels {
+pub(crate) struct Levels {
     definition: Vec<i16>,
     repetition: Vec<i16>,
 }
 
 impl Levels {
-    fn of(sets: &[&LabelSet]) -> Self {
+    pub(crate) fn of(sets: &[&LabelSet]) -> Self {
         let (mut definition, mut repetition) = (Vec::new(), Vec::new());
         for set in sets {
             repetition.push(0);
@@ -116,7 +116,7 @@ impl Levels {
     }
 }
 
-fn write_column<T: parquet::data_type::DataType>(
+pub(crate) fn write_column<T: parquet::data_type::DataType>(
     rows: &mut SerializedRowGroupWriter<'_, Vec<u8>>,
     values: &[T::T],
     levels: Option<&Levels>,
