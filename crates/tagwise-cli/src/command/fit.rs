@@ -309,7 +309,6 @@ impl Arguments {
             },
             gradient_tolerance: self.tolerance,
             max_iterations: self.max_iterations,
-            ..settings
         })
     }
 }
