@@ -64,28 +64,38 @@ fn the_table_says_what_each_metric_means() {
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert_snapshot!(text(&output.stdout), @r"
 f32.safetensors: 12 samples, 4 classes, 9 label sets of up to 2 labels, d = 3
+Not collapsed by NC1 (m = 1), NC2 (W, means), NC3 and NC_m (m = 2); no verdict on NC1 (m = 2): label sets repeat too seldom to show spread. The class means are 28.0° from the certified optimum for these label counts in 3 dimensions (λ_W = 0.005, λ_H = 1.67e-3), 27.9° from a simplex ETF.
 
 Neural collapse: 0 is exact
-metric         value                  what it means
+metric        value  by chance                  what it means
 ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
-NC1, m = 1   11.00    not collapsed   Features spread as widely as class means are apart.
-NC1, m = 2    0.2568  cannot be told  No verdict: 6 samples in 5 label sets repeat too few to show spread.
-NC1, all      0.2181  cannot be told  No verdict: 12 samples in 9 label sets repeat too few to show spread.
-NC2 (W)       1.200   not collapsed   The classifier rows are far from a simplex ETF.
-NC2 (means)   0.6881  not collapsed   The class means are far from a simplex ETF.
-NC3           1.341   not collapsed   Classifier and class means are not aligned.
-NC_m, m = 2   0.8690  not collapsed   Multi-label means are hardly nearer to their own tag-wise averages than…
+NC1, m = 1        –     0.4444  not collapsed   Features of a class spread as widely as class means are apart.
+NC1, m = 2        –     0.1736  cannot be told  No verdict: 6 samples in 5 label sets repeat too few to show
+                                                spread.
+NC1, all          –     0.2531  cannot be told  No verdict: 12 samples in 9 label sets repeat too few to show
+                                                spread.
+NC2 (W)      1.200      0.7433  not collapsed   The classifier rows are far from a simplex ETF.
+NC2 (means)  0.6881     0.7433  not collapsed   The class means are far from a simplex ETF.
+NC3          1.341      0.7433  not collapsed   Classifier and class means are not aligned.
+NC_m, m = 2  0.8690     1.000   not collapsed   Multi-label means are hardly nearer to their own tag-wise
+                                                averages than chance.
 
 In detail
 detail                                      value  when collapsed
 ────────────────────────────────────────────────────────────────────────────────────────────
-trace quotient, m = 1                      0.3556  0
+NC1 as published, m = 1                   11.00    0
+trace quotient, m = 1                      2.825   0
+trace quotient as published, m = 1         0.3556  0
 CDNV, m = 1                                0.1366  0
 NC1 in all directions, m = 2               0.2054  about the samples per label set
-trace quotient, m = 2                      0.1789  0
+NC1 as published, m = 2                    0.2568  0
+trace quotient, m = 2                      5.042   0
+trace quotient as published, m = 2         0.1789  0
 CDNV, m = 2                                0.0783  0
 NC1 in all directions, all                 0.0969  about the samples per label set
-trace quotient, all                        0.2581  0
+NC1 as published, all                      0.2181  0
+trace quotient, all                        4.577   0
+trace quotient as published, all           0.2581  0
 CDNV, all                                  0.1497  0
 NC2, raw means                             0.6943  0, or that of orthogonal means after ReLU
 norms of W: deviation / mean               0.1193  0
@@ -127,12 +137,13 @@ class  alone  samples  norm, centred  spread  angle to W
     2      1        3          8.772   0           62.45
     3      1        5          6.794   0           28.69
 
-Samples farthest from their label set: likely label errors
+Likely label errors: nearest mean and classifier both contradict the label
 row  labels  distance / typical  nearest set mean  W says
 ─────────────────────────────────────────────────────────
   3  {1, 3}               1.732  {2}               {1, 2}
- 11  {1, 3}               1.732  {1, 3}            {0, 2}
+ 11  {1, 3}               1.732  {1}               {0, 2}
 
+note: 6 of 9 label sets occur once and show no spread
 note: NC1 from the within-scatter, d × d per multiplicity, of one pass
 ");
 }
@@ -227,7 +238,7 @@ fn label_sets_that_occur_once_are_not_called_collapsed() {
     };
     assert_eq!(
         line("NC1, m = 2"),
-        "NC1, m = 2   0         cannot be told  No verdict: every label set occurs once and shows no spread."
+        "NC1, m = 2          –     0       cannot be told  No verdict: every label set occurs once and shows no spread."
     );
     let measured = json(&tagwise(&["analyze", "--json"], &[&features]));
     let headline = &measured["files"][0]["headlines"][0];

@@ -97,7 +97,7 @@ fn an_unfinished_run_shows_what_it_has() {
         fs::remove_file(folder.join("run").join(file)).unwrap();
     }
     let printed = succeed(folder, &["report", "run", "--out", "partial.html"]);
-    assert!(printed.contains("NC1"), "{printed}");
+    assert!(printed.contains("NC2"), "{printed}");
     let page = fs::read_to_string(folder.join("partial.html")).unwrap();
     assert!(page.contains("This run is not finished: 1 of 1 epochs are done."));
     assert!(page.contains("data-x=\"epoch\""));

@@ -239,6 +239,7 @@ fn an_existing_or_unwritable_run_folder_is_refused() {
     let scratch = Scratch::new();
     let existing = scratch.path("existing");
     fs::create_dir(&existing).unwrap();
+    fs::write(existing.join("notes"), "mine").unwrap();
     let said = |path: &Path| {
         failure(&mut train(path, &[]), 1).replace(&scratch.0.path().display().to_string(), "FOLDER")
     };

@@ -415,7 +415,7 @@ mod tests {
         let table = Table::new("Nothing", [Column::new("a"), Column::new("b")]);
         assert_eq!(table.to_text(80), "Nothing\na  b\n────\n");
         assert!(table.to_html().is_ok());
-        assert_eq!(Table::default().to_text(80), "\n\n");
+        assert_eq!(Table::default().to_text(80), "\n");
     }
 
     #[test]

@@ -270,10 +270,11 @@ mod tests {
     use crate::evaluate::SetMeasures;
     use crate::loss::Link;
 
-    /// Scores of label 1 lie lower than those of label 0, and label 2 is noise.
+    /// Scores of label 1 lie lower than those of label 0, and label 2 is noise; every second sample
+    /// has the labels of the one before.
     fn data() -> (Vec<f64>, Targets) {
         let n = 120u32;
-        let sets = (0..n).map(|i| (0..2).filter(|k| i % (2 + k) == 0).collect());
+        let sets = (0..n).map(|i| (0..2).filter(|k| i / 2 % (2 + k) == 0).collect());
         let targets = Targets::new(3, sets.collect::<Vec<_>>()).unwrap();
         let wiggle = |i: usize, k: usize| ((i * 7 + k * 5) % 11) as f64 / 11.0 - 0.5;
         let scores = targets.iter().enumerate().flat_map(|(i, set)| {
