@@ -76,7 +76,7 @@ impl RunFolder {
     #[must_use]
     pub fn is_free(path: &Path) -> bool {
         match fs::read_dir(path) {
-            Err(error) => error.kind() == io::ErrorKind::NotFound,
+            Err(_) => path.symlink_metadata().is_err(), // nothing is there
             Ok(mut entries) => entries.all(|entry| {
                 let name = entry.map(|entry| entry.file_name());
                 name.is_ok_and(|name| name == LOCK || is_partial(&name))
