@@ -83,7 +83,7 @@ pub struct Samples {
     /// The last layer of the network that made the features, where the file has it.
     pub classifier: Option<LinearClassifier>,
     /// Samples whose labels are unknown, at least in part, in order; empty unless
-    /// [`Unlabelled::Keep`] was asked for.
+    /// [`Unlabelled::Keep`](crate::table::Unlabelled::Keep) was asked for.
     pub unlabelled: Vec<usize>,
     /// What the reader decided or passed over, each a sentence for the one who gave the file.
     pub notes: Vec<String>,

@@ -43,7 +43,7 @@ pub struct ReliabilityBin {
 pub struct Calibration {
     /// Mean distance of probability and exactness over the bins, each weighed by its answers (ECE).
     pub expected_calibration_error: f64,
-    /// Mean of (p − 1[right])², the Brier score of the answers.
+    /// Mean of (p − r)² with r = 1 for an exact answer and 0 otherwise, the Brier score of the answers.
     pub brier_score: f64,
     /// Ten bins of equal width.
     pub reliability: Vec<ReliabilityBin>,
