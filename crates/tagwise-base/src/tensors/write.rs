@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use super::element::{Element, Number};
-use super::{CHECKSUM, Checksum};
+use super::{CHECKSUM, Checksum, Tensor, Tensors};
 use crate::file::write_atomically;
 use crate::{Error, Result};
 
@@ -99,6 +99,32 @@ impl<'a> TensorWriter<'a> {
         };
         self.tensors.insert(name, entry);
         Ok(())
+    }
+
+    /// All tensors and metadata of a file, to be changed and written again.
+    ///
+    /// ```
+    /// use tagwise_base::tensors::{TensorWriter, Tensors};
+    ///
+    /// let mut writer = TensorWriter::new();
+    /// writer.add("bias", &[2], &[0.5f32, -0.5])?;
+    /// let bytes = writer.to_bytes();
+    /// assert_eq!(TensorWriter::copy_of(&Tensors::parse(&bytes)?).to_bytes(), bytes);
+    /// # Ok::<(), tagwise_base::Error>(())
+    /// ```
+    pub fn copy_of(tensors: &Tensors<'a>) -> Self {
+        let entry = |tensor: &Tensor<'a>| Entry {
+            element: tensor.element(),
+            shape: tensor.shape().to_vec(),
+            bytes: Cow::Borrowed(tensor.bytes()),
+        };
+        let entries = tensors.iter();
+        Self {
+            tensors: entries
+                .map(|tensor| (tensor.name().to_owned(), entry(tensor)))
+                .collect(),
+            metadata: tensors.all_metadata().clone(),
+        }
     }
 
     /// Adds an entry of the metadata, or replaces the one of this key.
