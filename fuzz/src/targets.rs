@@ -21,6 +21,13 @@ const UNPACKED: Bound = Bound {
     times: 4000,
 };
 
+/// A PNG of one bit a pixel may become a thousand times as long when it is unpacked, and 32 times
+/// that as bytes of colour and opacity.
+const PIXELS: Bound = Bound {
+    always: 8 << 20,
+    times: 80_000,
+};
+
 const fn target(name: &'static str, run: fn(&[u8]), bound: Bound) -> Target {
     Target { name, run, bound }
 }
@@ -43,12 +50,12 @@ pub const ALL: &[Target] = &[
     target("own-images", images::own, FEW_COPIES),
     #[cfg(feature = "parquet")]
     target("parquet", arrays::parquet, UNPACKED),
-    target("picture", images::picture, FEW_COPIES),
+    target("picture", images::picture, PIXELS),
     target("predictions", tables::predictions, FEW_COPIES),
     target("records", settings::records, FEW_COPIES),
     target("safetensors", arrays::safetensors, FEW_COPIES),
     target("statistics", state::statistics, FEW_COPIES),
-    target("svhn", images::svhn, FEW_COPIES),
+    target("svhn", images::svhn, PIXELS),
     target("weights", state::weights, FEW_COPIES),
     target("xmc", tables::xmc, UNPACKED),
 ];

@@ -144,7 +144,14 @@ impl<'a> Encoded<'a> {
         };
         let (height, width) = opened.size();
         match height.checked_mul(width) {
-            Some(1..=MAX_PIXELS) => Ok(opened),
+            Some(pixels @ 1..=MAX_PIXELS) if pixels <= opened.most_pixels(bytes.len()) => {
+                Ok(opened)
+            }
+            Some(1..=MAX_PIXELS) => Err(format!(
+                "expected a whole image of {width} x {height} pixels, found a file of {} bytes, which \
+                 cannot hold so many; copy the file again",
+                bytes.len()
+            )),
             _ => Err(format!(
                 "expected an image of 1 to {} million pixels, found one of {width} x {height}",
                 MAX_PIXELS / 1_000_000
@@ -157,6 +164,14 @@ impl<'a> Encoded<'a> {
         match self {
             Self::Png(header) => header.size(),
             Self::Jpeg(header) => header.size(),
+        }
+    }
+
+    /// Nothing is allocated for more pixels than a file of this length can hold.
+    fn most_pixels(&self, length: usize) -> usize {
+        match self {
+            Self::Png(header) => header.most_pixels(length),
+            Self::Jpeg(header) => header.most_pixels(length),
         }
     }
 

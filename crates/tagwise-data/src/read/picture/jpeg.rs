@@ -56,6 +56,11 @@ impl<'a> Header<'a> {
         self.size
     }
 
+    /// The most pixels that a file of this length can hold: a block of 8 x 8 takes at least one bit.
+    pub(super) fn most_pixels(&self, length: usize) -> usize {
+        length.saturating_mul(8 * 64)
+    }
+
     pub(super) fn decode(mut self) -> Result<Picture, String> {
         let (height, width) = self.size;
         let shape = ImageShape::new(height, width, self.channels);

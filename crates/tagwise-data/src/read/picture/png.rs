@@ -9,6 +9,7 @@ use crate::ImageShape;
 pub(crate) struct Header<'a> {
     decoder: Decoder<Cursor<&'a [u8]>>,
     size: (usize, usize),
+    bits_per_pixel: usize,
 }
 
 impl<'a> Header<'a> {
@@ -17,11 +18,22 @@ impl<'a> Header<'a> {
         decoder.set_transformations(Transformations::EXPAND | Transformations::STRIP_16);
         let info = decoder.read_header_info().map_err(damage)?;
         let size = (info.height as usize, info.width as usize);
-        Ok(Self { decoder, size })
+        let bits_per_pixel = info.bits_per_pixel();
+        Ok(Self {
+            decoder,
+            size,
+            bits_per_pixel,
+        })
     }
 
     pub(super) fn size(&self) -> (usize, usize) {
         self.size
+    }
+
+    /// The most pixels that a file of this length can hold: deflated data become at most 1,032 times
+    /// as long.
+    pub(super) fn most_pixels(&self, length: usize) -> usize {
+        length.saturating_mul(1032 * 8) / self.bits_per_pixel
     }
 
     pub(super) fn decode(self) -> Result<Picture, String> {

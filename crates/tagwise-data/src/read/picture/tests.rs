@@ -102,6 +102,8 @@ fn grey_becomes_colour_and_a_turned_picture_is_resized_upright() {
 fn what_a_file_declares_is_not_trusted() {
     let huge = png_of((200_000, 200_000), 2, &[chunk(b"IDAT", &[0; 20])]);
     insta::assert_snapshot!(refusal(&huge), @"a.png: expected an image of 1 to 100 million pixels, found one of 200000 x 200000");
+    let hollow = png_of((5000, 4000), 2, &[chunk(b"IDAT", &[0; 20])]);
+    insta::assert_snapshot!(refusal(&hollow), @"a.png: expected a whole image of 5000 x 4000 pixels, found a file of 77 bytes, which cannot hold so many; copy the file again");
     let empty = png_of((0, 4), 2, &[]);
     insta::assert_snapshot!(refusal(&empty), @"a.png: expected a PNG image, found damage: Invalid image dimensions");
     let large_jpeg = [
@@ -109,6 +111,11 @@ fn what_a_file_declares_is_not_trusted() {
         b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00\xff\xd9",
     ];
     insta::assert_snapshot!(refusal(&large_jpeg.concat()), @"a.png: expected an image of 1 to 100 million pixels, found one of 65535 x 65535");
+    let hollow_jpeg = [
+        &b"\xff\xd8\xff\xc0\x00\x0b\x08\x10\x00\x10\x00\x01\x01\x11\x00"[..],
+        b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00\xff\xd9",
+    ];
+    insta::assert_snapshot!(refusal(&hollow_jpeg.concat()), @"a.png: expected a whole image of 4096 x 4096 pixels, found a file of 27 bytes, which cannot hold so many; copy the file again");
 }
 
 #[test]
