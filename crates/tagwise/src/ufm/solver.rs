@@ -143,6 +143,26 @@ pub fn solve_from(
     Solver::new(problem, &reduced, settings, progress, begin).run(start)
 }
 
+/// The local optimum where a descent from a given point ends: for d < K there are many, and
+/// [`solve_from`] would look for a better one elsewhere.
+///
+/// # Errors
+/// As [`solve_from`].
+pub(crate) fn descend_from(
+    problem: &UfmProblem,
+    start: &UfmPoint,
+    settings: &SolverSettings,
+    progress: impl FnMut(&Progress) -> ControlFlow<()>,
+) -> Result<UfmSolution> {
+    let begin = Instant::now();
+    Certificate::of(problem, start)?;
+    let reduced = Reduced::new(problem)?;
+    let start = Factors::of_point(problem, &reduced, start);
+    let mut solver = Solver::new(problem, &reduced, settings, progress, begin);
+    solver.stays = true;
+    solver.run(start)
+}
+
 /// The gradient tolerance of the first round and what a round without new columns multiplies it
 /// by, as parts of 2√(λ_W λ_H) times the largest entry of the factors.
 const FIRST_TOLERANCE: f64 = 1e-2;
@@ -165,6 +185,8 @@ struct Solver<'a, P> {
     /// The highest lower bound of any point so far.
     dual_value: f64,
     is_interrupted: bool,
+    /// Whether the optimum next to the start is wanted and no better one.
+    stays: bool,
 }
 
 impl<'a, P: FnMut(&Progress) -> ControlFlow<()>> Solver<'a, P> {
@@ -187,6 +209,7 @@ impl<'a, P: FnMut(&Progress) -> ControlFlow<()>> Solver<'a, P> {
             relative_gap: f64::INFINITY,
             dual_value: f64::NEG_INFINITY,
             is_interrupted: false,
+            stays: false,
         }
     }
 
@@ -194,7 +217,8 @@ impl<'a, P: FnMut(&Progress) -> ControlFlow<()>> Solver<'a, P> {
         let is_free = self.problem.features() == FeatureKind::Free;
         let is_learned = self.problem.classifier() == ClassifierKind::Learned;
         let mut factors = self.descend(start)?;
-        if is_learned && self.problem.dim() < self.reduced.num_classes {
+        let has_others = self.problem.dim() < self.reduced.num_classes && !self.stays;
+        if is_learned && has_others {
             if is_free && !self.is_done() {
                 let other = self.through_all_dimensions()?;
                 if self.value(&other) < self.value(&factors) {
