@@ -313,7 +313,8 @@ impl Chart {
 fn draw_band(out: &mut String, position: usize, series: &Series, frame: &Frame) {
     let ends = |end: fn(&(f64, f64, f64)) -> f64| -> Vec<(f64, f64)> {
         let points = series.band.iter();
-        let points = points.filter_map(|point| Some((frame.x_px(point.0)?, frame.y_px(end(point))?)));
+        let points =
+            points.filter_map(|point| Some((frame.x_px(point.0)?, frame.y_px(end(point))?)));
         points.collect()
     };
     let (upper, mut lower) = (ends(|point| point.2), ends(|point| point.1));

@@ -67,9 +67,8 @@ fn collapse(records: &[EpochRecord]) -> Vec<Chart> {
                 .clone()
                 .map(|&metric| metric_series(metric, records))
                 .collect();
-            chart.references = last_measured(records).map_or(Vec::new(), |last| {
-                chances(members.copied(), &last.collapse)
-            });
+            chart.references = last_measured(records)
+                .map_or(Vec::new(), |last| chances(members.copied(), &last.collapse));
             chart
         })
         .collect()
@@ -98,7 +97,10 @@ fn chances(
     const MOST: usize = 3;
     let mut references: Vec<Reference> = Vec::new();
     for metric in metrics {
-        let chance = metric.headline(report).chance.filter(|&chance| chance > 0.0);
+        let chance = metric
+            .headline(report)
+            .chance
+            .filter(|&chance| chance > 0.0);
         let Some(value) = chance else { continue };
         if references.iter().any(|other| other.value == value) || references.len() == MOST {
             continue;

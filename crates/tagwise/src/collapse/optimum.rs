@@ -10,11 +10,16 @@ use crate::Result;
 use crate::matrix::as_faer;
 use crate::statistics::{ScatterKind, Statistics};
 use crate::ufm::{
-    LabelCounts, SolverSettings, UfmAnswer, UfmPoint, UfmProblem, UfmSettings, Verdict, descend_from,
+    LabelCounts, SolverSettings, UfmAnswer, UfmPoint, UfmProblem, UfmSettings, Verdict,
+    descend_from,
 };
 
 /// Classes times label sets up to which the optimum takes some hundredths of a second.
 pub const CHEAP_OPTIMUM: usize = 30_000;
+
+/// Larger decays than this leave out classes where d is far below K: their optimum in two dimensions
+/// has seven classes as a hexagon and a zero.
+const SMALL_DECAY: f64 = 1e-6;
 
 /// How far class means and classifier are from the optimum of the unconstrained feature model for
 /// the label counts of these data, and from a simplex ETF.
@@ -71,7 +76,7 @@ pub struct OptimumGap {
 
 impl OptimumGap {
     /// Solves the model for the label counts of these statistics and measures both distances.
-    /// The dimension of the settings is replaced.
+    /// The dimension of the settings is replaced, and for d < K − 1 λ_W by 1e-6 where it is larger.
     ///
     /// # Errors
     /// As [`LabelCounts::of_sets`], [`UfmProblem::new`] and [`UfmAnswer::find`].
@@ -88,8 +93,13 @@ impl OptimumGap {
             .map(|count| count as f64);
         let sets = statistics.label_sets().cloned().zip(counts);
         let labels = LabelCounts::of_sets(num_classes, sets)?;
+        let has_etf = statistics.dim() + 1 >= num_classes;
         let settings = UfmSettings {
             dim: Some(dim),
+            lambda_w: match has_etf {
+                true => settings.lambda_w,
+                false => settings.lambda_w.min(SMALL_DECAY),
+            },
             ..settings
         };
         let problem = UfmProblem::new(labels, settings)?;
@@ -110,7 +120,6 @@ impl OptimumGap {
         };
         let best_rows = optimum.classifier().map(rows);
         let classifier = classifier.map(rows);
-        let has_etf = statistics.dim() + 1 >= num_classes;
         Ok(Self {
             means: means.distance(&best),
             means_to_etf: means.distance_to_etf().filter(|_| has_etf),

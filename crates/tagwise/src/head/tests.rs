@@ -249,6 +249,71 @@ fn stochastic_descent_meets_the_tolerance_at_the_minimum_of_lbfgs() {
 }
 
 #[test]
+fn stochastic_descent_fits_the_set_likelihood_with_all_its_potentials() {
+    use crate::loss::set_likelihood::{MultiplicityPotentials, SeenSetPotentials, SetLikelihood};
+
+    let (_, features, targets) = golden();
+    let kinds = [
+        (
+            MultiplicityPotentials::None,
+            SeenSetPotentials::None,
+            HeadKind::Linear,
+        ),
+        (
+            MultiplicityPotentials::Constant,
+            SeenSetPotentials::Learned,
+            HeadKind::Linear,
+        ),
+        (
+            MultiplicityPotentials::Linear,
+            SeenSetPotentials::None,
+            HeadKind::FixedEtf,
+        ),
+        (
+            MultiplicityPotentials::Linear,
+            SeenSetPotentials::Learned,
+            HeadKind::Linear,
+        ),
+    ];
+    for features in [features.clone(), sparse(&features)] {
+        for (multiplicities, seen_sets, kind) in kinds {
+            let exact = HeadSettings {
+                kind,
+                scaling: Scaling::Standardise,
+                ..precise(
+                    Loss::SetLikelihood(SetLikelihood {
+                        multiplicities,
+                        seen_sets,
+                        max_multiplicity: None,
+                    }),
+                    1e-2,
+                )
+            };
+            let stochastic = HeadSettings {
+                optimizer: Optimizer::Stochastic(Stochastic {
+                    batch_size: 8,
+                    seed: 3,
+                }),
+                gradient_tolerance: 1e-4,
+                max_iterations: 20_000,
+                ..exact.clone()
+            };
+            let fit = |settings| Head::fit(&features, &targets, settings, None).unwrap();
+            let (exact, found) = (fit(&exact), fit(&stochastic));
+            let case = format!("{multiplicities:?} {seen_sets:?} {kind:?}");
+            assert_eq!(found.stop, Stop::Converged, "{case}");
+            assert!(found.objective >= exact.objective - 1e-10, "{case}");
+            assert!(
+                found.objective - exact.objective < 1e-4,
+                "{case}: {} against {}",
+                found.objective,
+                exact.objective
+            );
+        }
+    }
+}
+
+#[test]
 fn stochastic_descent_gives_the_same_bits_on_any_number_of_threads() {
     let (_, features, targets) = golden();
     let settings = HeadSettings {

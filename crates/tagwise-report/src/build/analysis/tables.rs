@@ -239,13 +239,7 @@ fn likely_errors(report: &CollapseReport, class_names: &[String]) -> Table {
         errors.num_likely,
         100.0 * errors.rate
     );
-    let names = [
-        "row",
-        "labels",
-        "probability",
-        "nearest set mean",
-        "W says",
-    ];
+    let names = ["row", "labels", "probability", "nearest set mean", "W says"];
     let mut table = Table::new(title, names.map(Column::new));
     for sample in &errors.samples {
         table.push([

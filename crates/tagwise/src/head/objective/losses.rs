@@ -182,7 +182,10 @@ impl<'a> Losses<'a> {
 
     /// The same in the parameters that all samples share.
     pub(crate) fn curvature_of_shared(&self) -> f64 {
-        let square = self.potentials.as_ref().map_or(0.0, |p| p.square_of_shared());
+        let square = self
+            .potentials
+            .as_ref()
+            .map_or(0.0, |p| p.square_of_shared());
         let largest_class = self.class_weights.iter().flatten().copied();
         0.25 * square * largest_class.fold(1.0, f64::max)
     }
