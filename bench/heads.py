@@ -12,6 +12,7 @@ names) they identify samples and are left out. The sets digits-pal, digits-bce a
 trained on the digits that come with tagwise, once for each seed, under --runs; mnist-pal and
 mnist-bce are the reduced runs of experiments/ and need --mnist FOLDER.
 
+Heads of tagwise and the linear models of scikit-learn have the scaling of least loss on the held-out part.
 Heads and decoders run in experiments/heads.rs, baselines here, one after the other, on the same
 files. A fifth of the training samples (or the validation set of a network's run) is what both tune
 on. Baselines get two processes (n_jobs=2). The one-versus-rest and neighbours "as they come" do
@@ -148,7 +149,8 @@ def of_run(options, name, seed):
     run = options.runs / f"{name}-{seed}"
     if not (run / "summary.json").exists():
         extra = ["--set", f"data.folder={options.mnist}"] if name.startswith("mnist") else []
-        command = [*CARGO, "tagwise-cli", "--", "train", *TRAINED[name], *extra]
+        program = [options.tagwise] if options.tagwise else [*CARGO, "tagwise-cli", "--"]
+        command = [*program, "train", *TRAINED[name], *extra]
         subprocess.run([*command, "--seed", str(seed), "--out", str(run), "--quiet"], check=True)
     paths = [run / f"features-{part}.safetensors" for part in ("train", "test", "validation")]
     files = [load_file(path) for path in paths]
@@ -431,6 +433,7 @@ def main():
                         help="what to measure; rows of the other side stay as they are in --out")
     parser.add_argument("--heads", help="heads of tagwise, by the names of the tables; all when absent")
     parser.add_argument("--program", help="the built example heads; cargo runs it when absent")
+    parser.add_argument("--tagwise", help="the built program; cargo runs it when absent")
     parser.add_argument("--ml-knn-up-to", type=int, default=30, help="largest K for ML-kNN, whose loops are Python's")
     parser.add_argument("--runs", type=Path, default=Path("runs/heads"))
     parser.add_argument("--mnist", type=Path, help="folder of the MNIST files")

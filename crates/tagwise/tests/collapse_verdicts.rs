@@ -151,6 +151,24 @@ fn label_sets_that_occur_once_have_no_verdict() {
     );
 }
 
+/// One odd sample is far from the mean of all others, whatever the labels.
+#[test]
+fn one_outlier_that_is_a_label_set_of_its_own_shows_nothing() {
+    let mut rng = ChaCha8Rng::seed_from_u64(13);
+    let mut sets = vec![LabelSet::new([0, 1]); 20];
+    sets.push(LabelSet::new([0]));
+    let mut features = noise(&mut rng, 20 * 8);
+    features.extend([40.0; 8]);
+    let report = report(2, 8, sets, &features);
+    let headline = CollapseMetric::Nc1Pooled.headline(&report);
+    assert!(headline.published.unwrap() < 0.02, "{headline:?}");
+    let reason = Untold::TooFewRepeats {
+        num_samples: 21,
+        num_sets: 2,
+    };
+    assert_eq!(headline.verdict, CollapseVerdict::CannotBeTold { reason });
+}
+
 #[test]
 fn a_wide_spread_needs_no_repeats_to_be_seen() {
     let headline = Headline::new(
