@@ -78,8 +78,7 @@ impl Head {
     /// Fits a head, from W = 0 or from another head on the same features.
     ///
     /// Memory beside the features: 33 times the parameters for L-BFGS, 7 times for stochastic
-    /// descent, and N·K numbers (for stochastic descent on the set likelihood N times the logits and
-    /// potentials). Losses that are sums over labels, on sparse features, are fitted label by label
+    /// descent, and N·K numbers. Losses that are sums over labels, on sparse features, are fitted label by label
     /// instead: 3 times the parameters, and 26·d + N numbers of a cache line for each thread. The
     /// result does not depend on the number of threads.
     ///
@@ -136,9 +135,6 @@ impl Head {
             }
             None => objective.start(),
         };
-        if let Optimizer::Stochastic(_) = settings.optimizer {
-            stochastic::check_size(&objective)?;
-        }
         let minimum = minimize(&objective, settings, &mut parameters, progress);
         let (classifier, potentials) = HeadPotentials::of(&objective, &parameters)?;
         Ok(Self {

@@ -8,11 +8,11 @@ use faer::{Accum, Mat, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
 use self::losses::Losses;
-pub(super) use self::potentials::{MULTIPLICITY_DECAY, seen_set_decay};
+pub(super) use self::potentials::seen_set_decay;
 use super::scale::Scale;
 use super::source::{BLOCK_LEN, Source};
 use super::sparse::SparseRows;
-use super::{HeadKind, HeadSettings, Optimizer};
+use super::{HeadKind, HeadSettings};
 use crate::etf::simplex_etf_mat;
 use crate::loss::Loss;
 use crate::loss::set_likelihood::{Marginals, SetPotentials};
@@ -69,12 +69,6 @@ impl<'a> Objective<'a> {
             losses,
             frame,
         };
-        if let (Optimizer::Stochastic(_), Some(potentials)) =
-            (settings.optimizer, &mut objective.losses.potentials)
-        {
-            let square: f64 = objective.mean_squares.iter().sum();
-            potentials.limit_scales((square + 1.0).sqrt());
-        }
         if objective.separable().is_some() {
             // Label by label features stay sparse.
             let scale = objective.scale.clone().without_shifts();

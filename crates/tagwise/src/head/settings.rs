@@ -173,6 +173,13 @@ impl HeadSettings {
                 });
             }
         }
-        Ok(())
+        match (self.loss, self.optimizer) {
+            (Loss::SetLikelihood(_), Optimizer::Stochastic(_)) => Err(Error::Undefined(
+                "the set likelihood is fitted by L-BFGS, as potentials are shared by all samples; \
+                 choose it"
+                    .into(),
+            )),
+            _ => Ok(()),
+        }
     }
 }

@@ -110,34 +110,24 @@ impl<'a> Losses<'a> {
         let mut total = 0.0;
         for (offset, (outputs, slopes)) in rows.enumerate() {
             let set_id = self.targets.set_ids()[first + offset] as usize;
-            total += self.of_row(set_id, outputs, slopes, (model, &mut *shared), marginals);
+            total += match (&self.potentials, model) {
+                (Some(potentials), Some(model)) => {
+                    let set = &self.targets.distinct()[set_id];
+                    let weights = self.class_weights.as_ref();
+                    let weight = self.set_weights[set_id]
+                        * weights.map_or(1.0, |weights| mean_weight(set, weights));
+                    let own = (outputs, slopes, &mut *shared);
+                    weight * potentials.of_sample(model, (set, weight), own, marginals)
+                }
+                _ => self.of_sample(set_id, outputs, slopes),
+            };
         }
         total
     }
 
-    /// As [`of_rows`](Self::of_rows) for one sample with this label set.
-    pub(crate) fn of_row(
-        &self,
-        set_id: usize,
-        outputs: &[f64],
-        slopes: &mut [f64],
-        (model, shared): (Option<&SetPotentials>, &mut [f64]),
-        marginals: &mut Marginals,
-    ) -> f64 {
-        let (Some(potentials), Some(model)) = (&self.potentials, model) else {
-            return self.of_sample(set_id, outputs, slopes);
-        };
-        let set = &self.targets.distinct()[set_id];
-        let weights = self.class_weights.as_ref();
-        let weight =
-            self.set_weights[set_id] * weights.map_or(1.0, |weights| mean_weight(set, weights));
-        let own = (outputs, slopes, shared);
-        weight * potentials.of_sample(model, (set, weight), own, marginals)
-    }
-
     /// The weighted loss of one sample with this label set; its slopes go to `slopes` `[K]`. Not of
     /// the set likelihood.
-    fn of_sample(&self, set_id: usize, logits: &[f64], slopes: &mut [f64]) -> f64 {
+    pub(crate) fn of_sample(&self, set_id: usize, logits: &[f64], slopes: &mut [f64]) -> f64 {
         let weight = self.set_weights[set_id];
         let set = &self.targets.distinct()[set_id];
         let loss = match &self.class_weights {
@@ -148,7 +138,7 @@ impl<'a> Losses<'a> {
         weight * loss
     }
 
-    /// A bound of the curvature of a sample's weighted loss in its outputs.
+    /// A bound of the curvature of a sample's weighted loss in its logits.
     pub(crate) fn curvature_of(&self, set_id: usize) -> f64 {
         let set = &self.targets.distinct()[set_id];
         let of_class = |label: usize| self.class_weight(label);
@@ -168,30 +158,9 @@ impl<'a> Losses<'a> {
                 gamma_negative,
                 ..
             } => 0.25 * (1.0 + 2.0 * gamma_positive.max(gamma_negative)) * largest,
-            // The variance of u·1_S with ‖u‖ = 1: two sets differ in at most 2M labels, and in two
-            // multiplicities.
-            Loss::SetLikelihood(_) => {
-                let (k, outputs) = (self.targets.num_classes(), self.num_outputs());
-                let most = self.potentials.as_ref().map_or(k, |p| p.max_multiplicity());
-                let labels = (2 * most).min(k) + if outputs > k { 2 } else { 0 };
-                0.25 * labels as f64 * largest
-            }
+            // The variance of the number of labels of a set, of at most K.
+            Loss::SetLikelihood(_) => 0.25 * self.targets.num_classes() as f64 * largest,
         };
         self.set_weights[set_id] * bound
-    }
-
-    /// The same in the parameters that all samples share.
-    pub(crate) fn curvature_of_shared(&self) -> f64 {
-        let square = self
-            .potentials
-            .as_ref()
-            .map_or(0.0, |p| p.square_of_shared());
-        let largest_class = self.class_weights.iter().flatten().copied();
-        0.25 * square * largest_class.fold(1.0, f64::max)
-    }
-
-    /// The largest weight of a sample, where the mean is 1/N.
-    pub(crate) fn largest_sample_weight(&self) -> f64 {
-        self.set_weights.iter().copied().fold(0.0, f64::max)
     }
 }

@@ -7,7 +7,7 @@ use crate::{Error, LabelSet, Result, Targets};
 
 /// Keeps the potential of a multiplicity that no sample has finite: its probability ends near
 /// 2·decay·|c|, far below any that a sample could show.
-pub(crate) const MULTIPLICITY_DECAY: f64 = 1e-6;
+const MULTIPLICITY_DECAY: f64 = 1e-6;
 
 /// Keeps logarithms of shares that no sample has finite.
 const SMALLEST_SHARE: f64 = 1e-4;
@@ -127,42 +127,6 @@ impl LearnedPotentials {
         -marginals.log_probability(model, outputs, set)
     }
 
-    pub(crate) fn max_multiplicity(&self) -> usize {
-        self.multiplicity_shares.len() - 1
-    }
-
-    /// Keeps the scale of φ at most that of the other parameters, for a method that takes one step
-    /// length for all of them.
-    pub(crate) fn limit_scales(&mut self, largest: f64) {
-        for scale in &mut self.scales {
-            *scale = scale.min(largest);
-        }
-    }
-
-    /// The largest of the squared scales of two label sets together, and of two multiplicities where
-    /// their potentials are shared: what a step in shared parameters may change of a score.
-    pub(crate) fn square_of_shared(&self) -> f64 {
-        let largest = self.scales.iter().copied().fold(0.0, f64::max);
-        let of_constants = if self.has_constants() { 2.0 } else { 0.0 };
-        of_constants + 2.0 * largest * largest
-    }
-
-    /// Turns slopes in c and θ of one sample into those in the shared parameters.
-    pub(crate) fn scale_slopes(&self, shared: &mut [f64]) {
-        let (_, sets) = shared.split_at_mut(self.num_constants());
-        for (slope, scale) in sets.iter_mut().zip(&self.scales) {
-            *slope *= scale;
-        }
-    }
-
-    /// Twice the decay of each shared parameter.
-    pub(crate) fn shared_decays(&self) -> Vec<f64> {
-        let constants = std::iter::repeat_n(2.0 * MULTIPLICITY_DECAY, self.num_constants());
-        let sets = self.scales.iter();
-        let sets = sets.map(|scale| 2.0 * self.seen_set_decay * scale * scale);
-        constants.chain(sets).collect()
-    }
-
     /// Turns slopes in θ into those in φ and adds the decay of all potentials, whose value it
     /// returns; `bias` holds those of the outputs.
     pub(crate) fn finish(
@@ -189,7 +153,9 @@ impl LearnedPotentials {
             MULTIPLICITY_DECAY,
         );
         decay(model.set_potentials(), set_slopes, self.seen_set_decay);
-        self.scale_slopes(shared_slopes);
+        for (slope, scale) in set_slopes.iter_mut().zip(&self.scales) {
+            *slope *= scale;
+        }
         value
     }
 

@@ -95,7 +95,7 @@ impl Objective<'_> {
         1.0 / (of_class * square + 2.0 * self.weight_decay + TINY).sqrt()
     }
 
-    /// Bounds of the curvature of the loss in all parameters: of the mean over all samples, by power
+    /// Bounds of the curvature of the loss in W and b: of the mean over all samples, by power
     /// iteration, and of the sample where it is largest.
     pub(in crate::head) fn curvatures(&self) -> (f64, f64) {
         const POWER_STEPS: usize = 20;
@@ -135,35 +135,28 @@ impl Objective<'_> {
             vector.iter_mut().for_each(|x| *x /= norm);
             last[0] /= norm;
         }
-        let shared = self.losses.curvature_of_shared();
-        let of_sample = shared * num_samples as f64 * self.losses.largest_sample_weight();
-        (norm + shared, largest + of_sample)
+        (norm, largest)
     }
 
-    /// P, b and shared parameters from W = P·Eᵀ, b and those; themselves for a linear head. With
-    /// unit rows EᵀE = K/(K−1)·I, so P = (K−1)/K·W·E; potentials beside the logits are W's own.
-    pub(in crate::head) fn own_parameters(&self, whole: &[f64]) -> Vec<f64> {
+    /// P and b from W = P·Eᵀ and b; W and b themselves for a linear head. With unit rows
+    /// EᵀE = K/(K−1)·I, so P = (K−1)/K·W·E.
+    pub(in crate::head) fn own_parameters(&self, weights_and_bias: &[f64]) -> Vec<f64> {
         let Some(frame) = &self.frame else {
-            return whole.to_vec();
+            return weights_and_bias.to_vec();
         };
-        let (dim, outputs, k) = (self.source.dim(), self.num_outputs(), self.num_classes());
-        let (weights, rest) = whole.split_at(dim * outputs);
+        let (dim, num_classes) = (self.source.dim(), self.num_classes());
+        let (weights, bias) = weights_and_bias.split_at(dim * num_classes);
         let mut parameters = vec![0.0; self.num_parameters()];
-        let (matrix, own_rest) = parameters.split_at_mut(self.matrix_len());
-        own_rest.copy_from_slice(rest);
+        let (matrix, own_bias) = parameters.split_at_mut(dim * self.width());
+        own_bias.copy_from_slice(bias);
         faer::linalg::matmul::matmul(
             faer::MatMut::from_row_major_slice_mut(matrix, dim, self.width()),
             faer::Accum::Replace,
-            faer::MatRef::from_row_major_slice(weights, dim, outputs),
+            faer::MatRef::from_row_major_slice(weights, dim, num_classes),
             frame.as_ref(),
-            1.0,
+            (num_classes as f64 - 1.0) / num_classes as f64,
             faer::Par::Seq,
         );
-        for row in matrix.chunks_exact_mut(self.width().max(1)) {
-            row[..k - 1]
-                .iter_mut()
-                .for_each(|p| *p *= (k as f64 - 1.0) / k as f64);
-        }
         parameters
     }
 }
