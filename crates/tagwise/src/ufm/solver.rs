@@ -136,11 +136,7 @@ pub fn solve_from(
     settings: &SolverSettings,
     progress: impl FnMut(&Progress) -> ControlFlow<()>,
 ) -> Result<UfmSolution> {
-    let begin = Instant::now();
-    Certificate::of(problem, start)?;
-    let reduced = Reduced::new(problem)?;
-    let start = Factors::of_point(problem, &reduced, start);
-    Solver::new(problem, &reduced, settings, progress, begin).run(start)
+    run_from(problem, start, settings, progress, false)
 }
 
 /// The local optimum where a descent from a given point ends: for d < K there are many, and
@@ -154,12 +150,22 @@ pub(crate) fn descend_from(
     settings: &SolverSettings,
     progress: impl FnMut(&Progress) -> ControlFlow<()>,
 ) -> Result<UfmSolution> {
+    run_from(problem, start, settings, progress, true)
+}
+
+fn run_from(
+    problem: &UfmProblem,
+    start: &UfmPoint,
+    settings: &SolverSettings,
+    progress: impl FnMut(&Progress) -> ControlFlow<()>,
+    stays: bool,
+) -> Result<UfmSolution> {
     let begin = Instant::now();
     Certificate::of(problem, start)?;
     let reduced = Reduced::new(problem)?;
     let start = Factors::of_point(problem, &reduced, start);
     let mut solver = Solver::new(problem, &reduced, settings, progress, begin);
-    solver.stays = true;
+    solver.stays = stays;
     solver.run(start)
 }
 
