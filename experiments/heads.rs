@@ -399,6 +399,12 @@ impl Bench<'_> {
         search: &WeightDecaySearch,
     ) -> Result<()> {
         let start = Instant::now();
+        let mut settings = settings;
+        if let Loss::SetLikelihood(likelihood) = &mut settings.loss {
+            // Parts of the samples may have smaller sets than all.
+            let most = self.split.training.targets.max_multiplicity();
+            likelihood.max_multiplicity.get_or_insert(most);
+        }
         let (fitting, tuning) = (
             self.split.fitting.labelled()?,
             self.split.tuning.labelled()?,

@@ -81,39 +81,41 @@ NC_m, m = 2  0.8690     1.000   not collapsed   Multi-label means are hardly nea
                                                 averages than chance.
 
 In detail
-detail                                      value  when collapsed
-────────────────────────────────────────────────────────────────────────────────────────────
-NC1 as published, m = 1                   11.00    0
-trace quotient, m = 1                      2.825   0
-trace quotient as published, m = 1         0.3556  0
-CDNV, m = 1                                0.1366  0
-NC1 in all directions, m = 2               0.2054  about the samples per label set
-NC1 as published, m = 2                    0.2568  0
-trace quotient, m = 2                      5.042   0
-trace quotient as published, m = 2         0.1789  0
-CDNV, m = 2                                0.0783  0
-NC1 in all directions, all                 0.0969  about the samples per label set
-NC1 as published, all                      0.2181  0
-trace quotient, all                        4.577   0
-trace quotient as published, all           0.2581  0
-CDNV, all                                  0.1497  0
-NC2, raw means                             0.6943  0, or that of orthogonal means after ReLU
-norms of W: deviation / mean               0.1193  0
-cosines of W: deviation                    0.3469  0
-cosines of W: distance from −1/(K−1)       0.8536  0
-smallest angle of W, degrees              30.10    109.47
-log energy of W                            0.1428  -0.4904
-log kernel of W: deviation                 0.3491  0
-norms of means: deviation / mean           0.2761  0
-cosines of means: deviation                0.5975  0
-cosines of means: distance from −1/(K−1)   0.5151  0
-smallest angle of means, degrees          48.92    109.47
-log energy of means                       -0.3546  -0.4904
-log kernel of means: deviation             0.3267  0
-angle of W to the means, degrees          72.23    0
-squared distance of W to the means         1.621   0
-NC4: nearest mean agrees with W            0.3333  1
-effective rank of the means                2.364   3
+detail                                                value  when collapsed
+──────────────────────────────────────────────────────────────────────────────────────────────────────
+NC1 as published, m = 1                             11.00    0
+trace quotient, m = 1                                2.825   0
+trace quotient as published, m = 1                   0.3556  0
+CDNV, m = 1                                          0.1366  0
+NC1 in all directions, m = 2                         0.2054  about the samples per label set
+NC1 as published, m = 2                              0.2568  0
+trace quotient, m = 2                                5.042   0
+trace quotient as published, m = 2                   0.1789  0
+CDNV, m = 2                                          0.0783  0
+NC1 in all directions, all                           0.0969  about the samples per label set
+NC1 as published, all                                0.2181  0
+trace quotient, all                                  4.577   0
+trace quotient as published, all                     0.2581  0
+CDNV, all                                            0.1497  0
+NC2 (means) as published, less the mean of samples   0.6881  0 for equally many samples
+NC3 as published, less the mean of samples           1.341   0 for equally many samples
+NC2, raw means                                       0.6943  0, or that of orthogonal means after ReLU
+norms of W: deviation / mean                         0.1193  0
+cosines of W: deviation                              0.3469  0
+cosines of W: distance from −1/(K−1)                 0.8536  0
+smallest angle of W, degrees                        30.10    109.47
+log energy of W                                      0.1428  -0.4904
+log kernel of W: deviation                           0.3491  0
+norms of means: deviation / mean                     0.2761  0
+cosines of means: deviation                          0.5975  0
+cosines of means: distance from −1/(K−1)             0.5151  0
+smallest angle of means, degrees                    48.92    109.47
+log energy of means                                 -0.3546  -0.4904
+log kernel of means: deviation                       0.3267  0
+angle of W to the means, degrees                    72.23    0
+squared distance of W to the means                   1.621   0
+NC4: nearest mean agrees with W                      0.3333  1
+effective rank of the means                          2.364   3
 
 As the paper's public code computes them
 metric         value
@@ -137,7 +139,7 @@ class  alone  samples  norm, centred  spread  angle to W
     2      1        3          8.772   0           62.45
     3      1        5          6.794   0           28.69
 
-Likely label errors: nearest mean and classifier both contradict the label
+Samples farthest from the mean of their label set
 row  labels  distance / typical  nearest set mean  W says
 ─────────────────────────────────────────────────────────
   3  {1, 3}               1.732  {2}               {1, 2}

@@ -59,6 +59,10 @@ pub struct Series {
     pub name: String,
     /// Points in the order they are joined; a missing value leaves a gap.
     pub points: Vec<(f64, Option<f64>)>,
+    /// How sure the points are: position, lower and upper end, in the order of the points; drawn
+    /// as a pale band where there is one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub band: Vec<(f64, f64, f64)>,
 }
 
 /// A level that lines are compared with, for example the value of the ideal geometry.
@@ -97,6 +101,7 @@ impl Series {
                 .into_iter()
                 .map(|(x, y)| (x, y.is_finite().then_some(y)))
                 .collect(),
+            band: Vec::new(),
         }
     }
 
@@ -184,10 +189,12 @@ impl Chart {
     fn frame(&self) -> Frame {
         let values = self.series.iter().flat_map(Series::present);
         let levels = self.references.iter().map(|reference| reference.value);
+        let bands = self.series.iter().flat_map(|series| &series.band);
+        let bands = bands.flat_map(|&(_, low, high)| [low, high]);
         let y = Range::new(
             self.y.scale,
             Fit::Ticks,
-            values.clone().map(|(_, y)| y).chain(levels),
+            values.clone().map(|(_, y)| y).chain(levels).chain(bands),
             6,
         );
         let x = Range::new(self.x.scale, Fit::Data, values.map(|(x, _)| x), 8);
@@ -293,12 +300,39 @@ impl Chart {
     fn draw_series(&self, out: &mut String, frame: &Frame) -> usize {
         let mut drawn = 0;
         for (position, series) in self.series.iter().enumerate() {
+            draw_band(out, position, series, frame);
             let line = Line::trace(series, frame);
             drawn += line.points.len() + line.below.len();
             line.draw(out, position, series);
         }
         drawn
     }
+}
+
+/// The band of a series as one area: its upper ends forth, its lower ends back.
+fn draw_band(out: &mut String, position: usize, series: &Series, frame: &Frame) {
+    let ends = |end: fn(&(f64, f64, f64)) -> f64| -> Vec<(f64, f64)> {
+        let points = series.band.iter();
+        let points =
+            points.filter_map(|point| Some((frame.x_px(point.0)?, frame.y_px(end(point))?)));
+        points.collect()
+    };
+    let (upper, mut lower) = (ends(|point| point.2), ends(|point| point.1));
+    if upper.len() != lower.len() || upper.len() < 2 {
+        return;
+    }
+    lower.reverse();
+    let colour = palette::series(position).light;
+    let number = position % palette::SERIES.len() + 1;
+    let _ = write!(
+        out,
+        "<path class=\"f{number}\" fill=\"{colour}\" opacity=\"0.18\" d=\""
+    );
+    for (at, (x, y)) in upper.into_iter().chain(lower).enumerate() {
+        let pen = if at == 0 { 'M' } else { 'L' };
+        let _ = write!(out, "{pen}{},{}", Px(x), Px(y));
+    }
+    out.push_str("Z\"/>");
 }
 
 impl Frame {
@@ -316,6 +350,17 @@ impl Frame {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_band_is_one_area_behind_its_line() {
+        let mut series = Series::new("NC1", [(0.0, 1.0), (1.0, 0.1)]);
+        series.band = vec![(0.0, 0.5, 2.0), (1.0, 0.05, 0.2)];
+        let svg = chart(Scale::Log, vec![series.clone()]).svg();
+        let (band, line) = (svg.find("opacity=\"0.18\""), svg.find("class=\"series\""));
+        assert!(band.unwrap() < line.unwrap());
+        series.band.truncate(1);
+        assert!(!chart(Scale::Log, vec![series]).svg().contains("0.18"));
+    }
 
     fn chart(scale: Scale, series: Vec<Series>) -> Chart {
         Chart {

@@ -232,13 +232,19 @@ fn curves(reports: &[Report], names: &[String]) -> Vec<Chart> {
                 };
                 let line = Series {
                     name: run.clone(),
-                    points: series.points.clone(),
+                    ..series.clone()
                 };
+                // What one line has by chance is nothing to the others.
+                let mut references = chart.references.clone();
+                references.retain(|level| {
+                    !level.name.contains(", ") || level.name.ends_with(&series.name)
+                });
                 match merged.iter_mut().find(|other| other.title == title) {
                     Some(other) => other.series.push(line),
                     None => merged.push(Chart {
                         title,
                         series: vec![line],
+                        references,
                         ..chart.clone()
                     }),
                 }
@@ -253,7 +259,7 @@ fn curves(reports: &[Report], names: &[String]) -> Vec<Chart> {
                 let line = chart.series.iter().find(|line| line.name == *run);
                 line.cloned().unwrap_or_else(|| Series {
                     name: run.clone(),
-                    points: Vec::new(),
+                    ..Series::default()
                 })
             })
             .collect();

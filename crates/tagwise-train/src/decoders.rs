@@ -70,7 +70,10 @@ impl Decoders {
         }
         decoded.push((
             "softmax threshold",
-            format!("p ≥ {:.2}, chosen on the validation set", self.threshold),
+            format!(
+                "p ≥ {:.2}, chosen on the validation set, and the top label where none reaches it",
+                self.threshold
+            ),
             Knows::Features,
             softmax_threshold(&extracted.logits, num_classes, self.threshold)?,
         ));

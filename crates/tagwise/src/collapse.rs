@@ -17,6 +17,7 @@ mod finding;
 mod geometry;
 mod headline;
 mod intervals;
+mod label_errors;
 mod labelled;
 mod optimum;
 mod positive;
@@ -39,6 +40,7 @@ pub use self::estimate::Nc1Estimate;
 pub use self::geometry::{Duality, Frame, Frames, Nc2, cosine_matrix};
 pub use self::headline::{CollapseFamily, CollapseMetric, Goal, Headline};
 pub use self::intervals::{Interval, Intervals, MetricInterval};
+pub use self::label_errors::{LabelErrors, LikelyError};
 pub use self::optimum::{CHEAP_OPTIMUM, OptimumGap};
 pub use self::samples::Nc4;
 pub use self::synthesis::{NcM, Synthesis};
@@ -98,9 +100,12 @@ pub struct CollapseReport {
     pub nc1_path: Nc1Path,
     /// NC2 of the classifier and of the class means.
     pub nc2: Nc2,
-    /// NC3, ‖WH̄/‖WH̄‖_F − (I − 11ᵀ/K)/√(K−1)‖_F with H̄ the centred class means: how far the
-    /// classifier is from self-duality.
+    /// As published, NC3, ‖WH̄/‖WH̄‖_F − (I − 11ᵀ/K)/√(K−1)‖_F with H̄ the class means minus μ_G:
+    /// how far the classifier is from self-duality.
     pub nc3: Option<f64>,
+    /// NC3 with H̄ the class means minus their plain average, as [`Nc2::class_means`] has it.
+    #[serde(default)]
+    pub nc3_class_means: Option<f64>,
     /// Equinormness, equiangularity and kernels of the classifier and of the centred means.
     pub frames: Frames,
     /// Self-duality row by row.
@@ -115,6 +120,10 @@ pub struct CollapseReport {
     pub nc4: Option<Nc4>,
     /// The samples farthest from the mean of their label set, worst first. Needs the samples.
     pub worst_samples: Vec<WorstSample>,
+    /// Labels that are likely wrong, with their probability. Needs the samples and a classifier;
+    /// `None` too where fewer than two label sets repeat, and where N·L·d exceeds 4·10¹⁰.
+    #[serde(default)]
+    pub label_errors: Option<LabelErrors>,
     /// Intervals of the headline metrics, where they were measured; see [`Intervals`].
     #[serde(default)]
     pub intervals: Vec<MetricInterval>,
@@ -187,6 +196,7 @@ impl CollapseReport {
             nc1_path,
             nc2: geometry.nc2,
             nc3: geometry.nc3,
+            nc3_class_means: geometry.nc3_class_means,
             frames: geometry.frames,
             duality: geometry.duality,
             effective_rank: geometry::effective_rank(centred.as_ref())?,
@@ -196,6 +206,7 @@ impl CollapseReport {
             tag_sources: tags.sources().to_vec(),
             nc4: seen.nc4,
             worst_samples: seen.worst,
+            label_errors: None,
             intervals: Vec::new(),
             nc_mlab: None,
             notes,

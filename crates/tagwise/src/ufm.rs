@@ -35,5 +35,6 @@ pub use labels::LabelCounts;
 pub use point::UfmPoint;
 pub use problem::{Bias, FeatureKind, UfmProblem, UfmSettings};
 pub use report::{GeometryReport, MultiplicityGeometry, SetSynthesis, Spread};
+pub(crate) use solver::descend_from;
 pub use solver::{Progress, SolverSettings, UfmSolution, solve, solve_from};
 pub use tagwise_base::ClassifierKind;

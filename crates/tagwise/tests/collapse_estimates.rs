@@ -280,9 +280,10 @@ fn intervals_are_those_of_twenty_reports_without_a_block() {
         let squares: f64 = logs.iter().map(|log| (log - mean).powi(2)).sum();
         let half = 2.093_024_054_408_263 * (19.0 / 20.0 * squares).sqrt();
         let value = metric.value(&report_of_all).unwrap();
+        let centre = value.ln() - 19.0 * (mean - value.ln());
         for (end, expected) in [
-            (found.interval.low, value * (-half).exp()),
-            (found.interval.high, value * half.exp()),
+            (found.interval.low, (centre - half).exp().min(value)),
+            (found.interval.high, (centre + half).exp().max(value)),
         ] {
             assert!(
                 (end / expected - 1.0).abs() < 1e-8,

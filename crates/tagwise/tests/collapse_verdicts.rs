@@ -151,6 +151,24 @@ fn label_sets_that_occur_once_have_no_verdict() {
     );
 }
 
+/// One odd sample is far from the mean of all others, whatever the labels.
+#[test]
+fn one_outlier_that_is_a_label_set_of_its_own_shows_nothing() {
+    let mut rng = ChaCha8Rng::seed_from_u64(13);
+    let mut sets = vec![LabelSet::new([0, 1]); 20];
+    sets.push(LabelSet::new([0]));
+    let mut features = noise(&mut rng, 20 * 8);
+    features.extend([40.0; 8]);
+    let report = report(2, 8, sets, &features);
+    let headline = CollapseMetric::Nc1Pooled.headline(&report);
+    assert!(headline.published.unwrap() < 0.02, "{headline:?}");
+    let reason = Untold::TooFewRepeats {
+        num_samples: 21,
+        num_sets: 2,
+    };
+    assert_eq!(headline.verdict, CollapseVerdict::CannotBeTold { reason });
+}
+
 #[test]
 fn a_wide_spread_needs_no_repeats_to_be_seen() {
     let headline = Headline::new(
@@ -261,8 +279,128 @@ fn no_list_of_worst_samples_is_no_panic() {
             let mut with = analyze(2, directions, classifier);
             assert_eq!(with.worst_samples.len(), 2);
             with.worst_samples.clear();
+            assert_eq!(with.label_errors.is_some(), classifier.is_some());
+            with.label_errors = None;
             assert_eq!(without, with);
         }
+    }
+}
+
+/// The global mean moves towards frequent classes, the class means do not.
+#[test]
+fn an_etf_is_one_however_often_its_classes_occur() {
+    let mut rng = ChaCha8Rng::seed_from_u64(11);
+    let etf = simplex_etf(5, 6).unwrap();
+    let counts = [200, 90, 40, 15, 6];
+    let sets: Vec<LabelSet> = (0u32..)
+        .zip(counts)
+        .flat_map(|(class, count)| std::iter::repeat_n(LabelSet::new([class]), count))
+        .collect();
+    let mut features = Vec::new();
+    for set in &sets {
+        let class = set.labels()[0] as usize;
+        features.extend((0..6).map(|j| etf[(class, j)] + 1e-3 * gaussian(&mut rng)));
+    }
+    let classifier = LinearClassifier {
+        weight: etf,
+        bias: vec![0.0; 5],
+    };
+    let mut statistics = Statistics::new(5, 6);
+    let targets = Targets::new(5, sets).unwrap();
+    statistics.update(&features, &targets).unwrap();
+    let report = CollapseReport::measure(&statistics, Some(&classifier)).unwrap();
+    for metric in [CollapseMetric::Nc2ClassMeans, CollapseMetric::Nc3] {
+        let headline = metric.headline(&report);
+        assert_eq!(headline.verdict, CollapseVerdict::Collapsed, "{headline:?}");
+        assert!(headline.published.unwrap() > 0.3, "{headline:?}");
+    }
+}
+
+#[test]
+fn classes_in_any_order_on_a_circle_are_an_optimum_in_two_dimensions() {
+    use tagwise::collapse::OptimumGap;
+    use tagwise::ufm::UfmSettings;
+
+    let of = |angle: &dyn Fn(u32) -> f64| {
+        let sets = singles(7, 4);
+        let features: Vec<f64> = sets
+            .iter()
+            .flat_map(|set| {
+                let angle = angle(set.labels()[0]);
+                [angle.cos(), angle.sin()]
+            })
+            .collect();
+        let mut statistics = Statistics::new(7, 2);
+        let targets = Targets::new(7, sets).unwrap();
+        statistics.update(&features, &targets).unwrap();
+        OptimumGap::measure(&statistics, None, UfmSettings::default()).unwrap()
+    };
+    let turn = std::f64::consts::TAU / 7.0;
+    let regular = of(&|class| turn * f64::from(class * 3 % 7));
+    assert!(regular.means.unwrap() < 0.1, "{regular:?}");
+    assert!(regular.excess < 1e-6 && !regular.is_certified);
+    assert_eq!(regular.means_to_etf, None);
+    let uneven = of(&|class| turn * f64::from(class) + if class > 2 { 0.35 } else { 0.0 });
+    assert!(uneven.means.unwrap() > 5.0, "{uneven:?}");
+}
+
+#[test]
+fn likely_label_errors_are_the_wrong_labels_and_none_on_clean_data() {
+    let mut rng = ChaCha8Rng::seed_from_u64(12);
+    let (num_classes, dim) = (6, 12);
+    let etf = simplex_etf(num_classes, dim).unwrap();
+    let mut sets = singles(num_classes, 60);
+    let pairs = (0..num_classes as u32).map(|k| LabelSet::new([k, (k + 1) % 6]));
+    sets.extend(pairs.flat_map(|pair| std::iter::repeat_n(pair, 40)));
+    let features = |rng: &mut ChaCha8Rng, spread: f64| -> Vec<f64> {
+        let mut features = Vec::new();
+        for set in &sets {
+            for j in 0..dim {
+                let mean: f64 = set.indices().map(|k| etf[(k, j)]).sum();
+                features.push(mean + spread * gaussian(rng));
+            }
+        }
+        features
+    };
+    let classifier = LinearClassifier {
+        weight: etf.clone(),
+        bias: vec![0.0; num_classes],
+    };
+    let analyze = |features: Vec<f64>, sets: Vec<LabelSet>| {
+        let targets = Targets::new(num_classes, sets).unwrap();
+        let snapshot = Snapshot::new(FeatureValues::F64(features), dim, targets, None).unwrap();
+        let options = AnalysisOptions {
+            num_worst: 1000,
+            ..AnalysisOptions::default()
+        };
+        let report = CollapseReport::analyze(&snapshot, Some(&classifier), options).unwrap();
+        report.label_errors.unwrap()
+    };
+    // Label sets that overlap: many labels are contradicted, and all of them are right.
+    let clean = analyze(features(&mut rng, 0.4), sets.clone());
+    assert!(clean.num_contradicted > 20, "{clean:?}");
+    assert!(clean.num_likely <= 2, "{clean:?}");
+
+    let mut flipped = sets.clone();
+    let wrong: Vec<usize> = (0..sets.len()).step_by(20).collect(); // 5 %
+    for &row in &wrong {
+        while flipped[row] == sets[row] {
+            flipped[row] = sets[rng.random_range(0..sets.len())].clone();
+        }
+    }
+    let found = analyze(features(&mut rng, 0.1), flipped);
+    let rows: Vec<usize> = found.samples.iter().map(|error| error.sample).collect();
+    let hits = rows.iter().filter(|row| wrong.contains(row)).count();
+    assert!(hits + 2 >= wrong.len() && hits == rows.len(), "{found:?}");
+    assert!((found.rate - 0.05).abs() < 0.015, "{}", found.rate);
+    assert!(found.samples.iter().all(|error| error.probability > 0.9));
+    assert!(
+        found
+            .samples
+            .is_sorted_by(|a, b| a.probability >= b.probability)
+    );
+    for error in &found.samples {
+        assert_eq!(error.nearest_set, sets[error.sample]);
     }
 }
 

@@ -33,7 +33,8 @@ pub struct Arguments {
     #[arg(required = true)]
     files: Vec<PathBuf>,
 
-    /// How many of the samples farthest from the mean of their label set to list
+    /// How many of the samples farthest from the mean of their label set, and of the likely label
+    /// errors, to list
     #[arg(long, value_name = "N", default_value_t = 10)]
     worst: usize,
 
@@ -180,6 +181,10 @@ fn measure(path: &Path, arguments: &Arguments, stop: &AtomicBool) -> anyhow::Res
     }
     for worst in &mut measured.report.worst_samples {
         worst.sample = file.row_of(worst.sample);
+    }
+    let errors = measured.report.label_errors.iter_mut();
+    for error in errors.flat_map(|errors| &mut errors.samples) {
+        error.sample = file.row_of(error.sample);
     }
     Ok(measured)
 }

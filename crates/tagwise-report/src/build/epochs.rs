@@ -64,18 +64,54 @@ fn collapse(records: &[EpochRecord]) -> Vec<Chart> {
                 .iter()
                 .filter(|metric| families.contains(&metric.family()));
             chart.series = members
-                .map(|metric| series(metric.series(), records, |m| metric.value(&m.collapse)))
+                .clone()
+                .map(|&metric| metric_series(metric, records))
                 .collect();
-            let chance = families.iter().filter_map(|family| family.chance());
-            chart.references = chance
-                .map(|value| Reference {
-                    name: "chance".into(),
-                    value,
-                })
-                .collect();
+            chart.references = last_measured(records)
+                .map_or(Vec::new(), |last| chances(members.copied(), &last.collapse));
             chart
         })
         .collect()
+}
+
+/// A metric over the epochs, with its intervals where they were measured.
+fn metric_series(metric: CollapseMetric, records: &[EpochRecord]) -> Series {
+    let measured = records
+        .iter()
+        .filter_map(|record| Some((record.epoch as f64, record.measured.as_ref()?)));
+    let band = measured.filter_map(|(epoch, measured)| {
+        let interval = metric.headline(&measured.collapse).interval?;
+        Some((epoch, interval.low, interval.high))
+    });
+    Series {
+        band: band.collect(),
+        ..series(metric.series(), records, |m| metric.value(&m.collapse))
+    }
+}
+
+/// What the metrics of a chart have by chance: the first few that differ.
+fn chances(
+    metrics: impl Iterator<Item = CollapseMetric>,
+    report: &CollapseReport,
+) -> Vec<Reference> {
+    const MOST: usize = 3;
+    let mut references: Vec<Reference> = Vec::new();
+    for metric in metrics {
+        let chance = metric
+            .headline(report)
+            .chance
+            .filter(|&chance| chance > 0.0);
+        let Some(value) = chance else { continue };
+        if references.iter().any(|other| other.value == value) || references.len() == MOST {
+            continue;
+        }
+        let name = match metric {
+            CollapseMetric::Nc1 { .. } => format!("chance, {}", metric.series()),
+            _ => "chance".into(),
+        };
+        references.push(Reference { name, value });
+    }
+    references
 }
 
 /// The headline metrics without the one over all multiplicities, which hides what differs.
@@ -136,5 +172,6 @@ fn series(
     Series {
         name: name.into(),
         points: curve(records, value),
+        ..Series::default()
     }
 }

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use tagwise::loss::LOSSES;
+use tagwise::loss::{LOSSES, Loss};
 use tagwise_data::Source;
 use toml::{Table, Value};
 
@@ -172,11 +172,11 @@ const KEYS: [Key; 39] = [
     ),
     key(
         "loss.multiplicities",
-        "Of set-likelihood: potentials of multiplicities, none, constant or linear in the features",
+        "Of set-likelihood: potentials of multiplicities; \"none\" is all that a network learns so far",
     ),
     key(
         "loss.seen_sets",
-        "Of set-likelihood: whether label sets of training have potentials, none or learned",
+        "Of set-likelihood: potentials of label sets; \"none\" is all that a network learns so far",
     ),
     optional(
         "loss.max_multiplicity",
@@ -324,8 +324,14 @@ pub fn experiment_reference() -> String {
     }
     page.push_str("\nThe losses of `tagwise fit` and what stands here for them:\n\n");
     for info in LOSSES {
+        let loss = match info.loss {
+            Loss::SetLikelihood(likelihood) => {
+                Loss::SetLikelihood(super::without_potentials(likelihood))
+            }
+            other => other,
+        };
         let table = Experiment {
-            loss: info.loss,
+            loss,
             ..Experiment::default()
         }
         .to_table();
@@ -370,7 +376,6 @@ fn line(page: &mut String, path: &str, key: Key, defaults: &[(Source, Table)]) {
 
 #[cfg(test)]
 mod tests {
-    use tagwise::loss::Loss;
     use tagwise::loss::set_likelihood::SetLikelihood;
     use tagwise_data::{ComposeSpec, LabelSetCount};
 

@@ -1,6 +1,6 @@
 //! What is measured while the weights rest.
 
-use tagwise::collapse::CollapseReport;
+use tagwise::collapse::{CollapseReport, Intervals};
 use tagwise::evaluate::{SetMeasures, label_mass};
 use tagwise::statistics::Statistics;
 
@@ -31,7 +31,13 @@ pub(super) fn measure(
     };
     Ok(Measured {
         train_loss: loss(&train, data.train.targets())?,
-        collapse: CollapseReport::measure(&statistics, Some(&classifier))?,
+        collapse: CollapseReport::measure_samples(
+            &statistics,
+            Some(&classifier),
+            &train.features,
+            data.train.targets(),
+            Intervals::WhereCheap,
+        )?,
         validation: Validation {
             loss: loss(&validation, data.validation.targets())?,
             label_mass: label_mass(&validation.logits, data.validation.targets())?,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::compatibility::NcMlab;
 use super::compressed::Compressed;
 use super::intervals::{self, BlockLook, Intervals};
+use super::label_errors::LabelLook;
 use super::samples::{SecondLook, Seen};
 use super::variability::TagSpan;
 use super::{
@@ -14,7 +15,7 @@ use super::{
 };
 use crate::snapshot::{FeatureRows, SampleStream};
 use crate::statistics::{ScatterKind, Statistics};
-use crate::{Error, Result};
+use crate::{Error, Result, Targets};
 
 /// What a product of the second pass costs beside one of the first, which needs no second set of
 /// residuals.
@@ -38,7 +39,7 @@ pub enum Nc1Path {
 /// What [`CollapseReport::analyze`] does beyond the statistics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AnalysisOptions {
-    /// How many of the worst samples to list.
+    /// How many of the worst samples, and of the likely label errors, to list.
     pub num_worst: usize,
     /// The directions in which NC1 is measured.
     pub directions: Directions,
@@ -82,6 +83,54 @@ impl Default for AnalysisOptions {
 }
 
 impl CollapseReport {
+    /// As [`measure`](Self::measure), with intervals from the samples that the statistics were made
+    /// of: `rows` `[N, d]` with their label sets.
+    ///
+    /// # Errors
+    /// As [`measure`](Self::measure); [`Error::SizeMismatch`] for other sizes.
+    pub fn measure_samples<T: Copy + Into<f64> + Sync>(
+        statistics: &Statistics,
+        classifier: Option<&LinearClassifier>,
+        rows: &[T],
+        targets: &Targets,
+        intervals: Intervals,
+    ) -> Result<Self> {
+        let expected = targets.len() * statistics.dim();
+        if rows.len() != expected {
+            return Err(Error::SizeMismatch {
+                what: "numbers of features",
+                expected,
+                found: rows.len(),
+            });
+        }
+        let mut report = Self::measure(statistics, classifier)?;
+        let labelled = Labelled::new(statistics);
+        let tags = TagVectors::estimate_from(statistics.num_classes(), &labelled)?;
+        let work = work(&labelled, statistics.scatter_kind(), None);
+        if !intervals::wanted(intervals, &labelled, &tags, work) {
+            return Ok(report);
+        }
+        let mut blocks = BlockLook::new(&labelled, TagSpan::of_tags(&tags)?);
+        blocks.update(rows, targets.distinct(), targets.set_ids());
+        report.add_intervals(&blocks, &labelled, classifier)?;
+        Ok(report)
+    }
+
+    fn add_intervals(
+        &mut self,
+        blocks: &BlockLook<'_>,
+        labelled: &Labelled<'_>,
+        classifier: Option<&LinearClassifier>,
+    ) -> Result<()> {
+        let metrics = CollapseMetric::of_report(self).into_iter();
+        let values: Vec<(CollapseMetric, f64)> = metrics
+            .filter_map(|metric| Some((metric, metric.value(self)?)))
+            .collect();
+        self.intervals =
+            intervals::measure(blocks, labelled, self.num_classes, classifier, &values)?;
+        Ok(())
+    }
+
     /// Measures everything, NC4 and the worst samples included, in two passes over the samples.
     ///
     /// NC1 takes the cheaper of two exact paths, reported in
@@ -149,23 +198,21 @@ impl CollapseReport {
             .then(|| TagSpan::of_tags(&tags).map(|span| BlockLook::new(&labelled, span)))
             .transpose()?;
         let wants_samples = options.num_worst > 0 || classifier.is_some();
+        let mut labels = match options.num_worst > 0 {
+            true => LabelLook::new(&labelled, classifier),
+            false => None,
+        };
         let mut look = (compressed.is_some() || wants_samples)
             .then(|| SecondLook::new(&labelled, classifier, compressed, options.num_worst));
         if look.is_some() || blocks.is_some() {
-            look_again(stream, look.as_mut(), blocks.as_mut(), &mut |seen| {
-                progress(2, seen)
-            })?;
+            let looks = (look.as_mut(), blocks.as_mut(), labels.as_mut());
+            look_again(stream, looks, &mut |seen| progress(2, seen))?;
         }
         let seen = look.map_or_else(Seen::default, |look| look.finish(classifier));
         let mut report = Self::assemble(&statistics, classifier, &labelled, &tags, seen)?;
+        report.label_errors = labels.map(|labels| labels.finish(options.num_worst));
         if let Some(blocks) = blocks {
-            let values: Vec<(CollapseMetric, f64)> = CollapseMetric::of_report(&report)
-                .into_iter()
-                .filter_map(|metric| Some((metric, metric.value(&report)?)))
-                .collect();
-            let num_classes = statistics.num_classes();
-            report.intervals =
-                intervals::measure(&blocks, &labelled, num_classes, classifier, &values)?;
+            report.add_intervals(&blocks, &labelled, classifier)?;
         }
         if options.compatibility == Compatibility::NcMlab {
             report.nc_mlab = Some(NcMlab::measure(stream, &statistics, classifier)?);
@@ -175,11 +222,17 @@ impl CollapseReport {
     }
 }
 
-/// The second pass over the samples, for both that want one.
+/// What wants to see the samples again.
+type Looks<'a, 'b> = (
+    Option<&'a mut SecondLook<'b>>,
+    Option<&'a mut BlockLook<'b>>,
+    Option<&'a mut LabelLook<'b>>,
+);
+
+/// The second pass over the samples, for all that want one.
 fn look_again(
     stream: &impl SampleStream,
-    mut look: Option<&mut SecondLook<'_>>,
-    mut blocks: Option<&mut BlockLook<'_>>,
+    (mut look, mut blocks, mut labels): Looks<'_, '_>,
     progress: &mut dyn FnMut(usize) -> ControlFlow<()>,
 ) -> Result<()> {
     let targets = stream.targets();
@@ -196,6 +249,12 @@ fn look_again(
             match rows {
                 FeatureRows::F32(rows) => blocks.update(rows, distinct, set_ids),
                 FeatureRows::F64(rows) => blocks.update(rows, distinct, set_ids),
+            }
+        }
+        if let Some(labels) = &mut labels {
+            match rows {
+                FeatureRows::F32(rows) => labels.update(rows, distinct, set_ids),
+                FeatureRows::F64(rows) => labels.update(rows, distinct, set_ids),
             }
         }
         match progress(end) {

@@ -25,6 +25,10 @@ const LEAST_DEGREES_OF_FREEDOM: u64 = 10;
 /// and not by n − L, says too little by more than its inverse.
 const LEAST_SHARE: f64 = 0.25;
 
+/// Of fewer label sets that occur at least twice, all distances would hang on single samples: an
+/// outlier alone is far from the mean of all others.
+const LEAST_REPEATED: u64 = 2;
+
 /// Label sets for each vector that is estimated from them; fewer cannot contradict it.
 const LEAST_SETS_PER_ESTIMATE: usize = 4;
 
@@ -32,6 +36,8 @@ const LEAST_SETS_PER_ESTIMATE: usize = 4;
 struct Counts {
     num_samples: u64,
     num_sets: u64,
+    /// Label sets that occur at least twice.
+    num_repeated: u64,
     /// ñ = L/Σ 1/n_S.
     harmonic: f64,
 }
@@ -42,15 +48,17 @@ impl Counts {
         let rows = report.label_sets.iter().filter(|row| {
             multiplicity.is_none_or(|multiplicity| row.label_set.multiplicity() == multiplicity)
         });
-        let (mut num_samples, mut num_sets, mut inverse) = (0, 0, 0.0);
+        let (mut num_samples, mut num_sets, mut num_repeated, mut inverse) = (0, 0, 0, 0.0);
         for row in rows {
             num_samples += row.num_samples;
             num_sets += 1;
+            num_repeated += u64::from(row.num_samples > 1);
             inverse += 1.0 / row.num_samples as f64;
         }
         Self {
             num_samples,
             num_sets,
+            num_repeated,
             harmonic: num_sets as f64 / inverse,
         }
     }
@@ -111,8 +119,9 @@ fn within_noise(nc1: &Nc1) -> Option<Untold> {
 }
 
 fn too_few(counts: &Counts) -> Option<Untold> {
-    let enough =
-        counts.degrees_of_freedom() >= LEAST_DEGREES_OF_FREEDOM && counts.share() >= LEAST_SHARE;
+    let enough = counts.degrees_of_freedom() >= LEAST_DEGREES_OF_FREEDOM
+        && counts.share() >= LEAST_SHARE
+        && counts.num_repeated >= LEAST_REPEATED;
     (!enough).then_some(Untold::TooFewRepeats {
         num_samples: counts.num_samples,
         num_sets: counts.num_sets,

@@ -15,7 +15,13 @@ use crate::snapshot::LinearClassifier;
 pub struct Nc2 {
     /// A = W, the classifier.
     pub classifier: Option<f64>,
-    /// A = class means minus the global mean μ_G.
+    /// A = class means minus their plain average, so that every class counts alike: as
+    /// [`centred_means`](Self::centred_means) where all classes have as many samples. A simplex ETF
+    /// has 0 whatever the samples of its classes; absent from reports of versions that did not
+    /// measure it.
+    #[serde(default)]
+    pub class_means: Option<f64>,
+    /// As published, A = class means minus the global mean μ_G, which moves towards frequent classes.
     pub centred_means: Option<f64>,
     /// A = class means as they are. Non-negative features reach the orthogonal geometry at best,
     /// 0.3204 for K = 10.
@@ -74,6 +80,7 @@ pub struct Duality {
 pub(super) struct Geometry {
     pub(super) nc2: Nc2,
     pub(super) nc3: Option<f64>,
+    pub(super) nc3_class_means: Option<f64>,
     pub(super) frames: Frames,
     pub(super) duality: Option<Duality>,
 }
@@ -100,14 +107,21 @@ pub(super) fn measure(
                 simplex_etf_error(as_faer(&c.weight)),
             )
         }),
-        centred_means: keep("NC2 of the centred class means", nc2_of_means(tags)),
+        class_means: nc2_of_means(tags).ok(),
+        centred_means: keep(
+            "NC2 of the centred class means",
+            simplex_etf_error(centred.as_ref()),
+        ),
         raw_means: keep("NC2 of the class means", simplex_etf_error(raw.as_ref())),
         orthogonal_means: orthogonal_error(raw.as_ref()),
     };
-    let nc3 = classifier.and_then(|classifier| keep("NC3", nc3(tags, classifier)));
+    let published = |c: &LinearClassifier| nc3_of(&centred, &classes, c);
+    let nc3_class_means = classifier.and_then(|classifier| nc3(tags, classifier).ok());
+    let nc3 = classifier.and_then(|classifier| keep("NC3", published(classifier)));
     Geometry {
         nc2,
         nc3,
+        nc3_class_means,
         frames: Frames {
             classifier: classifier.and_then(|c| frame(as_faer(&c.weight))),
             centred_means: frame(centred.as_ref()),
@@ -121,16 +135,23 @@ pub(super) fn measure(
     }
 }
 
-/// NC2 of the centred class means.
+/// NC2 of the class means minus their plain average.
 pub(super) fn nc2_of_means(tags: &TagVectors) -> crate::Result<f64> {
-    simplex_etf_error(tags.centred(&tags.observed_classes()).as_ref())
+    simplex_etf_error(tags.centred_alike(&tags.observed_classes()).as_ref())
 }
 
-/// NC3 of the classifier and the centred class means.
+/// NC3 of the classifier and the class means minus their plain average.
 pub(super) fn nc3(tags: &TagVectors, classifier: &LinearClassifier) -> crate::Result<f64> {
     let classes = tags.observed_classes();
-    let centred = tags.centred(&classes);
-    let product = rows(as_faer(&classifier.weight), &classes) * centred.transpose(); // [K, K]
+    nc3_of(&tags.centred_alike(&classes), &classes, classifier)
+}
+
+fn nc3_of(
+    centred: &Mat<f64>,
+    classes: &[usize],
+    classifier: &LinearClassifier,
+) -> crate::Result<f64> {
+    let product = rows(as_faer(&classifier.weight), classes) * centred.transpose(); // [K, K]
     simplex_gram_error(
         product.as_ref(),
         "the product of the classifier and the centred class means is zero",

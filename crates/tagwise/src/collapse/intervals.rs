@@ -40,12 +40,13 @@ pub enum Intervals {
 /// The 95 % interval of a metric over other samples of the same kind.
 ///
 /// A delete-one-block jackknife: the samples of every label set are dealt in turn to 20 blocks, the
-/// metric θ is measured without each block, and with θ_b these values
-/// log θ ± 2.093·√((19/20) Σ_b (log θ_b − mean)²) are the logarithms of the ends; 2.093 is the
-/// 97.5 % point of Student's t with 19 degrees of freedom. The directions of the tag span are held
-/// fixed. Label sets of fewer than 20 samples widen it, by a factor of up to √(n/(n − 1)). What it
-/// does not cover is a bias of the metric itself: noise in few samples makes NC2 and NC_m of the
-/// means larger than they are.
+/// metric θ is measured without each block, and with θ_b these values, l their mean logarithm and
+/// c = log θ − 19·(l − log θ), the ends have the logarithms
+/// c ± 2.093·√((19/20) Σ_b (log θ_b − l)²); 2.093 is the 97.5 % point of Student's t with 19 degrees
+/// of freedom. c takes out the part of a bias that falls with the number of samples, such as the noise
+/// in the means that makes NC2 and NC_m larger than they are; where θ itself then lies outside, the
+/// interval reaches to it. The directions of the tag span are held fixed. Label sets of fewer than 20
+/// samples widen it, by a factor of up to √(n/(n − 1)).
 ///
 /// Source: Quenouille 1956; Shao and Tu, The Jackknife and Bootstrap (1995), section 2.3 on groups.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -85,9 +86,10 @@ impl Interval {
         let mean = logarithms.iter().sum::<f64>() / count;
         let squares: f64 = logarithms.iter().map(|l| (l - mean).powi(2)).sum();
         let half = STUDENT_T * ((count - 1.0) / count * squares).sqrt();
+        let centre = value.ln() - (count - 1.0) * (mean - value.ln());
         Some(Self {
-            low: value * (-half).exp(),
-            high: value * half.exp(),
+            low: (centre - half).exp().min(value),
+            high: (centre + half).exp().max(value),
         })
     }
 }

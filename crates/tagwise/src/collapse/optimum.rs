@@ -2,23 +2,34 @@
 
 use std::ops::ControlFlow;
 
+use faer::Mat;
 use serde::{Deserialize, Serialize};
 
 use super::{LinearClassifier, TagVectors, cosine_matrix};
 use crate::Result;
 use crate::matrix::as_faer;
 use crate::statistics::{ScatterKind, Statistics};
-use crate::ufm::{LabelCounts, SolverSettings, UfmAnswer, UfmProblem, UfmSettings, Verdict};
+use crate::ufm::{
+    LabelCounts, SolverSettings, UfmAnswer, UfmPoint, UfmProblem, UfmSettings, Verdict,
+    descend_from,
+};
 
 /// Classes times label sets up to which the optimum takes some hundredths of a second.
 pub const CHEAP_OPTIMUM: usize = 30_000;
+
+/// Larger decays than this leave out classes where d is far below K: their optimum in two dimensions
+/// has seven classes as a hexagon and a zero.
+const SMALL_DECAY: f64 = 1e-6;
 
 /// How far class means and classifier are from the optimum of the unconstrained feature model for
 /// the label counts of these data, and from a simplex ETF.
 ///
 /// A simplex ETF is the optimum for balanced labels in d ≥ K − 1 dimensions. For other labels, and
 /// in fewer dimensions, the best features and classifier have other angles, which
-/// [`UfmAnswer::find`] computes and for d ≥ K certifies. Both are compared angle by angle: the mean
+/// [`UfmAnswer::find`] computes and for d ≥ K certifies. In fewer dimensions there are many optima,
+/// among them all that rename classes: the one that is compared is where a descent from these very
+/// class means ends, and [`excess`](Self::excess) says how much worse its loss is than the best found.
+/// Both are compared angle by angle: the mean
 /// over pairs of classes of |∠(a_k, a_l) − ∠(a*_k, a*_l)|, which no rotation and no scale changes.
 /// Class vectors are those of [`TagVectors`] minus their plain average, on both sides.
 ///
@@ -50,6 +61,10 @@ pub struct OptimumGap {
     pub classifier_to_etf: Option<f64>,
     /// Whether the optimum is certified to be global.
     pub is_certified: bool,
+    /// By which part the loss of the optimum that is compared lies above that of the best point
+    /// found; 0 for a certified one.
+    #[serde(default)]
+    pub excess: f64,
     /// The dimension in which the optimum was sought: d, or K where that is less, as more
     /// dimensions change nothing.
     pub dim: usize,
@@ -61,7 +76,7 @@ pub struct OptimumGap {
 
 impl OptimumGap {
     /// Solves the model for the label counts of these statistics and measures both distances.
-    /// The dimension of the settings is replaced.
+    /// The dimension of the settings is replaced, and for d < K − 1 λ_W by 1e-6 where it is larger.
     ///
     /// # Errors
     /// As [`LabelCounts::of_sets`], [`UfmProblem::new`] and [`UfmAnswer::find`].
@@ -78,14 +93,24 @@ impl OptimumGap {
             .map(|count| count as f64);
         let sets = statistics.label_sets().cloned().zip(counts);
         let labels = LabelCounts::of_sets(num_classes, sets)?;
+        let has_etf = statistics.dim() + 1 >= num_classes;
         let settings = UfmSettings {
             dim: Some(dim),
+            lambda_w: match has_etf {
+                true => settings.lambda_w,
+                false => settings.lambda_w.min(SMALL_DECAY),
+            },
             ..settings
         };
         let problem = UfmProblem::new(labels, settings)?;
         let go_on = |_: &_| ControlFlow::Continue(());
         let answer = UfmAnswer::find(&problem, &SolverSettings::default(), go_on)?;
-        let optimum = answer.point(&problem)?.snapshot(&problem)?;
+        let is_certified = answer.certificate.verdict == Verdict::Certified;
+        let (point, excess) = match is_certified {
+            true => (answer.point(&problem)?, 0.0),
+            false => nearest(&problem, statistics, &answer)?,
+        };
+        let optimum = point.snapshot(&problem)?;
         let of_optimum = Statistics::of(&optimum, ScatterKind::Trace)?;
         let best = Angles::of_means(&of_optimum)?;
         let means = Angles::of_means(statistics)?;
@@ -95,7 +120,6 @@ impl OptimumGap {
         };
         let best_rows = optimum.classifier().map(rows);
         let classifier = classifier.map(rows);
-        let has_etf = statistics.dim() + 1 >= num_classes;
         Ok(Self {
             means: means.distance(&best),
             means_to_etf: means.distance_to_etf().filter(|_| has_etf),
@@ -105,7 +129,8 @@ impl OptimumGap {
             classifier_to_etf: classifier
                 .and_then(|rows| rows.distance_to_etf())
                 .filter(|_| has_etf),
-            is_certified: answer.certificate.verdict == Verdict::Certified,
+            is_certified,
+            excess,
             dim,
             lambda_w: answer.lambda_w,
             lambda_h: answer.lambda_h,
@@ -115,12 +140,16 @@ impl OptimumGap {
     /// What it says of the class means, in one sentence.
     pub fn sentence(&self) -> Option<String> {
         let means = self.means?;
-        let certified = match self.is_certified {
-            true => "certified optimum",
-            false => "best point found",
+        let optimum = match (self.is_certified, self.excess > SAME_LOSS) {
+            (true, _) => "the certified optimum".into(),
+            (false, false) => "the nearest optimum".into(),
+            (false, true) => format!(
+                "the nearest local optimum, {:.1} % above the best found,",
+                100.0 * self.excess
+            ),
         };
         let of_model = format!(
-            "The class means are {means:.1}° from the {certified} for these label counts in {} dimensions (λ_W = {}, λ_H = {:.2e})",
+            "The class means are {means:.1}° from {optimum} for these label counts in {} dimensions (λ_W = {}, λ_H = {:.2e})",
             self.dim, self.lambda_w, self.lambda_h
         );
         Some(match self.means_to_etf {
@@ -130,14 +159,69 @@ impl OptimumGap {
     }
 }
 
+/// The point where a descent from the class means themselves ends, at the size of the answer's
+/// rows and features, and by which part its loss is above that of the answer.
+fn nearest(
+    problem: &UfmProblem,
+    statistics: &Statistics,
+    answer: &UfmAnswer,
+) -> Result<(UfmPoint, f64)> {
+    let tags = TagVectors::estimate(statistics)?;
+    let classes = tags.observed_classes();
+    let best = answer.point(problem)?;
+    let (num_classes, dim) = (problem.num_classes(), problem.dim());
+    let mut weight = Mat::zeros(num_classes, dim);
+    let vectors = match statistics.dim() == dim {
+        true => tags.centred_alike(&classes),
+        // More dimensions than classes, where the best point is as near as any.
+        false => return Ok((best, 0.0)),
+    };
+    for (row, &class) in classes.iter().enumerate() {
+        weight.row_mut(class).copy_from(vectors.row(row));
+    }
+    let sets = problem.labels().sets()?;
+    let mut features = Mat::zeros(dim, sets.len());
+    for (column, (set, _)) in sets.iter().enumerate() {
+        let mean = statistics.set_mean(set).unwrap_or_else(|| vec![0.0; dim]);
+        for (j, x) in mean.into_iter().enumerate() {
+            features[(j, column)] = x;
+        }
+    }
+    let centre: Vec<f64> = (0..dim)
+        .map(|j| features.row(j).iter().sum::<f64>() / sets.len().max(1) as f64)
+        .collect();
+    for column in 0..sets.len() {
+        (0..dim).for_each(|j| features[(j, column)] -= centre[j]);
+    }
+    let sized = |own: Mat<f64>, like: &Mat<f64>| {
+        let (own_norm, norm) = (own.norm_l2(), like.norm_l2());
+        match own_norm > 0.0 {
+            true => own * faer::Scale(norm / own_norm),
+            false => own,
+        }
+    };
+    let start = UfmPoint {
+        weight: sized(weight, &best.weight),
+        set_features: sized(features, &best.set_features),
+        bias: best.bias.clone(),
+    };
+    let go_on = |_: &_| ControlFlow::Continue(());
+    let found = descend_from(problem, &start, &SolverSettings::default(), go_on)?;
+    let (own, least) = (found.certificate.value, answer.certificate.value);
+    Ok((found.point, ((own - least) / least.abs()).max(0.0)))
+}
+
+/// Losses that differ by less are those of one optimum.
+const SAME_LOSS: f64 = 1e-4;
+
 /// Angles between the vectors of several classes, in degrees.
 struct Angles {
     classes: Vec<usize>,
-    cosines: faer::Mat<f64>,
+    cosines: Mat<f64>,
 }
 
 impl Angles {
-    fn new(cosines: faer::Mat<f64>, classes: Vec<usize>) -> Self {
+    fn new(cosines: Mat<f64>, classes: Vec<usize>) -> Self {
         Self { classes, cosines }
     }
 
@@ -145,13 +229,7 @@ impl Angles {
     fn of_means(statistics: &Statistics) -> Result<Self> {
         let tags = TagVectors::estimate(statistics)?;
         let classes = tags.observed_classes();
-        let (vectors, count) = (tags.vectors(), classes.len().max(1) as f64);
-        let centre: Vec<f64> = (0..vectors.ncols())
-            .map(|j| classes.iter().map(|&k| vectors[(k, j)]).sum::<f64>() / count)
-            .collect();
-        let centred = faer::Mat::from_fn(classes.len(), vectors.ncols(), |row, j| {
-            vectors[(classes[row], j)] - centre[j]
-        });
+        let centred = tags.centred_alike(&classes);
         Ok(Self::new(cosine_matrix(centred.as_ref()), classes))
     }
 

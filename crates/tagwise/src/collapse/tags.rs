@@ -105,6 +105,18 @@ impl TagVectors {
         })
     }
 
+    /// The vectors of these classes minus their plain average, `[classes, d]`.
+    pub(super) fn centred_alike(&self, classes: &[usize]) -> Mat<f64> {
+        let count = classes.len().max(1) as f64;
+        let dim = self.vectors.ncols();
+        let centre: Vec<f64> = (0..dim)
+            .map(|j| classes.iter().map(|&k| self.vectors[(k, j)]).sum::<f64>() / count)
+            .collect();
+        Mat::from_fn(classes.len(), dim, |row, j| {
+            self.vectors[(classes[row], j)] - centre[j]
+        })
+    }
+
     pub(super) fn observed_classes(&self) -> Vec<usize> {
         (0..self.sources.len())
             .filter(|&class| self.sources[class] != TagSource::Unobserved)

@@ -81,7 +81,7 @@ pub struct Evidence {
     pub obstacle: Option<Untold>,
     /// About the best value by chance.
     pub chance: Option<f64>,
-    /// The value by the published formula, whose bias only makes it smaller.
+    /// The value by the published formula; the bias of NC1's only makes it smaller.
     pub published: Option<f64>,
 }
 
@@ -162,7 +162,9 @@ impl CollapseVerdict {
             Goal::Higher => metric.ideal() - value,
         };
         let measured = measured(value);
-        let biased = evidence.published.filter(|value| value.is_finite());
+        let biased = evidence
+            .published
+            .filter(|value| value.is_finite() && metric.is_published_smaller());
         let is_far = [measured.ok(), biased]
             .into_iter()
             .flatten()

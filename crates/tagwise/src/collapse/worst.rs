@@ -9,9 +9,8 @@ use crate::{LabelSet, kernel};
 
 /// A sample far from the mean of its label set.
 ///
-/// Far samples are plain outliers as often as wrong labels. Those that both the nearest mean and the
-/// classifier give another label set are [contradicted](Self::is_contradicted), which is what a
-/// wrong label looks like.
+/// Far samples are plain outliers as often as wrong labels; those are
+/// [`LabelErrors`](super::LabelErrors).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct WorstSample {
@@ -28,18 +27,6 @@ pub struct WorstSample {
     pub nearest_set: LabelSet,
     /// The |S| labels that the classifier ranks first, when there is a classifier.
     pub classifier_set: Option<LabelSet>,
-}
-
-impl WorstSample {
-    /// Whether the nearest mean and the classifier both speak against the label; never without a
-    /// classifier, nor for a label set that occurs once.
-    pub fn is_contradicted(&self) -> bool {
-        let by_classifier = self
-            .classifier_set
-            .as_ref()
-            .is_some_and(|set| *set != self.label_set);
-        by_classifier && self.nearest_set != self.label_set
-    }
 }
 
 /// A sample that may be among the worst.

@@ -22,6 +22,14 @@ use crate::{Error, LabelSet, Result, Targets};
 /// candidate that needs more is compared by what it found until then.
 const LABELS_WEIGHED: usize = 44_000;
 
+/// Criteria whose price a choice by another one is said in.
+const COMPARED: [Criterion; 4] = [
+    Criterion::SubsetAccuracy,
+    Criterion::F1Samples,
+    Criterion::F1Micro,
+    Criterion::F1Macro,
+];
+
 /// A fitted decoder of either kind.
 #[derive(Clone, Debug)]
 pub enum Decoder {
@@ -40,6 +48,9 @@ pub struct Candidate {
     pub spec: DecoderSpec,
     /// The criterion it reached, or `None` with the reason in `note`.
     pub value: Option<f64>,
+    /// What the same answers reach by other criteria.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<(Criterion, f64)>,
     /// Why it could not be fitted, or how many answers are not proven.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
@@ -125,17 +136,27 @@ pub fn choose_each<const N: usize>(
         };
         blocks::ask(&mut progress, &state)?;
         let measured = measure(&spec, (statistics, &training), tuning, &criteria);
-        let (values, note) = match measured {
-            Ok((values, unproven)) => {
+        let (measures, note) = match measured {
+            Ok((measures, unproven)) => {
                 let note = format!("{unproven} answers not proven");
-                (values.map(Some), (unproven > 0).then_some(note))
+                (measures.map(Some), (unproven > 0).then_some(note))
             }
             Err(Error::Undefined(reason)) => ([None; N], Some(reason)),
             Err(error) => return Err(error),
         };
-        for (candidates, value) in candidates.iter_mut().zip(values) {
-            let note = note.clone();
-            candidates.push(Candidate { spec, value, note });
+        let of_criteria = candidates.iter_mut().zip(measures).zip(&criteria);
+        for ((candidates, measures), &criterion) in of_criteria {
+            let others = COMPARED.into_iter().filter(|&other| other != criterion);
+            candidates.push(Candidate {
+                spec,
+                value: measures.map(|measures| criterion.value(&measures)),
+                others: measures.map_or(Vec::new(), |measures| {
+                    others
+                        .map(|other| (other, other.value(&measures)))
+                        .collect()
+                }),
+                note: note.clone(),
+            });
         }
     }
     let mut choices = Vec::with_capacity(N);
@@ -222,13 +243,12 @@ impl Decoder {
 fn specs(statistics: &Statistics, tuning: &TuningData<'_>) -> Vec<DecoderSpec> {
     let mut specs = Vec::new();
     if tuning.sets.is_some() {
-        let rules = [
-            SetRule::MostProbable,
-            SetRule::ExpectedF1 {
-                empty_match: EmptyMatch::Zero,
-            },
-        ];
-        specs.extend(rules.map(|rule| DecoderSpec::SetLikelihood {
+        let expected_f1 = |empty_match| SetRule::ExpectedF1 { empty_match };
+        let mut rules = vec![SetRule::MostProbable, expected_f1(EmptyMatch::Zero)];
+        if statistics.label_sets().any(LabelSet::is_empty) {
+            rules.push(expected_f1(EmptyMatch::One));
+        }
+        specs.extend(rules.into_iter().map(|rule| DecoderSpec::SetLikelihood {
             settings: SetSettings {
                 rule,
                 ..SetSettings::default()
@@ -272,13 +292,14 @@ fn no_potentials() -> Error {
     }
 }
 
-/// The criteria on the tuning data and the number of answers not proven.
+/// What is reached on the tuning data when tuned for each criterion, and the number of answers not
+/// proven.
 fn measure<const N: usize>(
     spec: &DecoderSpec,
     (statistics, training): (&Statistics, &Result<Training>),
     tuning: &TuningData<'_>,
     criteria: &[Criterion; N],
-) -> Result<([f64; N], usize)> {
+) -> Result<([SetMeasures; N], usize)> {
     let truth = tuning.truth;
     match *spec {
         DecoderSpec::OneNearestNeighbour { settings } => {
@@ -288,17 +309,16 @@ fn measure<const N: usize>(
             };
             let decoded = blocks::decode_nearest(&decoder, tuning.features)?;
             let measures = SetMeasures::new(&decoded.targets, truth)?;
-            let values = criteria.map(|criterion| criterion.value(&measures));
-            Ok((values, decoded.unproven.len()))
+            Ok(([measures; N], decoded.unproven.len()))
         }
         DecoderSpec::Rule { kind, link } => {
             let logits = tuning.logits.unwrap_or_default();
-            let mut values = [0.0; N];
-            for (value, &criterion) in values.iter_mut().zip(criteria) {
+            let mut measured = Vec::with_capacity(N);
+            for &criterion in criteria {
                 let decoded = crossed(kind, link, logits, truth, criterion)?;
-                *value = criterion.value(&SetMeasures::new(&decoded, truth)?);
+                measured.push(SetMeasures::new(&decoded, truth)?);
             }
-            Ok((values, 0))
+            Ok((measured.try_into().expect("measures for each criterion"), 0))
         }
         DecoderSpec::SetLikelihood { settings } => {
             let (potentials, outputs) = tuning.sets.ok_or_else(no_potentials)?;
@@ -308,7 +328,7 @@ fn measure<const N: usize>(
             };
             let decoded = decoder.decode(outputs)?;
             let measures = SetMeasures::new(&decoded.targets, truth)?;
-            Ok((criteria.map(|criterion| criterion.value(&measures)), 0))
+            Ok(([measures; N], 0))
         }
     }
 }

@@ -80,6 +80,7 @@ struct Sums {
     num_exact: f64,
     jaccard: f64,
     f1: f64,
+    num_empty_matches: f64,
     positives: f64,
     predicted: f64,
     true_positives: f64,
@@ -92,6 +93,8 @@ impl Sums {
         self.num_exact += sign * f64::from(u8::from(is_exact));
         self.jaccard += sign * counts.jaccard();
         self.f1 += sign * counts.f1();
+        let is_empty = counts.predicted == 0 && counts.positives == 0;
+        self.num_empty_matches += sign * f64::from(u8::from(is_empty));
         self.positives += sign * counts.positives as f64;
         self.predicted += sign * counts.predicted as f64;
         self.true_positives += sign * counts.true_positives as f64;
@@ -104,6 +107,7 @@ impl Sums {
             Criterion::HammingAccuracy => 2.0 * self.true_positives - self.predicted,
             Criterion::JaccardSamples => self.jaccard,
             Criterion::F1Samples => self.f1,
+            Criterion::F1SamplesEmpty1 => self.f1 + self.num_empty_matches,
             Criterion::F1Micro | Criterion::F1Macro => {
                 2.0 * self.true_positives / (self.positives + self.predicted).max(1.0)
             }
@@ -295,6 +299,7 @@ mod tests {
             Criterion::HammingAccuracy,
             Criterion::JaccardSamples,
             Criterion::F1Samples,
+            Criterion::F1SamplesEmpty1,
             Criterion::F1Micro,
             Criterion::F1Macro,
         ] {

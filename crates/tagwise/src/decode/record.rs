@@ -70,7 +70,8 @@ pub struct Tuning {
 
 impl Tuning {
     /// One sentence about a choice: which decoder was taken, by how much it is ahead of the best of
-    /// the other kind, and on what. `None` when nothing was compared.
+    /// the other kind, on what, and what that costs by other criteria. `None` when nothing was
+    /// compared.
     pub fn reason(&self, chosen: &DecoderSpec) -> Option<String> {
         let best = self.candidates.iter().find(|c| c.spec.is_same(chosen))?;
         let value = best.value?;
@@ -84,10 +85,36 @@ impl Tuning {
             format!(", before {} with {value:.4}", other.spec)
         });
         Some(format!(
-            "{} has the best {} on {}, {value:.4}{ahead}",
+            "{} has the best {} on {}, {value:.4}{ahead}{}",
             best.spec,
             self.criterion.title(),
-            self.samples
+            self.samples,
+            self.price(best)
         ))
+    }
+
+    /// What the best of the other candidates have more by other criteria, without being tuned for
+    /// them.
+    fn price(&self, best: &Candidate) -> String {
+        /// Less is not worth a word.
+        const LEAST: f64 = 0.01;
+        let mut prices = Vec::new();
+        for &(criterion, own) in &best.others {
+            let by_it = |other: &Candidate| {
+                let found = other.others.iter().find(|(name, _)| *name == criterion);
+                found.map_or(f64::NEG_INFINITY, |found| found.1)
+            };
+            let most = self.candidates.iter().map(by_it).fold(own, f64::max);
+            if most - own >= LEAST {
+                prices.push(format!("{} {own:.4} of {most:.4}", criterion.title()));
+            }
+        }
+        match prices.is_empty() {
+            true => String::new(),
+            false => format!(
+                "; what others reach beside it: {} (--criterion chooses)",
+                prices.join(", ")
+            ),
+        }
     }
 }

@@ -78,6 +78,7 @@ struct Tally {
     num_exact: usize,
     jaccard_sum: f64,
     f1_sum: f64,
+    num_empty_matches: usize,
     label_f1_sum: f64,
 }
 
@@ -101,6 +102,7 @@ impl Tally {
             num_exact: truth.iter().filter(|set| set.is_empty()).count(),
             jaccard_sum: 0.0,
             f1_sum: 0.0,
+            num_empty_matches: truth.iter().filter(|set| set.is_empty()).count(),
             label_f1_sum: 0.0,
         }
     }
@@ -115,6 +117,7 @@ impl Tally {
         self.num_exact -= usize::from(is_exact(&before));
         self.jaccard_sum += of_sample.jaccard() - before.jaccard();
         self.f1_sum += of_sample.f1() - before.f1();
+        self.num_empty_matches -= usize::from(before.predicted == 0 && before.positives == 0);
         let of_label = &mut self.labels[label];
         let before = of_label.f1();
         of_label.predicted += 1;
@@ -148,6 +151,9 @@ impl Tally {
             }
             Criterion::JaccardSamples => self.jaccard_sum / num_samples,
             Criterion::F1Samples => self.f1_sum / num_samples,
+            Criterion::F1SamplesEmpty1 => {
+                (self.f1_sum + self.num_empty_matches as f64) / num_samples
+            }
             Criterion::F1Micro => self.pooled.f1(),
             Criterion::F1Macro => self.label_f1_sum / num_classes,
         }

@@ -37,6 +37,9 @@ use crate::{Error, Result, Targets};
 pub struct EvaluationCounts {
     num_samples: usize,
     num_exact: usize,
+    /// Samples without a label that were answered so.
+    #[serde(default)]
+    num_empty_matches: usize,
     labels: Vec<ConfusionCounts>,
     /// Σ over samples of precision, recall, F1 and Jaccard index.
     sample_ratios: Ratios,
@@ -57,6 +60,7 @@ impl EvaluationCounts {
         Self {
             num_samples: 0,
             num_exact: 0,
+            num_empty_matches: 0,
             labels: vec![ConfusionCounts::default(); num_classes],
             sample_ratios: Ratios::default(),
             scores: None,
@@ -136,6 +140,7 @@ impl EvaluationCounts {
         }
         self.num_samples += other.num_samples;
         self.num_exact += other.num_exact;
+        self.num_empty_matches += other.num_empty_matches;
         for (own, other) in self.labels.iter_mut().zip(&other.labels) {
             own.add(*other);
         }
@@ -185,6 +190,7 @@ impl EvaluationCounts {
         let samples = self.sample_ratios.map(|sum| ratio(sum, num_samples));
         Ok(SetMeasures {
             subset_accuracy: self.num_exact as f64 / num_samples,
+            empty_matches: self.num_empty_matches as f64 / num_samples,
             hamming_loss: num_wrong as f64 / (self.num_samples * self.labels.len()) as f64,
             ..SetMeasures::of_averages(samples, ratios(&pooled), unweighted, weighted)
         })
@@ -215,6 +221,7 @@ impl EvaluationCounts {
         self.num_samples += truth.len();
         for (predicted, truth) in predicted.iter().zip(truth.iter()) {
             self.num_exact += usize::from(predicted == truth);
+            self.num_empty_matches += usize::from(predicted.is_empty() && truth.is_empty());
             let true_positives = truth.intersection_len(predicted);
             let sample = ConfusionCounts {
                 positives: truth.multiplicity(),

@@ -15,8 +15,11 @@ pub enum Criterion {
     HammingAccuracy,
     /// The Jaccard index, mean over samples.
     JaccardSamples,
-    /// F1, mean over samples.
+    /// F1, mean over samples; 0 where neither the truth nor the answer has a label.
     F1Samples,
+    /// F1, mean over samples; 1 where neither the truth nor the answer has a label.
+    #[serde(rename = "f1-samples-empty-1")]
+    F1SamplesEmpty1,
     /// F1 of the pooled counts.
     F1Micro,
     /// F1, mean over labels.
@@ -31,6 +34,7 @@ impl Criterion {
             Self::HammingAccuracy => "Hamming accuracy",
             Self::JaccardSamples => "Jaccard index of samples",
             Self::F1Samples => "F1 of samples",
+            Self::F1SamplesEmpty1 => "F1 of samples with empty matches as 1",
             Self::F1Micro => "micro F1",
             Self::F1Macro => "macro F1",
         }
@@ -39,7 +43,7 @@ impl Criterion {
     /// What breaks a tie at 0, where the criterion tells nothing apart.
     pub(crate) fn next(self) -> Self {
         match self {
-            Self::F1Samples => Self::F1Micro,
+            Self::F1Samples | Self::F1SamplesEmpty1 => Self::F1Micro,
             _ => Self::F1Samples,
         }
     }
@@ -61,6 +65,7 @@ impl Criterion {
             Self::HammingAccuracy => 1.0 - measures.hamming_loss,
             Self::JaccardSamples => measures.jaccard_samples,
             Self::F1Samples => measures.f1_samples,
+            Self::F1SamplesEmpty1 => measures.f1_samples + measures.empty_matches,
             Self::F1Micro => measures.f1_micro,
             Self::F1Macro => measures.f1_macro,
         }

@@ -15,6 +15,11 @@ use crate::{Error, Result, Targets};
 pub struct SetMeasures {
     /// Share of samples whose set is exactly right (exact match).
     pub subset_accuracy: f64,
+    /// Share of samples without a label that are answered so. F1, Jaccard index, precision and recall
+    /// of samples count 0 there, as in scikit-learn unless told otherwise; where it should be 1, add
+    /// this.
+    #[serde(default)]
+    pub empty_matches: f64,
     /// Share of wrong entries among all N·K.
     pub hamming_loss: f64,
     /// |S∩Ŝ|/|S∪Ŝ|, mean over samples.
@@ -175,6 +180,7 @@ impl SetMeasures {
         ] = weighted;
         Self {
             subset_accuracy: 0.0,
+            empty_matches: 0.0,
             hamming_loss: 0.0,
             jaccard_samples,
             jaccard_micro,

@@ -136,11 +136,37 @@ pub fn solve_from(
     settings: &SolverSettings,
     progress: impl FnMut(&Progress) -> ControlFlow<()>,
 ) -> Result<UfmSolution> {
+    run_from(problem, start, settings, progress, false)
+}
+
+/// The local optimum where a descent from a given point ends: for d < K there are many, and
+/// [`solve_from`] would look for a better one elsewhere.
+///
+/// # Errors
+/// As [`solve_from`].
+pub(crate) fn descend_from(
+    problem: &UfmProblem,
+    start: &UfmPoint,
+    settings: &SolverSettings,
+    progress: impl FnMut(&Progress) -> ControlFlow<()>,
+) -> Result<UfmSolution> {
+    run_from(problem, start, settings, progress, true)
+}
+
+fn run_from(
+    problem: &UfmProblem,
+    start: &UfmPoint,
+    settings: &SolverSettings,
+    progress: impl FnMut(&Progress) -> ControlFlow<()>,
+    stays: bool,
+) -> Result<UfmSolution> {
     let begin = Instant::now();
     Certificate::of(problem, start)?;
     let reduced = Reduced::new(problem)?;
     let start = Factors::of_point(problem, &reduced, start);
-    Solver::new(problem, &reduced, settings, progress, begin).run(start)
+    let mut solver = Solver::new(problem, &reduced, settings, progress, begin);
+    solver.stays = stays;
+    solver.run(start)
 }
 
 /// The gradient tolerance of the first round and what a round without new columns multiplies it
@@ -165,6 +191,8 @@ struct Solver<'a, P> {
     /// The highest lower bound of any point so far.
     dual_value: f64,
     is_interrupted: bool,
+    /// Whether the optimum next to the start is wanted and no better one.
+    stays: bool,
 }
 
 impl<'a, P: FnMut(&Progress) -> ControlFlow<()>> Solver<'a, P> {
@@ -187,6 +215,7 @@ impl<'a, P: FnMut(&Progress) -> ControlFlow<()>> Solver<'a, P> {
             relative_gap: f64::INFINITY,
             dual_value: f64::NEG_INFINITY,
             is_interrupted: false,
+            stays: false,
         }
     }
 
@@ -194,7 +223,8 @@ impl<'a, P: FnMut(&Progress) -> ControlFlow<()>> Solver<'a, P> {
         let is_free = self.problem.features() == FeatureKind::Free;
         let is_learned = self.problem.classifier() == ClassifierKind::Learned;
         let mut factors = self.descend(start)?;
-        if is_learned && self.problem.dim() < self.reduced.num_classes {
+        let has_others = self.problem.dim() < self.reduced.num_classes && !self.stays;
+        if is_learned && has_others {
             if is_free && !self.is_done() {
                 let other = self.through_all_dimensions()?;
                 if self.value(&other) < self.value(&factors) {

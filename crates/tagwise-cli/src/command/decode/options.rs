@@ -74,6 +74,9 @@ pub enum CriterionName {
     HammingAccuracy,
     JaccardSamples,
     F1Samples,
+    /// As f1-samples, with 1 where neither the truth nor the answer has a label
+    #[value(name = "f1-samples-empty-1")]
+    F1SamplesEmpty1,
     F1Micro,
     F1Macro,
 }
@@ -224,6 +227,7 @@ impl Arguments {
             CriterionName::HammingAccuracy => Criterion::HammingAccuracy,
             CriterionName::JaccardSamples => Criterion::JaccardSamples,
             CriterionName::F1Samples => Criterion::F1Samples,
+            CriterionName::F1SamplesEmpty1 => Criterion::F1SamplesEmpty1,
             CriterionName::F1Micro => Criterion::F1Micro,
             CriterionName::F1Macro => Criterion::F1Macro,
         }

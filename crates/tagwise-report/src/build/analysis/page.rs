@@ -85,6 +85,13 @@ fn curves(measured: &[Analysis]) -> Vec<Chart> {
     let metrics = tables::metrics_of_any(measured);
     let line = |metric: &CollapseMetric| Series {
         name: metric.name(),
+        band: (1..)
+            .zip(measured)
+            .filter_map(|(file, measured)| {
+                let interval = metric.headline(&measured.report).interval?;
+                Some((f64::from(file), interval.low, interval.high))
+            })
+            .collect(),
         points: (1..)
             .zip(measured)
             .map(|(file, measured)| {

@@ -4,7 +4,7 @@ mod details;
 
 use std::path::Path;
 
-use tagwise::collapse::{CollapseMetric, CollapseReport, Headline, Interval, Nc1Path, WorstSample};
+use tagwise::collapse::{CollapseMetric, CollapseReport, Headline, Interval, Nc1Path};
 
 use super::Analysis;
 use crate::contact_sheet::set_name;
@@ -229,25 +229,31 @@ pub(super) fn odd_sets(report: &CollapseReport, class_names: &[String]) -> Table
     table
 }
 
-/// Those of the worst samples whose label the nearest mean and the classifier both contradict.
+/// Labels that the nearest label set and the classifier both contradict, and that are likely wrong.
 fn likely_errors(report: &CollapseReport, class_names: &[String]) -> Table {
-    let title = "Likely label errors: nearest mean and classifier both contradict the label";
-    samples(title, report, class_names, WorstSample::is_contradicted)
+    let Some(errors) = &report.label_errors else {
+        return Table::new("", []);
+    };
+    let title = format!(
+        "Likely label errors: {} that nearest label set and classifier both contradict, about {:.1} % of labels are wrong",
+        errors.num_likely,
+        100.0 * errors.rate
+    );
+    let names = ["row", "labels", "probability", "nearest set mean", "W says"];
+    let mut table = Table::new(title, names.map(Column::new));
+    for sample in &errors.samples {
+        table.push([
+            Cell::Count(sample.sample as u64),
+            set_name(&sample.label_set, class_names).into(),
+            sample.probability.into(),
+            set_name(&sample.nearest_set, class_names).into(),
+            set_name(&sample.classifier_set, class_names).into(),
+        ]);
+    }
+    table
 }
 
 fn farthest(report: &CollapseReport, class_names: &[String]) -> Table {
-    let title = "Samples farthest from the mean of their label set";
-    samples(title, report, class_names, |sample| {
-        !sample.is_contradicted()
-    })
-}
-
-fn samples(
-    title: &str,
-    report: &CollapseReport,
-    class_names: &[String],
-    belongs: impl Fn(&WorstSample) -> bool,
-) -> Table {
     let names = [
         "row",
         "labels",
@@ -255,8 +261,9 @@ fn samples(
         "nearest set mean",
         "W says",
     ];
+    let title = "Samples farthest from the mean of their label set";
     let mut table = Table::new(title, names.map(Column::new));
-    for sample in report.worst_samples.iter().filter(|sample| belongs(sample)) {
+    for sample in &report.worst_samples {
         let classifier_set = sample.classifier_set.as_ref();
         table.push([
             Cell::Count(sample.sample as u64),

@@ -1,6 +1,6 @@
 //! The details behind the headline metrics.
 
-use tagwise::collapse::{CollapseReport, Frame};
+use tagwise::collapse::{CollapseMetric, CollapseReport, Frame};
 
 use crate::{Column, Table};
 
@@ -25,6 +25,10 @@ pub(super) fn details(report: &CollapseReport) -> Table {
         table: Table::new("In detail", columns),
     };
     variability_details(report, &mut details);
+    for metric in [CollapseMetric::Nc2ClassMeans, CollapseMetric::Nc3] {
+        let name = format!("{} as published, less the mean of samples", metric.name());
+        details.add(name, metric.published(report), "0 for equally many samples");
+    }
     let raw = "0, or that of orthogonal means after ReLU";
     details.add("NC2, raw means", report.nc2.raw_means, raw);
     details.add(
