@@ -104,6 +104,9 @@ class CollapseReport(WithPage):
     def scalars(self, prefix: str = "") -> dict[str, float]:
         """The headline metrics that have a value, under names that every tracker takes.
 
+        What the samples do not tell is left out, such as NC1 of an untrained network, whose means differ no more
+        than noise in them does.
+
         Examples
         --------
         >>> import numpy as np
