@@ -2,9 +2,10 @@
 
 use numpy::{PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
-use tagwise::LinearClassifier;
-use tagwise::collapse::{AnalysisOptions, Compatibility, Directions};
+use tagwise::collapse::{AnalysisOptions, CHEAP_OPTIMUM, Compatibility, Directions, Intervals};
+use tagwise::features::FeaturesView;
 use tagwise::statistics::Statistics;
+use tagwise::{LinearClassifier, Targets};
 use tagwise_report::build;
 use tagwise_report::plane::plane_of_stream;
 
@@ -21,6 +22,8 @@ const WIDTH: usize = 110;
 #[pyclass(frozen, module = "tagwise._core")]
 pub(crate) struct Analysis {
     analysis: build::Analysis,
+    /// Rows that were left out.
+    skipped: Vec<usize>,
 }
 
 impl Analysis {
@@ -30,17 +33,35 @@ impl Analysis {
         statistics: Statistics,
         classifier: Option<&LinearClassifier>,
         class_names: Option<Vec<String>>,
+        against_ufm: Option<bool>,
     ) -> Outcome<Self> {
         check_names(class_names.as_deref(), statistics.num_classes())?;
         let analysis = build::Analysis::of_statistics(name, statistics, classifier)?;
-        Ok(Self::named(analysis, class_names))
+        Self::of(analysis, class_names, against_ufm)
     }
 
-    fn named(mut analysis: build::Analysis, class_names: Option<Vec<String>>) -> Self {
+    /// Names the classes and compares with the optimum: when it is asked for, or where nobody said
+    /// and it takes no time to speak of.
+    fn of(
+        mut analysis: build::Analysis,
+        class_names: Option<Vec<String>>,
+        against_ufm: Option<bool>,
+    ) -> Outcome<Self> {
         if let Some(names) = class_names {
             analysis.class_names = names;
         }
-        Self { analysis }
+        let report = &analysis.report;
+        let is_cheap = report.num_classes * report.num_label_sets <= CHEAP_OPTIMUM;
+        match against_ufm {
+            Some(true) => analysis.compare_with_optimum()?,
+            // Labels that have no optimum, such as those of one class, are no fault of the features.
+            None if is_cheap => drop(analysis.compare_with_optimum()),
+            _ => {}
+        }
+        Ok(Self {
+            analysis,
+            skipped: Vec::new(),
+        })
     }
 }
 
@@ -54,6 +75,11 @@ impl Analysis {
     /// The tables that the command prints.
     fn text(&self, py: Python<'_>) -> PyResult<String> {
         work::run(py, |_| Ok(build::analysis_text(&self.analysis, WIDTH)))
+    }
+
+    /// Rows that were left out, because a number of theirs was not finite.
+    fn skipped(&self) -> Vec<usize> {
+        self.skipped.clone()
     }
 
     /// The page.
@@ -76,6 +102,9 @@ pub(crate) fn analyze(
     num_worst: usize,
     directions: &str,
     compatibility: Option<&str>,
+    intervals: &str,
+    against_ufm: Option<bool>,
+    skip_non_finite: bool,
     name: &str,
 ) -> PyResult<Analysis> {
     let features = Features::of(features)?;
@@ -85,23 +114,75 @@ pub(crate) fn analyze(
         num_worst,
         directions: self::directions(directions)?,
         compatibility: self::compatibility(compatibility)?,
-        ..AnalysisOptions::default()
+        intervals: self::intervals(intervals)?,
     };
     let targets = &targets.targets;
     work::run(py, |watch| {
         check_rows(&view, targets)?;
         check_names(class_names.as_deref(), targets.num_classes())?;
+        let skipped = match skip_non_finite {
+            true => view.rows_not_finite(),
+            false => Vec::new(),
+        };
+        let kept = without(targets, &skipped);
         let samples = WatchedSamples {
             features: view,
-            targets,
+            targets: kept.as_ref().unwrap_or(targets),
+            skipped: &skipped,
             watch,
         };
-        let analysis = build::Analysis::measure(name, &samples, classifier.as_ref(), options)?;
-        let mut analysis = Analysis::named(analysis, class_names);
-        let names = &analysis.analysis.class_names;
-        analysis.analysis.plane = plane_of_stream(&samples, names)?;
-        Ok(analysis)
+        let classifier = classifier.as_ref();
+        let go_on = &mut |_, _| watch.flow();
+        let measured = build::Analysis::measure_with(name, &samples, classifier, options, go_on);
+        let mut measured = Analysis::of(
+            measured.map_err(|error| advised(error, &view))?,
+            class_names,
+            against_ufm,
+        )?;
+        let analysis = &mut measured.analysis;
+        analysis.plane = plane_of_stream(&samples, &analysis.class_names)?;
+        for worst in &mut analysis.report.worst_samples {
+            worst.sample = samples.row_of(worst.sample);
+        }
+        measured.skipped = skipped;
+        Ok(measured)
     })
+}
+
+/// The label sets without those of skipped rows, where there are such.
+fn without(targets: &Targets, skipped: &[usize]) -> Option<Targets> {
+    let mut ahead = skipped.iter().peekable();
+    let kept = (0..targets.len()).filter(|row| ahead.next_if_eq(&row).is_none());
+    (!skipped.is_empty()).then(|| targets.select(kept))
+}
+
+/// The error, with all rows that are not finite and the argument that leaves them out.
+fn advised(error: tagwise::Error, features: &FeaturesView<'_>) -> Failure {
+    let tagwise::Error::NotFinite { .. } = error else {
+        return error.into();
+    };
+    let rows = features.rows_not_finite();
+    let Some(&first) = rows.first() else {
+        return error.into(); // of the classifier
+    };
+    let error = tagwise::Error::NonFiniteRows {
+        path: None,
+        count: rows.len(),
+        num_rows: features.num_rows(),
+        first,
+    };
+    Failure::Value(format!("{error}; skip_non_finite=True does that"))
+}
+
+fn intervals(word: &str) -> Outcome<Intervals> {
+    match word {
+        "cheap" => Ok(Intervals::WhereCheap),
+        "always" => Ok(Intervals::Always),
+        "never" => Ok(Intervals::Never),
+        other => Err(Failure::Value(format!(
+            "expected `intervals` 'cheap', 'always' or 'never', found {other:?}"
+        ))),
+    }
 }
 
 fn directions(word: &str) -> Outcome<Directions> {

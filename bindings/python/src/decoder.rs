@@ -9,8 +9,8 @@ use pyo3::types::PyBytes;
 use serde::{Deserialize, Serialize};
 use tagwise::Targets;
 use tagwise::decode::{
-    Decoded, DecoderInputs, DecoderKind, DecoderSettings, FittedDecoder, Link, LogitDecoder,
-    NearestSettings, RuleKind, Scales, Space,
+    Decoded, DecoderInputs, DecoderKind, DecoderSettings, EmptyMatch, EmptySet, FittedDecoder,
+    Link, LogitDecoder, NearestSettings, RuleKind, Scales, SetRule, SetSettings, Space,
 };
 use tagwise::evaluate::Criterion;
 use tagwise::head::{self, LabelledFeatures};
@@ -29,13 +29,25 @@ use crate::work::{self, at_once};
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Making {
-    /// `auto`, `onn` or a rule.
+    /// `auto`, `onn`, `most-probable` or a rule.
     decoder: String,
     nearest: NearestSettings,
+    /// Whether the empty set is an answer as suits the training samples.
+    suits_empty_set: bool,
     scales: ScalesFrom,
     space: Space,
     link: Option<Link>,
     criterion: Criterion,
+    sets: OfSets,
+}
+
+/// How a head of the set likelihood is decoded.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfSets {
+    num_listed: usize,
+    abstain_below: f64,
+    empty_match: EmptyMatch,
 }
 
 /// Where scales come from.
@@ -47,14 +59,40 @@ enum ScalesFrom {
 }
 
 impl Making {
-    fn settings(self) -> Outcome<DecoderSettings> {
+    fn settings(
+        mut self,
+        has_potentials: bool,
+        training: Option<&Targets>,
+    ) -> Outcome<DecoderSettings> {
+        if let (true, Some(training)) = (self.suits_empty_set, training) {
+            self.nearest.empty_set = EmptySet::suiting(training);
+        }
+        let of_sets = |rule| {
+            DecoderKind::SetLikelihood(SetSettings {
+                rule,
+                num_listed: self.sets.num_listed,
+                abstain_below: self.sets.abstain_below,
+            })
+        };
         Ok(DecoderSettings {
             kind: match self.decoder.as_str() {
                 "auto" => DecoderKind::Auto {
                     max_nodes: self.nearest.max_nodes,
                 },
                 "onn" => DecoderKind::Nearest(self.nearest),
-                rule => DecoderKind::Rule(json::choice("decoder", rule)?),
+                "most-probable" if has_potentials => of_sets(SetRule::MostProbable),
+                "most-probable" => {
+                    return Err(Failure::Value(
+                        "expected `head` of the set likelihood, which gives label sets a \
+                         probability, for the decoder most-probable; fit one with \
+                         loss='set-likelihood'"
+                            .into(),
+                    ));
+                }
+                "expected-f1" if has_potentials => of_sets(SetRule::ExpectedF1 {
+                    empty_match: self.sets.empty_match,
+                }),
+                rule => DecoderKind::Rule(rule_of(rule)?),
             },
             scales: match self.scales {
                 ScalesFrom::Given(scales) => Scales::Given(scales),
@@ -73,17 +111,31 @@ impl Making {
     }
 }
 
+fn rule_of(word: &str) -> Outcome<RuleKind> {
+    json::choice("decoder", word).map_err(|_| {
+        Failure::Value(format!(
+            "expected `decoder` to be auto, onn, threshold, label-thresholds, top-k, proportional, \
+             largest-gap, predicted-multiplicity, expected-f1 or most-probable, found {word:?}"
+        ))
+    })
+}
+
 /// A decoder with all that it needs.
 #[pyclass(frozen, module = "tagwise._core")]
 pub(crate) struct Decoder {
     decoder: FittedDecoder,
 }
 
-/// Label sets with margins, scores and the samples whose answer is not proven.
+/// Label sets with margins, scores and the samples whose answer is not proven; then, of a
+/// distribution over label sets, the probabilities of the answers, the most probable sets of each
+/// sample and the samples whose answer is not probable enough.
 type Answers<'py> = (
     LabelSets,
     Option<Bound<'py, PyArray1<f64>>>,
     Option<Bound<'py, PyArray1<f64>>>,
+    Bound<'py, PyArray1<i64>>,
+    Option<Bound<'py, PyArray1<f64>>>,
+    Vec<Vec<(Vec<u32>, f64)>>,
     Bound<'py, PyArray1<i64>>,
 );
 
@@ -121,7 +173,9 @@ impl Decoder {
         making: &str,
         class_names: Option<Vec<String>>,
     ) -> PyResult<Self> {
-        let settings = json::read::<Making>("decoder", making)?.settings()?;
+        let has_potentials = head.is_some_and(|head| head.head.potentials.is_some());
+        let making: Making = json::read("decoder", making)?;
+        let settings = making.settings(has_potentials, targets.map(|sets| &sets.targets))?;
         let training = features.map(Features::of).transpose()?;
         let validation = validation_features.map(Features::of).transpose()?;
         let training = training.as_ref().map(Features::view).transpose()?;
@@ -265,14 +319,25 @@ fn answers(py: Python<'_>, decoded: Decoded) -> Answers<'_> {
         (values.len() == num_samples && num_samples > 0).then(|| values.into_pyarray(py))
     };
     let num_samples = decoded.targets.len();
-    let unproven: Vec<i64> = decoded.unproven.iter().map(|&row| row as i64).collect();
+    let rows = |rows: Vec<usize>| {
+        let rows: Vec<i64> = rows.into_iter().map(|row| row as i64).collect();
+        rows.into_pyarray(py)
+    };
+    let listed = decoded.listed.into_iter().map(|sets| {
+        let sets = sets.into_iter();
+        sets.map(|set| (set.labels.labels().to_vec(), set.probability))
+            .collect()
+    });
     (
         LabelSets {
             targets: decoded.targets,
         },
         numbers(decoded.margins, num_samples),
         numbers(decoded.scores, num_samples),
-        unproven.into_pyarray(py),
+        rows(decoded.unproven),
+        numbers(decoded.probabilities, num_samples),
+        listed.collect(),
+        rows(decoded.abstained),
     )
 }
 

@@ -140,8 +140,37 @@ where
 /// Features with label sets, shown in blocks between which the work can be stopped.
 pub(crate) struct WatchedSamples<'a> {
     pub(crate) features: FeaturesView<'a>,
+    /// Of the rows that are shown.
     pub(crate) targets: &'a Targets,
+    /// Rows that are left out, in order.
+    pub(crate) skipped: &'a [usize],
     pub(crate) watch: &'a Watch,
+}
+
+impl WatchedSamples<'_> {
+    /// The row of the features that is shown as this one.
+    pub(crate) fn row_of(&self, shown: usize) -> usize {
+        self.skipped
+            .iter()
+            .fold(shown, |row, &skipped| row + usize::from(skipped <= row))
+    }
+
+    /// What is left of a range of rows, in pieces.
+    fn kept(&self, rows: Range<usize>) -> Vec<Range<usize>> {
+        let first = self.skipped.partition_point(|&row| row < rows.start);
+        let mut start = rows.start;
+        let mut pieces = Vec::new();
+        for &skipped in self.skipped[first..]
+            .iter()
+            .take_while(|&&row| row < rows.end)
+        {
+            pieces.push(start..skipped);
+            start = skipped + 1;
+        }
+        pieces.push(start..rows.end);
+        pieces.retain(|piece| !piece.is_empty());
+        pieces
+    }
 }
 
 impl SampleStream for WatchedSamples<'_> {
@@ -157,11 +186,15 @@ impl SampleStream for WatchedSamples<'_> {
         &self,
         visit: &mut dyn FnMut(usize, FeatureRows<'_>) -> tagwise::Result<()>,
     ) -> tagwise::Result<()> {
+        let mut shown = 0;
         for rows in blocks(&self.features) {
             self.watch.check()?;
-            let first = rows.start;
-            let block = self.features.rows(rows)?;
-            block.for_each_block(&mut |start, rows| visit(first + start, rows))?;
+            for piece in self.kept(rows) {
+                let length = piece.len();
+                let block = self.features.rows(piece)?;
+                block.for_each_block(&mut |start, rows| visit(shown + start, rows))?;
+                shown += length;
+            }
         }
         Ok(())
     }

@@ -6,9 +6,11 @@ use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2}
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use serde::Deserialize;
+use tagwise::features::FeaturesView;
 use tagwise::head::{
     self, FittedHead, HeadSettings, LabelledFeatures, LogitMap, WeightDecay, WeightDecaySearch,
 };
+use tagwise::predict::inclusion;
 
 use crate::analysis::check_names;
 use crate::arrays::{self, Rows};
@@ -35,6 +37,31 @@ struct Fit {
 struct HeldOut {
     share: f64,
     seed: u64,
+    /// What is not compared on the held-out samples, because the settings say it.
+    given: Vec<Given>,
+}
+
+/// A setting that is compared on held-out samples unless it is given.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Given {
+    Scaling,
+    Multiplicities,
+    SeenSets,
+}
+
+impl HeldOut {
+    fn search(&self) -> WeightDecaySearch {
+        let mut search = WeightDecaySearch::default();
+        for given in &self.given {
+            match given {
+                Given::Scaling => search.scalings.clear(),
+                Given::Multiplicities => search.multiplicities.clear(),
+                Given::SeenSets => search.seen_set_deviations.clear(),
+            }
+        }
+        search
+    }
 }
 
 /// A fitted head with what it is.
@@ -91,10 +118,10 @@ impl Head {
             let samples = LabelledFeatures::new(&features, targets)?;
             let decay = match fit.held_out {
                 None => WeightDecay::Given,
-                Some(HeldOut { share, seed }) => WeightDecay::Searched {
-                    share,
-                    seed,
-                    search: WeightDecaySearch::default(),
+                Some(held_out) => WeightDecay::Searched {
+                    share: held_out.share,
+                    seed: held_out.seed,
+                    search: held_out.search(),
                 },
             };
             let mut head = FittedHead::fit(samples, &fit.settings, &decay, |_| watch.flow())?;
@@ -110,8 +137,40 @@ impl Head {
     ) -> PyResult<Bound<'py, PyArray2<f64>>> {
         let features = Features::of(features)?;
         let view = features.view()?;
-        let logits = work::run(py, |watch| logits(&self.head, view, watch))?;
+        let logits = work::run(py, |watch| {
+            let map = LogitMap::new(&self.head.classifier);
+            self.of_rows(view, watch, |block| {
+                Ok(map.logits(block, 0..block.num_samples())?)
+            })
+        })?;
         logits.into_array(py)
+    }
+
+    /// Whether it was fitted with the set likelihood, and so has a distribution over label sets.
+    #[getter]
+    fn has_potentials(&self) -> bool {
+        self.head.potentials.is_some()
+    }
+
+    /// The probability of every label under that distribution.
+    fn inclusion<'py>(
+        &self,
+        py: Python<'py>,
+        features: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyArray2<f64>>> {
+        let features = Features::of(features)?;
+        let view = features.view()?;
+        let inclusion = work::run(py, |watch| {
+            let Some(potentials) = &self.head.potentials else {
+                return Err(Failure::Value(
+                    "expected a head of the set likelihood, found another".into(),
+                ));
+            };
+            self.of_rows(view, watch, |block| {
+                Ok(inclusion(potentials, &self.head.classifier, block)?)
+            })
+        })?;
+        inclusion.into_array(py)
     }
 
     fn to_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
@@ -163,28 +222,31 @@ impl Head {
     }
 }
 
-fn logits(
-    head: &FittedHead,
-    view: tagwise::features::FeaturesView<'_>,
-    watch: &Watch,
-) -> Outcome<Rows> {
-    let map = LogitMap::new(&head.classifier);
-    let num_rows = view.num_rows();
-    let dim = head.classifier.dim();
-    if view.dim() != dim {
-        return Err(Failure::Tagwise(tagwise::Error::SizeMismatch {
-            what: "columns of features",
-            expected: dim,
-            found: view.dim(),
-        }));
+impl Head {
+    /// K numbers for each row of features, made block by block.
+    fn of_rows(
+        &self,
+        view: FeaturesView<'_>,
+        watch: &Watch,
+        of_block: impl Fn(&head::Features) -> Outcome<Vec<f64>>,
+    ) -> Outcome<Rows> {
+        let (num_rows, dim) = (view.num_rows(), self.head.classifier.dim());
+        let num_classes = self.head.classifier.num_classes();
+        if view.dim() != dim {
+            return Err(Failure::Tagwise(tagwise::Error::SizeMismatch {
+                what: "columns of features",
+                expected: dim,
+                found: view.dim(),
+            }));
+        }
+        let mut values = Vec::with_capacity(num_rows * num_classes);
+        for first in (0..num_rows).step_by(BLOCK_LEN) {
+            watch.check()?;
+            let rows = first..num_rows.min(first + BLOCK_LEN);
+            let block =
+                head::Features::of_view(view.rows(rows)?).map_err(|error| error.at_row(first))?;
+            values.extend(of_block(&block)?);
+        }
+        Ok(Rows::new(num_rows, num_classes, values))
     }
-    let mut logits = Vec::with_capacity(num_rows * map.num_classes());
-    for first in (0..num_rows).step_by(BLOCK_LEN) {
-        watch.check()?;
-        let rows = first..num_rows.min(first + BLOCK_LEN);
-        let block = head::Features::of_view(view.rows(rows.clone())?)
-            .map_err(|error| error.at_row(first))?;
-        logits.extend(map.logits(&block, 0..rows.len())?);
-    }
-    Ok(Rows::new(num_rows, map.num_classes(), logits))
 }

@@ -60,6 +60,10 @@ fn parameters(loss: &Loss) -> Outcome<Map<String, Value>> {
         _ => Map::new(),
     };
     fields.remove("name");
+    if let Loss::SetLikelihood(own) = loss {
+        // Absent where the samples say it.
+        fields.insert("max_multiplicity".into(), own.max_multiplicity.into());
+    }
     Ok(fields)
 }
 
@@ -81,12 +85,20 @@ fn named(name: &str, given: &Map<String, Value>) -> Outcome<Loss> {
             "expected {known} of the loss {name}, found {unknown}"
         )));
     }
-    let mut value = serde_json::to_value(loss)?;
-    if let Some(fields) = value.as_object_mut() {
-        fields.extend(given.clone());
+    let with = |parameters: &Map<String, Value>| -> Outcome<Value> {
+        let mut value = serde_json::to_value(loss)?;
+        if let Some(fields) = value.as_object_mut() {
+            fields.extend(parameters.clone());
+        }
+        Ok(value)
+    };
+    for (key, value) in given {
+        // One by one: a loss does not say which of its parameters it refuses.
+        let alone = with(&Map::from_iter([(key.clone(), value.clone())]))?;
+        serde_json::from_value::<Loss>(alone)
+            .map_err(|error| json::refused(key, &error.to_string()))?;
     }
-    let loss: Loss = serde_json::from_value(value)
-        .map_err(|error| Failure::Value(format!("the loss {name}: {error}")))?;
+    let loss: Loss = serde_json::from_value(with(given)?)?;
     loss.validate()?;
     Ok(loss)
 }

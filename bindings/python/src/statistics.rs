@@ -159,13 +159,14 @@ impl Statistics {
         weight: Option<PyReadonlyArray2<'_, f64>>,
         bias: Option<PyReadonlyArray1<'_, f64>>,
         class_names: Option<Vec<String>>,
+        against_ufm: Option<bool>,
         name: &str,
     ) -> PyResult<Analysis> {
         let given = arrays::classifier(weight.as_ref(), bias.as_ref())?;
         self.with(py, |state, _| {
             let statistics = state.file.statistics.clone();
             let classifier = given.as_ref().or(state.file.classifier.as_ref());
-            Analysis::of_statistics(name, statistics, classifier, class_names)
+            Analysis::of_statistics(name, statistics, classifier, class_names, against_ufm)
         })
     }
 

@@ -179,6 +179,40 @@ def test_options_reach_the_library(samples, classifier):
     assert report.nc1[1] == pytest.approx(tagwise.analyze(features, targets).nc1[1], rel=1e-9)
 
 
+def test_samples_that_are_not_finite_may_be_left_out(samples, classifier):
+    features, targets = samples
+    holed = features.copy()
+    rows = [0, 7, 8, 399]
+    holed[rows, [0, 1, 2, 3]] = [np.nan, np.inf, -np.inf, np.nan]
+    with pytest.raises(tagwise.TagwiseValueError, match="in 4 of 400 rows, first in row 0; .*; skip_non_finite=True does that"):
+        tagwise.analyze(holed, targets, *classifier)
+    found = tagwise.analyze(holed, targets, *classifier, skip_non_finite=True)
+    kept = np.delete(np.arange(400), rows)
+    expected = tagwise.analyze(features[kept], targets[kept], *classifier)
+    assert found.skipped == rows and expected.skipped == []
+    assert found.scalars() == expected.scalars()
+    worst, numbers = ([line["sample"] for line in report.to_dict()["worst_samples"]] for report in (found, expected))
+    assert worst == kept[numbers].tolist()
+    assert tagwise.CollapseReport.from_bytes(found.to_bytes()).skipped == rows
+
+
+def test_the_optimum_is_compared_with_where_that_is_cheap_or_asked_for(samples, classifier):
+    features, targets = samples
+    statistics = tagwise.Statistics(5, 7).update(features, targets)
+    for measure in (lambda **o: tagwise.analyze(features, targets, *classifier, **o), lambda **o: statistics.collapse(*classifier, **o)):
+        assert measure().optimum["is_certified"] and measure().optimum == measure(against_ufm=True).optimum
+        assert measure(against_ufm=False).optimum is None
+    one_class = tagwise.analyze(np.ones((4, 2)), [[0]] * 4)
+    assert one_class.optimum is None
+
+
+def test_intervals_may_be_left_out(samples):
+    with_intervals, without = (tagwise.analyze(*samples, intervals=when) for when in ("always", "never"))
+    assert any(line.interval is not None for line in with_intervals.headlines)
+    assert all(line.interval is None for line in without.headlines)
+    assert with_intervals.scalars() == without.scalars()
+
+
 def test_degenerate_samples_have_a_value_or_one_sentence():
     one = tagwise.analyze([[1.0, 2.0]], [[0]], num_classes=2)
     assert one.verdicts["nc1_m1"] == "cannot_be_told"
@@ -196,7 +230,7 @@ def test_degenerate_samples_have_a_value_or_one_sentence():
     [
         (dict(features=np.ones((3, 2)), targets=[[0], [1]]), "expected 2 rows of features, one for each row of targets, found 3"),
         (dict(features=np.ones(3), targets=[[0]]), r"expected `features` of shape \[N, d\], found 1 dimensions, \[3\]"),
-        (dict(features=[[1.0], [np.nan]], targets=[[0], [1]]), "expected finite numbers, found NaN in the features at row 1, column 0"),
+        (dict(features=[[1.0], [np.nan]], targets=[[0], [1]]), "expected finite features, found NaN or infinity in 1 of 2 rows, first in row 1; mend them or leave them out; skip_non_finite=True does that"),
         (dict(features=[["a"]], targets=[[0]]), "expected `features` of numbers, found an array of <U1"),
         (dict(features=[[1.0], [1.0, 2.0]], targets=[[0], [1]]), "expected `features` as rows of equal length"),
         (dict(features=None, targets=[[0]]), "expected `features` as an array, found NoneType"),
@@ -223,7 +257,7 @@ def test_bad_input_is_one_sentence(arguments, sentence):
 def test_statistics_refuse_what_does_not_fit():
     statistics = tagwise.Statistics(2, 3)
     for features, targets, sentence in [
-        (np.ones((1, 2)), [[0]], "expected 3 feature dimensions, found 2"),
+        (np.ones((1, 2)), [[0]], "expected 3 columns of `features`, found 2"),
         (np.ones((1, 3)), [[2]], "expected labels 0 to 1, found 2 in sample 0"),
         (np.ones((1, 3)), np.ones((1, 3), dtype=int), "expected 2 classes in `targets`, found 3"),
         ([[np.inf, 0, 0], [1, 1, 1]], [[0], [1]], "found inf in the features at row 0"),

@@ -67,6 +67,45 @@ def test_every_decoder_can_be_made_and_decodes(samples):
     assert "macro F1" in auto.reason and auto.settings["name"] in ("one-nearest-neighbour", "rule")
 
 
+def test_a_distribution_over_label_sets_is_decoded_exactly(samples):
+    features, targets = samples
+    head = tagwise.fit(features, targets, loss="set-likelihood", weight_decay=0.001)
+    decoder = tagwise.Decoder.fit(head=head, decoder="most-probable", list_sets=26, abstain_below=0.5)
+    assert decoder.tuning is None
+    decoded = decoder.decode(features)
+    for labels, share, listed in zip(decoded.sets, decoded.probabilities, decoded.listed, strict=True):
+        assert listed[0] == (labels, pytest.approx(share, abs=1e-12))
+        assert [p for _, p in listed] == sorted((p for _, p in listed), reverse=True)
+    assert list(decoded.abstained) == np.flatnonzero(decoded.probabilities < 0.5).tolist()
+
+    def expected_f1(answer, listed, empty_match):
+        value = 0.0
+        for labels, share in listed:
+            total = len(answer) + len(labels)
+            value += share * (2 * len(set(answer) & set(labels)) / total if total else empty_match)
+        return value
+
+    sets = [labels for labels, _ in decoded.listed[0]] + [s for m in (4, 5) for s in combinations(range(5), m)]
+    for empty_match in (0, 1):
+        by_f1 = tagwise.Decoder.fit(head=head, decoder="expected-f1", empty_match=empty_match).decode(features)
+        for answer, listed in zip(by_f1.sets[:50], decoded.listed[:50], strict=True):
+            best = max(expected_f1(s, listed, empty_match) for s in sets)
+            assert expected_f1(answer, listed, empty_match) == pytest.approx(best, abs=1e-9)
+
+
+def test_the_empty_set_is_an_answer_where_it_is_common(samples):
+    features, targets = samples
+    for share, is_common in ((0.02, False), (0.2, True)):
+        is_empty = np.arange(len(targets))[:, None] < share * len(targets)
+        samples = np.where(is_empty, -20.0, features), np.where(is_empty, 0, targets)
+        of_itself, never, measured = (
+            tagwise.OneNearestNeighbour.fit(*samples, distance="euclidean", empty_set=when).decode(np.full((1, 7), -20.0)).sets[0]
+            for when in (None, "never", "measured")
+        )
+        assert measured == () and len(never) > 0
+        assert of_itself == (measured if is_common else never)
+
+
 def test_validation_samples_are_what_rules_are_tuned_on(samples):
     features, targets = samples
     validation = multi_label(seed=5)
@@ -138,7 +177,7 @@ def test_names_go_from_targets_to_answers():
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (dict(decoder="nearest"), "decoder: unknown variant `nearest`, expected one of"),
+        (dict(decoder="nearest"), "expected `decoder` to be auto, onn, threshold, .* or most-probable, found \"nearest\""),
         (dict(decoder="threshold"), "decoding logits needs a classifier, found none"),
         (dict(features=None), "expected `features` beside `targets`, found none"),
         (dict(targets=None), "expected `targets` beside `features`, found none"),
@@ -146,16 +185,16 @@ def test_names_go_from_targets_to_answers():
         (dict(features=[[np.nan, 1], [1, 1]]), "expected finite numbers, found NaN"),
         (dict(targets=[[0]]), "expected 1 rows of features, one for each row of targets, found 2"),
         (dict(targets=[[], []], num_classes=2), "label"),
-        (dict(distance="manhattan"), "unknown variant `manhattan`"),
-        (dict(prototypes="medians"), "unknown variant `medians`"),
-        (dict(prior="flat"), "unknown variant `flat`"),
-        (dict(space="pixels"), "unknown variant `pixels`"),
+        (dict(distance="manhattan"), 'expected `distance` to be .*, found "manhattan"'),
+        (dict(prototypes="medians"), 'expected `prototypes` to be .*, found "medians"'),
+        (dict(prior="flat"), 'expected `prior` to be .*, found "flat"'),
+        (dict(space="pixels"), 'expected `space` to be .*, found "pixels"'),
         (dict(space="logits"), "needs a classifier"),
-        (dict(link="probit"), "unknown variant `probit`"),
-        (dict(criterion="accuracy"), "unknown variant `accuracy`"),
+        (dict(link="probit"), 'expected `link` to be .*, found "probit"'),
+        (dict(criterion="accuracy"), 'expected `criterion` to be .*, found "accuracy"'),
         (dict(scales="equal"), "expected `scales` 'measured', 'ufm' or numbers"),
         (dict(scales=[-1.0, 1.0], distance="euclidean"), "positive|greater than 0"),
-        (dict(empty_set="always"), "unknown variant `always`"),
+        (dict(empty_set="always"), 'expected `empty_set` to be .*, found "always"'),
         (dict(empty_set=np.nan), "expected `empty_set` as a finite number"),
         (dict(max_multiplicity=0), "expected `max_multiplicity` of at least 1"),
         (dict(max_nodes=-1), "expected `max_nodes` of at least 0"),
@@ -188,9 +227,9 @@ def test_decoders_and_rules_refuse_what_does_not_fit(samples):
     for arguments, sentence in (
         (dict(logits=np.ones((0, 2)), targets=np.ones((0, 2))), "at least one sample"),
         (dict(logits=[[1.0, 2.0]], targets=[[0], [1]]), "expected 2 rows of logits, found 1"),
-        (dict(logits=[[1.0]], targets=[[0]], rule="best"), "rule: unknown variant `best`"),
-        (dict(logits=[[1.0]], targets=[[0]], link="probit"), "link: unknown variant"),
-        (dict(logits=[[1.0]], targets=[[0]], criterion="loss"), "criterion: unknown variant"),
+        (dict(logits=[[1.0]], targets=[[0]], rule="best"), 'expected `rule` to be .*, found "best"'),
+        (dict(logits=[[1.0]], targets=[[0]], link="probit"), 'expected `link` to be softmax or sigmoid, found "probit"'),
+        (dict(logits=[[1.0]], targets=[[0]], criterion="loss"), 'expected `criterion` to be .*, found "loss"'),
     ):
         with pytest.raises(tagwise.TagwiseValueError, match=sentence):
             tagwise.LogitRule.fit(**arguments)

@@ -71,6 +71,35 @@ def test_the_weight_decay_is_searched_for(samples):
     np.testing.assert_allclose(probabilities.sum(axis=1), 1)
 
 
+def test_what_is_given_is_not_searched_for(samples):
+    scalings = {line["scaling"] for line in tagwise.fit(*samples).description["compared"]}
+    assert scalings == {"standardise", "none", "maximum"}
+    for scaling in scalings:
+        head = tagwise.fit(*samples, scaling=scaling)
+        assert head.description["settings"]["scaling"] == scaling and "compared" not in head.description
+    given = {"name": "set-likelihood", "multiplicities": "none", "seen_sets": "none", "max_multiplicity": 3}
+    head = tagwise.fit(*samples, loss=given, scaling="none")
+    assert head.loss == given and "compared" not in head.description
+
+
+def test_the_set_likelihood_knows_how_many_labels_there_are(samples):
+    """Probabilities of labels are sums over all label sets, here written out."""
+    features, targets = samples
+    head = tagwise.fit(
+        features, targets, loss="set-likelihood", weight_decay=0.001, loss_parameters={"multiplicities": "constant"}
+    )
+    assert head.loss["max_multiplicity"] == 3 and head.link == "sigmoid"
+    listed = tagwise.Decoder.fit(head=head, decoder="most-probable", list_sets=26).decode(features).listed
+    probabilities = np.zeros(targets.shape)
+    for row, sets in zip(probabilities, listed, strict=True):
+        assert len(sets) == 26 and sum(share for _, share in sets) == pytest.approx(1)  # all sets of at most 3 of 5
+        for labels, share in sets:
+            row[list(labels)] += share
+    np.testing.assert_allclose(head.predict_proba(features), probabilities, atol=1e-12)
+    again = tagwise.Head.from_bytes(head.to_bytes())
+    np.testing.assert_array_equal(again.predict_proba(features), head.predict_proba(features))
+
+
 def test_settings_reach_the_library(samples):
     features, targets = samples
     plain = tagwise.fit(features, targets, weight_decay=0.01)
@@ -118,8 +147,13 @@ def test_foreign_classifiers_are_heads(classifier):
         (dict(weight_decay=np.inf), "expected `weight_decay` as a finite number"),
         (dict(weight_decay="small"), "expected `weight_decay` as a number, found 'small'"),
         (dict(weight_decay=None, held_out=1.5), "share of samples held out between 0 and 1, found 1.5"),
-        (dict(kind="quadratic"), "unknown variant `quadratic`"),
-        (dict(scaling="log"), "unknown variant `log`"),
+        (dict(kind="quadratic"), 'expected `kind` to be linear or fixed-etf, found "quadratic"'),
+        (dict(scaling="log"), 'expected `scaling` to be standardise, none, maximum, found "log"'),
+        (dict(loss="set-likelihood", loss_parameters={"seen_sets": "some"}), 'expected `seen_sets` to be none or learned, found "some"'),
+        (dict(loss="set-likelihood", loss_parameters={"max_multiplicity": 0.5}), "expected `max_multiplicity` as a whole number"),
+        (dict(loss="set-likelihood", loss_parameters={"gamma": 2}), "expected the parameters .*multiplicities.* of the loss set-likelihood, found gamma"),
+        (dict(loss="set-likelihood", optimizer="sgd"), "the set likelihood is fitted by L-BFGS"),
+        (dict(seen_set_decay=-1), "expected the decay of the potentials of label sets of at least 0"),
         (dict(optimizer="adam"), "expected `optimizer` 'lbfgs' or 'sgd', found 'adam'"),
         (dict(optimizer="sgd", batch_size=0), "expected `batch_size` of at least 1"),
         (dict(max_iter=-1), "expected `max_iter` of at least 0"),

@@ -73,6 +73,8 @@ def test_columns_of_frames_are_names():
         (dict(targets=np.array([[np.nan, 1]])), "found NaN at row 0, column 0"),
         (dict(targets=np.array([[-1, 1]], dtype=np.int8)), "found -1 at row 0, column 0"),
         (dict(targets=np.array([[1j]])), "expected `targets` of 0 and 1, found an array of complex128"),
+        (dict(targets=np.array([[1, 0]], dtype=object)), r"expected `targets` of 0 and 1 as numbers, found an array of objects; convert it with .astype\(int\)"),
+        (dict(targets=np.eye(2), class_names=["a"]), "expected 2 names in `class_names`, one for each class of `targets`, found 1"),
         (dict(targets=np.ones((2, 2, 2))), r"found float64 of shape \[2, 2, 2\]"),
         (dict(targets=np.ones(3)), r"or \[N\] of class numbers, found float64 of shape \[3\]"),
         (dict(targets=np.ones((3, 0))), "with a column for each class, found none"),

@@ -112,6 +112,17 @@ def test_far_logits_are_finite():
         assert np.isfinite(values).all() and np.isfinite(gradient).all(), line.name
 
 
+@pytest.mark.parametrize("name", [line.name for line in tagwise.LOSSES])
+def test_a_masked_logit_is_left_out_and_others_that_are_not_finite_are_refused(name):
+    value, gradient = tagwise.loss_and_gradient([[-np.inf, 0.5, 1.0]], [[1]], name)
+    expected, slope = tagwise.loss_and_gradient([[0.5, 1.0]], [[0]], name)
+    assert value[0] == pytest.approx(expected[0], rel=1e-12) and gradient[0, 0] == 0
+    np.testing.assert_allclose(gradient[:, 1:], slope, rtol=1e-12)
+    for wrong in (np.nan, np.inf):
+        with pytest.raises(tagwise.TagwiseValueError, match="expected `logits` below infinity, found (nan|inf) at row 1, column 0"):
+            tagwise.loss_and_gradient([[0.0, 0.0], [wrong, 0.0]], [[1], [1]], name)
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -122,7 +133,7 @@ def test_far_logits_are_finite():
         (dict(loss="focal", gamma=-1.0), "expected loss.gamma to be a finite number of at least 0, found -1"),
         (dict(loss="focal", gamma=np.nan), "expected `gamma` as a finite number, found nan"),
         (dict(loss="asl", margin=1.0), "expected loss.margin to be at least 0 and below 1"),
-        (dict(loss="pal", weighting="max"), "unknown variant"),
+        (dict(loss="pal", weighting="max"), 'expected `weighting` to be sum or mean, found "max"'),
         (dict(class_weight=[1.0]), "expected 2 numbers in `class_weight`"),
         (dict(class_weight=[1.0, 0.0]), "expected `class_weight` greater than 0"),
         (dict(class_weight=[1.0, np.nan]), "expected `class_weight` greater than 0"),

@@ -92,10 +92,13 @@ def test_a_solution_speaks_every_language(tmp_path):
     assert (tmp_path / "page.html").read_text().startswith("<!doctype html>")
     assert set(solution.constants) == {1, 2} and set(solution.label_mass) == {1, 2}
     for again in (solution, tagwise.UfmSolution.from_bytes(solution.to_bytes())):
-        again.save(tmp_path / "point.safetensors")
+        again.save_point(tmp_path / "point.safetensors")
         assert (tmp_path / "point.safetensors").stat().st_size > 100
         assert again._repr_html_() == solution._repr_html_()
         np.testing.assert_array_equal(again.means, solution.means)
+    pandas = pytest.importorskip("pandas")
+    table = solution.to_pandas()
+    assert isinstance(table, pandas.DataFrame) and list(table["multiplicity"]) == [1, 2]
 
 
 @pytest.mark.parametrize(
@@ -116,11 +119,11 @@ def test_a_solution_speaks_every_language(tmp_path):
         (dict(targets=[[0], [1]], lambda_w=0), "expected lambda_w to be greater than 0"),
         (dict(targets=[[0], [1]], lambda_h=-1), "expected lambda_h to be greater than 0"),
         (dict(targets=[[0], [1]], lambda_b=0), "expected lambda_b to be greater than 0"),
-        (dict(targets=[[0], [1]], bias="some"), "unknown variant `some`"),
+        (dict(targets=[[0], [1]], bias="some"), 'expected `bias` to be .*, found "some"'),
         (dict(targets=[[0], [0]], num_classes=2, bias="free"), "found none with class 1"),
-        (dict(targets=[[0], [1]], weighting="max"), "unknown variant `max`"),
-        (dict(targets=[[0], [1]], features="positive"), "unknown variant `positive`"),
-        (dict(targets=[[0], [1]], classifier="random"), "unknown variant `random`"),
+        (dict(targets=[[0], [1]], weighting="max"), 'expected `weighting` to be .*, found "max"'),
+        (dict(targets=[[0], [1]], features="positive"), 'expected `features` to be .*, found "positive"'),
+        (dict(targets=[[0], [1]], classifier="random"), 'expected `classifier` to be .*, found "random"'),
         (dict(targets=[[0], [1]], method="fast"), "expected `method` 'auto' or 'solver'"),
         (dict(targets=[[0], [1]], gap=1.0), "expected `gap` from 0 to below 1, found 1"),
         (dict(targets=[[0], [1]], dim=0), "feature dimension to be at least 1"),

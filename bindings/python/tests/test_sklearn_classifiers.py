@@ -68,6 +68,18 @@ def test_it_is_the_head_of_the_library_with_its_rule(data):
     assert classifier.head_.weight_decay is not None and classifier.n_iter_ >= 1
 
 
+def test_the_set_likelihood_is_decoded_by_its_distribution(data):
+    X, Y = data
+    classifier = PickAllLabelsClassifier("set-likelihood", weight_decay=1e-3).fit(X, Y)
+    decoded = tagwise.Decoder.fit(head=classifier.head_, decoder="most-probable").decode(X)
+    assert np.array_equal(classifier.predict(X), np.asarray(decoded.sets))
+    assert np.allclose(classifier.predict_proba(X), classifier.head_.predict_proba(X))
+    by_f1 = clone(classifier).set_params(rule="expected-f1").fit(X, Y)
+    assert f1_score(Y, by_f1.predict(X), average="samples") > f1_score(Y, classifier.predict(X), average="samples")
+    by_threshold = clone(classifier).set_params(rule="threshold").fit(X, Y)
+    assert isinstance(by_threshold.rule_, tagwise.LogitRule)
+
+
 def test_the_rule_is_tuned_for_the_criterion(data):
     X, Y = data
     by_f1 = PickAllLabelsClassifier("bce", rule="label-thresholds", criterion="f1-macro").fit(X, Y)

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ def states():
     yield "rule", tagwise.LogitRule.fit(head.decision_function(features), targets, rule="expected-f1")
     yield "counts", tagwise.EvaluationCounts(3).update(targets, targets, head.decision_function(features))
     yield "sets", tagwise.LabelSets(targets, num_classes=4)
+    yield "evaluation", tagwise.evaluate(targets, targets, head.decision_function(features))
 
 
 STATES = dict(states())
@@ -44,7 +46,7 @@ def test_bytes_and_pickles_bring_it_back(name):
     assert same(copy.deepcopy(state), state)
 
 
-@pytest.mark.parametrize("name", ["statistics", "head", "decoder", "nearest", "rule", "counts"])
+@pytest.mark.parametrize("name", STATES)
 def test_files_bring_it_back(name, tmp_path):
     state = STATES[name]
     state.save(tmp_path / "state")
@@ -54,8 +56,15 @@ def test_files_bring_it_back(name, tmp_path):
         type(state).load(tmp_path / "nowhere")
     assert isinstance(error.value, tagwise.TagwiseFileError) and error.value.errno == 2
     assert str(error.value.filename).endswith("nowhere")
-    with pytest.raises(tagwise.TagwiseFileError):
+    with pytest.raises(tagwise.TagwiseFileError) as refused:
         state.save(tmp_path / "no" / "folder")
+    for raised in (error.value, refused.value):
+        assert str(raised).startswith(str(tmp_path)) and re.search("No such file|there is no folder", str(raised))
+        again = pickle.loads(pickle.dumps(raised))
+        assert type(again) is type(raised) and (str(again), again.errno) == (str(raised), raised.errno)
+    (tmp_path / "junk").write_bytes(b"something else")
+    with pytest.raises(tagwise.TagwiseValueError, match="junk: "):
+        type(state).load(tmp_path / "junk")
     with pytest.raises(tagwise.TagwiseTypeError, match="expected `path` as the name of a file, found 3"):
         state.save(3)
 

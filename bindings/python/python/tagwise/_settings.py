@@ -6,9 +6,12 @@ import json
 import math
 import operator
 import os
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from .errors import TagwiseFileError, TagwiseFileNotFoundError, TagwiseTypeError, TagwiseValueError
+
+T = TypeVar("T")
 
 
 def number(name: str, value: Any) -> float:
@@ -38,6 +41,13 @@ def word(name: str, value: Any) -> str:
     if not isinstance(value, str):
         raise TagwiseTypeError(f"expected `{name}` as a text, found {value!r}")
     return value
+
+
+def choice(name: str, value: Any) -> bool | None:
+    """Yes, no, or nothing said."""
+    if value is None or isinstance(value, bool):
+        return value
+    raise TagwiseTypeError(f"expected `{name}` True or False, found {value!r}")
 
 
 def path(value: Any) -> str:
@@ -107,6 +117,15 @@ def read(path: Any) -> bytes:
             return file.read()
     except OSError as error:
         raise _refused(name, error) from error
+
+
+def load(path: Any, from_bytes: Callable[[bytes], T]) -> T:
+    """What the bytes of a file are; whatever is wrong with them is said with the file's name."""
+    content = read(path)
+    try:
+        return from_bytes(content)
+    except TagwiseValueError as error:
+        raise TagwiseValueError(f"{globals()['path'](path)}: {error}") from None
 
 
 def _refused(name: str, error: OSError) -> TagwiseFileError:

@@ -57,6 +57,7 @@ class CollapseReport(WithPage):
         raise TagwiseTypeError("reports come from tagwise.analyze and Statistics.collapse")
 
     _analysis: _core.Analysis | None
+    _skipped: list[int]
     _page: _core.Page | None
     _text: str | None
 
@@ -65,6 +66,7 @@ class CollapseReport(WithPage):
         made = cls.__new__(cls)
         made._analysis = analysis
         made._figures = json.loads(analysis.figures())
+        made._skipped = analysis.skipped()
         made._page = made._text = None
         return made
 
@@ -101,6 +103,9 @@ class CollapseReport(WithPage):
 
     def scalars(self, prefix: str = "") -> dict[str, float]:
         """The headline metrics that have a value, under names that every tracker takes.
+
+        What the samples do not tell is left out, such as NC1 of an untrained network, whose means differ no more
+        than noise in them does.
 
         Examples
         --------
@@ -174,16 +179,34 @@ class CollapseReport(WithPage):
         """What a reader must know to read the numbers."""
         return list(self._figures["notes"])
 
+    @property
+    def skipped(self) -> list[int]:
+        """The rows that `skip_non_finite` left out."""
+        return list(self._skipped)
+
+    @property
+    def optimum(self) -> dict[str, Any] | None:
+        """How far class means and classifier are from the optimum of the unconstrained feature model for these label
+        counts, and from a simplex ETF, in degrees; `None` where it was not sought, or there is none."""
+        optimum = self._figures.get("optimum")
+        return None if optimum is None else dict(optimum)
+
     def to_pandas(self) -> Any:
         """A data frame with one row for each headline metric; needs pandas."""
         return frame([line._asdict() for line in self.headlines])
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"figures": self._figures, "text": self._make_text(), "page": self._make_page().to_json()}
+        return {
+            "figures": self._figures,
+            "skipped": self._skipped,
+            "text": self._make_text(),
+            "page": self._make_page().to_json(),
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._analysis = None
         self._figures = state["figures"]
+        self._skipped = state["skipped"]
         self._text = state["text"]
         self._page = _core.Page.from_json(state["page"])
 
@@ -201,6 +224,15 @@ class CollapseReport(WithPage):
         except (KeyError, TypeError):
             raise TagwiseValueError("expected the bytes of a collapse report, found something else") from None
         return made
+
+    def save(self, path: Any) -> None:
+        """Writes the bytes to a file, complete or not at all; `report` writes the page for people."""
+        _settings.write(path, self.to_bytes())
+
+    @classmethod
+    def load(cls, path: Any) -> CollapseReport:
+        """What `save` wrote."""
+        return _settings.load(path, cls.from_bytes)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return CollapseReport.from_bytes, (self.to_bytes(),)
@@ -233,9 +265,12 @@ def analyze(
     worst: int = 10,
     directions: Literal["all", "tag-span"] = "all",
     compat: Literal["nc-mlab"] | None = None,
+    intervals: Literal["cheap", "always", "never"] = "cheap",
+    against_ufm: bool | None = None,
+    skip_non_finite: bool = False,
     name: str = "features",
 ) -> CollapseReport:
-    """Measures the collapse of last-layer features: the whole of `tagwise analyze`, in two passes.
+    """Measures the collapse of last-layer features: the whole of `tagwise analyze`.
 
     Parameters
     ----------
@@ -253,13 +288,20 @@ def analyze(
         The directions in which NC1 is measured: "tag-span" is far cheaper for many label sets and large d.
     compat
         "nc-mlab" computes the numbers of the code published with the paper too.
+    intervals
+        When the headline metrics get 95 % intervals: "cheap" where they cost less than half of the analysis.
+    against_ufm
+        Whether class means and classifier are compared with the optimum for these label counts (`report.optimum`);
+        `None` does it where K·L is at most 30,000, which takes some hundredths of a second.
+    skip_non_finite
+        Leaves out samples with NaN or infinity; `report.skipped` lists them.
     name
         What the features are called in tables and on the page.
 
     Raises
     ------
     TagwiseValueError
-        When sizes disagree, for NaN and infinity, and without a sample that carries a label.
+        When sizes disagree, for NaN and infinity unless they are skipped, and without a sample that carries a label.
 
     Examples
     --------
@@ -285,6 +327,9 @@ def analyze(
             _settings.whole("worst", worst),
             _settings.word("directions", directions),
             None if compat is None else _settings.word("compat", compat),
+            _settings.word("intervals", intervals),
+            _settings.choice("against_ufm", against_ufm),
+            bool(_settings.choice("skip_non_finite", skip_non_finite)),
             _settings.word("name", name),
         )
     )

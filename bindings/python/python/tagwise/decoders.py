@@ -28,10 +28,17 @@ class Decoded(tuple[LabelSets, "NDArray[np.float64] | None"]):
     `sets` is the answer, `margins` [N] how much worse the second-best set of each sample is, and `scores` [N] how
     near the best one; both are `None` for rules on logits. `unproven` lists the samples whose search was cut before
     every other set was excluded.
+
+    A head of the set likelihood gives every label set a probability: `probabilities` [N] are those of the answers,
+    `listed` the most probable sets of each sample with theirs, `abstained` the samples whose answer is less probable
+    than was asked for.
     """
 
     scores: NDArray[np.float64] | None
     unproven: NDArray[np.int64]
+    probabilities: NDArray[np.float64] | None
+    listed: list[list[tuple[tuple[int, ...], float]]]
+    abstained: NDArray[np.int64]
 
     def __new__(
         cls,
@@ -39,10 +46,16 @@ class Decoded(tuple[LabelSets, "NDArray[np.float64] | None"]):
         margins: NDArray[np.float64] | None,
         scores: NDArray[np.float64] | None,
         unproven: NDArray[np.int64],
+        probabilities: NDArray[np.float64] | None,
+        listed: list[list[tuple[tuple[int, ...], float]]],
+        abstained: NDArray[np.int64],
     ) -> Decoded:
         made = super().__new__(cls, (sets, margins))
         made.scores = scores
         made.unproven = unproven
+        made.probabilities = probabilities
+        made.listed = listed
+        made.abstained = abstained
         return made
 
     @property
@@ -56,7 +69,8 @@ class Decoded(tuple[LabelSets, "NDArray[np.float64] | None"]):
         return self[1]
 
     def __getnewargs__(self) -> tuple[Any, ...]:
-        return self.sets, self.margins, self.scores, self.unproven
+        more = self.probabilities, self.listed, self.abstained
+        return self.sets, self.margins, self.scores, self.unproven, *more
 
 
 class Decoder:
@@ -105,11 +119,14 @@ class Decoder:
         prior: Literal["none", "multiplicity", "label-set"] = "none",
         scales: Literal["measured", "ufm"] | Sequence[float] = "measured",
         space: Literal["features", "logits"] = "features",
-        empty_set: Literal["never", "measured"] | float = "never",
+        empty_set: Literal["never", "measured"] | float | None = None,
         max_multiplicity: int | None = None,
         max_nodes: int = _MAX_NODES,
         link: Literal["softmax", "sigmoid"] | None = None,
         criterion: str = "subset-accuracy",
+        list_sets: int = 0,
+        abstain_below: float = 0.0,
+        empty_match: Literal[0, 1] = 1,
         num_classes: int | None = None,
         class_names: Sequence[str] | None = None,
     ) -> Self:
@@ -125,7 +142,9 @@ class Decoder:
             Training samples [N, d] with label sets in any form of `LabelSets`: prototypes come from them.
         decoder
             "auto", "onn", or a rule on logits: "threshold", "label-thresholds", "top-k", "proportional",
-            "largest-gap", "predicted-multiplicity", "expected-f1".
+            "largest-gap", "predicted-multiplicity", "expected-f1". A head of the set likelihood has a distribution
+            over label sets: its "most-probable" set and the set of largest "expected-f1" are exact, and need neither
+            tuning nor samples.
         head
             The classifier, for rules and distances between logits.
         validation
@@ -137,6 +156,11 @@ class Decoder:
         criterion
             What tuning maximises: "subset-accuracy", "hamming-accuracy", "jaccard-samples", "f1-samples",
             "f1-micro" or "f1-macro".
+        list_sets, abstain_below
+            For the set likelihood: how many of the most probable sets to list with their probabilities, and the
+            probability from 0 to 1 below which an answer counts as abstained.
+        empty_match
+            For "expected-f1" of the set likelihood: F1 where neither truth nor answer has a label, 1 or 0.
         num_classes, class_names
             K and what the classes are called, where the targets do not say it.
 
@@ -151,16 +175,22 @@ class Decoder:
                 "distance": _settings.word("distance", distance),
                 "prototypes": _settings.word("prototypes", prototypes),
                 "prior": _settings.word("prior", prior),
-                "empty-set": _empty_set(empty_set),
+                "empty-set": "never" if empty_set is None else _empty_set(empty_set),
                 "max-multiplicity": None
                 if max_multiplicity is None
                 else _settings.whole("max_multiplicity", max_multiplicity, 1),
                 "max-nodes": _settings.whole("max_nodes", max_nodes),
             },
+            "suits_empty_set": empty_set is None,
             "scales": scales if isinstance(scales, str) else as_vector(scales, "scales", "[M]").tolist(),
             "space": _settings.word("space", space),
             "link": None if link is None else _settings.word("link", link),
             "criterion": _settings.word("criterion", criterion),
+            "sets": {
+                "num_listed": _settings.whole("list_sets", list_sets),
+                "abstain_below": _settings.number("abstain_below", abstain_below),
+                "empty_match": _empty_match(empty_match),
+            },
         }
         if head is not None and not isinstance(head, Head):
             raise TagwiseTypeError(f"expected `head` as a tagwise.Head, found {type(head).__name__}")
@@ -205,8 +235,10 @@ class Decoder:
         TagwiseValueError
             For another d, and for NaN and infinity.
         """
-        sets, margins, scores, unproven = self._inner.decode(as_features(features))
-        return Decoded(LabelSets._of(sets, self.class_names), margins, scores, unproven)
+        sets, margins, scores, unproven, probabilities, listed, abstained = self._inner.decode(as_features(features))
+        rows = [[(tuple(labels), probability) for labels, probability in row] for row in listed]
+        named = LabelSets._of(sets, self.class_names)
+        return Decoded(named, margins, scores, unproven, probabilities, rows, abstained)
 
     @property
     def num_classes(self) -> int:
@@ -315,7 +347,7 @@ class OneNearestNeighbour(Decoder):
         scales: Literal["measured", "ufm"] | Sequence[float] = "measured",
         space: Literal["features", "logits"] = "features",
         head: Head | None = None,
-        empty_set: Literal["never", "measured"] | float = "never",
+        empty_set: Literal["never", "measured"] | float | None = None,
         max_multiplicity: int | None = None,
         max_nodes: int = _MAX_NODES,
         num_classes: int | None = None,
@@ -339,8 +371,9 @@ class OneNearestNeighbour(Decoder):
         space, head
             "logits" measures distances between the logits of this head, less their mean.
         empty_set
-            When a sample has no label: "never", "measured" when the mean of unlabelled training samples is nearest,
-            or a number that no other set's score reaches.
+            When a sample has no label: "never"; "measured", when the mean of unlabelled training samples is nearest;
+            or a number that no other set's score reaches. `None` is "measured" where at least one training sample in
+            twenty has no label, and "never" otherwise.
         max_multiplicity
             The most labels of an answer; as many as in training when absent.
         max_nodes
@@ -380,6 +413,12 @@ class OneNearestNeighbour(Decoder):
 
 def _empty_set(empty_set: Any) -> Any:
     return empty_set if isinstance(empty_set, str) else {"below": _settings.number("empty_set", empty_set)}
+
+
+def _empty_match(empty_match: Any) -> str:
+    if isinstance(empty_match, bool) or empty_match not in (0, 1):
+        raise TagwiseValueError(f"expected `empty_match` 0 or 1, found {empty_match!r}")
+    return "one" if empty_match else "zero"
 
 
 def _samples(

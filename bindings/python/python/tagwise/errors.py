@@ -5,6 +5,8 @@ Every error of the package is a `TagwiseError`. Ctrl-C raises `KeyboardInterrupt
 
 from __future__ import annotations
 
+from typing import Any
+
 __all__ = [
     "TagwiseError",
     "TagwiseFileError",
@@ -36,8 +38,31 @@ class TagwiseTypeError(TagwiseError, TypeError):
 
 
 class TagwiseFileError(TagwiseError, OSError):
-    """The operating system refused a file; `filename` and `errno` are set."""
+    """The operating system refused a file; `filename` and `errno` are set.
+
+    Examples
+    --------
+    >>> import tagwise
+    >>> tagwise.Head.load("missing.safetensors")
+    Traceback (most recent call last):
+        ...
+    tagwise.errors.TagwiseFileNotFoundError: missing.safetensors: No such file or directory (os error 2)
+    """
+
+    def __str__(self) -> str:
+        # OSError would build a sentence of its own from the number and the name.
+        return str(self.args[0]) if self.args else ""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (type(self), self.args, self.errno, self.filename)
 
 
 class TagwiseFileNotFoundError(TagwiseFileError, FileNotFoundError):
     """There is no such file."""
+
+
+def _again(kind: type[TagwiseFileError], arguments: tuple[Any, ...], errno: Any, filename: Any) -> TagwiseFileError:
+    """A pickled error."""
+    error = kind(*arguments)
+    error.errno, error.filename = errno, filename
+    return error

@@ -136,7 +136,10 @@ class Head:
         return self._inner.logits(as_features(features))
 
     def predict_proba(self, features: Any) -> NDArray[np.float64]:
-        """Softmax or sigmoid of the logits, [N, K], as the loss says.
+        """The probability of each label, [N, K].
+
+        Sigmoid or softmax of the logits, as the loss says; under the set likelihood P(k ∈ S), summed over all label
+        sets that hold the label.
 
         Raises
         ------
@@ -145,6 +148,8 @@ class Head:
         """
         import numpy as np
 
+        if self._inner.has_potentials:
+            return self._inner.inclusion(as_features(features))
         logits = self.decision_function(features)
         if self.link is None:
             raise TagwiseValueError(
@@ -203,11 +208,12 @@ def fit(
     class_weight: Any = None,
     set_weight: Mapping[Any, float] | None = None,
     balance: float = 0.0,
-    scaling: Literal["standardise", "none"] = "standardise",
+    scaling: Literal["standardise", "none", "maximum"] | None = None,
+    seen_set_decay: float | None = None,
     optimizer: Literal["lbfgs", "sgd"] = "lbfgs",
     batch_size: int = 64,
     tol: float = 1e-4,
-    max_iter: int = 500,
+    max_iter: int = 5000,
     seed: int = 0,
     num_classes: int | None = None,
     class_names: Sequence[str] | None = None,
@@ -216,8 +222,9 @@ def fit(
 
     Minimises (1/Σw_i)·Σ_i w_i·L(W h_i + b, S_i) + weight_decay·‖W‖² to a stated gradient. Without a weight
     decay, the one of least loss on a held-out part of the samples is taken, split so that every label keeps
-    its share; the head is then fitted to all samples, and the head without the held-out part is kept for
-    decoders to be tuned with. Features are copied in f64.
+    its share, and with it the scaling and the potentials of the set likelihood that are not given; the head is then
+    fitted to all samples, and the head without the held-out part is kept for decoders to be tuned with. Features are
+    copied in f64.
 
     Parameters
     ----------
@@ -226,7 +233,9 @@ def fit(
     targets
         N label sets in any form of `LabelSets`.
     loss, loss_parameters
-        A name of `tagwise.LOSSES`, or a mapping with a `name`; parameters other than those recommended.
+        A name of `tagwise.LOSSES`, or a mapping with a `name`; parameters other than those recommended. Those of
+        "set-likelihood" say what is learned beside W and b: `multiplicities` "none", "constant" or "linear" in the
+        features, `seen_sets` "none" or "learned", and `max_multiplicity`, that of the samples unless given.
     kind
         "linear", or "fixed-etf" for a simplex ETF on a learned projection.
     weight_decay
@@ -240,7 +249,11 @@ def fit(
     balance
         0 weighs all samples alike, 1 all label sets.
     scaling
-        How features are scaled while the head is fitted: "standardise" or "none".
+        How features are scaled while the head is fitted: "standardise" to unit variance, "maximum" to a largest
+        absolute value of 1, or "none"; compared on held-out samples when absent, unit variance where the weight decay
+        is given.
+    seen_set_decay
+        Decay of the potentials of label sets, from which 1/(2·decay·N) is their variance.
     optimizer, batch_size
         "lbfgs", or "sgd" on batches of this size, with variance reduction.
     tol, max_iter
@@ -264,24 +277,44 @@ def fit(
     """
     sets = as_targets(targets, num_classes=num_classes, class_names=class_names)
     names = None if sets.class_names is None else list(sets.class_names)
+    own_loss = losses.settings(loss, loss_parameters)
     chosen = {
-        "loss": losses.settings(loss, loss_parameters),
+        "loss": own_loss,
         "kind": _settings.word("kind", kind),
         "balance": _settings.number("balance", balance),
-        "scaling": _settings.word("scaling", scaling),
         "class-weights": _class_weights(class_weight),
         "set-weights": _set_weights(set_weight, sets),
         "optimizer": _optimizer(optimizer, batch_size, seed),
         "gradient-tolerance": _settings.number("tol", tol),
         "max-iterations": _settings.whole("max_iter", max_iter),
     }
+    if scaling is not None:
+        chosen["scaling"] = _settings.word("scaling", scaling)
+    if seen_set_decay is not None:
+        chosen["seen-set-decay"] = _settings.number("seen_set_decay", seen_set_decay)
     search = None
     if weight_decay is None:
-        search = {"share": _settings.number("held_out", held_out), "seed": _settings.whole("seed", seed)}
+        said = {**(loss if isinstance(loss, Mapping) else {}), **(loss_parameters or {})}
+        search = {
+            "share": _settings.number("held_out", held_out),
+            "seed": _settings.whole("seed", seed),
+            "given": _given(said, scaling, seen_set_decay),
+        }
     else:
         chosen["weight-decay"] = _settings.number("weight_decay", weight_decay)
     request = _settings.text({"settings": chosen, "held_out": search})
     return Head._of(_core.Head.fit(as_features(features), sets._inner, request, names))
+
+
+def _given(parameters: Mapping[str, Any], scaling: Any, seen_set_decay: Any) -> list[str]:
+    """What is not to be compared on the held-out samples."""
+    given = [] if scaling is None else ["scaling"]
+    if "multiplicities" in parameters:
+        given.append("multiplicities")
+    seen_sets = parameters.get("seen_sets")
+    if seen_sets == "none" or (seen_sets is not None and seen_set_decay is not None):
+        given.append("seen-sets")
+    return given
 
 
 def _optimizer(optimizer: Any, batch_size: Any, seed: Any) -> Any:

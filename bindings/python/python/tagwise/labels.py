@@ -147,6 +147,16 @@ class LabelSets(Sequence[tuple[int, ...]]):
         """What `to_bytes` gave."""
         return cls._of(_core.LabelSets.from_bytes(_settings.data(data)))
 
+    def save(self, path: Any) -> None:
+        """Writes the bytes to a file (.safetensors) that the command reads as targets, complete or not at all."""
+        _settings.write(path, self.to_bytes())
+
+    @classmethod
+    def load(cls, path: Any, *, class_names: Sequence[str] | None = None) -> LabelSets:
+        """What `save` wrote; it does not keep the names of the classes."""
+        read = _settings.load(path, cls.from_bytes)
+        return read if class_names is None else LabelSets(read, class_names=class_names)
+
     def __len__(self) -> int:
         return len(self._inner)
 
@@ -211,6 +221,10 @@ def label_sets(value: Any, name: str, num_classes: Any, class_names: Any) -> Lab
         if name == "targets" or f"`{name}`" in str(error):
             raise
         raise type(error)(f"`{name}`: {error}") from None
+    if names is not None and num_classes is None and core.num_classes != len(names):
+        raise TagwiseValueError(
+            f"expected {core.num_classes} names in `class_names`, one for each class of `{name}`, found {len(names)}"
+        )
     if classes is not None and core.num_classes != classes:
         raise TagwiseValueError(f"expected {classes} classes in `{name}`, found {core.num_classes}")
     if core.num_classes == 0:
@@ -230,6 +244,10 @@ def _read(
     if hasattr(value, "iloc") and value.dtype == object:
         value = value.to_list()
     if isinstance(value, np.ndarray) and value.dtype.kind in "OUST":
+        if value.dtype == object and value.ndim != 1:
+            raise TagwiseTypeError(
+                f"expected `{name}` of 0 and 1 as numbers, found an array of objects; convert it with .astype(int)"
+            )
         value = value.tolist()
     if isinstance(value, (str, bytes, dict)):
         raise TagwiseTypeError(f"expected `{name}` as an array or a list for each sample, found {value!r}")

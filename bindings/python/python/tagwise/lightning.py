@@ -49,8 +49,9 @@ class CollapseCallback(_Base):
     """Measures collapse at the end of every n-th training epoch and logs it.
 
     The names are those of :meth:`CollapseMeasurement.scalars` behind ``prefix``; other callbacks can
-    watch them, ``EarlyStopping("collapse/nc1_m1")``. For file names of ``ModelCheckpoint`` choose a
-    prefix without a slash. In a run of several processes all of them measure their part.
+    watch them, ``EarlyStopping("collapse/nc1_m1", strict=False)``: a metric that the samples do not tell,
+    such as NC1 of an untrained network, is left out. For file names of ``ModelCheckpoint`` choose a prefix
+    without a slash. In a run of several processes all of them measure their part.
 
     Parameters
     ----------

@@ -45,7 +45,9 @@ def settings(loss: Any, parameters: Mapping[str, Any] | None = None) -> dict[str
         given = {**loss, **given}
         loss = given.pop("name", None)
     for key, value in given.items():
-        if not isinstance(value, str):
+        if key == "max_multiplicity" and value is not None:
+            given[key] = _settings.whole(key, value)
+        elif not isinstance(value, str) and value is not None:
             given[key] = _settings.number(key, value)
     name = _settings.word("loss", loss)
     made: dict[str, Any] = json.loads(_core.loss_settings(name, _settings.text(given)))
@@ -69,7 +71,7 @@ def loss_and_gradient(
     Parameters
     ----------
     logits
-        [N, K].
+        [N, K]; −∞ leaves a label out.
     targets
         N label sets in any form of `LabelSets`.
     loss
@@ -90,7 +92,7 @@ def loss_and_gradient(
     Raises
     ------
     TagwiseValueError
-        When sizes disagree, and for a name, a parameter or a weight that the loss does not have.
+        When sizes disagree, for NaN and +∞, and for a name, a parameter or a weight that the loss does not have.
 
     Examples
     --------
@@ -105,6 +107,7 @@ def loss_and_gradient(
     2021 (arXiv 2009.14119); Su et al. 2022 (arXiv 2208.02955).
     """
     matrix = as_matrix(logits, "logits", "[N, K]")
+    _check_logits(matrix)
     sets = as_targets(targets, num_classes=matrix.shape[1] or None)
     values, gradient = _core.loss_and_gradient(
         matrix,
@@ -123,3 +126,15 @@ def loss_and_gradient(
     if not isinstance(reduction, str):
         raise TagwiseTypeError(f"expected `reduction` as a text, found {reduction!r}")
     raise TagwiseValueError(f"expected `reduction` 'none', 'sum' or 'mean', found {reduction!r}")
+
+
+def _check_logits(matrix: NDArray[np.float64]) -> None:
+    """Refuses logits that have no loss."""
+    import numpy as np
+
+    wrong = ~(matrix < np.inf)
+    if wrong.any():
+        row, column = np.argwhere(wrong)[0]
+        raise TagwiseValueError(
+            f"expected `logits` below infinity, found {matrix[row, column]} at row {row}, column {column}"
+        )

@@ -9,7 +9,7 @@ from typing import Any
 from . import _core, _settings
 from ._figures import frame
 from ._inputs import as_matrix, as_targets
-from .errors import TagwiseTypeError
+from .errors import TagwiseTypeError, TagwiseValueError
 from .labels import LabelSets
 
 __all__ = ["Evaluation", "EvaluationCounts", "evaluate"]
@@ -67,6 +67,27 @@ class Evaluation(Mapping[str, float]):
     def to_pandas(self) -> Any:
         """A data frame with one row for each measure; needs pandas."""
         return frame([{"measure": name, "value": value} for name, value in self.items()])
+
+    def to_bytes(self) -> bytes:
+        """The evaluation as bytes (JSON)."""
+        return self.to_json().encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Evaluation:
+        """What `to_bytes` gave."""
+        figures = _settings.parsed("an evaluation", _settings.data(data))
+        if not isinstance(figures, dict) or not {"num_samples", "labels", "subset_accuracy"} <= figures.keys():
+            raise TagwiseValueError("expected the bytes of an evaluation, found something else")
+        return cls._of(json.dumps(figures))
+
+    def save(self, path: Any) -> None:
+        """Writes the bytes to a file (.json), complete or not at all."""
+        _settings.write(path, self.to_bytes())
+
+    @classmethod
+    def load(cls, path: Any) -> Evaluation:
+        """What `save` wrote."""
+        return _settings.load(path, cls.from_bytes)
 
     def __getitem__(self, name: str) -> float:
         return self._measures[name]
@@ -223,7 +244,7 @@ class EvaluationCounts:
     @classmethod
     def load(cls, path: Any) -> EvaluationCounts:
         """What `save` wrote."""
-        return cls.from_bytes(_settings.read(path))
+        return _settings.load(path, cls.from_bytes)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return EvaluationCounts.from_bytes, (self.to_bytes(),)

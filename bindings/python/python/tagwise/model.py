@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from . import _core, _settings
-from ._figures import WithPage, by_multiplicity
+from ._figures import WithPage, by_multiplicity, frame
 from ._inputs import as_matrix, as_targets, as_vector
 from .errors import TagwiseTypeError, TagwiseValueError
 from .labels import LabelSets
@@ -116,9 +116,29 @@ class UfmSolution(WithPage):
         """The softmax probability of the true set by multiplicity."""
         return by_multiplicity(self._figures["label_mass"])
 
-    def save(self, path: Any) -> None:
-        """Writes features, targets and classifier as safetensors, which `tagwise analyze` reads."""
+    def to_pandas(self) -> Any:
+        """A data frame with one row for each multiplicity: C_m and the label mass; needs pandas."""
+        mass = self.label_mass
+        return frame(
+            [
+                {"multiplicity": m, "constant": constant, "label_mass": mass.get(m)}
+                for m, constant in self.constants.items()
+            ]
+        )
+
+    def save_point(self, path: Any) -> None:
+        """Writes features, targets and classifier as safetensors, as `tagwise ufm --save` does; `tagwise analyze` reads
+        them."""
         self._inner.save(_settings.path(path))
+
+    def save(self, path: Any) -> None:
+        """Writes the bytes to a file, complete or not at all."""
+        _settings.write(path, self.to_bytes())
+
+    @classmethod
+    def load(cls, path: Any) -> UfmSolution:
+        """What `save` wrote."""
+        return _settings.load(path, cls.from_bytes)
 
     def to_bytes(self) -> bytes:
         """The solution with its page and point as bytes."""

@@ -119,7 +119,7 @@ class LogitRule:
     @classmethod
     def load(cls, path: Any) -> LogitRule:
         """What `save` wrote."""
-        return cls.from_bytes(_settings.read(path))
+        return _settings.load(path, cls.from_bytes)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return LogitRule.from_bytes, (self.to_bytes(),)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from . import _core, _settings
 from ._inputs import as_classifier, as_features, as_targets
 from .collapse import CollapseReport
-from .errors import TagwiseTypeError
+from .errors import TagwiseTypeError, TagwiseValueError
 from .labels import LabelSets
 
 if TYPE_CHECKING:
@@ -94,7 +94,11 @@ class Statistics:
             When sizes disagree, and for NaN and infinity; nothing is added then.
         """
         sets = as_targets(targets, num_classes=self.num_classes)
-        self._inner.update(as_features(features), sets._inner)
+        rows = as_features(features)
+        found = rows[3] if isinstance(rows, tuple) else rows.shape[1]
+        if found != self.dim:
+            raise TagwiseValueError(f"expected {self.dim} columns of `features`, found {found}")
+        self._inner.update(rows, sets._inner)
         return self
 
     def merge(self, other: Statistics) -> Statistics:
@@ -116,6 +120,7 @@ class Statistics:
         bias: Any = None,
         *,
         class_names: Sequence[str] | None = None,
+        against_ufm: bool | None = None,
         name: str = "statistics",
     ) -> CollapseReport:
         """Measures all that statistics tell: everything of `analyze` but NC4 and the worst samples.
@@ -126,6 +131,8 @@ class Statistics:
             The classifier [K, d] and [K]; the one kept with the statistics when absent.
         class_names
             What the classes are called, in order.
+        against_ufm
+            As for `analyze`.
         name
             What the features are called in tables and on the page.
 
@@ -136,7 +143,12 @@ class Statistics:
         """
         given = as_classifier(weight, bias)
         return CollapseReport._of(
-            self._inner.collapse(*given, _settings.names(class_names), _settings.word("name", name))
+            self._inner.collapse(
+                *given,
+                _settings.names(class_names),
+                _settings.choice("against_ufm", against_ufm),
+                _settings.word("name", name),
+            )
         )
 
     def set_classifier(self, weight: Any, bias: Any = None) -> Statistics:
