@@ -246,7 +246,7 @@ fn beside(decoder: &FittedDecoder, inputs: &Inputs) -> anyhow::Result<String> {
     let measures = SetMeasures::new(&found, &validation.targets)?;
     Ok(format!(
         "it has exact match {:.4}, Jaccard {:.4}, micro F1 {:.4}, macro F1 {:.4} and Hamming loss {:.4} on \
-         all of them, some of which tuned it; --criterion chooses by another measure",
+         these samples, which tuned it too; --criterion chooses by another measure",
         measures.subset_accuracy,
         measures.jaccard_samples,
         measures.f1_micro,
