@@ -1,13 +1,18 @@
-"""Runs the ```console blocks of the documentation and compares what they print.
+"""Runs the examples of the documentation and compares what they print.
 
-python3 scripts/check_docs.py BINARY FILE.md...
+python3 scripts/check_docs.py BINARY FILE.md...           the ```console blocks
+python3 scripts/check_docs.py --python PYTHON FILE.md...  the ```python blocks
 
 Every command (`$ ...`) of a file runs in one shell, each block in the same, at first empty folder, with BINARY first on the path as
 `tagwise` and `cargo run` building this checkout. Lines below a command are what it must print, in this order,
 on stdout or stderr: words count, numbers may differ from machine to machine, `…` stands for
 anything. A block that is not for running says so, and why, in the line before it: `<!-- not run: REASON -->`;
 one that needs a data set that is not in the project, `<!-- needs: yeast -->`, is skipped where the data
-set is neither in TAGWISE_TEST_DATA nor in shared/data beside the checkout.
+set is neither in TAGWISE_TEST_DATA nor in shared/data beside the checkout. A page with `<!-- after: README.md -->`
+goes on in the folder that this page has left, which must be among those before it.
+
+Python blocks of a file run one after the other in one process of PYTHON, which has the package tagwise, in
+an empty folder; what stands behind `>>> ` must show exactly what follows it.
 """
 
 import os
@@ -31,10 +36,16 @@ class Block:
     def add(self, line):
         if line.startswith("$ "):
             self.commands.append([line[2:], []])
-        elif self.commands and self.commands[-1][0].endswith("\\") and not self.commands[-1][1]:
+        elif self.commands and is_open(self.commands[-1][0]) and not self.commands[-1][1]:
             self.commands[-1][0] += "\n" + line
         elif self.commands:
             self.commands[-1][1].append(line)
+
+
+def is_open(command):
+    """Whether the next line belongs to the command too."""
+    is_loop = command.startswith("for ") and not command.rstrip().endswith("done")
+    return command.endswith("\\") or is_loop
 
 
 def blocks(text):
@@ -99,7 +110,8 @@ def runnable(page, folder):
 def run(commands, binary, folder):
     """What each command printed, with its exit code."""
     tools = folder / ".tools"
-    tools.mkdir()
+    tools.mkdir(exist_ok=True)
+    (tools / "tagwise").unlink(missing_ok=True)
     (tools / "tagwise").symlink_to(binary)
     cargo = tools / "cargo"
     cargo.write_text(f'#!/bin/sh\nPATH=${{PATH#*:}}\ncommand=$1\nshift\n'
@@ -112,32 +124,72 @@ def run(commands, binary, folder):
             for part in shell.stdout.split(END_OF_COMMAND)[:-1]]
 
 
-def check(page, binary):
+PYTHON_BLOCKS = r"""
+import doctest, pathlib, re, sys
+page = pathlib.Path(sys.argv[1])
+space, failed = {"__name__": "__main__"}, 0
+for block in re.finditer(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.M | re.S):
+    line = page.read_text(encoding="utf-8")[:block.start()].count("\n") + 1
+    print(f"{page.name}:{line}: python", flush=True)
+    if ">>>" in block[1]:
+        test = doctest.DocTestParser().get_doctest(block[1], space, page.name, str(page), line)
+        failed += doctest.DocTestRunner(verbose=False).run(test, clear_globs=False).failed
+        space.update(test.globs)
+    else:
+        exec(compile("\n" * line + block[1], str(page), "exec"), space)
+sys.exit(failed > 0)
+"""
+
+
+def check_python(page, interpreter):
+    with tempfile.TemporaryDirectory() as folder:
+        return subprocess.run([interpreter, "-c", PYTHON_BLOCKS, page], cwd=folder).returncode != 0
+
+
+def check(page, binary, folder):
+    failures = 0
+    chosen = runnable(page, folder)
+    commands = [(block, *command) for block in chosen for command in block.commands]
+    # Each block starts in the folder, whatever the one before left.
+    scripts = [("" if place else f"cd {folder}\n") + command
+               for block in chosen for place, (command, _) in enumerate(block.commands)]
+    results = run(scripts, binary, folder)
+    for (block, command, expected), (printed, code) in zip(commands, results, strict=True):
+        missing = first_missing(expected, printed)
+        if code == "0" and missing is None:
+            print(f"{page.name}:{block.line}: $ {command.splitlines()[0]}")
+            continue
+        failures += 1
+        why = f"ended with {code}" if code != "0" else f"did not print: {missing}"
+        print(f"{page.name}:{block.line}: $ {command}\n  {why}; it printed:\n{printed}", file=sys.stderr)
+    return failures
+
+
+def check_all(pages, binary):
     failures = 0
     with tempfile.TemporaryDirectory() as scratch:
-        folder = pathlib.Path(scratch)
-        chosen = runnable(page, folder)
-        commands = [(block, *command) for block in chosen for command in block.commands]
-        # Each block starts in the folder, whatever the one before left.
-        scripts = [("" if place else f"cd {folder}\n") + command
-                   for block in chosen for place, (command, _) in enumerate(block.commands)]
-        results = run(scripts, binary, folder)
-        for (block, command, expected), (printed, code) in zip(commands, results, strict=True):
-            missing = first_missing(expected, printed)
-            if code == "0" and missing is None:
-                print(f"{page.name}:{block.line}: $ {command.splitlines()[0]}")
-                continue
-            failures += 1
-            why = f"ended with {code}" if code != "0" else f"did not print: {missing}"
-            print(f"{page.name}:{block.line}: $ {command}\n  {why}; it printed:\n{printed}", file=sys.stderr)
+        for page in pages:
+            after = re.search(r"<!-- after: (\S+) -->", page.read_text(encoding="utf-8"))
+            # Two pages may be called README.md.
+            name = after[1] if after else os.path.relpath(page, ROOT)
+            folder = pathlib.Path(scratch) / name.replace("/", ",")
+            if after and not folder.exists():
+                sys.exit(f"{page.name}: expected {after[1]} among the pages before it, whose folder it goes on in")
+            folder.mkdir(exist_ok=True)
+            failures += check(page, binary, folder)
     return failures
 
 
 def main():
-    binary, *pages = (pathlib.Path(argument).resolve() for argument in sys.argv[1:])
-    failures = sum(check(page, binary) for page in pages)
+    if sys.argv[1] == "--python":
+        # The link of a virtual environment must stay a link.
+        interpreter, *pages = sys.argv[2:]
+        failures = sum(check_python(pathlib.Path(page).resolve(), os.path.abspath(interpreter)) for page in pages)
+    else:
+        binary, *pages = (pathlib.Path(argument).resolve() for argument in sys.argv[1:])
+        failures = check_all(pages, binary)
     if failures:
-        sys.exit(f"{failures} commands of the documentation do not do what it says")
+        sys.exit(f"{failures} examples of the documentation do not do what it says")
 
 
 if __name__ == "__main__":

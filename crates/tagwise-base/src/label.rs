@@ -10,8 +10,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub use self::builder::TargetsBuilder;
-pub use self::lists::LabelLists;
 pub(crate) use self::lists::number_of_classes;
+pub use self::lists::{LabelLists, counted_from_one};
 pub use self::names::ClassNames;
 pub use self::targets::{MAX_CLASSES, Targets};
 

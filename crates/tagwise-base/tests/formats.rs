@@ -195,15 +195,15 @@ fn broken_files_are_refused_in_one_sentence() {
         .map(|members| refusal("a.npz", &npz(members)))
         .collect();
     insta::assert_snapshot!(sentences.join("\n"), @r#"
-a.npz: expected an array `features` [N, d], found ["targets"]
-a.npz: expected either `targets` [N, K] of 0 and 1, or `labels` with `offsets` [N + 1]
+a.npz: expected an array `features` [N, d], found ["targets"]; another is chosen by its name (--features-key)
+a.npz: expected labels: `targets` [N, K] of 0 and 1 or [N] of class numbers, or `labels` with `offsets`; another array is chosen by its name (--targets-key)
 a.npz: expected one label set for each of the 2 rows of `features`, found 1
 a.npz: expected `targets` of 0 and 1, found 2 at row 1, column 0
 a.npz: expected `features` of shape [N, d], found shape [2]
-a.npz: expected `features` of f16, bf16, f32 or f64, found u8
+a.npz: expected `features` of f16, bf16, f32 or f64, found u8; convert it, in Python with X.astype(np.float32)
 a.npz: expected at least one row and one column of `features`, found shape [0, 3]
 a.npz: `features` is not a whole .npy array: shape [9, 9] needs more bytes than there are
-a.npz: `features` holds elements of type ">f4"; expected little-endian integers or floats
+a.npz: `features` holds elements of type ">f4"; expected little-endian integers or floats of at most 64 bits; convert it, in Python with .astype
 a.npz: expected `offsets` to rise from 0 to 2, the length of `labels`
 a.npz: in `targets`: expected class numbers below 3, found 255
 a.npz: expected `weight` of shape [3, 1], one row per class, found shape [2, 1]

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::ColorChoice;
 
 use crate::color;
+use crate::terminal::plain;
 
 /// The user asked for something that cannot be meant: exit code 2, as for unknown flags.
 #[derive(Debug)]
@@ -43,7 +44,8 @@ pub fn report(error: &anyhow::Error, color: ColorChoice) -> ExitCode {
         true => "\u{1b}[1;31mtagwise:\u{1b}[0m",
         false => "tagwise:",
     };
-    let _ = writeln!(stderr(), "{name} {}", message(error));
+    let message = message(error);
+    let _ = writeln!(stderr(), "{name} {}", plain(&message));
     if error.is::<Usage>() {
         ExitCode::from(2)
     } else if error.is::<Interrupted>() {

@@ -5,14 +5,17 @@ mod command;
 mod failure;
 mod interrupt;
 mod output;
+mod outputs;
 mod progress;
+mod terminal;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches};
+use clap::FromArgMatches;
 
 fn main() -> ExitCode {
-    let mut parser = command::Arguments::command().color(color::asked(std::env::args_os()));
+    interrupt::survive_file_size_limits();
+    let mut parser = command::Arguments::parser().color(color::asked(std::env::args_os()));
     let matches = parser.get_matches_mut();
     let arguments = command::Arguments::from_arg_matches(&matches);
     let arguments = arguments.unwrap_or_else(|error| error.format(&mut parser).exit());

@@ -1,27 +1,41 @@
 //! What goes to stdout: one JSON value or text, and nothing else.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
+
+use crate::terminal::{plain, plain_json};
 
 /// Prints one JSON value and a line end.
 ///
 /// # Errors
 /// When stdout cannot be written; a closed pipe is recognised by the caller.
 pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
-    // Standard output alone would pass on every line by itself.
-    let mut stdout = io::BufWriter::new(io::stdout().lock());
-    serde_json::to_writer_pretty(&mut stdout, value).map_err(io::Error::from)?;
-    writeln!(stdout)?;
-    stdout.flush()?;
-    Ok(())
+    let json = serde_json::to_string_pretty(value)?;
+    written(&plain_json(&json))
 }
 
-/// Prints text as it is, with a line end if it has none.
+/// Prints text for a person, with a line end if it has none and without characters that steer a
+/// terminal.
 ///
 /// # Errors
 /// As [`json`].
 pub fn text(text: &str) -> anyhow::Result<()> {
+    written(&plain(text))
+}
+
+/// Prints text for a program as it is, unless a person looks at it.
+///
+/// # Errors
+/// As [`json`].
+pub fn data(data: &str) -> anyhow::Result<()> {
+    match io::stdout().is_terminal() {
+        true => text(data),
+        false => written(data),
+    }
+}
+
+fn written(text: &str) -> anyhow::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(text.as_bytes())?;
     if !text.ends_with('\n') {

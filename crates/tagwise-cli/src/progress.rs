@@ -1,7 +1,8 @@
 //! What long work says on stderr while it runs.
 
-use std::io::{Write, stderr};
 use std::time::{Duration, Instant};
+
+use crate::terminal::tell;
 
 /// Work that is over by then says nothing.
 const SILENT: Duration = Duration::from_secs(1);
@@ -25,8 +26,7 @@ impl Lines {
         let now = Instant::now();
         if now >= self.next {
             self.next = now + SHOW_EVERY;
-            // A closed stderr must not end the work.
-            let _ = writeln!(stderr(), "{}", line());
+            tell!("{}", line());
         }
     }
 }

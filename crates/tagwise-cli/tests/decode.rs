@@ -379,7 +379,7 @@ fn wrong_input_is_told_in_one_sentence() {
     assert_snapshot!(refused(&["evaluate", &csv, "--truth", &train], 1), @"tagwise: …/a.csv: expected the columns sample and labels or label_ids, or a column of 0 and 1 for each of the 4 classes; found 2 columns");
 
     // Files that cannot be read.
-    assert_snapshot!(refused(&["fit", arff], 1), @r#"tagwise: …/table-mulan.arff: expected the relation's name to say -C and a number of labels below 9, found "r"; or give Mulan's XML list of the labels"#);
+    assert_snapshot!(refused(&["fit", arff], 1), @r#"tagwise: …/table-mulan.arff: expected the relation's name to say -C and a number of labels below 9, found "r"; or give Mulan's XML list of the labels (--labels), or their names (--label-columns)"#);
     assert_snapshot!(refused(&["fit", "samples.xyz"], 1), @"tagwise: samples.xyz: expected a file that ends in .safetensors, .npz, .npy, .parquet, .arff, .csv, .tsv, .txt, .svm or .libsvm, or a folder of .npy files");
     let nan = path("nan.svm");
     std::fs::write(&nan, "0 1:1\n1 1:nan\n").unwrap();
@@ -460,6 +460,7 @@ fn a_classifier_that_comes_with_the_samples_needs_no_other_file() {
     ]);
     assert_snapshot!(text(&auto.stderr), @r"
     auto: threshold has the best exact match on the validation samples, 1.0000, before ONN, cosine, tag averages with 1.0000
+    auto: it has exact match 1.0000, Jaccard 1.0000, micro F1 1.0000, macro F1 1.0000 and Hamming loss 0.0000 on these samples, which tuned it too; --criterion chooses by another measure
     tuned: labels with a score of at least -1.3654, the best label where there is none
     ");
 }

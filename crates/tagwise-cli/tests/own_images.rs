@@ -133,6 +133,62 @@ fn a_folder_of_photographs_trains_decodes_and_reports() {
     );
 }
 
+/// What `predict` sees in the files of the test images is what the run saw in them: the same sizes,
+/// the same normalisation, the same network.
+#[test]
+fn new_images_are_seen_as_those_of_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("photos");
+    photos(&place);
+    let table = fs::read_to_string(place.join("labels.csv")).unwrap();
+    let part = |index: usize| match index {
+        0..48 => "train",
+        48..60 => "validation",
+        _ => "test",
+    };
+    let mut rows: Vec<String> = vec!["file,labels,split".into()];
+    let lines = table.lines().skip(1).enumerate();
+    rows.extend(lines.map(|(index, line)| format!("{line},{}", part(index))));
+    fs::write(place.join("labels.csv"), rows.join("\n")).unwrap();
+    let settings = [
+        "data.source=folder",
+        "data.folder=photos",
+        "data.height=16",
+        "data.width=20",
+        "training.epochs=2",
+        "training.batch_size=16",
+    ];
+    assert!(train(folder.path(), &settings).status.success());
+    let files = (60..72).map(|index| match index % 2 {
+        0 => format!("photos/{index}.png"),
+        _ => format!("photos/more/{index}.jpg"),
+    });
+    let files: Vec<String> = files.collect();
+    let predictions = |inputs: &[String]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_tagwise"))
+            .current_dir(folder.path())
+            .args(["predict", "runs/folder-001", "--json"])
+            .args(inputs)
+            .output()
+            .unwrap();
+        let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        answer["predictions"].as_array().unwrap().clone()
+    };
+    let of_images = predictions(&files);
+    let of_features = predictions(&["runs/folder-001/features-test.safetensors".to_string()]);
+    assert_eq!((of_images.len(), of_features.len()), (12, 12));
+    for (image, row) in of_images.iter().zip(&of_features) {
+        assert_eq!(image["labels"], row["labels"]);
+        let pairs = image["confidences"].as_array().unwrap().iter();
+        for (image, row) in pairs.zip(row["confidences"].as_array().unwrap()) {
+            let gap = image.as_f64().unwrap() - row.as_f64().unwrap();
+            assert!(gap.abs() < 1e-4, "{image} {row}");
+        }
+    }
+    // Images of one set are seen alike, those of others differently.
+    assert_ne!(of_images[0]["confidences"], of_images[1]["confidences"]);
+}
+
 #[test]
 fn what_cannot_be_learned_is_refused_in_one_sentence() {
     let folder = tempfile::tempdir().unwrap();

@@ -355,10 +355,17 @@ fn completions_and_manual_pages_know_every_command() {
         let page =
             std::fs::read_to_string(folder.join(format!("pages/tagwise-{command}.1"))).unwrap();
         assert!(page.contains(command));
-        // Every command shows how it is used.
-        let help = stdout(folder, &[command, "--help"]);
-        let group = command == "data";
-        assert!(group || help.contains("Examples:\n  tagwise "), "{help}");
+    }
+    // Every command shows how it is used.
+    let of_data = ["data fetch", "data compose", "data preview"];
+    for command in commands
+        .iter()
+        .chain(&of_data)
+        .chain(&["completions", "man"])
+    {
+        let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();
+        let help = stdout(folder, &words);
+        assert!(help.contains("Examples:\n  tagwise "), "{help}");
     }
 }
 

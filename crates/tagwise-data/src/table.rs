@@ -62,7 +62,7 @@ pub enum Features {
         /// Number of features d.
         num_features: usize,
         /// N·d numbers.
-        values: Vec<f32>,
+        values: Vec<f64>,
     },
     /// Compressed sparse rows.
     Sparse(SparseRows),
@@ -79,7 +79,7 @@ pub struct SparseRows {
     /// The column of each value, increasing within a row.
     pub columns: Vec<u32>,
     /// The values.
-    pub values: Vec<f32>,
+    pub values: Vec<f64>,
 }
 
 impl SparseRows {
@@ -101,13 +101,13 @@ impl SparseRows {
     ///
     /// # Panics
     /// When `row` is not below [`num_rows`](Self::num_rows).
-    pub fn row(&self, row: usize) -> (&[u32], &[f32]) {
+    pub fn row(&self, row: usize) -> (&[u32], &[f64]) {
         let range = self.starts[row]..self.starts[row + 1];
         (&self.columns[range.clone()], &self.values[range])
     }
 
     /// Adds a row of increasing columns; zeros are left out.
-    pub(crate) fn push(&mut self, row: &[(u32, f32)]) {
+    pub(crate) fn push(&mut self, row: &[(u32, f64)]) {
         for &(column, value) in row.iter().filter(|(_, value)| *value != 0.0) {
             self.columns.push(column);
             self.values.push(value);
@@ -153,8 +153,8 @@ impl Features {
         }
     }
 
-    /// Every number, row by row, `[N, d]`: 4·N·d bytes.
-    pub fn to_dense(&self) -> Vec<f32> {
+    /// Every number, row by row, `[N, d]`: 8·N·d bytes.
+    pub fn to_dense(&self) -> Vec<f64> {
         match self {
             Self::Dense { values, .. } => values.clone(),
             Self::Sparse(rows) => {

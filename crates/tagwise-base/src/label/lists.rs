@@ -90,7 +90,7 @@ impl LabelLists {
         let labels = self.places.keys();
         let numbers = labels.map(|label| match names.contains(label) {
             true => None,
-            false => label.parse().ok(),
+            false => class_number(label),
         });
         numbers.collect()
     }
@@ -172,6 +172,37 @@ impl LabelLists {
     }
 }
 
+/// A whole number, also as `2.0`, which tables write where cells were missing. `02` is a code, and
+/// so a name.
+fn class_number(label: &str) -> Option<u32> {
+    let digits = label.trim_start_matches('+');
+    if digits.len() > 1 && digits.starts_with('0') && !digits.starts_with("0.") {
+        return None;
+    }
+    let whole = label.trim_end_matches('0').strip_suffix('.');
+    whole.unwrap_or(label).parse().ok()
+}
+
+/// What to say of numbers of classes that nobody has counted and that may start at 1: class 0 is
+/// none of them.
+///
+/// ```
+/// use tagwise_base::label::counted_from_one;
+/// use tagwise_base::{LabelSet, Targets};
+///
+/// let targets = Targets::new(4, [[1, 2], [3, 1]].map(LabelSet::new))?;
+/// assert!(counted_from_one(&targets).unwrap().starts_with("no sample has class 0"));
+/// # Ok::<(), tagwise_base::Error>(())
+/// ```
+pub fn counted_from_one(targets: &Targets) -> Option<&'static str> {
+    let is_zero_free = targets.distinct().iter().all(|set| !set.contains(0));
+    let has_labels = targets.distinct().iter().any(|set| !set.is_empty());
+    (is_zero_free && has_labels).then_some(
+        "no sample has class 0, which counts as a class without samples; if classes are counted from \
+         1, subtract 1",
+    )
+}
+
 /// K as it is given, or one more than the largest class number.
 pub(crate) fn number_of_classes(numbers: &[u32], given: Option<usize>) -> Result<usize> {
     let implied = numbers
@@ -214,6 +245,35 @@ mod tests {
         );
         assert!(finish(&["3"], Some(3), None).is_err());
         assert!(finish(&["4000000000"], None, None).is_err());
+    }
+
+    #[test]
+    fn numbers_with_a_fraction_of_zero_are_classes_and_codes_are_names() {
+        let (sets, names) = finish(&["2.0;10.0", "0.0", "1"], None, None).unwrap();
+        assert_eq!((sets[0].as_str(), names), ("{2, 10}", None));
+        let (sets, names) = finish(&["01;02", "2"], None, None).unwrap();
+        assert_eq!(
+            (sets[0].as_str(), names.unwrap()),
+            ("{0, 1}", vec!["01".into(), "02".into(), "2".into()])
+        );
+        for name in ["1.5", "1e1", "0.5", ".0", "-1"] {
+            assert_eq!(class_number(name), None, "{name}");
+        }
+        assert_eq!(class_number("10"), Some(10));
+        assert_eq!(class_number("0"), Some(0));
+        assert_eq!(class_number("100"), Some(100));
+    }
+
+    #[test]
+    fn classes_may_be_counted_from_one() {
+        let is_said = |sets: &[&[u32]]| {
+            let sets = sets.iter().map(|set| LabelSet::new(set.iter().copied()));
+            counted_from_one(&Targets::new(5, sets).unwrap()).is_some()
+        };
+        assert!(is_said(&[&[1], &[2, 3], &[]]));
+        for sets in [&[&[0][..], &[2]][..], &[&[], &[]]] {
+            assert!(!is_said(sets));
+        }
     }
 
     #[test]

@@ -250,7 +250,7 @@ impl SnapshotFile {
         let (num_rows, dim) = features.shape()?;
         if !features.element().is_float() {
             return Err(format!(
-                "expected `features` of f16, bf16, f32 or f64, found {}",
+                "expected `features` of f16, bf16, f32 or f64, found {}; convert it, in Python with X.astype(np.float32)",
                 features.element().name()
             ));
         }

@@ -12,8 +12,8 @@ use crate::label::ClassNames;
 use crate::{Error, Result, Targets};
 
 /// What is said of a file whose labels nobody can find.
-pub(super) const NO_LABELS: &str =
-    "expected either `targets` [N, K] of 0 and 1, or `labels` with `offsets` [N + 1]";
+pub(super) const NO_LABELS: &str = "expected labels: `targets` [N, K] of 0 and 1 or [N] of class numbers, or `labels` with `offsets`; another \
+     array is chosen by its name (--targets-key)";
 
 /// The labels of a file without its features.
 #[derive(Clone, Debug, PartialEq)]

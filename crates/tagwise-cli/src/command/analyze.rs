@@ -15,7 +15,9 @@ use tagwise_report::plane::plane_of_stream;
 
 use super::samples::FormatArguments;
 use super::stats;
+use super::values::whole;
 use crate::failure::{Interrupted, Usage};
+use crate::outputs::Files;
 use crate::{interrupt, output};
 
 /// Tables are laid out for this width, on a terminal and in a file.
@@ -35,7 +37,7 @@ pub struct Arguments {
 
     /// How many of the samples farthest from the mean of their label set, and of the likely label
     /// errors, to list
-    #[arg(long, value_name = "N", default_value_t = 10)]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = whole)]
     worst: usize,
 
     /// The directions in which NC1 is measured: `tag-span` is far cheaper for many label sets and
@@ -111,6 +113,10 @@ struct Json<'a> {
 
 /// Measures each file, then prints and writes what was asked for.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    Files::reading(&arguments.files)
+        .and_reading(&arguments.format.files())
+        .writing("--report", arguments.report.as_deref())
+        .check()?;
     let page = arguments.report.as_ref().map(Page::at).transpose();
     let page = page.map_err(|error| Usage(error.to_string()))?;
     let stop = interrupt::catch()?;

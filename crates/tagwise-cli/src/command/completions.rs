@@ -1,6 +1,5 @@
 //! `tagwise completions`: what a shell needs to complete commands.
 
-use clap::CommandFactory;
 use clap_complete::{Shell, generate};
 
 use crate::output;
@@ -22,7 +21,7 @@ const EXAMPLES: &str = "Examples:
 /// Prints the script.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut script = Vec::new();
-    let mut command = super::Arguments::command();
+    let mut command = super::Arguments::parser();
     generate(arguments.shell, &mut command, "tagwise", &mut script);
-    output::text(&String::from_utf8_lossy(&script))
+    output::data(&String::from_utf8_lossy(&script))
 }

@@ -13,14 +13,17 @@ use tagwise_data::{
     preview,
 };
 
+use super::values::whole;
 use crate::failure::Usage;
 use crate::output;
+use crate::outputs::Files;
 
 #[cfg(feature = "fetch")]
 mod fetch;
 
 /// Fetch data sets, compose them for other tools, look at them
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -33,6 +36,10 @@ enum Command {
     Compose(ComposeArguments),
     Preview(PreviewArguments),
 }
+
+const EXAMPLES: &str = "Examples:
+  tagwise data preview digits --out digits.png
+  tagwise data compose digits --out digits-train.safetensors";
 
 const COMPOSE_EXAMPLES: &str = "Examples:
   tagwise data compose digits --out digits-train.safetensors
@@ -103,7 +110,7 @@ struct What {
     placement: Option<PlacementName>,
 
     /// Largest random shift in pixels
-    #[arg(long, value_name = "PIXELS")]
+    #[arg(long, value_name = "PIXELS", value_parser = whole)]
     max_shift: Option<usize>,
 
     /// Seed of everything random
@@ -162,6 +169,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 fn compose(arguments: &ComposeArguments) -> anyhow::Result<()> {
+    arguments.what.files(&arguments.out).check()?;
     let loaded = arguments.what.load()?;
     export::write_safetensors(&loaded.images, &loaded.facts, &arguments.out)?;
     let num_bytes = std::fs::metadata(&arguments.out).map_or(0, |metadata| metadata.len());
@@ -174,6 +182,7 @@ fn compose(arguments: &ComposeArguments) -> anyhow::Result<()> {
 }
 
 fn draw(arguments: &PreviewArguments) -> anyhow::Result<()> {
+    arguments.what.files(&arguments.out).check()?;
     let loaded = arguments.what.load()?;
     let per_row = usize::from(arguments.per_row);
     let indices = preview::spread(loaded.images.targets(), per_row);
@@ -210,6 +219,12 @@ struct Loaded {
 }
 
 impl What {
+    fn files(&self, out: &Path) -> Files {
+        Files::reading(&self.spec)
+            .and_reading(&self.from)
+            .writing("--out", Some(out))
+    }
+
     fn load(&self) -> anyhow::Result<Loaded> {
         let mut facts = BTreeMap::from([
             ("tagwise".to_string(), env!("CARGO_PKG_VERSION").to_string()),
@@ -306,7 +321,7 @@ impl What {
 }
 
 fn read_spec(path: &Path) -> anyhow::Result<ComposeSpec> {
-    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    let text = super::read_text(path).with_context(|| path.display().to_string())?;
     toml::from_str(&text).map_err(|error| {
         let message = error.message().replace('\n', " ");
         Usage(format!("{}: {message}", path.display())).into()

@@ -6,9 +6,13 @@ use std::sync::atomic::Ordering;
 
 use tagwise::Error;
 use tagwise::decode::{AnswerFormat, Answers, EmptySet, FittedDecoder, NearestSettings, Scales};
+use tagwise::evaluate::SetMeasures;
 
 use super::samples::TableArguments;
+use super::values::whole;
 use crate::failure::Interrupted;
+use crate::outputs::Files;
+use crate::terminal::tell;
 use crate::{interrupt, output};
 
 mod inputs;
@@ -36,16 +40,17 @@ use options::{
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// Features to decode: .safetensors, .npz, a folder of .npy files, .arff, .txt of the Extreme
-    /// Classification Repository, .svm or .libsvm
+    /// Features to decode, with or without labels: .safetensors, .npz, .parquet, a folder of .npy
+    /// files, a sparse matrix of SciPy (.npz), .arff, .csv, .tsv, .txt of the Extreme Classification
+    /// Repository, .svm or .libsvm, tables also packed (.gz, .bz2, .zst); of a run its test samples
     #[arg(long, value_name = "SAMPLES")]
     features: PathBuf,
 
-    /// Training samples with targets
+    /// Training samples with targets, in any of these forms; of a run its training samples
     #[arg(long, value_name = "SAMPLES")]
     prototypes: Option<PathBuf>,
 
-    /// Samples with targets for tuning, unseen by the classifier
+    /// Samples with targets for tuning, unseen by the classifier; of a run its validation samples
     #[arg(long, value_name = "SAMPLES")]
     validation: Option<PathBuf>,
 
@@ -61,7 +66,7 @@ pub struct Arguments {
     decoder: Option<Name>,
 
     /// List this many of the most probable label sets with their probabilities (set likelihood)
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = whole)]
     list: usize,
 
     /// Mark answers that are less probable than this as abstained (set likelihood)
@@ -102,7 +107,7 @@ pub struct Arguments {
     empty_set: Option<EmptySet>,
 
     /// Largest number of labels of an answer; that of the training samples when absent (onn)
-    #[arg(long, value_name = "M")]
+    #[arg(long, value_name = "M", value_parser = whole)]
     max_multiplicity: Option<usize>,
 
     /// Partial label sets to visit for one sample before the answer is given unproven (onn)
@@ -167,6 +172,18 @@ const MAKES_A_DECODER: [&str; 17] = [
 
 /// Decodes and prints or writes the answers.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let read = [
+        &arguments.prototypes,
+        &arguments.validation,
+        &arguments.head,
+        &arguments.decoder_file,
+    ];
+    Files::reading([&arguments.features])
+        .and_reading(read.into_iter().flatten())
+        .and_reading(&arguments.tables.files())
+        .writing("--out", arguments.out.as_deref())
+        .writing("--save", arguments.save.as_deref())
+        .check()?;
     let format = arguments.out.as_deref().map(AnswerFormat::of).transpose()?;
     let (decoder, new) = match &arguments.decoder_file {
         Some(path) => inputs::saved(arguments, path)?,
@@ -179,7 +196,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let answers = Answers::new(&decoder, decoded.map_err(stopped)?);
     say_unproven(&answers);
     if !answers.decoded().abstained.is_empty() {
-        eprintln!(
+        tell!(
             "{} of {} answers are marked as abstained",
             answers.decoded().abstained.len(),
             answers.decoded().targets.len()
@@ -191,7 +208,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
             output::text(&format!("{}\n", decoder.spec()))
         }
         _ if arguments.json => output::json(&answers),
-        _ => output::text(&answers.csv()),
+        _ => output::data(&answers.csv()),
     }
 }
 
@@ -201,27 +218,47 @@ fn fitted(arguments: &Arguments) -> anyhow::Result<(FittedDecoder, New)> {
     let settings = arguments.settings(inputs.has_potentials(), inputs.training_targets());
     inputs.check(&settings)?;
     let decoder = FittedDecoder::fit(&inputs.borrowed()?, &settings, until_interrupted()?);
-    let decoder = decoder.map_err(stopped)?.with_names(inputs.names)?;
+    let decoder = decoder.map_err(stopped)?.with_names(inputs.names.clone())?;
     if let Some(tuning) = decoder.tuning() {
         if tuning.warning.is_some() {
-            eprintln!(
+            tell!(
                 "tuned on {}; if the classifier was fitted to them, it looks better there than it \
                  is: give --validation, or a head of tagwise fit with the samples it was fitted to",
                 tuning.samples
             );
         }
         if let Some(reason) = tuning.reason(decoder.spec()) {
-            eprintln!("auto: {reason}");
+            tell!("auto: {reason}");
+            tell!("auto: {}", beside(&decoder, &inputs)?);
         }
     }
-    eprintln!("tuned: {}", decoder.values());
+    tell!("tuned: {}", decoder.values());
     Ok((decoder, New::Samples(inputs.samples)))
+}
+
+/// What the choice by one measure means for the others.
+fn beside(decoder: &FittedDecoder, inputs: &Inputs) -> anyhow::Result<String> {
+    let Some(validation) = inputs.validation() else {
+        return Ok("other measures were not looked at; --criterion chooses by one of them".into());
+    };
+    let decoded = decoder.decode(&validation.features, until_interrupted()?);
+    let found = decoded.map_err(stopped)?.targets;
+    let measures = SetMeasures::new(&found, &validation.targets)?;
+    Ok(format!(
+        "it has exact match {:.4}, Jaccard {:.4}, micro F1 {:.4}, macro F1 {:.4} and Hamming loss {:.4} on \
+         these samples, which tuned it too; --criterion chooses by another measure",
+        measures.subset_accuracy,
+        measures.jaccard_samples,
+        measures.f1_micro,
+        measures.f1_macro,
+        measures.hamming_loss
+    ))
 }
 
 fn say_unproven(answers: &Answers<'_>) {
     let decoded = answers.decoded();
     if !decoded.unproven.is_empty() {
-        eprintln!(
+        tell!(
             "{} of {} answers are not proven to be the nearest; raise --max-nodes",
             decoded.unproven.len(),
             decoded.targets.len()

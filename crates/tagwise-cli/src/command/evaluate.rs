@@ -21,8 +21,8 @@ use crate::output;
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
     /// Label sets as `tagwise decode` writes them (CSV with the columns sample and labels or
-    /// label_ids, .json, .parquet), CSV with a column of 0 and 1 for each class, or an array (.npz,
-    /// .npy, .safetensors)
+    /// label_ids, .json, .parquet), CSV with a column of 0 and 1 for each class, .jsonl with a set in
+    /// each line, or an array (.npz, .npy, .safetensors)
     #[arg(value_name = "PREDICTIONS")]
     predictions: PathBuf,
 

@@ -10,6 +10,8 @@ use tagwise_train::{RunFolder, TrainedNetwork};
 use super::head::StoredHead;
 use crate::failure::Usage;
 use crate::output;
+use crate::outputs::Files;
+use crate::terminal::tell;
 
 /// Write a head or the network of a run as ONNX, for ONNX Runtime and others
 ///
@@ -34,6 +36,9 @@ const EXAMPLES: &str = "Examples:
 
 /// Writes the model and says what enters and leaves it.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    Files::reading([&arguments.model])
+        .writing("--out", Some(&arguments.out))
+        .check()?;
     let (bytes, about) = match arguments.model.is_dir() {
         true => network(arguments)?,
         false => head(arguments)?,
@@ -45,7 +50,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
 fn head(arguments: &Arguments) -> anyhow::Result<(Vec<u8>, String)> {
     let head = StoredHead::read(&arguments.model)?.head;
     if head.potentials.is_some() {
-        eprintln!(
+        tell!(
             "{}: the potentials of its set likelihood are no part of the model, which gives logits alone",
             arguments.model.display()
         );

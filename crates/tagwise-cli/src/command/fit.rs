@@ -17,8 +17,11 @@ use tagwise::{Error, Targets};
 
 use super::run_part::RunPart;
 use super::samples::{Like, TableArguments};
+use super::values::{number, whole};
 use crate::failure::{Interrupted, Usage};
+use crate::outputs::Files;
 use crate::progress::Lines;
+use crate::terminal::tell;
 use crate::{interrupt, output};
 
 mod weights;
@@ -35,8 +38,9 @@ use weights::{class_weights, set_weights};
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// Features and targets: .safetensors, .npz, a folder of .npy files, .arff, .txt of the Extreme
-    /// Classification Repository, .svm or .libsvm
+    /// Features and targets: .safetensors, .npz, .parquet, a folder of .npy files, .arff, .csv, .tsv,
+    /// .txt of the Extreme Classification Repository, .svm or .libsvm, tables also packed (.gz, .bz2,
+    /// .zst); or the folder of a run, whose training samples are meant
     #[arg(value_name = "SAMPLES")]
     samples: PathBuf,
 
@@ -56,7 +60,7 @@ pub struct Arguments {
     kind: Kind,
 
     /// Weight decay, for features scaled to unit variance; chosen on held-out samples when absent
-    #[arg(long, value_name = "LAMBDA")]
+    #[arg(long, value_name = "LAMBDA", value_parser = number)]
     weight_decay: Option<f64>,
 
     /// How features are scaled while the head is fitted: to unit variance, to a maximum of 1, or not
@@ -77,19 +81,19 @@ pub struct Arguments {
 
     /// Decay of the potentials of label sets, from which 1/(2·decay·samples) is their variance;
     /// chosen on held-out samples when absent, variance 1 with --weight-decay
-    #[arg(long, value_name = "LAMBDA")]
+    #[arg(long, value_name = "LAMBDA", value_parser = number)]
     seen_set_decay: Option<f64>,
 
     /// Largest number of labels of a set (set-likelihood); that of the samples when absent
-    #[arg(long, value_name = "M")]
+    #[arg(long, value_name = "M", value_parser = whole)]
     max_multiplicity: Option<usize>,
 
     /// Share of the samples held out to choose the weight decay
-    #[arg(long, value_name = "SHARE", default_value_t = 0.2)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.2, value_parser = number)]
     held_out: f64,
 
     /// 0 weighs all samples alike, 1 all label sets
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, default_value_t = 0.0, value_parser = number)]
     balance: f64,
 
     /// How much labels count where a sample has them: none, balanced (rare labels count more), or a
@@ -107,15 +111,15 @@ pub struct Arguments {
     optimizer: OptimizerName,
 
     /// Samples of a step of stochastic descent
-    #[arg(long, value_name = "B", default_value_t = Stochastic::default().batch_size)]
+    #[arg(long, value_name = "B", default_value_t = Stochastic::default().batch_size, value_parser = whole)]
     batch_size: usize,
 
     /// Stop when no entry of the gradient is larger
-    #[arg(long, value_name = "SIZE", default_value_t = HeadSettings::default().gradient_tolerance)]
+    #[arg(long, value_name = "SIZE", default_value_t = HeadSettings::default().gradient_tolerance, value_parser = number)]
     tolerance: f64,
 
     /// Largest number of steps, or of passes over the samples for stochastic descent
-    #[arg(long, value_name = "N", default_value_t = HeadSettings::default().max_iterations)]
+    #[arg(long, value_name = "N", default_value_t = HeadSettings::default().max_iterations, value_parser = whole)]
     max_iterations: usize,
 
     /// Seed of the held-out part and of stochastic descent
@@ -196,6 +200,16 @@ enum Kind {
 
 /// Fits and saves the head.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let weights = match arguments.class_weight.as_str() {
+        "none" | "balanced" => None,
+        file => Some(PathBuf::from(file)),
+    };
+    Files::reading([&arguments.samples])
+        .and_reading(&arguments.tables.files())
+        .and_reading(&arguments.set_weights)
+        .and_reading(&weights)
+        .writing("--out", Some(&arguments.out))
+        .check()?;
     let path = RunPart::Training.of(&arguments.samples)?;
     let samples = arguments.tables.read(&path, Like::default())?;
     let labelled = LabelledFeatures::new(&samples.features, &samples.targets)?;
@@ -343,7 +357,7 @@ fn warn(head: &HeadDescription, targets: &Targets) {
     };
     let num_empty = targets.iter().filter(|set| set.is_empty()).count();
     if num_empty > 0 && matches!(settings.loss, Loss::PickAllLabels(_)) {
-        eprintln!(
+        tell!(
             "{num_empty} of {} samples have no label: the pick-all-labels loss does not see them; \
              fit with --loss set-likelihood or bce where answers without a label matter",
             targets.len()
@@ -357,10 +371,12 @@ fn warn(head: &HeadDescription, targets: &Targets) {
                 "raise --max-iterations or --tolerance, or fit with --optimizer lbfgs"
             }
         };
-        eprintln!(
+        tell!(
             "NOT CONVERGED: the largest gradient is {:.1e} after {} steps, where {:.1e} was asked \
              for; {remedy}",
-            outcome.gradient_norm, outcome.iterations, settings.gradient_tolerance
+            outcome.gradient_norm,
+            outcome.iterations,
+            settings.gradient_tolerance
         );
     }
 }

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use clap::CommandFactory;
 
 use crate::output;
 
@@ -23,7 +22,7 @@ const EXAMPLES: &str = "Examples:
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let folder = &arguments.folder;
     let written = std::fs::create_dir_all(folder)
-        .and_then(|()| clap_mangen::generate_to(super::Arguments::command(), folder));
+        .and_then(|()| clap_mangen::generate_to(super::Arguments::parser(), folder));
     written.with_context(|| folder.display().to_string())?;
     output::text(&format!("manual pages: {}", folder.display()))
 }

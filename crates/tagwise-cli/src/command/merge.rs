@@ -6,6 +6,7 @@ use anyhow::Context;
 use tagwise::statistics::StatisticsFile;
 
 use crate::output;
+use crate::outputs::Files;
 
 /// Merge statistics of parts of the same features, in any order
 #[derive(Debug, clap::Args)]
@@ -26,6 +27,9 @@ const EXAMPLES: &str = "Examples:
 
 /// Reads the parts one after the other and writes their sum.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    Files::reading(&arguments.parts)
+        .writing("--out", Some(&arguments.out))
+        .check()?;
     let mut parts = arguments.parts.iter();
     let first = parts
         .next()

@@ -1,6 +1,8 @@
 //! One file per subcommand; this one only says which there are.
 
-use clap::{ColorChoice, Parser, Subcommand};
+use std::path::Path;
+
+use clap::{ColorChoice, CommandFactory, Parser, Subcommand};
 
 mod analyze;
 mod completions;
@@ -19,6 +21,7 @@ mod samples;
 mod stats;
 mod train;
 mod ufm;
+mod values;
 
 /// Multi-label learning with the pick-all-labels loss: train, watch neural collapse, decode, report.
 #[derive(Debug, Parser)]
@@ -55,6 +58,19 @@ enum Command {
     Ufm(Box<ufm::Arguments>),
     Completions(completions::Arguments),
     Man(man::Arguments),
+}
+
+impl Arguments {
+    /// The parser of the command line.
+    pub fn parser() -> clap::Command {
+        values::with_negative_numbers(Self::command())
+    }
+}
+
+/// Text of a file that a person wrote, without the mark that some editors put before it.
+fn read_text(path: &Path) -> std::io::Result<String> {
+    let text = std::fs::read_to_string(path)?;
+    Ok(text.trim_start_matches('\u{feff}').to_string())
 }
 
 /// Runs the subcommand that the user named.

@@ -18,6 +18,7 @@ use super::head::{StoredHead, check_names};
 use super::run_part::RunPart;
 use super::samples::{Expected, Samples, TableArguments};
 use crate::output;
+use crate::outputs::Files;
 
 mod images;
 
@@ -37,7 +38,8 @@ pub struct Arguments {
     model: PathBuf,
 
     /// Images (PNG, JPEG, or folders of them) for a run, or one file of features: .safetensors,
-    /// .npz, .parquet, a folder of .npy files, .arff, .csv, .txt, .svm; labels are not needed
+    /// .npz, .parquet, a folder of .npy files, .arff, .csv, .tsv, .txt, .svm, tables also packed; or a
+    /// run, whose test samples are meant. Labels are not needed
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,
 
@@ -72,6 +74,12 @@ struct New {
 
 /// Predicts and prints or writes the label sets.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    Files::reading(&arguments.inputs)
+        .and_reading([&arguments.model])
+        .and_reading(&arguments.decoder_file)
+        .and_reading(&arguments.tables.files())
+        .writing("--out", arguments.out.as_deref())
+        .check()?;
     let format = arguments.out.as_deref().map(AnswerFormat::of).transpose()?;
     let (head, new) = match images::of(arguments)? {
         Some(found) => found,
@@ -100,7 +108,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
             ))
         }
         _ if arguments.json => output::json(&predicted),
-        _ => output::text(&predicted.csv()),
+        _ => output::data(&predicted.csv()),
     }
 }
 

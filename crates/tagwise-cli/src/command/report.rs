@@ -11,6 +11,7 @@ use tagwise_train::RunFolder;
 
 use crate::failure::Usage;
 use crate::output;
+use crate::outputs::Files;
 
 /// Draw the report of a run again, or compare several runs on one page
 ///
@@ -40,6 +41,9 @@ const EXAMPLES: &str = "Examples:
 
 /// Writes the page and prints its tables.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    Files::reading(&arguments.runs)
+        .writing("--out", arguments.out.as_deref())
+        .check()?;
     let out = arguments.out.as_ref().map(Page::at).transpose();
     let out = out.map_err(|error| Usage(error.to_string()))?;
     let mut reports = Vec::with_capacity(arguments.runs.len());

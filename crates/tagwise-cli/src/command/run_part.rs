@@ -5,6 +5,8 @@ use std::path::Path;
 
 use tagwise_train::RunFolder;
 
+use crate::terminal::tell;
+
 /// Which of a run's samples are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunPart {
@@ -44,7 +46,7 @@ impl RunPart {
              {folder}",
             self.file_name()
         );
-        eprintln!("{folder}: the run's {}", self.file_name());
+        tell!("{folder}: the run's {}", self.file_name());
         Ok(file.into())
     }
 }

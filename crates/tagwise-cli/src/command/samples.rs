@@ -8,7 +8,9 @@ use tagwise_data::samples::{Labels, SampleFile};
 use tagwise_data::table::text::Indexing;
 use tagwise_data::table::{TableOptions, Unlabelled};
 
+use super::values::whole;
 use crate::failure::Usage;
+use crate::terminal::tell;
 
 pub use tagwise_data::samples::{Samples, Sizes as Expected};
 
@@ -54,6 +56,20 @@ pub struct FormatArguments {
 }
 
 impl FormatArguments {
+    /// The files that they name.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let of_names = self
+            .class_names
+            .first()
+            .and_then(|name| name.strip_prefix('@'));
+        let named = [
+            self.labels.clone(),
+            self.label_file.clone(),
+            of_names.map(PathBuf::from),
+        ];
+        named.into_iter().flatten().collect()
+    }
+
     /// Whether any of them is given.
     pub fn is_given(&self) -> bool {
         *self != Self::default()
@@ -88,8 +104,8 @@ impl FormatArguments {
             [] => return Ok(None),
             [file] if file.starts_with('@') => {
                 let file = &file[1..];
-                let text = std::fs::read_to_string(file).with_context(|| file.to_string())?;
-                let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
+                let text = super::read_text(Path::new(file)).with_context(|| file.to_string())?;
+                let lines = text.lines().map(str::trim);
                 lines
                     .filter(|line| !line.is_empty())
                     .map(str::to_string)
@@ -127,16 +143,21 @@ pub struct TableArguments {
 
     /// Number of classes K where labels are numbers and those above the largest that occurs belong
     /// to them
-    #[arg(long, short = 'k', value_name = "K")]
+    #[arg(long, short = 'k', value_name = "K", value_parser = whole)]
     classes: Option<usize>,
 
     /// Number of features d of a LIBSVM file when features above the largest that occurs belong to
     /// it
-    #[arg(long, value_name = "D")]
+    #[arg(long, value_name = "D", value_parser = whole)]
     dim: Option<usize>,
 }
 
 impl TableArguments {
+    /// The files that they name.
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.format.files()
+    }
+
     /// Reads samples; a LIBSVM file, which does not say how many classes and features there are,
     /// has as many as the command line or `expected` says. What the reader decided goes to stderr.
     ///
@@ -221,6 +242,6 @@ pub fn check_classes(expected: Option<usize>, path: &Path, found: usize) -> anyh
 /// Says on stderr what a reader decided.
 pub fn say(path: &Path, notes: &[String]) {
     for note in notes {
-        eprintln!("{}: {note}", path.display());
+        tell!("{}: {note}", path.display());
     }
 }

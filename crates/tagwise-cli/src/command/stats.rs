@@ -13,6 +13,8 @@ use super::run_part::RunPart;
 use super::samples::{FormatArguments, say};
 use crate::failure::advise;
 use crate::output;
+use crate::outputs::Files;
+use crate::terminal::tell;
 
 /// Reduce a file of features to its statistics, in one pass; parts can be merged
 ///
@@ -54,6 +56,10 @@ enum Scatter {
 
 /// Reads the features once and writes the statistics.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    Files::reading([&arguments.features])
+        .and_reading(&arguments.format.files())
+        .writing("--out", Some(&arguments.out))
+        .check()?;
     let kind = match arguments.scatter {
         Scatter::Full => ScatterKind::Full,
         Scatter::Trace => ScatterKind::Trace,
@@ -106,7 +112,7 @@ pub fn open(
     let file = SampleFile::open(path, &format.options()?, rule)?;
     say(path, file.notes());
     if !file.skipped().is_empty() {
-        eprintln!(
+        tell!(
             "{}: left out {} samples with NaN or infinity, first in row {}",
             path.display(),
             file.skipped().len(),

@@ -8,6 +8,7 @@ use clap::ValueEnum;
 use tagwise_nn::Device;
 use tagwise_train::{Ended, Error, Experiment, Run, RunFolder, Source};
 
+use super::values::whole;
 use crate::failure::{Interrupted, Usage, advise};
 use crate::{interrupt, output};
 
@@ -36,11 +37,11 @@ pub struct Arguments {
     seed: Option<u64>,
 
     /// Passes over the training set
-    #[arg(long)]
+    #[arg(long, value_parser = whole)]
     epochs: Option<usize>,
 
     /// Largest number of labels on an image, up to 9, with about as many images of each number
-    #[arg(long, value_name = "M")]
+    #[arg(long, value_name = "M", value_parser = whole)]
     max_multiplicity: Option<usize>,
 
     /// The last layer: learned, or a simplex ETF that is never changed
@@ -48,7 +49,7 @@ pub struct Arguments {
     classifier: Option<Classifier>,
 
     /// Dimension d of the features; 10 on digits gives d = K
-    #[arg(long, value_name = "D")]
+    #[arg(long, value_name = "D", value_parser = whole)]
     feature_dim: Option<usize>,
 
     /// How activations and weight copies are stored; bf16 takes half the memory and less time
@@ -135,7 +136,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
             Some(folder) => RunFolder::open(folder)?.experiment()?,
             None => experiment(arguments)?,
         };
-        return output::text(&experiment.to_explained_toml());
+        return output::data(&experiment.to_explained_toml());
     }
     let stop = interrupt::catch()?;
     let display = progress::Display::new(arguments.quiet);
@@ -245,8 +246,9 @@ fn advised(error: Error) -> anyhow::Error {
 /// The experiment that the configuration file and the command line describe.
 fn experiment(arguments: &Arguments) -> anyhow::Result<Experiment> {
     let text = match &arguments.config {
-        Some(path) => std::fs::read_to_string(path)
-            .map_err(|error| Usage(format!("{}: {error}", path.display())))?,
+        Some(path) => {
+            super::read_text(path).map_err(|error| Usage(format!("{}: {error}", path.display())))?
+        }
         None => String::new(),
     };
     let overrides = overrides(arguments);

@@ -14,7 +14,10 @@ use tagwise::ufm::{
 use tagwise_report::{Page, build};
 
 use super::samples::FormatArguments;
+use super::values::{number, whole};
 use crate::failure::{Interrupted, Usage};
+use crate::outputs::Files;
+use crate::terminal::tell;
 use crate::{interrupt, output};
 
 mod input;
@@ -35,7 +38,7 @@ const SHOW_EVERY: Duration = Duration::from_secs(2);
 pub struct Arguments {
     /// Number of classes K, with --counts or --totals; for a LIBSVM file when labels above the
     /// largest that occurs belong to it
-    #[arg(long, short = 'k', value_name = "K")]
+    #[arg(long, short = 'k', value_name = "K", value_parser = whole)]
     classes: Option<usize>,
 
     /// Samples of each label set, by multiplicity: 1:3100,2:200 is 3100 of each single label and
@@ -48,8 +51,9 @@ pub struct Arguments {
     totals: Option<String>,
 
     /// The labels of a data set: .npy, .npz or .safetensors with targets [N, K] of 0 and 1 or class
-    /// numbers, a sparse matrix of SciPy (.npz), a folder of .npy files, .arff, .csv, .txt of the
-    /// Extreme Classification Repository, or .svm and .libsvm. Give it again to append more samples
+    /// numbers, a sparse matrix of SciPy (.npz), a folder of .npy files, .parquet, .arff, .csv,
+    /// .txt of the Extreme Classification Repository, .svm, .libsvm, or a run. Give it again to append
+    /// more samples
     #[arg(long, value_name = "FILE")]
     targets: Vec<PathBuf>,
 
@@ -57,7 +61,7 @@ pub struct Arguments {
     format: FormatArguments,
 
     /// Feature dimension d; K when absent
-    #[arg(long, value_name = "D")]
+    #[arg(long, value_name = "D", value_parser = whole)]
     dim: Option<usize>,
 
     /// The pick-all-labels loss: the sum over the labels of a sample, or their mean
@@ -65,15 +69,15 @@ pub struct Arguments {
     loss: Loss,
 
     /// Decay of the classifier: λ_W‖W‖²
-    #[arg(long, value_name = "λ", default_value_t = 5e-3)]
+    #[arg(long, value_name = "λ", default_value_t = 5e-3, value_parser = number)]
     lambda_w: f64,
 
     /// Decay of the features: λ_H Σ‖hᵢ‖² over all samples; 5e-3·K/N when absent
-    #[arg(long, value_name = "λ")]
+    #[arg(long, value_name = "λ", value_parser = number)]
     lambda_h: Option<f64>,
 
     /// Decay of the bias: λ_b‖b‖²
-    #[arg(long, value_name = "λ", default_value_t = 1e-3)]
+    #[arg(long, value_name = "λ", default_value_t = 1e-3, value_parser = number)]
     lambda_b: f64,
 
     /// A bias with decay, a bias without, or none
@@ -93,11 +97,11 @@ pub struct Arguments {
     method: Method,
 
     /// Stop when the gap is at most this part of the value
-    #[arg(long, value_name = "PART", default_value_t = 1e-9)]
+    #[arg(long, value_name = "PART", default_value_t = 1e-9, value_parser = number)]
     gap: f64,
 
     /// Largest number of Newton steps
-    #[arg(long, value_name = "N", default_value_t = 2000)]
+    #[arg(long, value_name = "N", default_value_t = 2000, value_parser = whole)]
     max_steps: usize,
 
     /// Write features, targets and classifier of the answer as .safetensors
@@ -155,6 +159,11 @@ enum Classifier {
 
 /// Solves, writes what was asked for and prints the answer.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    Files::reading(&arguments.targets)
+        .and_reading(&arguments.format.files())
+        .writing("--save", arguments.save.as_deref())
+        .writing("--report", arguments.report.as_deref())
+        .check()?;
     if !(arguments.gap >= 0.0 && arguments.gap < 1.0) {
         return Err(Usage(format!(
             "expected --gap from 0 to below 1, found {}",
@@ -235,7 +244,7 @@ fn find(problem: &UfmProblem, arguments: &Arguments) -> anyhow::Result<UfmAnswer
     Ok(UfmAnswer::solve(problem, &settings, |progress| {
         if !arguments.quiet && shown.elapsed() >= SHOW_EVERY {
             shown = Instant::now();
-            eprintln!("{}", progress_line(progress));
+            tell!("{}", progress_line(progress));
         }
         match stop.load(Ordering::SeqCst) {
             true => ControlFlow::Break(()),

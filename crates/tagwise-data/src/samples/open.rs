@@ -171,7 +171,7 @@ impl Opened {
             return Err(Error::format(
                 path,
                 "expected labels beside this sparse matrix of SciPy, found features alone; name the \
-                 file of the labels, which may be a second such matrix"
+                 file of the labels (--label-file), which may be a second such matrix"
                     .into(),
             ));
         }
@@ -244,12 +244,11 @@ impl Held {
             Self::Table(table::Features::Dense {
                 num_features,
                 values,
-            }) => Features::from_dense(values.into_iter().map(f64::from).collect(), num_features),
+            }) => Features::from_dense(values, num_features),
             Self::Table(table::Features::Sparse(rows)) => {
                 let entries = |row: usize| {
                     let (columns, values) = rows.row(row);
-                    let values = values.iter().map(|&value| f64::from(value));
-                    columns.iter().copied().zip(values)
+                    columns.iter().copied().zip(values.iter().copied())
                 };
                 let entries = (0..rows.num_rows()).map(entries);
                 head::SparseRows::new(rows.num_features, entries).map(Features::Sparse)
@@ -284,7 +283,7 @@ impl Held {
         }
         let values = match &self {
             Self::Sparse(matrix) => dense(matrix),
-            Self::Table(features) => FeatureValues::F32(features.to_dense()),
+            Self::Table(features) => narrowed(features.to_dense()),
             Self::Arrays(_) => FeatureValues::F32(Vec::new()), // returned above
         };
         Snapshot::new(values, dim, targets, None).map_err(|error| Error::within(path, error))
@@ -303,6 +302,18 @@ fn of_arrays(path: &Path, file: &SnapshotFile) -> Result<Features> {
     Features::from_dense(numbers, file.dim()).map_err(|error| Error::within(path, error))
 }
 
+/// The same numbers, in f32 where that loses nothing.
+fn narrowed(values: Vec<f64>) -> FeatureValues {
+    match values.iter().all(is_single) {
+        true => FeatureValues::F32(values.into_iter().map(|value| value as f32).collect()),
+        false => FeatureValues::F64(values),
+    }
+}
+
+fn is_single(value: &f64) -> bool {
+    f64::from(*value as f32) == *value || value.is_nan()
+}
+
 /// Every number of a sparse matrix, in f32 where that loses nothing.
 fn dense(matrix: &SparseMatrix) -> FeatureValues {
     fn filled<T: Copy + Default>(matrix: &SparseMatrix, narrow: impl Fn(f64) -> T) -> Vec<T> {
@@ -318,7 +329,6 @@ fn dense(matrix: &SparseMatrix) -> FeatureValues {
         }
         dense
     }
-    let is_single = |&value: &f64| f64::from(value as f32) == value || value.is_nan();
     match matrix.values.iter().all(is_single) {
         true => FeatureValues::F32(filled(matrix, |value| value as f32)),
         false => FeatureValues::F64(filled(matrix, |value| value)),

@@ -15,6 +15,7 @@ use super::open::FileKind;
 use crate::table::{self, TableOptions, input};
 use crate::{Error, Result};
 
+mod json_rows;
 mod multi_hot;
 
 /// Names that arrays of predictions have, where they are not called as labels are.
@@ -60,7 +61,7 @@ impl Labels {
     /// - CSV with the columns `sample` and `labels` (names) or `label_ids` (numbers), as decoders
     ///   write it, or with a column of 0 and 1 for each class;
     /// - JSON, a list of label sets or an object that holds one as `label_sets`, each a list of
-    ///   names or of numbers;
+    ///   names or of numbers, or a row of 0 and 1 for each sample; `.jsonl` with a set in each line;
     /// - arrays (.npz, .npy, .safetensors, .parquet) and tables as [`Labels::read`] takes them;
     ///   arrays may also be called `predictions`, `y_pred` and the like.
     ///
@@ -94,6 +95,9 @@ impl Labels {
             .unwrap_or(&name);
         if name.ends_with(".json") {
             return self.predictions_of_text(path, Self::of_json);
+        }
+        if name.ends_with(".jsonl") || name.ends_with(".ndjson") {
+            return self.predictions_of_text(path, Self::of_json_lines);
         }
         match (table::Kind::of(path), FileKind::of(path)) {
             (Some(table::Kind::Arff | table::Kind::Libsvm), _) => {
@@ -184,10 +188,25 @@ impl Labels {
         }
     }
 
+    /// A label set in each line.
+    fn of_json_lines(&self, text: &str) -> Result<PredictedLabels, tagwise_base::Error> {
+        let lines: Vec<&str> = text
+            .lines()
+            .filter(|line| !line.trim().is_empty())
+            .collect();
+        self.of_json(&format!("[{}]", lines.join(",\n")))
+    }
+
     fn of_json(&self, text: &str) -> Result<PredictedLabels, tagwise_base::Error> {
         let malformed = |message: String| tagwise_base::Error::Malformed(message);
         let value: Value = serde_json::from_str(text)
             .map_err(|error| malformed(format!("expected JSON, found something else ({error})")))?;
+        let num_classes = self.targets.num_classes();
+        if let Some(sets) = json_rows::read(&value, num_classes).map_err(malformed)? {
+            let note = "each row has an entry for each class, 1 where it is predicted";
+            let targets = Targets::new(num_classes, sets)?;
+            return Ok(PredictedLabels::of(targets, vec![note.into()]));
+        }
         let sets = json_list(&value).ok_or_else(|| {
             malformed(
                 "expected a list of label sets, or an object that holds one as `label_sets`; \
@@ -207,7 +226,7 @@ impl Labels {
                 .map_err(|problem| malformed(format!("sample {sample}: {problem}")))
         });
         let read: Vec<LabelSet> = read.collect::<Result<_, _>>()?;
-        let targets = Targets::new(self.targets.num_classes(), read)?;
+        let targets = Targets::new(num_classes, read)?;
         let probabilities = numbers(&value, "probabilities").map_err(malformed)?;
         let abstained = numbers(&value, "abstained").map_err(malformed)?;
         let abstained = abstained.unwrap_or_default();

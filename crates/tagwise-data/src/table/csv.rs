@@ -1,4 +1,4 @@
-//! Comma-, semicolon- or tab-separated tables with a line of column names.
+//! Tables with a line of column names, between commas, semicolons, tabs or bars.
 //!
 //! Labels are columns of 0 and 1 (also `true`/`false`, `yes`/`no`), one for each class, or a single
 //! column of lists: names or class numbers with `;` between them, empty for no label. All other
@@ -8,6 +8,7 @@
 mod columns;
 mod labels;
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use ::csv::{ReaderBuilder, StringRecord, Trim};
@@ -32,16 +33,16 @@ pub fn read(path: &Path, options: &TableOptions) -> Result<Table> {
 }
 
 fn parse(text: &str, options: &TableOptions) -> Result<Table, String> {
-    let separator = separator(first_line(text));
+    let (separator, text) = &separated(text);
     let mut reader = ReaderBuilder::new()
-        .delimiter(separator)
+        .delimiter(*separator)
         .trim(Trim::All)
         .flexible(true)
         .from_reader(text.as_bytes());
     let mut notes = Vec::new();
     let header = reader.headers().map_err(|error| error.to_string())?;
     let columns = Columns::new(header, options, &mut notes)?;
-    let mut rows = Rows::new(&columns, options.unlabelled, separator);
+    let mut rows = Rows::new(&columns, options.unlabelled, *separator);
     let mut record = StringRecord::new();
     let mut lines = Lines::new(text);
     while reader
@@ -53,6 +54,18 @@ fn parse(text: &str, options: &TableOptions) -> Result<Table, String> {
             .map_err(|what| format!("line {line}: {what}"))?;
     }
     rows.into_table(options, notes)
+}
+
+/// The separator of a table, and its text: spreadsheets may put a line `sep=;` on top, which becomes
+/// an empty one, so that lines keep their numbers.
+fn separated(text: &str) -> (u8, Cow<'_, str>) {
+    if let Some(rest) = text.strip_prefix("sep=")
+        && let Some(&separator @ (b',' | b';' | b'\t' | b'|')) = rest.as_bytes().first()
+        && (rest.len() == 1 || rest[1..].starts_with(['\r', '\n']))
+    {
+        return (separator, Cow::Owned(rest[1..].to_string()));
+    }
+    (separator(first_line(text)), Cow::Borrowed(text))
 }
 
 /// The first line with anything on it.
@@ -92,7 +105,7 @@ impl<'a> Lines<'a> {
 
 /// The separator that occurs most often outside quotes.
 pub(crate) fn separator(line: &str) -> u8 {
-    let mut counts = [(b',', 0), (b'\t', 0), (b';', 0)];
+    let mut counts = [(b',', 0), (b'\t', 0), (b';', 0), (b'|', 0)];
     let mut is_quoted = false;
     for byte in line.bytes() {
         is_quoted ^= byte == b'"';
@@ -110,12 +123,12 @@ struct Rows<'a> {
     columns: &'a Columns,
     missing: Unlabelled,
     separator: u8,
-    values: Vec<f32>,
+    values: Vec<f64>,
     labels: Found,
     unlabelled: Vec<usize>,
     num_rows: usize,
     /// For each column whether it has counted the rows so far, and from where.
-    counts_from: Vec<Option<f32>>,
+    counts_from: Vec<Option<f64>>,
 }
 
 impl<'a> Rows<'a> {
@@ -172,17 +185,19 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    fn number(&self, column: usize, cell: &str) -> Result<f32, String> {
+    fn number(&self, column: usize, cell: &str) -> Result<f64, String> {
         let number = match cell.to_ascii_lowercase().as_str() {
             "true" => Some(1.0),
             "false" => Some(0.0),
-            _ => cell.parse().ok().filter(|value: &f32| value.is_finite()),
+            _ => cell.parse().ok().filter(|value: &f64| value.is_finite()),
         };
         number.ok_or_else(|| {
             let remedy = match () {
-                () if is_missing(cell, Role::Feature) => "fill it in or leave the column out",
+                () if is_missing(cell, Role::Feature) => {
+                    "fill it in or leave the column out (--leave-out)"
+                }
                 () if self.separator != b',' && cell.contains(',') => "write decimals with a point",
-                () => "leave the column out if it is no feature",
+                () => "leave the column out (--leave-out) if it is no feature",
             };
             let name = &self.columns.names[column];
             format!("expected a finite number in column {name:?}, found {cell:?}; {remedy}")
@@ -211,10 +226,10 @@ impl<'a> Rows<'a> {
         }
     }
 
-    fn count(&mut self, column: usize, value: f32) {
+    fn count(&mut self, column: usize, value: f64) {
         let start = match self.num_rows {
             0 => Some(value).filter(|&value| value == 0.0 || value == 1.0),
-            row => self.counts_from[column].filter(|&start| value == start + row as f32),
+            row => self.counts_from[column].filter(|&start| value == start + row as f64),
         };
         self.counts_from[column] = start;
     }
@@ -230,7 +245,7 @@ impl<'a> Rows<'a> {
                 .filter(|(_, from)| from.is_some());
             notes.extend(counting.map(|(column, _): (usize, _)| {
                 format!(
-                    "column {:?} counts the rows; leave it out if it is no feature",
+                    "column {:?} counts the rows; leave it out (--leave-out) if it is no feature",
                     self.columns.names[column]
                 )
             }));

@@ -8,6 +8,7 @@ mod row;
 
 use std::path::Path;
 
+use tagwise_base::label::counted_from_one;
 use tagwise_base::{LabelSet, Targets};
 
 use super::{Features, SparseRows, Table, input};
@@ -195,7 +196,12 @@ fn libsvm(path: &Path, text: &input::Text, size: Size, indexing: Indexing) -> Re
              cannot be told from them"
         ));
     }
-    table(rows, sets, size.num_classes.unwrap_or(num_classes), notes)
+    let mut table = table(rows, sets, size.num_classes.unwrap_or(num_classes), notes)?;
+    if size.num_classes.is_none() {
+        let from_one = counted_from_one(&table.targets);
+        table.notes.extend(from_one.map(str::to_string));
+    }
+    Ok(table)
 }
 
 /// From where the features of a file are numbered, as far as it is known.
@@ -220,7 +226,7 @@ impl Base {
     }
 
     /// Takes note of the features of a row, in rising order.
-    fn see(&mut self, features: &[(u32, f32)], line: usize) {
+    fn see(&mut self, features: &[(u32, f64)], line: usize) {
         if let Some(&(0, _)) = features.first() {
             self.zero_line.get_or_insert(line);
         }

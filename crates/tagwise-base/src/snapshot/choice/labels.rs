@@ -3,7 +3,7 @@
 use super::super::array::{Array, class_targets, named_targets, ragged_targets};
 use super::super::member::TextArray;
 use super::{Choice, Labels};
-use crate::label::{ClassNames, LabelLists};
+use crate::label::{ClassNames, LabelLists, counted_from_one};
 use crate::{Error, Targets};
 
 /// Label sets, what the classes are called, and what was decided.
@@ -69,7 +69,7 @@ impl Choice {
                     false => column.multi_hot_targets(),
                 };
                 let targets = targets.map_err(Error::without_path)?;
-                let note = are_numbers.then(|| class_note(column.name(), "number", &targets));
+                let note = are_numbers.then(|| number_note(column.name(), &targets, stated));
                 Ok((unnamed(targets), note))
             }
             Labels::Text(text) => self.of_lists(&text.name, lists(text)?, stated),
@@ -102,7 +102,7 @@ impl Choice {
                     return Ok((labelled, Some(note)));
                 }
                 let targets = class_targets(&array, stated)?;
-                let note = class_note(array.name, "number", &targets);
+                let note = number_note(array.name, &targets, stated);
                 Ok((unnamed(targets), Some(note)))
             }
         }
@@ -117,10 +117,12 @@ impl Choice {
     ) -> Result<(Labelled, Option<String>), String> {
         let names = self.class_names().or(self.given.expected_names.as_deref());
         let are_names = lists.are_names(names);
-        let kind = if are_names { "name" } else { "number" };
         let finished = lists.finish(stated, names);
         let (targets, class_names) = finished.map_err(|error| format!("in `{name}`: {error}"))?;
-        let note = class_note(name, kind, &targets);
+        let note = match are_names {
+            true => class_note(name, "name", &targets),
+            false => number_note(name, &targets, stated),
+        };
         let labelled = Labelled {
             targets,
             class_names: class_names.filter(|_| are_names),
@@ -144,6 +146,15 @@ fn lists(text: &TextArray) -> Result<LabelLists, String> {
             .map_err(|error| format!("in `{}`: {error}", text.name))?;
     }
     Ok(lists)
+}
+
+/// As [`class_note`], with a word on numbers that may start at 1.
+fn number_note(name: &str, targets: &Targets, stated: Option<usize>) -> String {
+    let note = class_note(name, "number", targets);
+    match counted_from_one(targets).filter(|_| stated.is_none()) {
+        Some(from_one) => format!("{note}; {from_one}"),
+        None => note,
+    }
 }
 
 fn class_note(name: &str, kind: &str, targets: &Targets) -> String {

@@ -71,7 +71,7 @@ impl Header {
             }
             other => {
                 return Err(format!(
-                    "`{name}` holds elements of type {other:?}; expected little-endian integers or floats"
+                    "`{name}` holds elements of type {other:?}; expected little-endian integers or floats of at most 64 bits; convert it, in Python with .astype"
                 ));
             }
         })

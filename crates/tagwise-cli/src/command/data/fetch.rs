@@ -9,12 +9,14 @@ use tagwise_data::fetch::{Event, fetch};
 use tagwise_data::{Source, data_folder};
 
 use crate::output;
+use crate::terminal::{plain, tell};
 
 /// Download a data set from its official place and check it
 ///
 /// An interrupted download goes on where it ended. Files go to TAGWISE_DATA/NAME, or to
 /// tagwise/NAME in the cache folder. Proxies are taken from HTTPS_PROXY and its kin.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Arguments {
     /// The data set
     #[arg(value_enum, value_name = "NAME")]
@@ -24,6 +26,10 @@ pub struct Arguments {
     #[arg(long, value_name = "FOLDER")]
     to: Option<PathBuf>,
 }
+
+const EXAMPLES: &str = "Examples:
+  tagwise data fetch mnist
+  tagwise data fetch cifar10 --to data/cifar10";
 
 /// A data set that is published.
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +63,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     display.finish();
     fetched?;
     if source == Source::Svhn && !folder.join("boxes_train.csv").is_file() {
-        eprintln!(
+        tell!(
             "next, make the tables of digit boxes: python scripts/svhn_boxes.py {}",
             folder.display()
         );
@@ -129,8 +135,8 @@ impl Display {
         } else if done >= self.next_line {
             self.next_line += BYTES_PER_LINE;
             match self.total {
-                Some(total) => eprintln!("{} of {} MB", done / 1_000_000, total / 1_000_000),
-                None => eprintln!("{} MB", done / 1_000_000),
+                Some(total) => tell!("{} of {} MB", done / 1_000_000, total / 1_000_000),
+                None => tell!("{} MB", done / 1_000_000),
             }
         }
     }
@@ -143,8 +149,8 @@ impl Display {
 
     fn line(&self, text: &str) {
         match &self.bar {
-            Some(bar) => bar.println(text),
-            None => eprintln!("{text}"),
+            Some(bar) => bar.println(plain(text)),
+            None => tell!("{text}"),
         }
     }
 }

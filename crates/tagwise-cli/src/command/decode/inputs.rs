@@ -163,6 +163,11 @@ impl Inputs {
         self.training.as_ref().map(|samples| &samples.targets)
     }
 
+    /// The samples that `--validation` names.
+    pub fn validation(&self) -> Option<&Samples> {
+        self.validation.as_ref()
+    }
+
     /// Whether the head is one of the set likelihood.
     pub fn has_potentials(&self) -> bool {
         let head = self.head.as_ref();

@@ -1,12 +1,13 @@
 //! Weights of classes and label sets from files.
 
-use std::fs;
 use std::path::Path;
 
 use anyhow::Context;
 use tagwise::LabelSet;
 use tagwise::head::ClassWeights;
 use tagwise::names::{LabelNames, csv_cells};
+
+use crate::command::read_text;
 
 /// Reads `--class-weight`: `none`, `balanced`, or a CSV file with a label and its weight in every
 /// line. Labels that the file does not list weigh 1.
@@ -53,7 +54,7 @@ pub fn set_weights(path: &Path, names: &LabelNames) -> anyhow::Result<Vec<(Label
 
 /// The number, the first cell and the weight of every line that is not empty.
 fn lines(path: &Path, what: &str) -> anyhow::Result<Vec<(usize, String, f64)>> {
-    let text = fs::read_to_string(path)
+    let text = read_text(path)
         .with_context(|| format!("{what} cannot be read from {}", path.display()))?;
     let lines = (1..).zip(text.lines());
     lines

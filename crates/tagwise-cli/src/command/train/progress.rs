@@ -1,12 +1,14 @@
 //! The live display of a run on stderr: a bar on a terminal, lines elsewhere.
 
 use std::cell::Cell;
-use std::io::{IsTerminal, Write, stderr};
+use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use tagwise::collapse::CollapseMetric;
 use tagwise_train::{EpochRecord, Event, Run, Step};
+
+use crate::terminal::{plain, tell};
 
 /// Where there is no bar, an epoch under way shows itself this often.
 const LINE_EVERY: Duration = Duration::from_secs(30);
@@ -136,11 +138,10 @@ impl Display {
         match &self.mode {
             Mode::Quiet => {}
             Mode::Lines => {
-                // A closed stderr must not end the training.
-                let _ = writeln!(stderr(), "{text}");
+                tell!("{text}");
                 self.last_line.set(Instant::now());
             }
-            Mode::Bar(bar) => bar.println(text),
+            Mode::Bar(bar) => bar.println(plain(text)),
         }
     }
 

@@ -8,6 +8,7 @@ use super::Arguments;
 use crate::command::run_part::RunPart;
 use crate::command::samples::check_classes;
 use crate::failure::Usage;
+use crate::terminal::tell;
 
 /// Labels from `--counts`, `--totals` or `--targets`.
 pub fn labels(arguments: &Arguments) -> anyhow::Result<CountedLabels> {
@@ -76,7 +77,7 @@ fn of_files(arguments: &Arguments) -> anyhow::Result<CountedLabels> {
     let paths = paths.collect::<anyhow::Result<Vec<_>>>()?;
     let labels = CountedLabels::read(&paths, &options)?;
     for note in &labels.notes {
-        eprintln!("{note}");
+        tell!("{note}");
     }
     if let Some(first) = arguments.targets.first() {
         check_classes(arguments.classes, first, labels.counts.num_classes())?;

@@ -119,6 +119,32 @@ fn arrays_of_predictions_are_found_by_their_names() {
 }
 
 #[test]
+fn json_holds_rows_of_flags_or_a_set_in_each_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let truth = truth(None);
+    let read = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        truth.read_predictions(&path).unwrap()
+    };
+    let rows = read("rows.json", "[[1, 0, 1], [0, 1, 0], [0, 0, 0]]");
+    assert_eq!(rows.targets, truth.targets);
+    assert_eq!(
+        rows.notes,
+        ["each row has an entry for each class, 1 where it is predicted"]
+    );
+    for (name, text) in [
+        ("sets.jsonl", "[0, 2]\n[1]\n\n[]\n"),
+        (
+            "objects.ndjson",
+            "{\"labels\": [2, 0]}\r\n{\"labels\": [1]}\r\n{\"labels\": []}",
+        ),
+    ] {
+        assert_eq!(read(name, text).targets, truth.targets, "{name}");
+    }
+}
+
+#[test]
 fn what_is_no_prediction_is_told() {
     insta::assert_snapshot!(refusal("a.csv", ""), @"a.csv: expected predictions, found an empty file");
     insta::assert_snapshot!(refusal("a.csv", "a,b\n1,0\n"), @"a.csv: expected the columns sample and labels or label_ids, or a column of 0 and 1 for each of the 3 classes; found 2 columns");
@@ -126,7 +152,7 @@ fn what_is_no_prediction_is_told() {
     insta::assert_snapshot!(refusal("a.csv", "a,b,c\n0.9,0,1\n"), @r#"a.csv, line 2: expected 0 or 1 in column 1, found "0.9"; scores need a threshold"#);
     insta::assert_snapshot!(refusal("a.csv", "a,b,c\n1,0\n"), @"a.csv, line 2: expected 3 cells, found 2");
     insta::assert_snapshot!(refusal("a.json", "{}"), @"a.json: expected a list of label sets, or an object that holds one as `label_sets`; found neither");
-    insta::assert_snapshot!(refusal("a.json", "[[1, 0, 1]]"), @"a.json: sample 0: expected each label once, found [1,0,1]; a row of 0 and 1 is no list of labels");
+    insta::assert_snapshot!(refusal("a.json", "[[1, 0, 1], [0]]"), @"a.json: sample 0: expected each label once, found [1,0,1]; a row of 0 and 1 is no list of labels");
     insta::assert_snapshot!(refusal("a.json", r#"[["d"]]"#), @r#"a.json: sample 0: expected one of the 3 label names (a, b, c), found "d""#);
     insta::assert_snapshot!(refusal("a.json", "[[7]]"), @"a.json: expected labels 0 to 2, found 7 in sample 0; check the number of classes");
     insta::assert_snapshot!(refusal("a.json", "[[0]"), @"a.json: expected JSON, found something else (EOF while parsing a list at line 1 column 4)");

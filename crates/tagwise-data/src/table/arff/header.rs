@@ -44,20 +44,23 @@ impl Kind {
     pub(super) fn why_no_feature(&self) -> Option<(&'static str, &'static str)> {
         match self {
             Self::Numeric | Self::Nominal(_) => None,
-            Self::Text => Some(("string", "leave it out")),
-            Self::Date => Some(("date", "write it as a number, or leave it out")),
-            Self::Relational => Some(("relational", "leave it out")),
+            Self::Text => Some(("string", "leave it out (--leave-out)")),
+            Self::Date => Some((
+                "date",
+                "write it as a number, or leave it out (--leave-out)",
+            )),
+            Self::Relational => Some(("relational", "leave it out (--leave-out)")),
         }
     }
 }
 
 impl Attribute {
     /// The number in a cell, or the position of its nominal value.
-    pub(super) fn value(&self, text: &str) -> Result<f32, String> {
+    pub(super) fn value(&self, text: &str) -> Result<f64, String> {
         match &self.kind {
             Kind::Nominal(values) => {
                 let position = values.iter().position(|value| value == text);
-                position.map(|position| position as f32).ok_or_else(|| {
+                position.map(|position| position as f64).ok_or_else(|| {
                     let listed: Vec<&str> = values.iter().take(8).map(String::as_str).collect();
                     let more = if values.len() > 8 { ", …" } else { "" };
                     format!(
@@ -68,7 +71,7 @@ impl Attribute {
                 })
             }
             _ => {
-                let number = text.parse().ok().filter(|number: &f32| number.is_finite());
+                let number = text.parse().ok().filter(|number: &f64| number.is_finite());
                 number.ok_or_else(|| {
                     format!(
                         "expected a finite number for {:?}, found {text:?}",
@@ -80,7 +83,7 @@ impl Attribute {
     }
 
     /// Whether a value of this attribute, a label, means that the row carries the label.
-    pub(super) fn is_on(&self, value: f32) -> Result<bool, String> {
+    pub(super) fn is_on(&self, value: f64) -> Result<bool, String> {
         match &self.kind {
             Kind::Nominal(values) => Ok(flag(&values[value as usize]) == Some(true)),
             _ if value == 0.0 || value == 1.0 => Ok(value == 1.0),

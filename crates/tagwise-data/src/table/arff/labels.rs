@@ -22,7 +22,7 @@ pub(super) fn find(
     let may_lack_labels = unlabelled == Unlabelled::Keep;
     let found = match labels {
         Labels::None => Vec::new(),
-        Labels::Meka if may_lack_labels && !header.relation.contains("-C") => Vec::new(),
+        Labels::Meka if may_lack_labels && meka_option(&header.relation).is_none() => Vec::new(),
         Labels::Meka => meka(path, header)?,
         _ if may_lack_labels && !names.iter().any(is_attribute) => Vec::new(),
         _ => by_name(path, header, &names)?,
@@ -94,16 +94,24 @@ pub(super) fn ambiguous(what: &str, name: &str, positions: &[usize]) -> String {
     )
 }
 
+/// The number behind -C, or -c of older files, among the options, which follow the first colon.
+fn meka_option(relation: &str) -> Option<i64> {
+    let options = match relation.split_once(':') {
+        Some((_, options)) => options,
+        None => relation,
+    };
+    let option = |name: &str| {
+        let mut words = options.split_whitespace();
+        words.find(|&word| word == name)?;
+        words.next()?.parse().ok()
+    };
+    option("-C").or_else(|| option("-c"))
+}
+
 /// MEKA writes its options into the relation's name: `'Music: -C 6'`.
 fn meka(path: &Path, header: &Header) -> Result<Vec<usize>> {
     let num_attributes = header.attributes.len();
-    let option = |name: &str| {
-        let mut words = header.relation.split_whitespace();
-        words.find(|&word| word == name)?;
-        words.next()?.parse::<i64>().ok()
-    };
-    let count = option("-C")
-        .or_else(|| option("-c"))
+    let count = meka_option(&header.relation)
         .filter(|&count| count != 0 && count.unsigned_abs() < num_attributes as u64);
     match count {
         Some(count) if count > 0 => Ok((0..count as usize).collect()),
@@ -113,7 +121,7 @@ fn meka(path: &Path, header: &Header) -> Result<Vec<usize>> {
         None => Err(Error::format(
             path,
             format!(
-                "expected the relation's name to say -C and a number of labels below {num_attributes}, found {:?}; or give Mulan's XML list of the labels",
+                "expected the relation's name to say -C and a number of labels below {num_attributes}, found {:?}; or give Mulan's XML list of the labels (--labels), or their names (--label-columns)",
                 header.relation
             ),
         )),

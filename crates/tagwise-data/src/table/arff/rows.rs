@@ -12,11 +12,11 @@ pub(super) struct Builder<'a> {
     columns: &'a Columns,
     missing: Unlabelled,
     on: Vec<bool>,
-    row: Vec<(u32, f32)>,
+    row: Vec<(u32, f64)>,
     /// The attributes that a sparse row names, for its own checks.
     named: Vec<usize>,
     lacks_labels: bool,
-    dense: Vec<f32>,
+    dense: Vec<f64>,
     sparse: Option<SparseRows>,
     /// The label set of each row.
     pub(super) sets: Vec<LabelSet>,
@@ -209,7 +209,7 @@ impl<'a> Builder<'a> {
             )),
             _ => Err(format!(
                 "expected a value of {name:?}, found ? (missing); fill it in or leave the \
-                 attribute out"
+                 attribute out (--leave-out)"
             )),
         }
     }

@@ -45,6 +45,13 @@ impl Columns {
                 shortened(&names)
             ));
         }
+        if let [only] = names.as_slice()
+            && only.split_whitespace().count() > 2
+        {
+            return Err(format!(
+                "line 1: expected column names between commas, semicolons, tabs or bars, found {only:?}"
+            ));
+        }
         let mut columns = Self {
             roles: vec![Role::Feature; names.len()],
             names,
@@ -177,7 +184,7 @@ impl Columns {
             (&[column], _) => Ok(Some(column)),
             ([], Unlabelled::Keep) => Ok(None),
             _ => Err(format!(
-                "expected to be told which columns are labels, found {}; name the label columns",
+                "expected to be told which columns are labels, found {}; name the label columns (--label-columns)",
                 shortened(&self.names)
             )),
         }

@@ -1,4 +1,4 @@
-use tagwise_base::label::LabelLists;
+use tagwise_base::label::{LabelLists, counted_from_one};
 use tagwise_base::{LabelSet, Targets};
 
 use crate::table::{TableOptions, flag};
@@ -74,10 +74,8 @@ impl Found {
                 let given = options.class_names.as_ref();
                 let given = given.or(options.expected_names.as_ref());
                 let given = given.map(Vec::as_slice);
-                let kind = match lists.are_names(given) {
-                    true => "names",
-                    false => "numbers",
-                };
+                let are_names = lists.are_names(given);
+                let kind = if are_names { "names" } else { "numbers" };
                 let (targets, names) = lists
                     .finish(options.num_classes, given)
                     .map_err(|error| format!("in column {column:?}: {error}"))?;
@@ -85,6 +83,9 @@ impl Found {
                 notes.push(format!(
                     "column {column:?} holds {kind} of {num_classes} classes"
                 ));
+                if !are_names && options.num_classes.is_none() && given.is_none() {
+                    notes.extend(counted_from_one(&targets).map(str::to_string));
+                }
                 Ok((targets, names))
             }
         }

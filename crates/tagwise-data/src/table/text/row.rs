@@ -8,7 +8,7 @@ use super::shortened;
 #[derive(Default)]
 pub(super) struct RowReader {
     /// Numbers, as the file has them, and values, in rising order.
-    pub(super) features: Vec<(u32, f32)>,
+    pub(super) features: Vec<(u32, f64)>,
 }
 
 impl RowReader {
@@ -59,8 +59,8 @@ fn feature(number: &str, allowed: &Range<usize>) -> Result<u32, String> {
     })
 }
 
-fn finite(value: &str) -> Result<f32, String> {
-    let parsed = value.parse().ok().filter(|value: &f32| value.is_finite());
+fn finite(value: &str) -> Result<f64, String> {
+    let parsed = value.parse().ok().filter(|value: &f64| value.is_finite());
     parsed.ok_or_else(|| format!("expected a finite number, found {:?}", shortened(value)))
 }
 

@@ -1,0 +1,78 @@
+//! What reaches a terminal: messages on stderr, and text in which nothing steers the terminal.
+//!
+//! Names, keys and paths come from files and may hold escape sequences, line ends that overwrite
+//! what stands before them, or characters that turn the direction of writing.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::io::{Write, stderr};
+
+/// Says one line on stderr. A closed stderr does not end the work.
+pub fn say_line(message: fmt::Arguments<'_>) {
+    let message = message.to_string();
+    let _ = writeln!(stderr(), "{}", plain(&message));
+}
+
+/// [`say_line`] with the arguments of `format!`.
+macro_rules! tell {
+    ($($arguments:tt)*) => {
+        $crate::terminal::say_line(format_args!($($arguments)*))
+    };
+}
+pub(crate) use tell;
+
+/// The text with every character that steers a terminal written as an escape such as `\u{1b}`; line
+/// ends and tabs stay.
+pub fn plain(text: &str) -> Cow<'_, str> {
+    escaped(text, |letter| letter.escape_default().to_string())
+}
+
+/// JSON text with the same characters written as JSON escapes them, which leaves its value as it is:
+/// they stand within strings only.
+pub fn plain_json(json: &str) -> Cow<'_, str> {
+    escaped(json, |letter| format!("\\u{:04x}", u32::from(letter)))
+}
+
+fn escaped(text: &str, escape: impl Fn(char) -> String) -> Cow<'_, str> {
+    if !text.chars().any(steers) {
+        return Cow::Borrowed(text);
+    }
+    let mut plain = String::with_capacity(text.len() + 8);
+    for letter in text.chars() {
+        match steers(letter) {
+            true => plain.push_str(&escape(letter)),
+            false => plain.push(letter),
+        }
+    }
+    Cow::Owned(plain)
+}
+
+/// Control characters of both sets, and those that set the direction of writing.
+fn steers(letter: char) -> bool {
+    let is_control = letter.is_control() && letter != '\n' && letter != '\t';
+    is_control || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_steers_a_terminal_is_shown() {
+        assert_eq!(plain("a\tb\nc — ü"), "a\tb\nc — ü");
+        assert_eq!(plain("\u{1b}[2J\r\u{9b}2J"), r"\u{1b}[2J\r\u{9b}2J");
+        assert_eq!(plain("ab\u{202e}cd"), r"ab\u{202e}cd");
+    }
+
+    #[test]
+    fn json_stays_the_same_value() {
+        let text = serde_json::to_string(&["\u{1b}[2J", "\u{9b}2J", "\u{7f}", "\u{202e}"]).unwrap();
+        let plain = plain_json(&text);
+        assert!(!plain.chars().any(steers), "{plain}");
+        let (read, expected): (Vec<String>, Vec<String>) = (
+            serde_json::from_str(&plain).unwrap(),
+            serde_json::from_str(&text).unwrap(),
+        );
+        assert_eq!(read, expected);
+    }
+}
