@@ -42,8 +42,7 @@ impl Target {
         );
     }
 
-    /// Reads a sound file once: what libraries keep for the next call, such as the buffers of matrix
-    /// products as large as the last cache, is not the input's fault.
+    /// Reads a sound file once: what libraries keep for the next call is not the input's fault.
     fn warm_up(&self) {
         static WARM: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
         let mut warm = WARM.lock().unwrap_or_else(PoisonError::into_inner);

@@ -71,7 +71,7 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         ]),
         "records" => vec![record()],
         "safetensors" => vec![snapshot(Format::Safetensors)],
-        "statistics" => [ScatterKind::Full, ScatterKind::Trace].map(statistics).map(|file| file.to_bytes()).to_vec(),
+        "collapse" | "statistics" => [ScatterKind::Full, ScatterKind::Trace].map(statistics).map(|file| file.to_bytes()).to_vec(),
         "svhn" => vec![joined(
             b"name,img_width,img_height,label,left,top,width,height\n1.png,1,1,1 2,0 0,0 0,1 1,1 1\n",
             &grey_pixel(),

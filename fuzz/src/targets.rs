@@ -28,6 +28,12 @@ const PIXELS: Bound = Bound {
     times: 80_000,
 };
 
+/// Matrix products keep buffers of twice the last cache for each thread, hardly any of it touched.
+const PRODUCTS: Bound = Bound {
+    always: 8 << 30,
+    times: 4000,
+};
+
 const fn target(name: &'static str, run: fn(&[u8]), bound: Bound) -> Target {
     Target { name, run, bound }
 }
@@ -36,6 +42,7 @@ pub const ALL: &[Target] = &[
     target("arff", tables::arff, UNPACKED),
     target("checkpoint", state::checkpoint, FEW_COPIES),
     target("cifar10", images::cifar10, UNPACKED),
+    target("collapse", state::collapse, PRODUCTS),
     target("csv", tables::csv, UNPACKED),
     target("decoder", state::decoder, FEW_COPIES),
     target("experiment", settings::experiment, FEW_COPIES),

@@ -75,8 +75,8 @@ NC1, m = 2        –     0.1736  cannot be told  No verdict: 6 samples in 5 lab
 NC1, all          –     0.2531  cannot be told  No verdict: 12 samples in 9 label sets repeat too few to show
                                                 spread.
 NC2 (W)      1.200      0.7433  not collapsed   The classifier rows are far from a simplex ETF.
-NC2 (means)  0.6881     0.7433  not collapsed   The class means are far from a simplex ETF.
-NC3          1.341      0.7433  not collapsed   Classifier and class means are not aligned.
+NC2 (means)  0.6497     0.7433  not collapsed   The class means are far from a simplex ETF.
+NC3          1.340      0.7433  not collapsed   Classifier and class means are not aligned.
 NC_m, m = 2  0.8690     1.000   not collapsed   Multi-label means are hardly nearer to their own tag-wise
                                                 averages than chance.
 
