@@ -1,7 +1,6 @@
 //! How much memory a call takes, counted by the allocator of the whole program.
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 static NOW: AtomicUsize = AtomicUsize::new(0);
@@ -50,10 +49,8 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// The most that was held at a time during a call, beyond what was held before it. One call at a time.
+/// The most that the program held at a time during a call, beyond what it held before.
 pub fn peak_of(call: impl FnOnce()) -> usize {
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _guard = ONE_AT_A_TIME.lock();
     let before = NOW.load(Ordering::Relaxed);
     PEAK.store(before, Ordering::Relaxed);
     call();

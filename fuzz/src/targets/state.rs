@@ -29,22 +29,23 @@ fn stays<E>(bytes: &[u8], again: Result<Vec<u8>, E>) {
 
 pub fn statistics(bytes: &[u8]) {
     for bytes in sealed(bytes).into_iter().flatten() {
-        let Ok(mut file) = StatisticsFile::from_bytes(&bytes) else {
+        let Ok(file) = StatisticsFile::from_bytes(&bytes) else {
             continue;
         };
         let written = file.to_bytes();
         let again = StatisticsFile::from_bytes(&written).expect("what is written can be read");
         stays(&written, Ok::<_, ()>(again.to_bytes()));
-        let _ = file.merge(&again);
     }
 }
 
-/// What is measured on statistics that nobody gathered.
+/// Statistics that nobody gathered are merged and measured.
 pub fn collapse(bytes: &[u8]) {
     for bytes in sealed(bytes).into_iter().flatten() {
-        let Ok(file) = StatisticsFile::from_bytes(&bytes) else {
+        let Ok(mut file) = StatisticsFile::from_bytes(&bytes) else {
             continue;
         };
+        let other = file.clone();
+        let _ = file.merge(&other);
         if file.statistics.num_classes() <= 64 && file.statistics.dim() <= 64 {
             let _ = CollapseReport::measure(&file.statistics, file.classifier.as_ref());
         }
