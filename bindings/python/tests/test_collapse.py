@@ -58,9 +58,12 @@ def test_metrics_follow_their_definitions(samples, classifier):
         assert published(report)[f"nc1_m{m}"] == pytest.approx(nc1(group, basis), rel=CLOSE)
     assert published(report)["nc1_pooled"] == pytest.approx(nc1(table, basis), rel=CLOSE)
     assert report.nc2.classifier == pytest.approx(simplex_distance(weight @ weight.T), rel=CLOSE)
-    centred = means - global_mean
+    centred = means - means.mean(axis=0)
     assert report.nc2.class_means == pytest.approx(simplex_distance(centred @ centred.T), rel=CLOSE)
     assert report.nc3 == pytest.approx(simplex_distance(weight @ centred.T), rel=CLOSE)
+    centred = means - global_mean
+    assert published(report)["nc2_class_means"] == pytest.approx(simplex_distance(centred @ centred.T), rel=CLOSE)
+    assert published(report)["nc3"] == pytest.approx(simplex_distance(weight @ centred.T), rel=CLOSE)
     for m in (2, 3):
         sums = [means[list(s)].sum(axis=0) for s in by_size[m]]
         measured = [mean for mean, _ in by_size[m].values()]

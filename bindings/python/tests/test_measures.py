@@ -56,7 +56,7 @@ def test_label_sets_go_into_scikit_learn(predictions):
 def test_an_evaluation_is_a_mapping(predictions):
     measures = tagwise.evaluate(*predictions[:2], class_names=list("abcdef"))
     assert dict(measures)["f1_micro"] == measures["f1_micro"] == measures.f1_micro
-    assert "ranking_loss" not in measures and len(measures) == len(list(measures)) == 18
+    assert "ranking_loss" not in measures and len(measures) == len(list(measures)) == 19
     assert measures.to_dict()["labels"][0]["label"] == "a" and measures.to_dict()["num_samples"] == 200
     assert "subset_accuracy" in str(measures) and "200 samples" in repr(measures) and "f1_micro" in dir(measures)
     assert measures._repr_html_().startswith("<table>")

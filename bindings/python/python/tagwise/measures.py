@@ -18,7 +18,8 @@ __all__ = ["Evaluation", "EvaluationCounts", "evaluate"]
 class Evaluation(Mapping[str, float]):
     """Measures by name: `measures["f1_micro"]`, `measures.f1_micro`, `dict(measures)`.
 
-    Measures of label sets are `subset_accuracy` (exact match), `hamming_loss`, and `precision_*`, `recall_*`, `f1_*`
+    Measures of label sets are `subset_accuracy` (exact match), `empty_matches` (the share of samples without a label
+    that are answered so, which F1 and its like count as 0), `hamming_loss`, and `precision_*`, `recall_*`, `f1_*`
     and `jaccard_*` over `samples`, `micro`, `macro` and `weighted`; with logits also `label_mass`, the probability
     that softmax gives to the true set, and those of ranking: `average_precision_macro`, `coverage_error`,
     `ranking_loss`, `label_ranking_average_precision`, `ndcg_at_3` and others. Where a ratio is 0/0 it is 0,
