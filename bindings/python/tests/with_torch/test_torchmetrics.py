@@ -23,7 +23,9 @@ def samples(num_samples=60):
     generator = torch.Generator().manual_seed(0)
     targets = torch.rand(num_samples, NUM_CLASSES, generator=generator) < 0.4
     targets[:NUM_CLASSES] = torch.eye(NUM_CLASSES, dtype=torch.bool)
-    return torch.randn(num_samples, DIM, generator=generator), targets.int()
+    means = torch.randn(NUM_CLASSES, DIM, generator=generator)
+    noise = 0.3 * torch.randn(num_samples, DIM, generator=generator)
+    return targets.float() @ means + noise, targets.int()
 
 
 def weight():
