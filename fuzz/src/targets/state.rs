@@ -3,44 +3,52 @@
 //! Files of these kinds carry a checksum, which no mutation hits: each input is also read with the
 //! checksum that belongs to it.
 
+use std::fmt::Debug;
+
 use tagwise::Targets;
 use tagwise::collapse::CollapseReport;
 use tagwise::decode::FittedDecoder;
 use tagwise::head::FittedHead;
 use tagwise::statistics::StatisticsFile;
 use tagwise::tensors::{TensorWriter, Tensors};
-use tagwise_nn::NamedTensor;
+use tagwise_nn::{NamedTensor, weights};
 use tagwise_train::Checkpoint;
 
 /// The bytes, and the same file with its checksum put right.
-fn sealed(bytes: &[u8]) -> [Option<Vec<u8>>; 2] {
+fn sealed(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     let resealed = Tensors::parse(bytes).ok().map(|tensors| {
         let mut writer = TensorWriter::copy_of(&tensors);
         writer.add_checksum();
         writer.to_bytes()
     });
-    [Some(bytes.to_vec()), resealed]
+    [Some(bytes.to_vec()), resealed].into_iter().flatten()
 }
 
-fn stays<E>(bytes: &[u8], again: Result<Vec<u8>, E>) {
-    let again = again.unwrap_or_else(|_| panic!("what was read can be written"));
-    assert_eq!(bytes, again, "what is written is read as it was");
+/// What can be read is written, and that is read and written as it was.
+fn round_trip<T, E: Debug>(
+    bytes: &[u8],
+    read: impl Fn(&[u8]) -> Result<T, E>,
+    write: impl Fn(&T) -> Result<Vec<u8>, E>,
+) {
+    if let Ok(state) = read(bytes) {
+        let written = write(&state).expect("what was read can be written");
+        let again = read(&written).expect("what is written can be read");
+        let again = write(&again).expect("what was read can be written");
+        assert_eq!(written, again, "what is written is read as it was");
+    }
 }
 
 pub fn statistics(bytes: &[u8]) {
-    for bytes in sealed(bytes).into_iter().flatten() {
-        let Ok(file) = StatisticsFile::from_bytes(&bytes) else {
-            continue;
-        };
-        let written = file.to_bytes();
-        let again = StatisticsFile::from_bytes(&written).expect("what is written can be read");
-        stays(&written, Ok::<_, ()>(again.to_bytes()));
+    for bytes in sealed(bytes) {
+        round_trip(&bytes, StatisticsFile::from_bytes, |file| {
+            Ok(file.to_bytes())
+        });
     }
 }
 
 /// Statistics that nobody gathered are merged and measured.
 pub fn collapse(bytes: &[u8]) {
-    for bytes in sealed(bytes).into_iter().flatten() {
+    for bytes in sealed(bytes) {
         let Ok(mut file) = StatisticsFile::from_bytes(&bytes) else {
             continue;
         };
@@ -53,27 +61,19 @@ pub fn collapse(bytes: &[u8]) {
 }
 
 pub fn head(bytes: &[u8]) {
-    for bytes in sealed(bytes).into_iter().flatten() {
-        if let Ok(head) = FittedHead::from_bytes(&bytes) {
-            let written = head.to_bytes().expect("what was read can be written");
-            let again = FittedHead::from_bytes(&written).expect("what is written can be read");
-            stays(&written, again.to_bytes());
-        }
+    for bytes in sealed(bytes) {
+        round_trip(&bytes, FittedHead::from_bytes, FittedHead::to_bytes);
     }
 }
 
 pub fn decoder(bytes: &[u8]) {
-    for bytes in sealed(bytes).into_iter().flatten() {
-        if let Ok(decoder) = FittedDecoder::from_bytes(&bytes) {
-            let written = decoder.to_bytes().expect("what was read can be written");
-            let again = FittedDecoder::from_bytes(&written).expect("what is written can be read");
-            stays(&written, again.to_bytes());
-        }
+    for bytes in sealed(bytes) {
+        round_trip(&bytes, FittedDecoder::from_bytes, FittedDecoder::to_bytes);
     }
 }
 
 pub fn label_sets(bytes: &[u8]) {
-    for bytes in sealed(bytes).into_iter().flatten() {
+    for bytes in sealed(bytes) {
         if let Ok(targets) = Targets::from_bytes(&bytes) {
             let again = Targets::from_bytes(&targets.to_bytes());
             assert_eq!(again.expect("what is written can be read"), targets);
@@ -82,12 +82,9 @@ pub fn label_sets(bytes: &[u8]) {
 }
 
 pub fn weights(bytes: &[u8]) {
-    if let Ok(tensors) = tagwise_nn::weights::from_bytes(bytes) {
-        let written = tagwise_nn::weights::to_bytes(&tensors);
-        let written = written.expect("what was read can be written");
-        let again = tagwise_nn::weights::from_bytes(&written).expect("what is written can be read");
-        stays(&written, tagwise_nn::weights::to_bytes(&again));
-    }
+    round_trip(bytes, weights::from_bytes, |tensors| {
+        weights::to_bytes(tensors)
+    });
 }
 
 pub fn checkpoint(bytes: &[u8]) {
@@ -116,5 +113,6 @@ pub fn checkpoint(bytes: &[u8]) {
         .to_bytes()
         .expect("tensors of a file can be written");
     let again = Checkpoint::from_bytes(&written).expect("what is written can be read");
-    stays(&written, again.to_bytes());
+    let again = again.to_bytes().expect("what was read can be written");
+    assert_eq!(written, again, "what is written is read as it was");
 }
