@@ -15,7 +15,7 @@ use super::{
 };
 use crate::snapshot::{FeatureRows, SampleStream};
 use crate::statistics::{ScatterKind, Statistics};
-use crate::{Error, Result, Targets};
+use crate::{Error, LabelSet, Result, Targets};
 
 /// What a product of the second pass costs beside one of the first, which needs no second set of
 /// residuals.
@@ -103,9 +103,11 @@ impl CollapseReport {
                 found: rows.len(),
             });
         }
-        let mut report = Self::measure(statistics, classifier)?;
+        check(statistics, classifier)?;
         let labelled = Labelled::new(statistics);
+        check_scale(&labelled)?;
         let tags = TagVectors::estimate_from(statistics.num_classes(), &labelled)?;
+        let mut report = Self::assemble(statistics, classifier, &labelled, &tags, Seen::default())?;
         let work = work(&labelled, statistics.scatter_kind(), None);
         if !intervals::wanted(intervals, &labelled, &tags, work) {
             return Ok(report);
@@ -194,24 +196,27 @@ impl CollapseReport {
             ScatterKind::Full => None,
         };
         let work = work(&labelled, kind, compressed.as_ref());
-        let mut blocks = intervals::wanted(options.intervals, &labelled, &tags, work)
+        let blocks = intervals::wanted(options.intervals, &labelled, &tags, work)
             .then(|| TagSpan::of_tags(&tags).map(|span| BlockLook::new(&labelled, span)))
             .transpose()?;
         let wants_samples = options.num_worst > 0 || classifier.is_some();
-        let mut labels = match options.num_worst > 0 {
-            true => LabelLook::new(&labelled, classifier),
-            false => None,
+        let mut looks = Looks {
+            samples: (compressed.is_some() || wants_samples)
+                .then(|| SecondLook::new(&labelled, classifier, compressed, options.num_worst)),
+            blocks,
+            labels: match options.num_worst > 0 {
+                true => LabelLook::new(&labelled, classifier),
+                false => None,
+            },
         };
-        let mut look = (compressed.is_some() || wants_samples)
-            .then(|| SecondLook::new(&labelled, classifier, compressed, options.num_worst));
-        if look.is_some() || blocks.is_some() {
-            let looks = (look.as_mut(), blocks.as_mut(), labels.as_mut());
-            look_again(stream, looks, &mut |seen| progress(2, seen))?;
+        if looks.are_wanted() {
+            look_again(stream, &mut looks, &mut |seen| progress(2, seen))?;
         }
-        let seen = look.map_or_else(Seen::default, |look| look.finish(classifier));
+        let seen = looks.samples;
+        let seen = seen.map_or_else(Seen::default, |look| look.finish(classifier));
         let mut report = Self::assemble(&statistics, classifier, &labelled, &tags, seen)?;
-        report.label_errors = labels.map(|labels| labels.finish(options.num_worst));
-        if let Some(blocks) = blocks {
+        report.label_errors = looks.labels.map(|labels| labels.finish(options.num_worst));
+        if let Some(blocks) = looks.blocks {
             report.add_intervals(&blocks, &labelled, classifier)?;
         }
         if options.compatibility == Compatibility::NcMlab {
@@ -223,39 +228,48 @@ impl CollapseReport {
 }
 
 /// What wants to see the samples again.
-type Looks<'a, 'b> = (
-    Option<&'a mut SecondLook<'b>>,
-    Option<&'a mut BlockLook<'b>>,
-    Option<&'a mut LabelLook<'b>>,
-);
+struct Looks<'a> {
+    samples: Option<SecondLook<'a>>,
+    blocks: Option<BlockLook<'a>>,
+    labels: Option<LabelLook<'a>>,
+}
+
+impl Looks<'_> {
+    fn are_wanted(&self) -> bool {
+        self.samples.is_some() || self.blocks.is_some() || self.labels.is_some()
+    }
+
+    fn update<T: Copy + Into<f64> + Sync>(
+        &mut self,
+        rows: &[T],
+        distinct: &[LabelSet],
+        set_ids: &[u32],
+    ) {
+        if let Some(samples) = &mut self.samples {
+            samples.update(rows, distinct, set_ids);
+        }
+        if let Some(blocks) = &mut self.blocks {
+            blocks.update(rows, distinct, set_ids);
+        }
+        if let Some(labels) = &mut self.labels {
+            labels.update(rows, distinct, set_ids);
+        }
+    }
+}
 
 /// The second pass over the samples, for all that want one.
 fn look_again(
     stream: &impl SampleStream,
-    (mut look, mut blocks, mut labels): Looks<'_, '_>,
+    looks: &mut Looks<'_>,
     progress: &mut dyn FnMut(usize) -> ControlFlow<()>,
 ) -> Result<()> {
     let targets = stream.targets();
     stream.for_each_block(&mut |first, rows| {
         let end = first + rows.num_rows(stream.dim());
         let (distinct, set_ids) = (targets.distinct(), &targets.set_ids()[first..end]);
-        if let Some(look) = &mut look {
-            match rows {
-                FeatureRows::F32(rows) => look.update(rows, distinct, set_ids),
-                FeatureRows::F64(rows) => look.update(rows, distinct, set_ids),
-            }
-        }
-        if let Some(blocks) = &mut blocks {
-            match rows {
-                FeatureRows::F32(rows) => blocks.update(rows, distinct, set_ids),
-                FeatureRows::F64(rows) => blocks.update(rows, distinct, set_ids),
-            }
-        }
-        if let Some(labels) = &mut labels {
-            match rows {
-                FeatureRows::F32(rows) => labels.update(rows, distinct, set_ids),
-                FeatureRows::F64(rows) => labels.update(rows, distinct, set_ids),
-            }
+        match rows {
+            FeatureRows::F32(rows) => looks.update(rows, distinct, set_ids),
+            FeatureRows::F64(rows) => looks.update(rows, distinct, set_ids),
         }
         match progress(end) {
             ControlFlow::Continue(()) => Ok(()),

@@ -1,12 +1,11 @@
 //! Labels that are likely wrong, with a probability.
 
-use std::collections::BTreeMap;
-
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatMut, MatRef, Par};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::labelled::Places;
 use super::{Group, Labelled};
 use crate::kernel::dot;
 use crate::matrix::as_faer;
@@ -100,12 +99,11 @@ struct Contradicted {
 /// A look at all samples of label sets that occur at least twice.
 pub(super) struct LabelLook<'a> {
     group: Group<'a>,
-    position: BTreeMap<&'a LabelSet, usize>,
     classifier: &'a LinearClassifier,
     /// Positions of the sets that occur at least twice.
     sets: Vec<usize>,
-    /// Their place in `sets`.
-    place: Vec<Option<usize>>,
+    /// The place of each in `sets`.
+    places: Places<'a>,
     means: Mat<f64>,   // [d, sets], less the centre
     squares: Vec<f64>, // [sets]
     logs: Vec<f64>,
@@ -132,10 +130,6 @@ impl<'a> LabelLook<'a> {
         if sets.len() < 2 || samples * (sets.len() * labelled.dim) as f64 > MOST_WORK {
             return None;
         }
-        let mut place = vec![None; group.sets.len()];
-        for (number, &position) in sets.iter().enumerate() {
-            place[position] = Some(number);
-        }
         let centre = group.centre();
         let means = Mat::from_fn(labelled.dim, sets.len(), |j, column| {
             group.mean(sets[column])[j] - centre[j]
@@ -145,11 +139,10 @@ impl<'a> LabelLook<'a> {
             dot(mean, mean)
         });
         Some(Self {
-            position: group.sets.iter().copied().zip(0..).collect(),
             classifier: classifier?,
             squares: squares.collect(),
             logs: sets.iter().map(|&set| group.counts[set].ln()).collect(),
-            place,
+            places: Places::new(sets.iter().map(|&position| group.sets[position])),
             sets,
             means,
             centre,
@@ -170,18 +163,8 @@ impl<'a> LabelLook<'a> {
         distinct: &[LabelSet],
         set_ids: &[u32],
     ) {
-        let positions: Vec<Option<usize>> = distinct
-            .iter()
-            .map(|set| self.position.get(set).copied())
-            .collect();
-        let samples: Vec<(usize, usize)> = set_ids
-            .iter()
-            .enumerate()
-            .filter_map(|(row, &id)| {
-                let position = positions[id as usize]?;
-                self.place[position].map(|place| (row, place))
-            })
-            .collect();
+        let samples = self.places.of_samples(distinct, set_ids);
+        let samples: Vec<(usize, usize)> = samples.map(|(row, _, place)| (row, place)).collect();
         let looked: Vec<Vec<(Distances, Option<Contradicted>)>> = samples
             .par_chunks(TASK_ROWS)
             .map(|samples| self.look(rows, samples))

@@ -177,3 +177,28 @@ impl<'a> Group<'a> {
         super::column(self.means, position)
     }
 }
+
+/// Places of label sets in a list of them.
+pub(super) struct Places<'a>(BTreeMap<&'a LabelSet, usize>);
+
+impl<'a> Places<'a> {
+    pub(super) fn new(sets: impl IntoIterator<Item = &'a LabelSet>) -> Self {
+        Self(sets.into_iter().zip(0..).collect())
+    }
+
+    /// The samples whose label set is in the list, as (row, label set, its place). `set_ids` index
+    /// `distinct`.
+    pub(super) fn of_samples<'b>(
+        &self,
+        distinct: &'b [LabelSet],
+        set_ids: &'b [u32],
+    ) -> impl Iterator<Item = (usize, &'b LabelSet, usize)> {
+        let places: Vec<Option<usize>> = distinct
+            .iter()
+            .map(|set| self.0.get(set).copied())
+            .collect();
+        set_ids.iter().enumerate().filter_map(move |(row, &id)| {
+            places[id as usize].map(|place| (row, &distinct[id as usize], place))
+        })
+    }
+}

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::agreement::Agreement;
 use super::compressed::Compressed;
+use super::labelled::Places;
 use super::worst::{Candidate, WorstSample, keep_worst, nearest_sets, top_labels};
 use super::{Group, Labelled};
 use crate::snapshot::LinearClassifier;
@@ -43,7 +44,7 @@ pub(super) struct Seen {
 /// A second pass over the same samples, with the statistics of the first.
 pub(super) struct SecondLook<'a> {
     group: Group<'a>,
-    position: BTreeMap<&'a LabelSet, usize>,
+    places: Places<'a>,
     compressed: Option<Compressed>,
     plans: BTreeMap<usize, Plan>,
     num_worst: usize,
@@ -97,7 +98,7 @@ impl<'a> SecondLook<'a> {
             .collect();
         let group = labelled.all();
         Self {
-            position: group.sets.iter().copied().zip(0..).collect(),
+            places: Places::new(group.sets.iter().copied()),
             group,
             compressed,
             plans,
@@ -116,19 +117,10 @@ impl<'a> SecondLook<'a> {
         distinct: &[LabelSet],
         set_ids: &[u32],
     ) {
-        let positions: Vec<Option<usize>> = distinct
-            .iter()
-            .map(|set| self.position.get(set).copied())
-            .collect();
         let mut by_multiplicity: BTreeMap<usize, Vec<(usize, usize)>> = BTreeMap::new();
-        for (row, &id) in set_ids.iter().enumerate() {
-            if let Some(position) = positions[id as usize] {
-                let multiplicity = distinct[id as usize].multiplicity();
-                by_multiplicity
-                    .entry(multiplicity)
-                    .or_default()
-                    .push((row, position));
-            }
+        for (row, set, position) in self.places.of_samples(distinct, set_ids) {
+            let samples = by_multiplicity.entry(set.multiplicity()).or_default();
+            samples.push((row, position));
         }
         for (&multiplicity, samples) in &by_multiplicity {
             self.update_multiplicity(rows, multiplicity, samples);
