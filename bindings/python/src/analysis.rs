@@ -2,7 +2,7 @@
 
 use numpy::{PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
-use tagwise::collapse::{AnalysisOptions, CHEAP_OPTIMUM, Compatibility, Directions, Intervals};
+use tagwise::collapse::{AnalysisOptions, Compatibility, Directions, Intervals};
 use tagwise::features::FeaturesView;
 use tagwise::statistics::Statistics;
 use tagwise::{LinearClassifier, Targets};
@@ -50,13 +50,10 @@ impl Analysis {
         if let Some(names) = class_names {
             analysis.class_names = names;
         }
-        let report = &analysis.report;
-        let is_cheap = report.num_classes * report.num_label_sets <= CHEAP_OPTIMUM;
         match against_ufm {
             Some(true) => analysis.compare_with_optimum()?,
-            // Labels that have no optimum, such as those of one class, are no fault of the features.
-            None if is_cheap => drop(analysis.compare_with_optimum()),
-            _ => {}
+            Some(false) => {}
+            None => analysis.compare_where_cheap(),
         }
         Ok(Self {
             analysis,
@@ -141,9 +138,8 @@ pub(crate) fn analyze(
         )?;
         let analysis = &mut measured.analysis;
         analysis.plane = plane_of_stream(&samples, &analysis.class_names)?;
-        for worst in &mut analysis.report.worst_samples {
-            worst.sample = samples.row_of(worst.sample);
-        }
+        let row_of = |sample| samples.row_of(sample);
+        analysis.report.renumber_samples(row_of);
         measured.skipped = skipped;
         Ok(measured)
     })

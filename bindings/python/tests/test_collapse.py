@@ -199,6 +199,17 @@ def test_samples_that_are_not_finite_may_be_left_out(samples, classifier):
     assert tagwise.CollapseReport.from_bytes(found.to_bytes()).skipped == rows
 
 
+def test_label_errors_are_counted_with_the_rows_left_out():
+    rng = np.random.default_rng(0)
+    means = 5 * np.eye(4, 6)
+    labels = np.repeat(np.arange(4), 50)
+    features = means[labels] + 0.5 * rng.normal(size=(200, 6))
+    labels[[20, 120]] = [3, 0]
+    features[[0, 30]] = np.nan
+    report = tagwise.analyze(features, [[label] for label in labels], weight=means, skip_non_finite=True)
+    assert sorted(line["sample"] for line in report.to_dict()["label_errors"]["samples"]) == [20, 120]
+
+
 def test_the_optimum_is_compared_with_where_that_is_cheap_or_asked_for(samples, classifier):
     features, targets = samples
     statistics = tagwise.Statistics(5, 7).update(features, targets)

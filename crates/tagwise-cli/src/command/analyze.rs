@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Context;
 use clap::ValueEnum;
 use serde::Serialize;
-use tagwise::collapse::{AnalysisOptions, CHEAP_OPTIMUM, Compatibility, Directions, Intervals};
+use tagwise::collapse::{AnalysisOptions, Compatibility, Directions, Intervals};
 use tagwise::statistics::StatisticsFile;
 use tagwise_report::Page;
 use tagwise_report::build::{self, Analysis, AnalysisFigures};
@@ -185,13 +185,9 @@ fn measure(path: &Path, arguments: &Arguments, stop: &AtomicBool) -> anyhow::Res
     if arguments.report.is_some() && arguments.files.len() == 1 {
         measured.plane = plane_of_stream(&file, &measured.class_names)?;
     }
-    for worst in &mut measured.report.worst_samples {
-        worst.sample = file.row_of(worst.sample);
-    }
-    let errors = measured.report.label_errors.iter_mut();
-    for error in errors.flat_map(|errors| &mut errors.samples) {
-        error.sample = file.row_of(error.sample);
-    }
+    measured
+        .report
+        .renumber_samples(|sample| file.row_of(sample));
     Ok(measured)
 }
 
@@ -210,15 +206,10 @@ fn measure_statistics(path: &Path, arguments: &Arguments) -> anyhow::Result<Anal
 
 /// Where it was asked for, or takes no time to speak of.
 fn compare_with_optimum(measured: &mut Analysis, arguments: &Arguments) -> anyhow::Result<()> {
-    let report = &measured.report;
-    let is_cheap = report.num_classes * report.num_label_sets <= CHEAP_OPTIMUM;
     if arguments.against_ufm {
         let compared = measured.compare_with_optimum();
         return compared.with_context(|| measured.path.display().to_string());
     }
-    if is_cheap {
-        // Labels that have no optimum, such as those of one class, are no fault of the features.
-        let _ = measured.compare_with_optimum();
-    }
+    measured.compare_where_cheap();
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use tagwise::collapse::{AnalysisOptions, CollapseReport, Headline, OptimumGap};
+use tagwise::collapse::{AnalysisOptions, CHEAP_OPTIMUM, CollapseReport, Headline, OptimumGap};
 use tagwise::snapshot::{LinearClassifier, SampleStream};
 use tagwise::statistics::Statistics;
 use tagwise::ufm::UfmSettings;
@@ -136,6 +136,15 @@ impl Analysis {
         let settings = UfmSettings::default();
         self.optimum = Some(OptimumGap::measure(statistics, classifier, settings)?);
         Ok(())
+    }
+
+    /// As [`compare_with_optimum`](Self::compare_with_optimum), where that takes no time to speak of:
+    /// K·L is at most [`CHEAP_OPTIMUM`]. Labels that have no optimum, such as those of one class, are
+    /// no fault of the features.
+    pub fn compare_where_cheap(&mut self) {
+        if self.report.num_classes * self.report.num_label_sets <= CHEAP_OPTIMUM {
+            let _ = self.compare_with_optimum();
+        }
     }
 
     /// What was found, in one sentence, and how far that is from the optimum in another.

@@ -133,6 +133,32 @@ impl CollapseReport {
         Ok(())
     }
 
+    /// Gives the samples that the report lists the numbers that they have elsewhere, such as their rows in
+    /// a file of which some were left out.
+    ///
+    /// ```
+    /// use tagwise::collapse::{AnalysisOptions, CollapseReport};
+    /// use tagwise::snapshot::{FeatureValues, Snapshot};
+    /// use tagwise::{LabelSet, Targets};
+    ///
+    /// let targets = Targets::new(2, [[0], [0], [1], [1]].map(LabelSet::new))?;
+    /// let features = FeatureValues::F64(vec![3.0, 4.0, -5.0, -3.0]); // [4, 1]
+    /// let snapshot = Snapshot::new(features, 1, targets, None)?;
+    /// let mut report = CollapseReport::analyze(&snapshot, None, AnalysisOptions::default())?;
+    /// report.renumber_samples(|sample| sample + 10);
+    /// assert_eq!(report.worst_samples[0].sample, 12);
+    /// # Ok::<(), tagwise::Error>(())
+    /// ```
+    pub fn renumber_samples(&mut self, number: impl Fn(usize) -> usize) {
+        for worst in &mut self.worst_samples {
+            worst.sample = number(worst.sample);
+        }
+        let errors = self.label_errors.iter_mut();
+        for error in errors.flat_map(|errors| &mut errors.samples) {
+            error.sample = number(error.sample);
+        }
+    }
+
     /// Measures everything, NC4 and the worst samples included, in two passes over the samples.
     ///
     /// NC1 takes the cheaper of two exact paths, reported in
