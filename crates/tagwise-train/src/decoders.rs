@@ -1,9 +1,10 @@
 //! Label sets from features and logits, in the ways that the final table compares.
 
 use tagwise::collapse::TagVectors;
-use tagwise::decode::OneNearestNeighbour;
 use tagwise::decode::threshold::{best_softmax_threshold, softmax_threshold, top_multiplicity};
+use tagwise::decode::{EmptyMatch, OneNearestNeighbour, SetDecoder, SetRule, SetSettings};
 use tagwise::evaluate::Evaluation;
+use tagwise::head::HeadPotentials;
 use tagwise::statistics::Statistics;
 use tagwise::{LabelSet, Targets};
 
@@ -14,6 +15,8 @@ use crate::{Extracted, Result};
 pub(crate) struct Decoders {
     /// Absent while the class means allow none.
     nearest: Option<OneNearestNeighbour>,
+    /// Of a network trained with the set likelihood.
+    potentials: Option<HeadPotentials>,
     threshold: f64,
 }
 
@@ -40,9 +43,11 @@ impl Decoders {
         statistics: &Statistics,
         validation: &Extracted,
         truth: &Targets,
+        potentials: Option<HeadPotentials>,
     ) -> Result<Self> {
         Ok(Self {
             nearest: Self::nearest(statistics).ok(),
+            potentials,
             threshold: best_softmax_threshold(&validation.logits, truth)?,
         })
     }
@@ -57,6 +62,35 @@ impl Decoders {
         let num_classes = truth.num_classes();
         let multiplicities: Vec<usize> = truth.iter().map(LabelSet::multiplicity).collect();
         let mut decoded = Vec::new();
+        if let Some(potentials) = &self.potentials {
+            let outputs = potentials.outputs(&extracted.logits, &extracted.features)?;
+            let outputs: Vec<f64> = outputs.into_iter().map(f64::from).collect();
+            let empty_match = EmptyMatch::One;
+            for (decoder, setting, rule) in [
+                (
+                    "most probable set",
+                    "by the learned potentials; nothing is tuned",
+                    SetRule::MostProbable,
+                ),
+                (
+                    "largest expected F1",
+                    "by the learned potentials; nothing is tuned, a right empty set counts 1",
+                    SetRule::ExpectedF1 { empty_match },
+                ),
+            ] {
+                let settings = SetSettings {
+                    rule,
+                    ..SetSettings::default()
+                };
+                let potentials = potentials.clone();
+                let rule = SetDecoder {
+                    potentials,
+                    settings,
+                };
+                let found = rule.decode(&outputs)?.targets;
+                decoded.push((decoder, setting.to_string(), Knows::Features, found));
+            }
+        }
         if let Some(nearest) = &self.nearest {
             decoded.push((
                 "one nearest neighbour",

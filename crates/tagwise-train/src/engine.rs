@@ -1,16 +1,21 @@
 //! What a training loop asks of whatever computes a network.
 
 mod cpu;
+mod potentials;
 
 use std::fmt;
 
 use tagwise::LabelSet;
+use tagwise::head::HeadPotentials;
 use tagwise::loss::Loss;
 use tagwise_nn::{NamedTensor, NetworkSpec};
 
 use crate::{Extracted, Reduction, Result};
 
 pub use cpu::CpuEngine;
+pub use potentials::LearnedPotentials;
+
+pub(crate) use potentials::PREFIX;
 
 /// A network with its optimiser, wherever they live: the training loop hands over images and label
 /// sets and gets losses back, so that activations, logits and gradients never leave the engine.
@@ -54,13 +59,24 @@ pub trait Engine: fmt::Debug + Send {
     /// When they cannot be read from the device.
     fn classifier(&self) -> Result<(Vec<f32>, Vec<f32>)>;
 
-    /// All tensors of the network, under torchvision's names.
+    /// What the set likelihood learns beside the last layer; `None` of an engine without such
+    /// potentials.
+    ///
+    /// # Errors
+    /// When they cannot be read from the device.
+    fn potentials(&self) -> Result<Option<HeadPotentials>> {
+        Ok(None)
+    }
+
+    /// All tensors of the network, under torchvision's names, and those of the potentials, whose
+    /// names begin with `potentials.`.
     ///
     /// # Errors
     /// When they cannot be read from the device.
     fn state(&self) -> Result<Vec<NamedTensor>>;
 
-    /// Takes over all tensors of a network of the same shape; nothing changes on an error.
+    /// Takes over all tensors of a network of the same shape; potentials stay as they are where there
+    /// are none among the tensors. Nothing changes on an error.
     ///
     /// # Errors
     /// When the tensors are not exactly this network's.

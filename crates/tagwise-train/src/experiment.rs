@@ -6,7 +6,6 @@ mod settings;
 
 use serde::{Deserialize, Serialize};
 use tagwise::loss::Loss;
-use tagwise::loss::set_likelihood::{MultiplicityPotentials, SeenSetPotentials, SetLikelihood};
 use tagwise_data::{ImageShape, Source};
 use tagwise_nn::NetworkSpec;
 use toml::{Table, Value};
@@ -234,27 +233,7 @@ impl Experiment {
         self.loss
             .validate()
             .map_err(|error| Error::Configuration(error.to_string()))?;
-        if let Loss::SetLikelihood(likelihood) = self.loss
-            && likelihood != without_potentials(likelihood)
-        {
-            return Err(Error::Configuration(
-                "a network learns no potentials of multiplicities or label sets yet: set \
-                 loss.multiplicities = \"none\" and loss.seen_sets = \"none\", or train with another \
-                 loss and learn them on the features of the run by tagwise fit RUN --loss \
-                 set-likelihood"
-                    .into(),
-            ));
-        }
         self.data.validate()
-    }
-}
-
-/// What a network can be trained with.
-fn without_potentials(likelihood: SetLikelihood) -> SetLikelihood {
-    SetLikelihood {
-        multiplicities: MultiplicityPotentials::None,
-        seen_sets: SeenSetPotentials::None,
-        max_multiplicity: likelihood.max_multiplicity,
     }
 }
 
@@ -395,6 +374,9 @@ mod tests {
 
     #[test]
     fn a_loss_is_named_or_only_adjusted() {
+        use tagwise::loss::set_likelihood::{
+            MultiplicityPotentials, SeenSetPotentials, SetLikelihood,
+        };
         use tagwise::loss::{PickAllLabels, Weighting};
         let loss = |overrides: &[&str]| Experiment::from_toml("", overrides).unwrap().loss;
         let mean = Loss::PickAllLabels(PickAllLabels {
@@ -406,13 +388,23 @@ mod tests {
             loss(&["loss.name=binary-cross-entropy"]),
             Loss::BinaryCrossEntropy {}
         );
+        assert_eq!(
+            loss(&["loss.name=set-likelihood"]),
+            Loss::SetLikelihood(SetLikelihood::default())
+        );
+        let both = ["loss.multiplicities=linear", "loss.seen_sets=learned"];
+        let Loss::SetLikelihood(likelihood) = loss(&["loss.name=set-likelihood", both[0], both[1]])
+        else {
+            unreachable!("that is its name")
+        };
+        assert_eq!(likelihood.multiplicities, MultiplicityPotentials::Linear);
+        assert_eq!(likelihood.seen_sets, SeenSetPotentials::Learned);
     }
 
     #[test]
     fn what_cannot_be_meant_is_refused_in_one_sentence() {
         insta::assert_snapshot!(refusal("seed = 1\nname = \"a\nb\"", &[]), @"line 3: key with no value, expected `=`");
         insta::assert_snapshot!(refusal("[data]\nsource = \"imagenet\"", &[]), @"data.source: unknown variant `imagenet`, expected one of `digits`, `mnist`, `fashion-mnist`, `cifar10`, `svhn`, `folder`");
-        insta::assert_snapshot!(refusal("", &["loss.name=set-likelihood"]), @r#"a network learns no potentials of multiplicities or label sets yet: set loss.multiplicities = "none" and loss.seen_sets = "none", or train with another loss and learn them on the features of the run by tagwise fit RUN --loss set-likelihood"#);
         insta::assert_snapshot!(refusal("", &["loss.name=zlpr", "loss.gamma=1"]), @"loss: unknown field `gamma`, there are no fields");
         insta::assert_snapshot!(refusal("", &["loss.name=focal", "loss.gamma=-1"]), @"expected loss.gamma to be a finite number of at least 0, found -1");
         insta::assert_snapshot!(refusal("", &["loss.name=asymmetric", "loss.margin=1"]), @"expected loss.margin to be at least 0 and below 1, found 1");

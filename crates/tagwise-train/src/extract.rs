@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use tagwise::Targets;
+use tagwise::head::HeadPotentials;
 use tagwise::loss::Loss;
 use tagwise::snapshot::LinearClassifier;
 use tagwise::statistics::Statistics;
@@ -57,13 +58,26 @@ impl Extracted {
         Ok(extracted)
     }
 
-    /// Mean loss of these logits.
+    /// Mean loss of these logits; with potentials, of the set likelihood that they belong to.
     ///
     /// # Errors
     /// From the mathematics, when there are not K logits for each label set.
-    pub fn mean_loss(&self, loss: &Loss, targets: &Targets) -> Result<f64> {
-        let mut gradient = vec![0.0; self.logits.len()];
-        Ok(loss.batch_mean(&self.logits, targets.iter(), &mut gradient)?)
+    pub fn mean_loss(
+        &self,
+        loss: &Loss,
+        potentials: Option<&HeadPotentials>,
+        targets: &Targets,
+    ) -> Result<f64> {
+        let Some(potentials) = potentials else {
+            let mut gradient = vec![0.0; self.logits.len()];
+            return Ok(loss.batch_mean(&self.logits, targets.iter(), &mut gradient)?);
+        };
+        let outputs = potentials.outputs(&self.logits, &self.features)?;
+        let mut gradient = vec![0.0; outputs.len()];
+        let shared = &potentials.shared;
+        Ok(shared
+            .batch_mean(&outputs, targets.iter(), &mut gradient)?
+            .value)
     }
 
     /// The mergeable statistics of these features.

@@ -9,12 +9,14 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use tagwise::file::{self, PARTIAL, write_atomically};
+use tagwise::head::{FittedHead, HeadPotentials};
 use tagwise_nn::{NamedTensor, read_safetensors, write_safetensors};
 
 use crate::trained::{self, NetworkDescription};
 use crate::{Engine, EpochRecord, Error, Experiment, Result, Summary};
 
 const WEIGHTS: &str = "weights.safetensors";
+const HEAD: &str = "head.safetensors";
 const BEST: &str = "weights-best.safetensors";
 pub(crate) const RECORDS: &str = "metrics.jsonl";
 const LOCK: &str = ".lock";
@@ -31,6 +33,7 @@ const LINK: &str = ".partial-link";
 /// | `checkpoint-previous.safetensors` | the same after the epoch before |
 /// | `weights-best.safetensors` | with `evaluation.select = "best-validation"`: the best epoch so far |
 /// | `weights.safetensors` | the trained network |
+/// | `head.safetensors` | with the set likelihood: the last layer with its potentials, as a head |
 /// | `features-train.safetensors` | features, targets and classifier of the training set |
 /// | `features-validation.safetensors` | the same of the validation set, on which decoders are tuned |
 /// | `features-test.safetensors` | the same of the test set |
@@ -217,6 +220,23 @@ impl RunFolder {
 
     pub(crate) fn write_summary(&self, summary: &Summary) -> Result<()> {
         self.write("summary.json", &json(summary))
+    }
+
+    pub(crate) fn write_head(&self, head: &FittedHead) -> Result<()> {
+        self.write(HEAD, &head.to_bytes()?)
+    }
+
+    /// What the run learned beside its last layer; `None` unless it was trained with the set
+    /// likelihood and finished.
+    ///
+    /// # Errors
+    /// From the mathematics, for a file that is no head.
+    pub fn potentials(&self) -> Result<Option<HeadPotentials>> {
+        let path = self.file(HEAD);
+        match path.is_file() {
+            true => Ok(FittedHead::read(&path)?.potentials),
+            false => Ok(None),
+        }
     }
 
     /// Keeps the weights of the best epoch so far.

@@ -23,7 +23,7 @@ mod trained;
 
 pub use checkpoint::Checkpoint;
 pub use data::DataSets;
-pub use engine::{Batch, CpuEngine, Engine, Objective};
+pub use engine::{Batch, CpuEngine, Engine, LearnedPotentials, Objective};
 pub use error::{Error, Result};
 pub use experiment::{
     Data, EvaluationSettings, Experiment, NetworkSettings, Reduction, Select, TrainingSettings,

@@ -10,6 +10,7 @@ mod store;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
+use tagwise::loss::Loss;
 use tagwise_nn::Device;
 
 use crate::checkpoint::Checkpoint;
@@ -82,13 +83,21 @@ impl Run {
     /// concern.
     ///
     /// # Errors
-    /// As [`start`](Self::start).
+    /// As [`start`](Self::start); [`Error::Configuration`] for the set likelihood on an engine without
+    /// potentials.
     pub fn start_on(
         engine: Box<dyn Engine>,
         experiment: Experiment,
         data: DataSets,
     ) -> Result<Self> {
         experiment.validate()?;
+        if matches!(experiment.loss, Loss::SetLikelihood(_)) && engine.potentials()?.is_none() {
+            return Err(Error::Configuration(
+                "this engine learns no potentials of multiplicities or label sets, as \
+                 loss.name = \"set-likelihood\" asks; train on the cpu, or with another loss"
+                    .into(),
+            ));
+        }
         let mut run = Self::assemble(experiment, data, engine);
         run.begin()?;
         Ok(run)

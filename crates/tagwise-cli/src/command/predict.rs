@@ -26,8 +26,8 @@ mod images;
 ///
 /// A confidence is the probability that the head gives to the label: one that all labels share for
 /// pick-all-labels losses (two sure labels have 0.5 each), or one for each. Heads of the set
-/// likelihood answer with their most probable set. A run decodes by one
-/// nearest neighbour to its training samples, as its report does. A head alone takes labels of
+/// likelihood, and runs trained with it, answer with their most probable set. Other runs decode by one
+/// nearest neighbour to their training samples, as their reports do. A head alone takes labels of
 /// probability 1/2 or, for shared probabilities, those above the largest gap; a decoder that was
 /// tuned for it (--decoder-file) is better.
 #[derive(Debug, clap::Args)]

@@ -1,8 +1,11 @@
 //! The engine on the processor.
 
+use tagwise::LabelSet;
+use tagwise::head::HeadPotentials;
 use tagwise_nn::{Device, NamedTensor, Network, NetworkSpec, Sgd, SgdConfig};
 
-use super::{Batch, Engine, Objective};
+use super::potentials::What;
+use super::{Batch, Engine, LearnedPotentials, Objective, PREFIX};
 use crate::{Extracted, Result};
 
 /// [`tagwise_nn`]'s network and optimiser, with the loss computed in f64 beside them.
@@ -10,6 +13,7 @@ use crate::{Extracted, Result};
 pub struct CpuEngine {
     network: Network,
     optimiser: Sgd,
+    potentials: Option<LearnedPotentials>,
     grad_logits: Vec<f32>,
     grad_features: Vec<f32>,
 }
@@ -24,15 +28,46 @@ impl CpuEngine {
         Ok(Self {
             optimiser: Sgd::new(sgd, &network),
             network,
+            potentials: None,
             grad_logits: Vec::new(),
             grad_features: Vec::new(),
         })
+    }
+
+    /// The same, which learns these potentials: every step lowers the set likelihood with them,
+    /// whatever the loss of the objective.
+    #[must_use]
+    pub fn with_potentials(self, potentials: LearnedPotentials) -> Self {
+        Self {
+            potentials: Some(potentials),
+            ..self
+        }
     }
 
     /// The network.
     #[must_use]
     pub fn network(&self) -> &Network {
         &self.network
+    }
+
+    /// Writes the slopes of the loss in logits and features, those of the feature decay included, and
+    /// returns the loss without that decay.
+    fn loss(&mut self, targets: &[&LabelSet], objective: &Objective) -> Result<f64> {
+        let targets = targets.iter().copied();
+        self.grad_logits.resize(self.network.logits().len(), 0.0);
+        self.decay_features(objective, targets.len());
+        let logits = self.network.logits();
+        match &mut self.potentials {
+            None => Ok(objective
+                .loss
+                .batch_mean(logits, targets, &mut self.grad_logits)?),
+            Some(potentials) => potentials.batch_mean(
+                (logits, self.network.features()),
+                targets,
+                &mut self.grad_logits,
+                &mut self.grad_features,
+            ),
+        }
     }
 
     /// Leaves the gradient of the feature decay in `grad_features`.
@@ -43,6 +78,19 @@ impl CpuEngine {
         self.grad_features
             .extend(features.map(|&h| (factor * f64::from(h)) as f32));
     }
+}
+
+impl CpuEngine {
+    fn of_potentials(&self, what: What) -> Vec<NamedTensor> {
+        let potentials = self.potentials.as_ref();
+        potentials.map_or_else(Vec::new, |own| own.tensors(what))
+    }
+}
+
+/// Tensors of potentials, and all others.
+fn divided(tensors: &[NamedTensor]) -> (Vec<NamedTensor>, Vec<NamedTensor>) {
+    let tensors = tensors.iter().cloned();
+    tensors.partition(|tensor| tensor.name.starts_with(PREFIX))
 }
 
 impl Engine for CpuEngine {
@@ -61,20 +109,17 @@ impl Engine for CpuEngine {
     fn step(&mut self, batch: Batch<'_>, objective: &Objective, learning_rate: f64) -> Result<f64> {
         let batch_size = batch.targets.len();
         self.network.forward_train(batch.images, batch_size)?;
-        self.grad_logits.resize(self.network.logits().len(), 0.0);
-        let loss = objective.loss.batch_mean(
-            self.network.logits(),
-            batch.targets.iter().copied(),
-            &mut self.grad_logits,
-        )?;
+        let loss = self.loss(batch.targets, objective)?;
         if !loss.is_finite() {
             return Ok(loss);
         }
-        self.decay_features(objective, batch_size);
         self.network
             .backward(&self.grad_logits, Some(&self.grad_features))?;
         self.optimiser
             .step(&mut self.network, learning_rate as f32)?;
+        if let Some(potentials) = &mut self.potentials {
+            potentials.step(learning_rate as f32);
+        }
         Ok(loss)
     }
 
@@ -93,26 +138,50 @@ impl Engine for CpuEngine {
         Ok((weight, self.network.classifier_bias().to_vec()))
     }
 
+    fn potentials(&self) -> Result<Option<HeadPotentials>> {
+        self.potentials.as_ref().map(|own| own.head()).transpose()
+    }
+
     fn state(&self) -> Result<Vec<NamedTensor>> {
-        Ok(self.network.state())
+        let mut state = self.network.state();
+        state.extend(self.of_potentials(What::Values));
+        Ok(state)
     }
 
     fn load_state(&mut self, tensors: &[NamedTensor]) -> Result<()> {
-        Ok(self.network.load_state(tensors)?)
+        let (of_potentials, of_network) = divided(tensors);
+        let potentials = self.potentials.as_mut();
+        match potentials.filter(|_| !of_potentials.is_empty()) {
+            None => Ok(self.network.load_state(&of_network)?),
+            Some(potentials) => {
+                potentials.expect(What::Values, &of_potentials)?;
+                self.network.load_state(&of_network)?;
+                potentials.load(What::Values, &of_potentials)
+            }
+        }
     }
 
     fn optimiser_state(&self) -> Result<Vec<NamedTensor>> {
-        Ok(self.optimiser.state(&self.network)?)
+        let mut state = self.optimiser.state(&self.network)?;
+        state.extend(self.of_potentials(What::Velocities));
+        Ok(state)
     }
 
     fn load_optimiser_state(&mut self, tensors: &[NamedTensor]) -> Result<()> {
-        Ok(self.optimiser.load_state(&self.network, tensors)?)
+        let (of_potentials, of_network) = divided(tensors);
+        if let Some(potentials) = &self.potentials {
+            potentials.expect(What::Velocities, &of_potentials)?;
+        }
+        self.optimiser.load_state(&self.network, &of_network)?;
+        match &mut self.potentials {
+            None => Ok(()),
+            Some(potentials) => potentials.load(What::Velocities, &of_potentials),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use tagwise::LabelSet;
     use tagwise::loss::Loss;
     use tagwise_nn::{Architecture, ClassifierKind, ImageShape};
 

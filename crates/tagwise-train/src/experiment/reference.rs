@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use tagwise::loss::{LOSSES, Loss};
+use tagwise::loss::LOSSES;
 use tagwise_data::Source;
 use toml::{Table, Value};
 
@@ -172,16 +172,16 @@ const KEYS: [Key; 39] = [
     ),
     key(
         "loss.multiplicities",
-        "Of set-likelihood: potentials of multiplicities; \"none\" is all that a network learns so far",
+        "Of set-likelihood: potentials of multiplicities, learned with the network: \"constant\", \"linear\" in the features, or \"none\"",
     ),
     key(
         "loss.seen_sets",
-        "Of set-likelihood: potentials of label sets; \"none\" is all that a network learns so far",
+        "Of set-likelihood: potentials of the label sets of the training images: \"learned\" or \"none\"",
     ),
     optional(
         "loss.max_multiplicity",
         "Of set-likelihood: the largest multiplicity that has a probability",
-        "that of the training samples",
+        "that of the training and validation images",
     ),
     key("training.epochs", "Passes over the training set"),
     key("training.batch_size", "Images in a step"),
@@ -324,14 +324,8 @@ pub fn experiment_reference() -> String {
     }
     page.push_str("\nThe losses of `tagwise fit` and what stands here for them:\n\n");
     for info in LOSSES {
-        let loss = match info.loss {
-            Loss::SetLikelihood(likelihood) => {
-                Loss::SetLikelihood(super::without_potentials(likelihood))
-            }
-            other => other,
-        };
         let table = Experiment {
-            loss,
+            loss: info.loss,
             ..Experiment::default()
         }
         .to_table();
@@ -376,6 +370,7 @@ fn line(page: &mut String, path: &str, key: Key, defaults: &[(Source, Table)]) {
 
 #[cfg(test)]
 mod tests {
+    use tagwise::loss::Loss;
     use tagwise::loss::set_likelihood::SetLikelihood;
     use tagwise_data::{ComposeSpec, LabelSetCount};
 

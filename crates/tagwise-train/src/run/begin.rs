@@ -1,8 +1,9 @@
 //! How a run comes to its network: built anew, with given weights, or as a checkpoint left it.
 
+use tagwise::loss::Loss;
 use tagwise_nn::{ClassifierKind, Device, NamedTensor};
 
-use crate::{CpuEngine, DataSets, Engine, Error, Experiment, Result, RunMemory};
+use crate::{CpuEngine, DataSets, Engine, Error, Experiment, LearnedPotentials, Result, RunMemory};
 
 /// Rounding of an ETF in f32, and of its way through a file.
 const ETF_TOLERANCE: f32 = 1e-5;
@@ -29,6 +30,13 @@ pub(super) fn build(
         Error::Engine(error) => unbuildable(error),
         other => other,
     })?;
+    let engine = match experiment.loss {
+        Loss::SetLikelihood(likelihood) => {
+            let (dim, sgd) = (engine.feature_dim(), experiment.training.sgd());
+            engine.with_potentials(LearnedPotentials::new(likelihood, data, dim, sgd)?)
+        }
+        _ => engine,
+    };
     Ok((engine, memory))
 }
 

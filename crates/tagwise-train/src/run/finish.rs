@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use tagwise::Targets;
+use tagwise::head::{FittedHead, HeadDescription, HeadPotentials};
 use tagwise::snapshot::{FeatureValues, Snapshot};
 use tagwise::statistics::Statistics;
 use tagwise_data::ImageSet;
@@ -89,7 +90,12 @@ impl Run {
                 self.store.write_features(name, &snapshot)?;
             }
         }
-        let decoders = Decoders::new(&statistics, &validation, self.data.validation.targets())?;
+        let potentials = self.engine.potentials()?;
+        if let Some(potentials) = &potentials {
+            self.store.write_head(&self.head(potentials.clone())?)?;
+        }
+        let validation_targets = self.data.validation.targets();
+        let decoders = Decoders::new(&statistics, &validation, validation_targets, potentials)?;
         let (test, test_decoded) = decoders.evaluate(&test, self.data.test.targets())?;
         let summary = Summary {
             name: self.experiment.name.clone(),
@@ -158,6 +164,23 @@ impl Run {
             self.store.load_best(self.engine.as_mut())?;
         }
         Ok(best)
+    }
+
+    /// The last layer with what the set likelihood learned beside it.
+    fn head(&self, potentials: HeadPotentials) -> Result<FittedHead> {
+        let classifier = extract::classifier(self.engine.as_ref())?;
+        let description = HeadDescription {
+            num_samples: self.data.train.len(),
+            num_classes: classifier.num_classes(),
+            dim: classifier.dim(),
+            label_names: Some(self.data.class_names().to_vec()),
+            ..HeadDescription::default()
+        };
+        Ok(FittedHead {
+            potentials: Some(potentials),
+            description,
+            ..FittedHead::of_classifier(classifier)
+        })
     }
 
     /// Features of a data set with the classifier.

@@ -22,8 +22,9 @@ pub(super) fn measure(
     let validation = Extracted::new(engine, &data.validation, batch_size)?;
     let statistics = train.statistics(engine.feature_dim(), data.train.targets())?;
     let classifier = extract::classifier(engine)?;
+    let potentials = engine.potentials()?;
     let loss = |extracted: &Extracted, truth| {
-        let loss = extracted.mean_loss(&experiment.loss, truth)?;
+        let loss = extracted.mean_loss(&experiment.loss, potentials.as_ref(), truth)?;
         match loss.is_finite() {
             true => Ok(loss),
             false => Err(Error::LossNotFinite(loss)),

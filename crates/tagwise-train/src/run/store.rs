@@ -1,9 +1,11 @@
 //! What a run must not forget: in its folder, or in memory.
 
+use tagwise::head::FittedHead;
 use tagwise::snapshot::Snapshot;
 use tagwise_nn::NamedTensor;
 
 use crate::checkpoint::Checkpoint;
+use crate::engine::PREFIX;
 use crate::{Engine, EpochRecord, Experiment, Result, RunFolder, Summary};
 
 /// Where a run keeps what it leaves behind.
@@ -79,7 +81,18 @@ impl Store {
     pub(super) fn write_weights(&self, engine: &dyn Engine) -> Result<()> {
         match self {
             Self::Memory { .. } => Ok(()),
-            Self::Folder(folder) => folder.write_weights(&engine.state()?),
+            Self::Folder(folder) => {
+                let mut weights = engine.state()?;
+                weights.retain(|tensor| !tensor.name.starts_with(PREFIX));
+                folder.write_weights(&weights)
+            }
+        }
+    }
+
+    pub(super) fn write_head(&self, head: &FittedHead) -> Result<()> {
+        match self {
+            Self::Memory { .. } => Ok(()),
+            Self::Folder(folder) => folder.write_head(head),
         }
     }
 

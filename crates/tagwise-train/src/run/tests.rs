@@ -168,3 +168,67 @@ fn finishing_can_be_stopped_and_is_done_by_resuming() {
     assert!(finished.is_ok());
     assert!(last == 0 && calls >= 3);
 }
+
+#[test]
+fn the_set_likelihood_learns_its_potentials_and_goes_on_with_them() {
+    let run = |device: &Device| {
+        let settings = [
+            "training.epochs=3",
+            "data.train.per_multiplicity=[20, 10]",
+            "loss.name=set-likelihood",
+            "loss.multiplicities=linear",
+            "loss.seen_sets=learned",
+        ];
+        let experiment = Experiment::from_toml("", &settings).unwrap();
+        let data = experiment.data_sets().unwrap();
+        Run::start(experiment, data, *device).unwrap()
+    };
+    let device = Device::cpu().unwrap();
+    let (whole, weights) = go_on(run(&device));
+    assert!(whole[3].loss.unwrap() < whole[1].loss.unwrap());
+
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("run");
+    let mut stopped = run(&device)
+        .in_folder(RunFolder::create(&path).unwrap())
+        .unwrap();
+    stopped
+        .train(|event| match event {
+            Event::Epoch { .. } => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        })
+        .unwrap();
+    let data = run(&device).data;
+    drop(stopped);
+    let folder = RunFolder::open(&path).unwrap();
+    let mut resumed = Run::resume(folder.clone(), data, device).unwrap();
+    resumed.train(|_| ControlFlow::Continue(())).unwrap();
+    assert_eq!(resumed.engine().state().unwrap(), weights);
+    let potentials = resumed.engine().potentials().unwrap().unwrap();
+
+    let finished = resumed.finish().unwrap();
+    let decoders: Vec<&str> = finished.summary.test.iter().map(|d| &*d.decoder).collect();
+    assert_eq!(decoders[..2], ["most probable set", "largest expected F1"]);
+    assert_eq!(folder.potentials().unwrap(), Some(potentials));
+    let weights = tagwise_nn::read_safetensors(&path.join("weights.safetensors")).unwrap();
+    assert!(
+        weights
+            .iter()
+            .all(|tensor| !tensor.name.starts_with("potentials"))
+    );
+}
+
+#[test]
+fn an_engine_without_potentials_is_not_trained_with_the_set_likelihood() {
+    let settings = [
+        "loss.name=set-likelihood",
+        "data.train.per_multiplicity=[5, 1]",
+    ];
+    let experiment = Experiment::from_toml("", &settings).unwrap();
+    let data = experiment.data_sets().unwrap();
+    let spec = experiment.network_spec(data.image_shape(), data.num_classes());
+    let sgd = experiment.training.sgd();
+    let engine = crate::CpuEngine::new(&spec, 1, Device::cpu().unwrap(), sgd).unwrap();
+    let error = Run::start_on(Box::new(engine), experiment, data).unwrap_err();
+    insta::assert_snapshot!(error, @r#"this engine learns no potentials of multiplicities or label sets, as loss.name = "set-likelihood" asks; train on the cpu, or with another loss"#);
+}

@@ -4,7 +4,7 @@ use tagwise_base::tensors::{TensorWriter, Tensors};
 
 use super::objective::Objective;
 use super::{Features, LabelledFeatures, LogitMap};
-use crate::loss::set_likelihood::{Marginals, SetPotentials};
+use crate::loss::set_likelihood::{Marginals, Output, SetPotentials};
 use crate::matrix::Matrix;
 use crate::{Error, LabelSet, LinearClassifier, Result};
 
@@ -71,6 +71,45 @@ impl HeadPotentials {
         bias.resize(bias.len() + weight.nrows(), 0.0);
         let rows = [classifier.weight.as_slice(), weight.as_slice()].concat();
         LinearClassifier::from_rows(&rows, &bias, classifier.dim())
+    }
+
+    /// The outputs of samples whose logits are known: the logits, with V h behind them where the
+    /// potentials of multiplicities are linear.
+    ///
+    /// # Shapes
+    /// `logits` is row-major `[N, K]`, `features` `[N, d]`; the outputs are `[N, K]` or
+    /// `[N, K + M + 1]`.
+    ///
+    /// # Errors
+    /// [`Error::SizeMismatch`] when the sizes do not fit the potentials or one another.
+    pub fn outputs<T: Output>(&self, logits: &[T], features: &[T]) -> Result<Vec<T>> {
+        let num_classes = self.shared.num_classes();
+        let Some(weight) = &self.weight else {
+            return Ok(logits.to_vec());
+        };
+        let (num_samples, dim) = (logits.len() / num_classes.max(1), weight.ncols());
+        for (what, expected, found) in [
+            ("logits", num_samples * num_classes, logits.len()),
+            ("features", num_samples * dim, features.len()),
+        ] {
+            if expected != found {
+                return Err(Error::SizeMismatch {
+                    what,
+                    expected,
+                    found,
+                });
+            }
+        }
+        let mut outputs = Vec::with_capacity(num_samples * (num_classes + weight.nrows()));
+        for sample in 0..num_samples {
+            let features = &features[sample * dim..(sample + 1) * dim];
+            outputs.extend_from_slice(&logits[sample * num_classes..(sample + 1) * num_classes]);
+            outputs.extend(weight.as_slice().chunks_exact(dim.max(1)).map(|row| {
+                let terms = row.iter().zip(features);
+                T::narrow(terms.map(|(v, &h)| v * h.into()).sum())
+            }));
+        }
+        Ok(outputs)
     }
 
     /// Refuses a classifier of other sizes.

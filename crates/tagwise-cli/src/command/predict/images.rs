@@ -86,6 +86,7 @@ fn head(
         ..HeadDescription::default()
     };
     Ok(FittedHead {
+        potentials: run.potentials()?,
         description,
         ..FittedHead::of_classifier(classifier)
     })

@@ -145,8 +145,11 @@ impl SetPotentials {
         &self.seen
     }
 
-    /// Writes the potentials that a step of a minimiser found.
-    pub(crate) fn set(&mut self, multiplicities: &[f64], sets: impl Iterator<Item = f64>) {
+    /// Writes the potentials that a step of a minimiser found, c `[M + 1]` and one θ for each seen set.
+    ///
+    /// # Panics
+    /// If there are other than M + 1 potentials of multiplicities.
+    pub fn set(&mut self, multiplicities: &[f64], sets: impl Iterator<Item = f64>) {
         self.multiplicities.copy_from_slice(multiplicities);
         for (own, new) in self.set_potentials.iter_mut().zip(sets) {
             *own = new;
