@@ -163,8 +163,8 @@ fn broken_files_are_refused_in_one_sentence() {
             ("targets", "|u1", &[2, 1], &[0, 1]),
         ],
         &[
-            ("features", "<f4", &[0, 3], &[]),
-            ("targets", "|u1", &[0, 2], &[]),
+            ("features", "<f4", &[2, 0], &[]),
+            ("targets", "|u1", &[2, 1], &[0, 1]),
         ],
         &[
             ("features", "<f4", &[9, 9], &features),
@@ -201,7 +201,7 @@ a.npz: expected one label set for each of the 2 rows of `features`, found 1
 a.npz: expected `targets` of 0 and 1, found 2 at row 1, column 0
 a.npz: expected `features` of shape [N, d], found shape [2]
 a.npz: expected `features` of f16, bf16, f32 or f64, found u8; convert it, in Python with X.astype(np.float32)
-a.npz: expected at least one row and one column of `features`, found shape [0, 3]
+a.npz: expected at least one column of `features`, found shape [2, 0]
 a.npz: `features` is not a whole .npy array: shape [9, 9] needs more bytes than there are
 a.npz: `features` holds elements of type ">f4"; expected little-endian integers or floats of at most 64 bits; convert it, in Python with .astype
 a.npz: expected `offsets` to rise from 0 to 2, the length of `labels`

@@ -56,6 +56,44 @@ fn statistics_of_a_file_measure_as_the_file() {
 }
 
 #[test]
+fn an_empty_shard_merges_as_others_do() {
+    use tagwise::snapshot::{FeatureValues, Snapshot};
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let features = golden("f64.safetensors");
+    let whole = json(&tagwise(&["analyze", "--json"], &[&features]));
+    let size = |name: &str| whole["files"][0][name].as_u64().unwrap() as usize;
+    let targets = tagwise::Targets::new(size("num_classes"), []).unwrap();
+    let none = FeatureValues::F64(Vec::new());
+    let classifier = Snapshot::read(&features).unwrap().classifier().cloned();
+    let shard = Snapshot::new(none, size("dim"), targets, classifier).unwrap();
+    let (empty, one, two, both) = (
+        at("empty.safetensors"),
+        at("1.ncs"),
+        at("2.ncs"),
+        at("all.ncs"),
+    );
+    shard.write(&empty).unwrap();
+    for (out, from) in [(&one, &empty), (&two, &features)] {
+        let output = tagwise(&["stats", "--out"], &[out, from]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    }
+    let output = tagwise(&["merge", "--out"], &[&both, &one, &two]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let merged = json(&tagwise(&["analyze", "--json"], &[&both]));
+    assert_eq!(
+        merged["files"][0]["num_samples"],
+        whole["files"][0]["num_samples"]
+    );
+    assert_eq!(merged["files"][0]["nc2"], whole["files"][0]["nc2"]);
+    for nothing in [&empty, &one] {
+        let output = tagwise(&["analyze"], &[nothing]);
+        assert_eq!(output.status.code(), Some(1));
+        assert_snapshot!(text(&output.stderr).replace(nothing.to_str().unwrap(), "FILE"), @"tagwise: FILE: collapse is measured on labelled samples, and there is none");
+    }
+}
+
+#[test]
 fn the_table_says_what_each_metric_means() {
     let output = tagwise(
         &["analyze", "--worst", "2", "--compat", "nc-mlab"],

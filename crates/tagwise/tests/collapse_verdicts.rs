@@ -317,6 +317,26 @@ fn an_etf_is_one_however_often_its_classes_occur() {
 }
 
 #[test]
+fn angles_that_are_what_they_must_be_say_nothing_of_the_optimum() {
+    use tagwise::collapse::OptimumGap;
+    use tagwise::ufm::UfmSettings;
+
+    // Two classes have opposite means in any dimension, and in one dimension all angles are 0 or 180.
+    for (num_classes, dim) in [(2, 4), (4, 1)] {
+        let sets = singles(num_classes, 5);
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let mut random = noise(&mut rng, sets.len() * dim);
+        random.iter_mut().for_each(|x| *x += 1.0);
+        let mut statistics = Statistics::new(num_classes, dim);
+        let targets = Targets::new(num_classes, sets).unwrap();
+        statistics.update(&random, &targets).unwrap();
+        let gap = OptimumGap::measure(&statistics, None, UfmSettings::default()).unwrap();
+        assert_eq!((gap.means, gap.means_to_etf), (None, None));
+        assert_eq!(gap.sentence(), None);
+    }
+}
+
+#[test]
 fn classes_in_any_order_on_a_circle_are_an_optimum_in_two_dimensions() {
     use tagwise::collapse::OptimumGap;
     use tagwise::ufm::UfmSettings;

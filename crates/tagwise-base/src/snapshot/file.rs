@@ -254,9 +254,10 @@ impl SnapshotFile {
                 features.element().name()
             ));
         }
-        if num_rows == 0 || dim == 0 {
+        // No rows are an empty shard, whose statistics merge as others do.
+        if dim == 0 {
             return Err(format!(
-                "expected at least one row and one column of `features`, found shape [{num_rows}, {dim}]"
+                "expected at least one column of `features`, found shape [{num_rows}, {dim}]"
             ));
         }
         let labelled = choice.labelled()?;

@@ -51,7 +51,8 @@ const SMALL_DECAY: f64 = 1e-6;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct OptimumGap {
-    /// Degrees between the class means and the optimum's; `None` for fewer than two classes.
+    /// Degrees between the class means and the optimum's; `None` for fewer than three classes, whose
+    /// means are opposite whatever they are, and in one dimension, where angles do not tell places.
     pub means: Option<f64>,
     /// Degrees between the class means and a simplex ETF; `None` where none exists (d < K − 1).
     pub means_to_etf: Option<f64>,
@@ -118,17 +119,19 @@ impl OptimumGap {
             let classes = (0..num_classes).collect();
             Angles::new(cosine_matrix(as_faer(&classifier.weight)), classes)
         };
+        let tells = statistics.dim() > 1 && means.classes.len() > 2;
         let best_rows = optimum.classifier().map(rows);
         let classifier = classifier.map(rows);
         Ok(Self {
-            means: means.distance(&best),
-            means_to_etf: means.distance_to_etf().filter(|_| has_etf),
+            means: means.distance(&best).filter(|_| tells),
+            means_to_etf: means.distance_to_etf().filter(|_| has_etf && tells),
             classifier: classifier
                 .as_ref()
-                .and_then(|rows| rows.distance(best_rows.as_ref()?)),
+                .and_then(|rows| rows.distance(best_rows.as_ref()?))
+                .filter(|_| statistics.dim() > 1),
             classifier_to_etf: classifier
                 .and_then(|rows| rows.distance_to_etf())
-                .filter(|_| has_etf),
+                .filter(|_| has_etf && statistics.dim() > 1),
             is_certified,
             excess,
             dim,
