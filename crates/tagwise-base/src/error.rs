@@ -1,6 +1,9 @@
 use std::path::{Path, PathBuf};
 
 /// What can go wrong in this crate, with the numbers a person needs to mend it.
+///
+/// A sentence that advises an option of the readers names it as `(option leave-out)`: each front end
+/// has its own spelling of options and may write it in the place of these words.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

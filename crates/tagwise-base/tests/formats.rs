@@ -195,8 +195,8 @@ fn broken_files_are_refused_in_one_sentence() {
         .map(|members| refusal("a.npz", &npz(members)))
         .collect();
     insta::assert_snapshot!(sentences.join("\n"), @r#"
-a.npz: expected an array `features` [N, d], found ["targets"]; another is chosen by its name (--features-key)
-a.npz: expected labels: `targets` [N, K] of 0 and 1 or [N] of class numbers, or `labels` with `offsets`; another array is chosen by its name (--targets-key)
+a.npz: expected an array `features` [N, d], found ["targets"]; another is chosen by its name (option features-key)
+a.npz: expected labels: `targets` [N, K] of 0 and 1 or [N] of class numbers, or `labels` with `offsets`; another array is chosen by its name (option targets-key)
 a.npz: expected one label set for each of the 2 rows of `features`, found 1
 a.npz: expected `targets` of 0 and 1, found 2 at row 1, column 0
 a.npz: expected `features` of shape [N, d], found shape [2]

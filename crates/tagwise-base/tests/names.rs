@@ -116,7 +116,7 @@ fn what_is_ambiguous_is_asked_for_and_may_be_said() {
     };
     let default = OpenOptions::default();
     insta::assert_snapshot!(refusal("several.npz", &default), @"several.npz: expected one array that may be the features, found `X`, `embeddings`; say which one is meant");
-    insta::assert_snapshot!(refusal("split.npz", &default), @r#"split.npz: expected an array `features` [N, d], found ["X_test", "X_train", "y_test", "y_train"]; another is chosen by its name (--features-key)"#);
+    insta::assert_snapshot!(refusal("split.npz", &default), @r#"split.npz: expected an array `features` [N, d], found ["X_test", "X_train", "y_test", "y_train"]; another is chosen by its name (option features-key)"#);
     insta::assert_snapshot!(refusal("x_y.npz", &called("Z", "y")), @"x_y.npz: expected an array `Z`, found `X`, `y`");
     insta::assert_snapshot!(refusal("extras.npz", &called("paths", "targets")), @"extras.npz: expected `paths` to hold numbers, found text");
     let file =
@@ -138,7 +138,7 @@ fn what_is_ambiguous_is_asked_for_and_may_be_said() {
 #[test]
 fn samples_without_labels_are_read_when_they_may_be() {
     let required = OpenOptions::default();
-    insta::assert_snapshot!(refusal("unlabelled.npz", &required), @"unlabelled.npz: expected labels: `targets` [N, K] of 0 and 1 or [N] of class numbers, or `labels` with `offsets`; another array is chosen by its name (--targets-key)");
+    insta::assert_snapshot!(refusal("unlabelled.npz", &required), @"unlabelled.npz: expected labels: `targets` [N, K] of 0 and 1 or [N] of class numbers, or `labels` with `offsets`; another array is chosen by its name (option targets-key)");
     let optional = OpenOptions {
         labels: LabelsIn::Optional,
         ..OpenOptions::default()

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::ColorChoice;
 
 use crate::color;
-use crate::terminal::plain;
+use crate::terminal::{as_flags, plain};
 
 /// The user asked for something that cannot be meant: exit code 2, as for unknown flags.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ pub fn report(error: &anyhow::Error, color: ColorChoice) -> ExitCode {
         true => "\u{1b}[1;31mtagwise:\u{1b}[0m",
         false => "tagwise:",
     };
-    let message = message(error);
+    let message = as_flags(&message(error));
     let _ = writeln!(stderr(), "{name} {}", plain(&message));
     if error.is::<Usage>() {
         ExitCode::from(2)

@@ -10,7 +10,7 @@ use std::io::{Write, stderr};
 /// Says one line on stderr. A closed stderr does not end the work.
 pub fn say_line(message: fmt::Arguments<'_>) {
     let message = message.to_string();
-    let _ = writeln!(stderr(), "{}", plain(&message));
+    let _ = writeln!(stderr(), "{}", plain(&as_flags(&message)));
 }
 
 /// [`say_line`] with the arguments of `format!`.
@@ -20,6 +20,12 @@ macro_rules! tell {
     };
 }
 pub(crate) use tell;
+
+/// A sentence of a library with its options as a person types them here: what says
+/// `(option leave-out)` says `(--leave-out)`.
+pub fn as_flags(sentence: &str) -> String {
+    sentence.replace("(option ", "(--")
+}
 
 /// The text with every character that steers a terminal written as an escape such as `\u{1b}`; line
 /// ends and tabs stay.
@@ -62,6 +68,14 @@ mod tests {
         assert_eq!(plain("a\tb\nc — ü"), "a\tb\nc — ü");
         assert_eq!(plain("\u{1b}[2J\r\u{9b}2J"), r"\u{1b}[2J\r\u{9b}2J");
         assert_eq!(plain("ab\u{202e}cd"), r"ab\u{202e}cd");
+    }
+
+    #[test]
+    fn options_of_libraries_are_flags_here() {
+        assert_eq!(
+            as_flags("leave it out (option leave-out)"),
+            "leave it out (--leave-out)"
+        );
     }
 
     #[test]

@@ -259,7 +259,7 @@ impl Choice {
         let features = std::mem::replace(&mut self.features, Ok(None))?;
         let found = &self.found;
         let features = features
-            .ok_or_else(|| format!("expected an array `features` [N, d], found {found:?}; another is chosen by its name (--features-key)"))?;
+            .ok_or_else(|| format!("expected an array `features` [N, d], found {found:?}; another is chosen by its name (option features-key)"))?;
         match features {
             Member::Column(column) => Ok(Features::Column(column)),
             member => member.into_numbers().map(Features::Array),

@@ -13,7 +13,7 @@ use crate::{Error, Result, Targets};
 
 /// What is said of a file whose labels nobody can find.
 pub(super) const NO_LABELS: &str = "expected labels: `targets` [N, K] of 0 and 1 or [N] of class numbers, or `labels` with `offsets`; another \
-     array is chosen by its name (--targets-key)";
+     array is chosen by its name (option targets-key)";
 
 /// The labels of a file without its features.
 #[derive(Clone, Debug, PartialEq)]

@@ -171,7 +171,7 @@ impl Opened {
             return Err(Error::format(
                 path,
                 "expected labels beside this sparse matrix of SciPy, found features alone; name the \
-                 file of the labels (--label-file), which may be a second such matrix"
+                 file of the labels (option label-file), which may be a second such matrix"
                     .into(),
             ));
         }

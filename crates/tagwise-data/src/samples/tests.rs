@@ -146,7 +146,7 @@ fn sparse_matrices_of_scipy_are_features_with_their_labels_beside() {
     let error = Samples::read(&golden("csr.npz"), &labels)
         .unwrap_err()
         .to_string();
-    assert!(error.contains("--label-file"), "{error}");
+    assert!(error.contains("(option label-file)"), "{error}");
     let folder = folder(&[("y.csv", "tags,z\nb,0\n,1\na,0\na;b,0\n")]);
     let options = TableOptions {
         label_file: Some(folder.path().join("y.csv")),

@@ -194,10 +194,10 @@ impl<'a> Rows<'a> {
         number.ok_or_else(|| {
             let remedy = match () {
                 () if is_missing(cell, Role::Feature) => {
-                    "fill it in or leave the column out (--leave-out)"
+                    "fill it in or leave the column out (option leave-out)"
                 }
                 () if self.separator != b',' && cell.contains(',') => "write decimals with a point",
-                () => "leave the column out (--leave-out) if it is no feature",
+                () => "leave the column out (option leave-out) if it is no feature",
             };
             let name = &self.columns.names[column];
             format!("expected a finite number in column {name:?}, found {cell:?}; {remedy}")
@@ -245,7 +245,7 @@ impl<'a> Rows<'a> {
                 .filter(|(_, from)| from.is_some());
             notes.extend(counting.map(|(column, _): (usize, _)| {
                 format!(
-                    "column {:?} counts the rows; leave it out (--leave-out) if it is no feature",
+                    "column {:?} counts the rows; leave it out (option leave-out) if it is no feature",
                     self.columns.names[column]
                 )
             }));

@@ -111,10 +111,7 @@ impl Tuning {
         }
         match prices.is_empty() {
             true => String::new(),
-            false => format!(
-                "; what others reach beside it: {} (--criterion chooses)",
-                prices.join(", ")
-            ),
+            false => format!("; what others reach beside it: {}", prices.join(", ")),
         }
     }
 }

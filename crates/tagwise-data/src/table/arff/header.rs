@@ -44,12 +44,12 @@ impl Kind {
     pub(super) fn why_no_feature(&self) -> Option<(&'static str, &'static str)> {
         match self {
             Self::Numeric | Self::Nominal(_) => None,
-            Self::Text => Some(("string", "leave it out (--leave-out)")),
+            Self::Text => Some(("string", "leave it out (option leave-out)")),
             Self::Date => Some((
                 "date",
-                "write it as a number, or leave it out (--leave-out)",
+                "write it as a number, or leave it out (option leave-out)",
             )),
-            Self::Relational => Some(("relational", "leave it out (--leave-out)")),
+            Self::Relational => Some(("relational", "leave it out (option leave-out)")),
         }
     }
 }

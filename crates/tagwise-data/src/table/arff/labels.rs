@@ -121,7 +121,7 @@ fn meka(path: &Path, header: &Header) -> Result<Vec<usize>> {
         None => Err(Error::format(
             path,
             format!(
-                "expected the relation's name to say -C and a number of labels below {num_attributes}, found {:?}; or give Mulan's XML list of the labels (--labels), or their names (--label-columns)",
+                "expected the relation's name to say -C and a number of labels below {num_attributes}, found {:?}; or give Mulan's XML list of the labels (option labels), or their names (option label-columns)",
                 header.relation
             ),
         )),

@@ -209,7 +209,7 @@ impl<'a> Builder<'a> {
             )),
             _ => Err(format!(
                 "expected a value of {name:?}, found ? (missing); fill it in or leave the \
-                 attribute out (--leave-out)"
+                 attribute out (option leave-out)"
             )),
         }
     }

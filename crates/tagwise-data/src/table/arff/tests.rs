@@ -138,17 +138,17 @@ fn every_malformed_file_gets_one_sentence() {
     insta::assert_snapshot!(refusal(""), @"t.arff: line 1: expected a line @data before the end of the file, found none");
     insta::assert_snapshot!(refusal("a,b,c\n1,2,3\n"), @r#"t.arff: line 1: expected @relation, @attribute or @data, found "a,b,c""#);
     insta::assert_snapshot!(refusal("@relation x\n@data\n1\n"), @"t.arff: line 2: expected attributes before the data, found none");
-    insta::assert_snapshot!(refusal("@relation x\n@attribute a numeric\n@attribute b numeric\n@data\n"), @r#"t.arff: expected the relation's name to say -C and a number of labels below 2, found "x"; or give Mulan's XML list of the labels (--labels), or their names (--label-columns)"#);
-    insta::assert_snapshot!(refusal("@relation 'x: -C 7'\n@attribute a numeric\n@data\n"), @r#"t.arff: expected the relation's name to say -C and a number of labels below 1, found "x: -C 7"; or give Mulan's XML list of the labels (--labels), or their names (--label-columns)"#);
+    insta::assert_snapshot!(refusal("@relation x\n@attribute a numeric\n@attribute b numeric\n@data\n"), @r#"t.arff: expected the relation's name to say -C and a number of labels below 2, found "x"; or give Mulan's XML list of the labels (option labels), or their names (option label-columns)"#);
+    insta::assert_snapshot!(refusal("@relation 'x: -C 7'\n@attribute a numeric\n@data\n"), @r#"t.arff: expected the relation's name to say -C and a number of labels below 1, found "x: -C 7"; or give Mulan's XML list of the labels (option labels), or their names (option label-columns)"#);
     insta::assert_snapshot!(refusal(&with("@attribute a", "0,1")), @r#"t.arff: line 3: expected the type of attribute "a", found nothing"#);
     insta::assert_snapshot!(refusal(&with("@attribute 'a numeric", "0,1")), @"t.arff: line 3: expected the quotes to close on the same line, found an open one");
     insta::assert_snapshot!(refusal(&with("@attribute a {x,y", "0,1")), @r#"t.arff: line 3: expected the values of "a" to end with a brace"#);
-    insta::assert_snapshot!(refusal(&with("@attribute a string", "0,1")), @r#"t.arff: expected numeric or nominal attributes, found "a" of type string; leave it out (--leave-out)"#);
+    insta::assert_snapshot!(refusal(&with("@attribute a string", "0,1")), @r#"t.arff: expected numeric or nominal attributes, found "a" of type string; leave it out (option leave-out)"#);
     insta::assert_snapshot!(refusal("@relation 'x: -C 1'\n@attribute l {a,b}\n@attribute a numeric\n@data\n"), @r#"t.arff: expected the label "l" to be an attribute of two values that say no and yes, such as {0,1}"#);
     insta::assert_snapshot!(data("0,1,2"), @"t.arff: line 5: expected 2 values, one per attribute, found 3");
     insta::assert_snapshot!(data("0,x"), @r#"t.arff: line 5: expected a finite number for "a", found "x""#);
     insta::assert_snapshot!(data("0,inf"), @r#"t.arff: line 5: expected a finite number for "a", found "inf""#);
-    insta::assert_snapshot!(data("0,?"), @r#"t.arff: line 5: expected a value of "a", found ? (missing); fill it in or leave the attribute out (--leave-out)"#);
+    insta::assert_snapshot!(data("0,?"), @r#"t.arff: line 5: expected a value of "a", found ? (missing); fill it in or leave the attribute out (option leave-out)"#);
     insta::assert_snapshot!(data("2,1"), @r#"t.arff: line 5: expected one of {0, 1} for "l", found "2""#);
     insta::assert_snapshot!(data("0,'1"), @"t.arff: line 5: expected the quotes to close on the same line, found an open one");
     insta::assert_snapshot!(data("{0 1, 2 1}"), @r#"t.arff: line 5: expected an attribute's number from 0 to 1, found "2""#);
@@ -472,8 +472,8 @@ fn headers_are_read_as_weka_reads_them() {
         ["weights of attributes are not used (1 found)"]
     );
     let refusal = |left_out: &[&str]| read_text(text, Labels::Meka, left_out).unwrap_err();
-    insta::assert_snapshot!(refusal(&["notes", "bag"]), @r#"t.arff: expected numeric or nominal attributes, found "when" of type date; write it as a number, or leave it out (--leave-out)"#);
-    insta::assert_snapshot!(refusal(&["when", "notes"]), @r#"t.arff: expected numeric or nominal attributes, found "bag" of type relational; leave it out (--leave-out)"#);
+    insta::assert_snapshot!(refusal(&["notes", "bag"]), @r#"t.arff: expected numeric or nominal attributes, found "when" of type date; write it as a number, or leave it out (option leave-out)"#);
+    insta::assert_snapshot!(refusal(&["when", "notes"]), @r#"t.arff: expected numeric or nominal attributes, found "bag" of type relational; leave it out (option leave-out)"#);
     insta::assert_snapshot!(refusal(&["when", "notes", "bag", "L1"]), @r#"t.arff: expected "L1" to be either a label or left out, found it as both"#);
 }
 
@@ -535,7 +535,7 @@ fn rows_without_labels_are_refused_or_listed() {
     assert!(
         error
             .to_string()
-            .contains("fill it in or leave the attribute out (--leave-out)")
+            .contains("fill it in or leave the attribute out (option leave-out)")
     );
 }
 

@@ -184,7 +184,7 @@ impl Columns {
             (&[column], _) => Ok(Some(column)),
             ([], Unlabelled::Keep) => Ok(None),
             _ => Err(format!(
-                "expected to be told which columns are labels, found {}; name the label columns (--label-columns)",
+                "expected to be told which columns are labels, found {}; name the label columns (option label-columns)",
                 shortened(&self.names)
             )),
         }

@@ -72,7 +72,7 @@ fn a_column_of_row_numbers_is_no_silent_feature() {
         &labels(&["a", "b"]),
     )
     .unwrap();
-    insta::assert_snapshot!(id.notes[0], @r#"column "id" counts the rows; leave it out (--leave-out) if it is no feature"#);
+    insta::assert_snapshot!(id.notes[0], @r#"column "id" counts the rows; leave it out (option leave-out) if it is no feature"#);
     insta::assert_snapshot!(read_text(",x,a\n0,5,1\n7,6,0\n", &labels(&["a"])).unwrap_err(), @r#"line 3: expected the first column, which has no name, to count the rows from 0, found "7"; give it a name"#);
 }
 
@@ -120,7 +120,7 @@ fn every_malformed_file_gets_one_sentence() {
     insta::assert_snapshot!(refusal("", &[]), @"expected a line of column names, found an empty file");
     insta::assert_snapshot!(refusal("x,a\n", &["a"]), @"expected rows behind the column names, found none");
     insta::assert_snapshot!(refusal("1,2\n3,4\n", &["a"]), @"line 1: expected the names of the columns, found numbers (1, 2); put a line of names on top");
-    insta::assert_snapshot!(refusal("x,z\n3,4\n", &[]), @"expected to be told which columns are labels, found x, z; name the label columns (--label-columns)");
+    insta::assert_snapshot!(refusal("x,z\n3,4\n", &[]), @"expected to be told which columns are labels, found x, z; name the label columns (option label-columns)");
     insta::assert_snapshot!(refusal("x,a\n3,1\n", &["b"]), @r#"expected a column "b", found none among x, a"#);
     insta::assert_snapshot!(refusal("x,a\n3,1\n", &["b*"]), @r#"expected a column "b*", found none among x, a"#);
     insta::assert_snapshot!(refusal("a,x,a\n1,3,1\n", &["a"]), @r#"expected one column for the label "a", found 2 of that name; rename them apart"#);
@@ -128,8 +128,8 @@ fn every_malformed_file_gets_one_sentence() {
     insta::assert_snapshot!(refusal("x,a,b\n3,1,2\n", &["a", "b"]), @r#"line 2: expected 0 or 1, found "2" in the label column "b""#);
     insta::assert_snapshot!(refusal("x,a,b\n3,1\n", &["a", "b"]), @"line 2: expected 3 cells as there are column names, found 2");
     insta::assert_snapshot!(refusal("x,a,\n3,1,\n", &["a"]), @"line 1: expected a name for column 3, found none; a separator too many ends the line, or the name is missing");
-    insta::assert_snapshot!(refusal("x,a,b\nOslo,1,0\n", &["a", "b"]), @r#"line 2: expected a finite number in column "x", found "Oslo"; leave the column out (--leave-out) if it is no feature"#);
-    insta::assert_snapshot!(refusal("x,a,b\nNA,1,0\n", &["a", "b"]), @r#"line 2: expected a finite number in column "x", found "NA"; fill it in or leave the column out (--leave-out)"#);
+    insta::assert_snapshot!(refusal("x,a,b\nOslo,1,0\n", &["a", "b"]), @r#"line 2: expected a finite number in column "x", found "Oslo"; leave the column out (option leave-out) if it is no feature"#);
+    insta::assert_snapshot!(refusal("x,a,b\nNA,1,0\n", &["a", "b"]), @r#"line 2: expected a finite number in column "x", found "NA"; fill it in or leave the column out (option leave-out)"#);
     insta::assert_snapshot!(refusal("x;a;b\n0,5;1;0\n", &["a", "b"]), @r#"line 2: expected a finite number in column "x", found "0,5"; write decimals with a point"#);
     insta::assert_snapshot!(refusal("x,y\n1,4000000000\n", &["y"]), @r#"in column "y": expected class numbers below 4194304, found 4000000000"#);
 }
@@ -158,7 +158,7 @@ fn separators_may_be_bars_or_said_on_top() {
         assert_eq!(sets(&table), ["{0, 1}", "{1}"]);
     }
     let wrong = |text: &str| read_text(text, &TableOptions::default()).unwrap_err();
-    insta::assert_snapshot!(wrong("sep=;\nu;labels\nx;a\n"), @r#"line 3: expected a finite number in column "u", found "x"; leave the column out (--leave-out) if it is no feature"#);
+    insta::assert_snapshot!(wrong("sep=;\nu;labels\nx;a\n"), @r#"line 3: expected a finite number in column "u", found "x"; leave the column out (option leave-out) if it is no feature"#);
     insta::assert_snapshot!(wrong("u v labels\n1 2 a\n"), @r#"line 1: expected column names between commas, semicolons, tabs or bars, found "u v labels""#);
 }
 
