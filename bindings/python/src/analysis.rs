@@ -13,6 +13,7 @@ use crate::error::{Failure, Outcome};
 use crate::features::{Features, WatchedSamples, check_rows};
 use crate::label_sets::LabelSets;
 use crate::page::Page;
+use crate::work::Watch;
 use crate::{arrays, json, work};
 
 /// Tables are laid out for this width.
@@ -34,10 +35,11 @@ impl Analysis {
         classifier: Option<&LinearClassifier>,
         class_names: Option<Vec<String>>,
         against_ufm: Option<bool>,
+        watch: &Watch,
     ) -> Outcome<Self> {
         check_names(class_names.as_deref(), statistics.num_classes())?;
         let analysis = build::Analysis::of_statistics(name, statistics, classifier)?;
-        Self::of(analysis, class_names, against_ufm)
+        Self::of(analysis, class_names, against_ufm, watch)
     }
 
     /// Names the classes and compares with the optimum: when it is asked for, or where nobody said
@@ -46,12 +48,13 @@ impl Analysis {
         mut analysis: build::Analysis,
         class_names: Option<Vec<String>>,
         against_ufm: Option<bool>,
+        watch: &Watch,
     ) -> Outcome<Self> {
         if let Some(names) = class_names {
             analysis.class_names = names;
         }
         match against_ufm {
-            Some(true) => analysis.compare_with_optimum()?,
+            Some(true) => analysis.compare_with_optimum_while(&|| watch.flow())?,
             Some(false) => {}
             None => analysis.compare_where_cheap(),
         }
@@ -135,6 +138,7 @@ pub(crate) fn analyze(
             measured.map_err(|error| advised(error, &view))?,
             class_names,
             against_ufm,
+            watch,
         )?;
         let analysis = &mut measured.analysis;
         analysis.plane = plane_of_stream(&samples, &analysis.class_names)?;

@@ -374,13 +374,14 @@ impl LogitRule {
         let num_columns = logits.shape()[1];
         let logits = rows(&logits, "logits")?;
         let truth = &targets.targets;
-        let kept = work::run(py, |_| {
+        let kept = work::run(py, |watch| {
             let num_classes = truth.num_classes();
+            let go_on = &|| watch.flow();
             check_columns(num_classes, num_columns)?;
             check_names(class_names.as_deref(), num_classes)?;
             Ok(Kept {
                 num_classes,
-                decoder: LogitDecoder::fit(kind, link, logits, truth, criterion)?,
+                decoder: LogitDecoder::fit_while(kind, link, logits, truth, criterion, go_on)?,
                 class_names,
             })
         })?;
@@ -390,9 +391,10 @@ impl LogitRule {
     fn decode(&self, py: Python<'_>, logits: PyReadonlyArray2<'_, f64>) -> PyResult<LabelSets> {
         let num_columns = logits.shape()[1];
         let logits = rows(&logits, "logits")?;
-        let targets = work::run(py, |_| {
+        let targets = work::run(py, |watch| {
             check_columns(self.kept.num_classes, num_columns)?;
-            Ok(self.kept.decoder.decode(logits, num_columns)?)
+            let go_on = &|| watch.flow();
+            Ok(self.kept.decoder.decode_while(logits, num_columns, go_on)?)
         })?;
         Ok(LabelSets { targets })
     }

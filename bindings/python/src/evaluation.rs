@@ -16,7 +16,7 @@ use crate::arrays::rows;
 use crate::error::{Failure, Outcome};
 use crate::json;
 use crate::label_sets::LabelSets;
-use crate::work::{self, at_once};
+use crate::work::{self, Watch, at_once};
 
 /// What the command's `--json` prints.
 #[derive(Serialize)]
@@ -49,10 +49,12 @@ pub(crate) fn evaluate(
     let columns = logits.as_ref().map(|logits| logits.shape()[1]);
     let logits = logits.as_ref().map(|l| rows(l, "logits")).transpose()?;
     let (predicted, truth) = (&predicted.targets, &truth.targets);
-    work::run(py, |_| {
+    work::run(py, |watch| {
         check_logits(columns, truth)?;
         let evaluation = match logits {
-            Some(logits) => Evaluation::with_logits(predicted, logits, truth)?,
+            Some(logits) => {
+                Evaluation::with_logits_while(predicted, logits, truth, &|| watch.flow())?
+            }
             None => Evaluation::new(predicted, truth)?,
         };
         let counts = measures::label_counts(predicted, truth)?;
@@ -101,14 +103,14 @@ impl EvaluationCounts {
     fn with<T: Send>(
         &self,
         py: Python<'_>,
-        work: impl FnOnce(&mut measures::EvaluationCounts) -> Outcome<T> + Send,
+        work: impl FnOnce(&mut measures::EvaluationCounts, &Watch) -> Outcome<T> + Send,
     ) -> PyResult<T> {
         let mut counts = self
             .counts
             .lock_py_attached(py)
             .unwrap_or_else(PoisonError::into_inner);
         let counts = &mut *counts;
-        work::run(py, move |_| work(counts))
+        work::run(py, move |watch| work(counts, watch))
     }
 }
 
@@ -134,10 +136,13 @@ impl EvaluationCounts {
         let columns = logits.as_ref().map(|logits| logits.shape()[1]);
         let logits = logits.as_ref().map(|l| rows(l, "logits")).transpose()?;
         let (predicted, truth) = (&predicted.targets, &truth.targets);
-        self.with(py, |counts| {
+        self.with(py, |counts, watch| {
             check_logits(columns, truth)?;
+            let go_on = &|| watch.flow();
             match logits {
-                Some(logits) => counts.update_with_logits(predicted, logits, truth)?,
+                Some(logits) => {
+                    counts.update_with_logits_while(predicted, logits, truth, go_on)?;
+                }
                 None => counts.update(predicted, truth)?,
             }
             Ok(())
@@ -146,27 +151,27 @@ impl EvaluationCounts {
 
     fn merge(&self, py: Python<'_>, other: &Self) -> PyResult<()> {
         // A copy, so that no two threads wait for each other.
-        let other = other.with(py, |counts| Ok(counts.clone()))?;
-        self.with(py, |counts| Ok(counts.merge(&other)?))
+        let other = other.with(py, |counts, _| Ok(counts.clone()))?;
+        self.with(py, |counts, _| Ok(counts.merge(&other)?))
     }
 
     /// As `evaluate`.
     fn finish(&self, py: Python<'_>, class_names: Option<Vec<String>>) -> PyResult<String> {
-        self.with(py, |counts| {
+        self.with(py, |counts, _| {
             answer(counts.finish()?, counts.labels(), class_names)
         })
     }
 
     fn num_classes(&self, py: Python<'_>) -> PyResult<usize> {
-        self.with(py, |counts| Ok(counts.num_classes()))
+        self.with(py, |counts, _| Ok(counts.num_classes()))
     }
 
     fn num_samples(&self, py: Python<'_>) -> PyResult<usize> {
-        self.with(py, |counts| Ok(counts.num_samples()))
+        self.with(py, |counts, _| Ok(counts.num_samples()))
     }
 
     fn to_json(&self, py: Python<'_>) -> PyResult<String> {
-        self.with(py, |counts| json::write(counts))
+        self.with(py, |counts, _| json::write(counts))
     }
 
     #[staticmethod]

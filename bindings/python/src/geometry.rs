@@ -5,6 +5,7 @@ use numpy::{IntoPyArray, PyArray1, PyArray2, PyReadonlyArray2};
 use pyo3::prelude::*;
 use tagwise::etf;
 use tagwise::matrix::{Matrix, as_faer};
+use tagwise::split::stratified_folds_while;
 
 use crate::arrays::{self, rows};
 use crate::error::Failure;
@@ -52,12 +53,10 @@ pub(crate) fn stratified_folds<'py>(
     shares: Vec<f64>,
     seed: u64,
 ) -> PyResult<Bound<'py, PyArray1<i64>>> {
-    let folds = work::run(py, |_| {
-        Ok(tagwise::split::stratified_folds(
-            &targets.targets,
-            &shares,
-            seed,
-        )?)
+    let folds = work::run(py, |watch| {
+        let go_on = &|| watch.flow();
+        let targets = &targets.targets;
+        Ok(stratified_folds_while(targets, &shares, seed, go_on)?)
     })?;
     let folds: Vec<i64> = folds.iter().map(|&fold| fold as i64).collect();
     Ok(folds.into_pyarray(py))

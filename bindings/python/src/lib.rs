@@ -50,7 +50,7 @@ mod _core {
     #[pymodule_export]
     use crate::ufm::UfmSolution;
     #[pymodule_export]
-    use crate::work::_panic;
+    use crate::work::{_num_stopped, _panic};
 
     use pyo3::prelude::*;
 

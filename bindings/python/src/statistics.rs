@@ -163,10 +163,17 @@ impl Statistics {
         name: &str,
     ) -> PyResult<Analysis> {
         let given = arrays::classifier(weight.as_ref(), bias.as_ref())?;
-        self.with(py, |state, _| {
+        self.with(py, |state, watch| {
             let statistics = state.file.statistics.clone();
             let classifier = given.as_ref().or(state.file.classifier.as_ref());
-            Analysis::of_statistics(name, statistics, classifier, class_names, against_ufm)
+            Analysis::of_statistics(
+                name,
+                statistics,
+                classifier,
+                class_names,
+                against_ufm,
+                watch,
+            )
         })
     }
 

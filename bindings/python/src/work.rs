@@ -4,7 +4,7 @@
 use std::any::Any;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
@@ -76,9 +76,24 @@ pub(crate) fn run<T: Send>(
         })
     });
     match signal {
-        Some(error) => Err(error),
+        Some(error) => {
+            if let Err(Failure::Tagwise(tagwise::Error::Interrupted)) = outcome {
+                STOPPED.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(error)
+        }
         None => Ok(outcome?),
     }
+}
+
+/// How many calls Ctrl-C has stopped before they were done.
+static STOPPED: AtomicUsize = AtomicUsize::new(0);
+
+/// How many calls Ctrl-C has stopped before they were done, for the tests that it stops them: a call
+/// that goes on to its end raises KeyboardInterrupt too.
+#[pyfunction]
+pub(crate) fn _num_stopped() -> usize {
+    STOPPED.load(Ordering::Relaxed)
 }
 
 /// Does short work where the interpreter is.

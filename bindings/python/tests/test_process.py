@@ -108,6 +108,40 @@ def test_ctrl_c_stops_an_update_and_the_rest_is_not_used(hears_ctrl_c):
         assert count == 0  # stopped before anything was added
 
 
+def long_calls():
+    """Calls that take seconds."""
+    rng = np.random.default_rng(0)
+    many = tagwise.LabelSets(rng.integers(0, 200, 400_000), num_classes=200)
+    zeros = np.zeros((400_000, 200))  # pages that are never written to take no memory
+    few = tagwise.LabelSets(rng.integers(0, 2000, 3000), num_classes=2000)
+    noise = rng.standard_normal((3000, 2000))
+    triples = [rng.choice(150, size=3, replace=False).tolist() for _ in range(3000)]
+    features = rng.standard_normal((3000, 149))
+    statistics = tagwise.Statistics(150, 149).update(features, tagwise.LabelSets(triples, num_classes=150))
+    return {
+        "evaluate": lambda: tagwise.evaluate(many, many, zeros),
+        "counts": lambda: tagwise.EvaluationCounts(200).update(many, many, zeros),
+        "rule": lambda: tagwise.LogitRule.fit(noise, few, rule="expected-f1"),
+        "analyze": lambda: tagwise.analyze(features, triples, against_ufm=True),
+        "collapse": lambda: statistics.collapse(against_ufm=True),
+    }
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent otherwise there")
+@pytest.mark.parametrize("name", ["evaluate", "counts", "rule", "analyze", "collapse"])
+def test_ctrl_c_stops_long_calls_before_they_are_done(name, hears_ctrl_c):
+    call, before = long_calls()[name], _core._num_stopped()
+    for _ in range(5):  # a signal between two calls stops none
+        timer = interrupted(0.3)
+        with pytest.raises(KeyboardInterrupt):
+            while True:
+                call()
+        timer.join()
+        if _core._num_stopped() > before:
+            break
+    assert _core._num_stopped() > before
+
+
 def test_a_panic_is_an_error_like_others():
     for where in ("threads", "here"):
         with pytest.raises(tagwise.TagwiseError, match="internal error, please report it .*: deliberate") as error:

@@ -303,7 +303,8 @@ fn slips_of_the_pen_get_an_answer() {
             .unwrap_or_default()
             .to_string()
     };
-    insta::assert_snapshot!(first("train --device cuda"), @r#"error: invalid value 'cuda' for '--device <DEVICE>': expected cpu, found "cuda": networks are trained on the processor"#);
+    insta::assert_snapshot!(first("train --device gpu"), @r#"error: invalid value 'gpu' for '--device <DEVICE>': expected cpu, cuda, cuda:1 and so on, mps or torch-cpu, found "gpu""#);
+    insta::assert_snapshot!(first("train --device cuda"), @r#"tagwise: --device cuda trains on PyTorch, which this program reaches where both are installed in one Python environment: pip install "tagwise[torch]" and run its tagwise, or name the interpreter by TAGWISE_PYTHON"#);
     insta::assert_snapshot!(first("train --epochs abc"), @r#"error: invalid value 'abc' for '--epochs <EPOCHS>': expected a whole number from 0, found "abc""#);
     insta::assert_snapshot!(first("train --epochs -3"), @r#"error: invalid value '-3' for '--epochs <EPOCHS>': expected a whole number from 0, found "-3""#);
     insta::assert_snapshot!(first("train --set training.learning_rate=-0.1"), @"tagwise: expected training.learning_rate to be a number from 0 to 1000, found -0.1");

@@ -388,8 +388,8 @@ fn wrong_settings_are_told_as_they_were_typed() {
     let folder = folder.path();
     let train = |more: &[&str]| refused(folder, &[&["train"], more].concat(), 2);
     assert!(
-        train(&["--device", "cuda"])
-            .contains(r#"expected cpu, found "cuda": networks are trained on the processor"#)
+        train(&["--device", "gpu"])
+            .contains(r#"expected cpu, cuda, cuda:1 and so on, mps or torch-cpu, found "gpu""#)
     );
     insta::assert_snapshot!(train(&["--set", "training.learning_rate=1e9"]), @"tagwise: expected training.learning_rate to be a number from 0 to 1000, found 1e9");
     insta::assert_snapshot!(train(&["--set", "training.epochs=many"]), @r#"tagwise: training.epochs: wrong kind of value: string "many", expected a whole number from 0"#);

@@ -671,7 +671,7 @@ fn a_killed_and_a_terminated_run_resume_to_the_same_bits() {
 fn unknown_devices_and_kernels_are_refused() {
     let said = failure(&mut tagwise(&["train", "--device", "tpu"]), 2);
     assert!(
-        said.contains("expected cpu, found \"tpu\": networks are trained on the processor"),
+        said.contains("expected cpu, cuda, cuda:1 and so on, mps or torch-cpu, found \"tpu\""),
         "{said}"
     );
     let scratch = Scratch::new();
@@ -683,6 +683,51 @@ fn unknown_devices_and_kernels_are_refused() {
     );
     assert!(
         said.starts_with(start) && said.trim_end().ends_with(end),
+        "{said}"
+    );
+}
+
+/// A program in the place of Python that says this on its standard output and ends with a code.
+#[cfg(unix)]
+fn interpreter(scratch: &Scratch, name: &str, script: &str) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    let path = scratch.path(name);
+    fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+#[cfg(unix)]
+#[test]
+fn a_python_that_cannot_train_is_told_in_one_sentence() {
+    let scratch = Scratch::new();
+    let said = |script: &str| {
+        let python = interpreter(&scratch, "python", script);
+        let out = scratch.path("run");
+        let mut command = train(&out, &["--device", "torch-cpu", "--quiet"]);
+        let said = failure(command.env("TAGWISE_PYTHON", &python), 1);
+        assert!(
+            !out.exists(),
+            "nothing is left of a run that could not start"
+        );
+        said.replace(&python.display().to_string(), "PYTHON")
+    };
+    assert_snapshot!(said("exit 97"), @r#"tagwise: expected the Python package tagwise beside PYTHON, found none; pip install "tagwise[torch]" there"#);
+    assert_snapshot!(said("exit 3"), @"tagwise: the PyTorch process ended before it was done (exit status: 3)");
+    assert_snapshot!(said("kill -9 $$"), @"tagwise: the PyTorch process was ended by the system (signal: 9 (SIGKILL)), most often for lack of memory");
+    let frame = |header: &str| {
+        let length = header.len();
+        assert!(length < 0o100);
+        format!(r"printf '\{length:03o}\000\000\000%s' '{header}'; cat > /dev/null")
+    };
+    assert_snapshot!(said(&frame(r#"{"error":"no device of this name"}"#)), @"tagwise: no device of this name");
+    assert_snapshot!(said(&frame(r#"{"tagwise":"0.0.0","protocol":1}"#)), @"tagwise: expected the Python package tagwise 0.1.0 with protocol 1, found 0.0.0 with 1; install the command and the package together");
+    assert_snapshot!(said(&frame("no JSON")), @"tagwise: the PyTorch process answers no more");
+    let mut absent = train(&scratch.path("run"), &["--device", "mps", "--quiet"]);
+    let said = failure(absent.env("TAGWISE_PYTHON", scratch.path("absent")), 1);
+    assert!(
+        said.contains("the Python interpreter ")
+            && said.contains("cannot be started: No such file"),
         "{said}"
     );
 }

@@ -42,6 +42,32 @@ pub struct DataSets {
     class_names: Vec<String>,
 }
 
+/// One of the three data sets of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Split {
+    /// What the network learns from.
+    Train,
+    /// What thresholds and epochs are chosen on.
+    Validation,
+    /// What the final table is measured on.
+    Test,
+}
+
+impl Split {
+    /// All three.
+    pub const ALL: [Self; 3] = [Self::Train, Self::Validation, Self::Test];
+
+    /// Its name in files.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Validation => "validation",
+            Self::Test => "test",
+        }
+    }
+}
+
 /// Streams of the experiment's seed, so that no two draws share random numbers.
 #[derive(Clone, Copy)]
 enum Stream {
@@ -147,6 +173,15 @@ impl DataSets {
         let names = own_names(data.source.class_names());
         let test = read(&folder, Part::Test)?;
         Self::new(data.source.title(), names, train, validation, test)
+    }
+
+    /// One of the three.
+    pub fn split(&self, split: Split) -> &ImageSet {
+        match split {
+            Split::Train => &self.train,
+            Split::Validation => &self.validation,
+            Split::Test => &self.test,
+        }
     }
 
     /// What a person calls the data.

@@ -2,26 +2,31 @@
 
 mod cpu;
 mod potentials;
+mod torch;
 
 use std::fmt;
+use std::ops::ControlFlow;
 
 use tagwise::LabelSet;
 use tagwise::head::HeadPotentials;
 use tagwise::loss::Loss;
 use tagwise_nn::{NamedTensor, NetworkSpec};
 
-use crate::{Extracted, Reduction, Result};
+use crate::{DataSets, Extracted, Reduction, Result, Split};
 
 pub use cpu::CpuEngine;
 pub use potentials::LearnedPotentials;
+pub use torch::{TorchEngine, TorchMode, TorchSettings};
 
 pub(crate) use potentials::PREFIX;
 
-/// A network with its optimiser, wherever they live: the training loop hands over images and label
-/// sets and gets losses back, so that activations, logits and gradients never leave the engine.
+/// A network with its optimiser, wherever they live: the training loop says in which order the samples
+/// of an epoch come and gets losses back, so that images, activations, logits and gradients may stay
+/// where the engine is.
 ///
-/// Only the loss of a step is a number of the host's. Everything else comes out when it is asked
-/// for: features and logits while a data set is measured, tensors when a checkpoint is written.
+/// Losses come when the engine has them, one by one or many at a time, so that a device need not wait
+/// for the host between steps. Everything else comes out when it is asked for: features and logits
+/// while a data set is measured, tensors when a checkpoint is written.
 pub trait Engine: fmt::Debug + Send {
     /// What the network was built from.
     fn spec(&self) -> &NetworkSpec;
@@ -32,23 +37,37 @@ pub trait Engine: fmt::Debug + Send {
     /// Where it computes and how, for people: `cpu, avx2 kernels, f32`.
     fn device(&self) -> String;
 
-    /// One step of the optimiser along the gradient of the objective, and the batch's mean loss
-    /// before it, without the feature decay.
-    ///
-    /// A loss that is not finite is returned and no weight moves.
-    ///
-    /// # Errors
-    /// When the batch does not have the network's shapes.
-    fn step(&mut self, batch: Batch<'_>, objective: &Objective, learning_rate: f64) -> Result<f64>;
+    /// Bytes that it takes on a device with memory of its own, if it computes on one.
+    fn device_memory(&self) -> Option<u64> {
+        None
+    }
 
-    /// Appends features and logits of these images, with the network in evaluation mode.
+    /// Makes the steps of an epoch, each along the gradient of the objective of its batch, and tells
+    /// `report` the mean losses of the batches before their steps, without the feature decay, in
+    /// order. When `report` breaks the engine returns; it may have made steps that were not reported.
     ///
-    /// # Shapes
-    /// `images` is `[B, height, width, channels]`.
+    /// After a loss that is not finite the weights may be no numbers: the run ends there.
     ///
     /// # Errors
     /// When the images do not have the network's shape.
-    fn extract(&mut self, images: &[f32], extracted: &mut Extracted) -> Result<()>;
+    fn learn(
+        &mut self,
+        epoch: Epoch<'_>,
+        report: &mut dyn FnMut(&[f64]) -> ControlFlow<()>,
+    ) -> Result<()>;
+
+    /// Appends features and logits of all images of a split, with the network in evaluation mode, and
+    /// tells `progress` the number of images after every few.
+    ///
+    /// # Errors
+    /// When the images do not have the network's shape; [`Error::Interrupted`](crate::Error::Interrupted)
+    /// when `progress` breaks.
+    fn extract(
+        &mut self,
+        pass: Pass<'_>,
+        extracted: &mut Extracted,
+        progress: &mut dyn FnMut(usize) -> ControlFlow<()>,
+    ) -> Result<()>;
 
     /// Weights and bias of the last layer.
     ///
@@ -93,6 +112,40 @@ pub trait Engine: fmt::Debug + Send {
     /// # Errors
     /// When the tensors are not exactly this network's parameters.
     fn load_optimiser_state(&mut self, tensors: &[NamedTensor]) -> Result<()>;
+}
+
+/// The steps of one epoch over the training set.
+#[derive(Clone, Copy, Debug)]
+pub struct Epoch<'a> {
+    /// The data sets of the run, the same in every epoch.
+    pub data: &'a DataSets,
+    /// The samples of the training set in the order in which they are visited.
+    pub order: &'a [usize],
+    /// Samples in a step; the last step has what is left.
+    pub batch_size: usize,
+    /// One for each step.
+    pub learning_rates: &'a [f64],
+    /// What every step lowers.
+    pub objective: &'a Objective,
+}
+
+impl<'a> Epoch<'a> {
+    /// The samples of every step with its learning rate.
+    pub fn steps(&self) -> impl Iterator<Item = (&'a [usize], f64)> {
+        let rates = self.learning_rates.iter().copied();
+        self.order.chunks(self.batch_size).zip(rates)
+    }
+}
+
+/// A data set of the run, in the batches in which it is measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Pass<'a> {
+    /// The data sets of the run, the same at every call.
+    pub data: &'a DataSets,
+    /// Which of them.
+    pub split: Split,
+    /// Images in a batch.
+    pub batch_size: usize,
 }
 
 /// The images of one step with their label sets.

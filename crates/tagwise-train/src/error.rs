@@ -118,6 +118,10 @@ pub enum Error {
     )]
     NotTheEtf(PathBuf),
 
+    /// PyTorch cannot be reached, has no such device, or gave up: the whole sentence.
+    #[error("{0}")]
+    Torch(String),
+
     /// A run is asked for its results before it has them.
     #[error(
         "expected a run that is trained to its end, found nothing measured after epoch {epoch} of \

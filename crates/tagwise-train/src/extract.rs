@@ -7,9 +7,9 @@ use tagwise::head::HeadPotentials;
 use tagwise::loss::Loss;
 use tagwise::snapshot::LinearClassifier;
 use tagwise::statistics::Statistics;
-use tagwise_data::ImageSet;
 
-use crate::{Engine, Error, Result};
+use crate::engine::Pass;
+use crate::{DataSets, Engine, Result, Split};
 
 /// Features and logits of a whole data set, with the network in evaluation mode.
 #[derive(Clone, Debug)]
@@ -25,36 +25,40 @@ impl Extracted {
     ///
     /// # Errors
     /// From the engine, when the images do not have the network's input shape.
-    pub fn new(engine: &mut dyn Engine, images: &ImageSet, batch_size: usize) -> Result<Self> {
-        Self::with(engine, images, batch_size, &mut |_| {
+    pub fn new(
+        engine: &mut dyn Engine,
+        data: &DataSets,
+        split: Split,
+        batch_size: usize,
+    ) -> Result<Self> {
+        Self::with(engine, data, split, batch_size, &mut |_| {
             ControlFlow::Continue(())
         })
     }
 
-    /// The same, with `progress` told the number of images after every batch; it may stop.
+    /// The same, with `progress` told the number of images after every few; it may stop.
     ///
     /// # Errors
-    /// As [`new`](Self::new), and [`Error::Interrupted`] when `progress` breaks.
+    /// As [`new`](Self::new), and [`Error::Interrupted`](crate::Error::Interrupted) when `progress`
+    /// breaks.
     pub fn with(
         engine: &mut dyn Engine,
-        images: &ImageSet,
+        data: &DataSets,
+        split: Split,
         batch_size: usize,
         progress: &mut dyn FnMut(usize) -> ControlFlow<()>,
     ) -> Result<Self> {
+        let num_images = data.split(split).len();
         let mut extracted = Self {
-            features: Vec::with_capacity(images.len() * engine.feature_dim()),
-            logits: Vec::with_capacity(images.len() * engine.spec().num_classes),
+            features: Vec::with_capacity(num_images * engine.feature_dim()),
+            logits: Vec::with_capacity(num_images * engine.spec().num_classes),
         };
-        let indices: Vec<usize> = (0..images.len()).collect();
-        let mut pixels = vec![0.0; batch_size.min(images.len()) * images.shape().num_elements()];
-        for indices in indices.chunks(batch_size) {
-            let pixels = &mut pixels[..indices.len() * images.shape().num_elements()]; // [B, H, W, C]
-            images.batch_into(indices, pixels);
-            engine.extract(pixels, &mut extracted)?;
-            if progress(indices.len()).is_break() {
-                return Err(Error::Interrupted);
-            }
-        }
+        let pass = Pass {
+            data,
+            split,
+            batch_size,
+        };
+        engine.extract(pass, &mut extracted, progress)?;
         Ok(extracted)
     }
 

@@ -22,8 +22,11 @@ mod summary;
 mod trained;
 
 pub use checkpoint::Checkpoint;
-pub use data::DataSets;
-pub use engine::{Batch, CpuEngine, Engine, LearnedPotentials, Objective};
+pub use data::{DataSets, Split};
+pub use engine::{
+    Batch, CpuEngine, Engine, Epoch, LearnedPotentials, Objective, Pass, TorchEngine, TorchMode,
+    TorchSettings,
+};
 pub use error::{Error, Result};
 pub use experiment::{
     Data, EvaluationSettings, Experiment, NetworkSettings, Reduction, Select, TrainingSettings,

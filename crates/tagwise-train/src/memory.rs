@@ -33,6 +33,17 @@ impl RunMemory {
             .training
             .batch_size
             .max(experiment.evaluation.batch_size);
+        Ok(Self {
+            network: memory_estimate(spec, batch, device)?,
+            ..Self::beside_device(data, spec)?
+        })
+    }
+
+    /// The memory of a run beside a device that has its own, and keeps the network.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn beside_device(data: &DataSets, spec: &NetworkSpec) -> Result<Self> {
         let sets = [&data.train, &data.validation, &data.test];
         let num_images: usize = sets.iter().map(|set| set.len()).sum();
         let (dim, num_classes) = (spec.num_features()?, spec.num_classes);
@@ -42,7 +53,7 @@ impl RunMemory {
         let outputs = num_images * (dim + 2 * num_classes) * size_of::<f32>();
         let scatters = dim * dim * (max_multiplicity + 4) * size_of::<f64>();
         Ok(Self {
-            network: memory_estimate(spec, batch, device)?,
+            network: MemoryEstimate::default(),
             data: sets.iter().map(|set| set.num_bytes() as u64).sum(),
             measuring: (outputs + scatters) as u64,
             saving: 2 * (spec.num_trainable()? * size_of::<f32>()) as u64,

@@ -79,8 +79,8 @@ impl Run {
         Ok(run)
     }
 
-    /// The same on an engine of the caller's, built for these data, whose memory is its own
-    /// concern.
+    /// The same on an engine of the caller's, built for these data, which looks after the memory of its
+    /// network.
     ///
     /// # Errors
     /// As [`start`](Self::start); [`Error::Configuration`] for the set likelihood on an engine without
@@ -98,7 +98,7 @@ impl Run {
                     .into(),
             ));
         }
-        let mut run = Self::assemble(experiment, data, engine);
+        let mut run = Self::assemble(experiment, data, engine).beside_device()?;
         run.begin()?;
         Ok(run)
     }
@@ -115,13 +115,42 @@ impl Run {
         let (engine, memory) = begin::build(&experiment, &data, device)?;
         let mut run = Self::assemble(experiment, data, Box::new(engine));
         run.memory = Some(memory);
-        run.records = Checkpoint::load(&folder, &run.experiment, run.engine.as_mut())?;
-        if run.records.is_empty() {
-            run.begin()?;
-            return run.in_folder(folder);
+        run.go_on_in(folder)
+    }
+
+    /// The same on an engine of the caller's, which `open` builds for the experiment and these data.
+    ///
+    /// # Errors
+    /// As [`resume`](Self::resume), and those of `open`.
+    pub fn resume_on(
+        folder: RunFolder,
+        data: DataSets,
+        open: impl FnOnce(&Experiment, &DataSets) -> Result<Box<dyn Engine>>,
+    ) -> Result<Self> {
+        let folder = folder.locked()?;
+        let experiment = folder.experiment()?;
+        let engine = open(&experiment, &data)?;
+        let run = Self::assemble(experiment, data, engine).beside_device()?;
+        run.go_on_in(folder)
+    }
+
+    /// Makes sure of the memory that is not the engine's own.
+    fn beside_device(mut self) -> Result<Self> {
+        let memory = RunMemory::beside_device(&self.data, self.engine.spec())?;
+        memory.expect_room(&self.experiment)?;
+        self.memory = Some(memory);
+        Ok(self)
+    }
+
+    /// Takes up the state that a folder holds, or begins where it holds none.
+    fn go_on_in(mut self, folder: RunFolder) -> Result<Self> {
+        self.records = Checkpoint::load(&folder, &self.experiment, self.engine.as_mut())?;
+        if self.records.is_empty() {
+            self.begin()?;
+            return self.in_folder(folder);
         }
-        run.store = Store::Folder(folder);
-        Ok(run)
+        self.store = Store::Folder(folder);
+        Ok(self)
     }
 
     fn assemble(experiment: Experiment, data: DataSets, engine: Box<dyn Engine>) -> Self {
@@ -278,8 +307,12 @@ impl Run {
         let memory = self.memory.map_or_else(String::new, |memory| {
             format!("about {} of memory, ", gigabytes(memory.total()))
         });
+        let of_device = self.engine.device_memory();
+        let of_device = of_device.map_or_else(String::new, |bytes| {
+            format!("about {} of the device's, ", gigabytes(bytes))
+        });
         Ok(format!(
-            "{}: {} images, {} with d = {}, {} classifier, {} trainable parameters, {memory}seed {}",
+            "{}: {} images, {} with d = {}, {} classifier, {} trainable parameters, {memory}{of_device}seed {}",
             self.data.title(),
             self.data.train.len(),
             self.experiment.network.architecture,
@@ -295,7 +328,8 @@ impl Run {
         provenance(&self.engine.device())
     }
 
-    /// The memory that the run takes, by purpose; unknown of a caller's own engine.
+    /// The memory that the run takes, by purpose; without the network where its engine has a device
+    /// with memory of its own ([`Engine::device_memory`]).
     pub fn memory(&self) -> Option<&RunMemory> {
         self.memory.as_ref()
     }

@@ -28,6 +28,7 @@ pub use predictions::Predictions;
 pub use ranking::{RankingMeasures, average_precision};
 pub use sets::{ConfusionCounts, SetMeasures, label_counts};
 
+use crate::interrupt::{ALWAYS, GoOn};
 use crate::{Error, Result, Targets};
 
 /// All measures of one set of predictions.
@@ -94,9 +95,22 @@ impl Evaluation {
         logits: &[T],
         truth: &Targets,
     ) -> Result<Self> {
+        Self::with_logits_while(predicted, logits, truth, ALWAYS)
+    }
+
+    /// The same as long as `go_on` continues.
+    ///
+    /// # Errors
+    /// As [`with_logits`](Self::with_logits), and [`Error::Interrupted`].
+    pub fn with_logits_while<T: Copy + Into<f64> + Sync>(
+        predicted: &Targets,
+        logits: &[T],
+        truth: &Targets,
+        go_on: GoOn<'_>,
+    ) -> Result<Self> {
         Ok(Self {
-            label_mass: label_mass(logits, truth)?,
-            ranking: Some(RankingMeasures::new(logits, truth)?),
+            label_mass: mass::label_mass_while(logits, truth, go_on)?,
+            ranking: Some(RankingMeasures::new_while(logits, truth, go_on)?),
             ..Self::new(predicted, truth)?
         })
     }

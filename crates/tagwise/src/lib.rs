@@ -23,6 +23,7 @@ pub mod decode;
 pub mod etf;
 pub mod evaluate;
 pub mod head;
+mod interrupt;
 mod kernel;
 pub mod loss;
 pub mod matrix;
@@ -33,6 +34,7 @@ pub mod split;
 pub mod statistics;
 pub mod ufm;
 
+pub use interrupt::GoOn;
 pub use tagwise_base::{
     ClassifierKind, Error, ImageShape, LabelSet, LinearClassifier, Result, Targets,
 };

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::interrupt::{ALWAYS, GoOn, ask};
 use crate::{Error, LabelSet, Result, Targets};
 
 /// Deals the samples into folds of the given shares so that each label is dealt in these shares
@@ -30,6 +31,19 @@ use crate::{Error, LabelSet, Result, Targets};
 /// # Ok::<(), tagwise::Error>(())
 /// ```
 pub fn stratified_folds(targets: &Targets, shares: &[f64], seed: u64) -> Result<Vec<usize>> {
+    stratified_folds_while(targets, shares, seed, ALWAYS)
+}
+
+/// [`stratified_folds`] as long as `go_on` continues.
+///
+/// # Errors
+/// As [`stratified_folds`], and [`Error::Interrupted`].
+pub fn stratified_folds_while(
+    targets: &Targets,
+    shares: &[f64],
+    seed: u64,
+    go_on: GoOn<'_>,
+) -> Result<Vec<usize>> {
     let total: f64 = shares.iter().sum();
     if shares.is_empty() || !shares.iter().all(|&s| s > 0.0 && s.is_finite()) {
         return Err(Error::OutOfRange {
@@ -48,6 +62,7 @@ pub fn stratified_folds(targets: &Targets, shares: &[f64], seed: u64) -> Result<
         }
     }
     while let Some(&(_, label)) = dealer.waiting.first() {
+        ask(go_on)?;
         for sample in std::mem::take(&mut samples_of[label]) {
             if dealer.folds[sample].is_none() {
                 dealer.deal(sample, targets.set(sample), Some(label));

@@ -77,7 +77,7 @@ __all__ = [
 ]
 
 #: Modules that need more than NumPy, imported when first used.
-_LAZY = ("lightning", "sklearn", "torch", "torchmetrics", "transformers")
+_LAZY = ("experiment", "lightning", "sklearn", "torch", "torchmetrics", "transformers")
 
 
 def __getattr__(name: str) -> ModuleType:

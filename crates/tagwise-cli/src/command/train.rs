@@ -5,13 +5,16 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use clap::ValueEnum;
-use tagwise_nn::Device;
-use tagwise_train::{Ended, Error, Experiment, Run, RunFolder, Source};
+use tagwise_train::{
+    DataSets, Ended, Engine, Error, Experiment, Run, RunFolder, Source, TorchEngine,
+};
 
 use super::values::whole;
 use crate::failure::{Interrupted, Usage, advise};
 use crate::{interrupt, output};
+use device::{DeviceName, ModeName};
 
+mod device;
 mod progress;
 mod report;
 
@@ -70,10 +73,15 @@ pub struct Arguments {
     ])]
     resume: Option<PathBuf>,
 
-    /// Where the network computes: cpu, the processor; TAGWISE_KERNELS=portable, avx2, avx512,
-    /// avx512-bf16 or amx chooses its instructions
-    #[arg(long, default_value = "cpu", value_parser = device_name)]
+    /// Where the network computes: cpu, the processor, whose instructions TAGWISE_KERNELS=portable,
+    /// avx2, avx512, avx512-bf16 or amx chooses; or cuda, cuda:1, mps or torch-cpu, where PyTorch trains
+    /// it (pip install "tagwise[torch]")
+    #[arg(long, default_value = "cpu", value_parser = DeviceName::parse)]
     device: DeviceName,
+
+    /// How PyTorch runs its steps
+    #[arg(long, value_enum, value_name = "MODE", default_value_t = ModeName::Auto)]
+    torch_mode: ModeName,
 
     /// Print the whole experiment with a comment on every key, and train nothing
     #[arg(long)]
@@ -107,28 +115,6 @@ enum Precision {
     Bf16,
 }
 
-#[derive(Clone, Copy, Debug)]
-enum DeviceName {
-    Cpu,
-}
-
-fn device_name(text: &str) -> Result<DeviceName, String> {
-    match text {
-        "cpu" => Ok(DeviceName::Cpu),
-        _ => Err(format!(
-            "expected cpu, found {text:?}: networks are trained on the processor"
-        )),
-    }
-}
-
-impl DeviceName {
-    fn open(self) -> anyhow::Result<Device> {
-        match self {
-            Self::Cpu => Device::cpu().map_err(|error| Usage(error.to_string()).into()),
-        }
-    }
-}
-
 /// Trains, writes the run folder and prints the final tables.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if arguments.print_config {
@@ -141,7 +127,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let stop = interrupt::catch()?;
     let display = progress::Display::new(arguments.quiet);
     let (mut run, folder) = match &arguments.resume {
-        Some(folder) => (resume(folder, arguments.device)?, folder.clone()),
+        Some(folder) => (resume(folder, arguments, &display)?, folder.clone()),
         None => start(arguments, &display)?,
     };
     display.start(&run)?;
@@ -155,7 +141,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     });
     display.finish();
     let folder = folder.display();
-    let go_on = format!("the run is partial, go on with: tagwise train --resume {folder}");
+    let device = arguments.device.option();
+    let go_on = format!("the run is partial, go on with: tagwise train --resume {folder}{device}");
     let ended = ended.map_err(|error| match error {
         diverged @ Error::Diverged { .. } => diverged.into(), // and would again
         other => advise(&other.into(), &go_on),
@@ -180,11 +167,31 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 /// Goes on with the run in a folder.
-fn resume(folder: &Path, device: DeviceName) -> anyhow::Result<Run> {
+fn resume(
+    folder: &Path,
+    arguments: &Arguments,
+    display: &progress::Display,
+) -> anyhow::Result<Run> {
     let folder = RunFolder::open(folder)?;
-    let device = device.open()?;
-    let data = folder.experiment()?.data_sets().map_err(advised)?;
-    Run::resume(folder, data, device).map_err(advised)
+    let run = match &arguments.device {
+        DeviceName::Cpu => {
+            let device = device::cpu()?;
+            let data = folder.experiment()?.data_sets().map_err(advised)?;
+            Run::resume(folder, data, device)
+        }
+        name @ DeviceName::Torch(device) => {
+            let settings = device::torch(device, name, arguments.torch_mode)?;
+            let data = folder.experiment()?.data_sets().map_err(advised)?;
+            display.preparing(&format!("starting PyTorch on {device}"));
+            let open = |experiment: &Experiment, data: &DataSets| {
+                let engine = TorchEngine::open(&settings, experiment, data)?;
+                display.preparing(&engine.device());
+                Ok(Box::new(engine) as Box<dyn Engine>)
+            };
+            Run::resume_on(folder, data, open)
+        }
+    };
+    run.map_err(advised)
 }
 
 /// Reads the experiment, applies what the command line says and starts a run in a new folder.
@@ -201,21 +208,35 @@ fn start(arguments: &Arguments, display: &progress::Display) -> anyhow::Result<(
     if experiment.data.source != Source::Digits {
         display.preparing(&format!("reading {}", experiment.data.source.title()));
     }
-    let device = arguments.device.open()?;
-    let precision = experiment.training.precision;
-    if !device.has_instructions_for(precision) {
-        display.warn(&format!(
-            "{}: these kernels have no instructions for bf16, so a step takes longer than in f32 \
-             (about one and a half times as long with avx2); activations still take half the memory",
-            device.with_precision(precision)
-        ));
-    }
     let wrong = |error| match error {
         Error::Configuration(message) => Usage(message).into(),
         other => advised(other),
     };
-    let data = experiment.data_sets().map_err(wrong)?;
-    let run = Run::start(experiment, data, device).map_err(wrong)?;
+    let run = match &arguments.device {
+        DeviceName::Cpu => {
+            let device = device::cpu()?;
+            let precision = experiment.training.precision;
+            if !device.has_instructions_for(precision) {
+                display.warn(&format!(
+                    "{}: these kernels have no instructions for bf16, so a step takes longer than in \
+                     f32 (about one and a half times as long with avx2); activations still take half \
+                     the memory",
+                    device.with_precision(precision)
+                ));
+            }
+            let data = experiment.data_sets().map_err(wrong)?;
+            Run::start(experiment, data, device)
+        }
+        name @ DeviceName::Torch(device) => {
+            let settings = device::torch(device, name, arguments.torch_mode)?;
+            let data = experiment.data_sets().map_err(wrong)?;
+            display.preparing(&format!("starting PyTorch on {device}"));
+            let engine = TorchEngine::open(&settings, &experiment, &data).map_err(wrong)?;
+            display.preparing(&engine.device());
+            Run::start_on(Box::new(engine), experiment, data)
+        }
+    }
+    .map_err(wrong)?;
     // Only now, so that what cannot be trained leaves nothing behind.
     let folder = match &arguments.out {
         Some(path) => RunFolder::create(path),

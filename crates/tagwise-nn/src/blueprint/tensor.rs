@@ -1,8 +1,12 @@
 //! The tensors of a network: names, shapes, and what each is for.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Bias, Blueprint, Classifier, ClassifierKind, Convolution};
+use crate::Result;
+use crate::weights::{NamedTensor, expect_same};
 
 /// A tensor under the name that torchvision gives it, in PyTorch's layout.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,6 +81,25 @@ impl Blueprint {
             .collect()
     }
 
+    /// These tensors in the order of [`tensors`](Self::tensors), if they are exactly those of the
+    /// network; PyTorch's counters `num_batches_tracked` are left out.
+    ///
+    /// # Errors
+    /// [`Error::MissingTensor`], [`Error::UnexpectedTensor`] or [`Error::TensorShape`].
+    pub fn sorted<'a>(&self, tensors: &'a [NamedTensor]) -> Result<Vec<&'a NamedTensor>> {
+        sorted(&self.tensors(), tensors)
+    }
+
+    /// The same for tensors of the trained parameters alone, such as an optimiser's velocities.
+    ///
+    /// # Errors
+    /// As [`sorted`](Self::sorted).
+    pub fn sorted_trained<'a>(&self, tensors: &'a [NamedTensor]) -> Result<Vec<&'a NamedTensor>> {
+        let mut specs = self.tensors();
+        specs.retain(|spec| spec.role.is_trained());
+        sorted(&specs, tensors)
+    }
+
     /// Number of trainable numbers: convolutions, norms, the classifier's bias, and its weights
     /// unless they are frozen.
     #[must_use]
@@ -87,6 +110,20 @@ impl Blueprint {
             .map(TensorSpec::num_elements)
             .sum()
     }
+}
+
+fn sorted<'a>(specs: &[TensorSpec], tensors: &'a [NamedTensor]) -> Result<Vec<&'a NamedTensor>> {
+    let tensors: Vec<&NamedTensor> = tensors
+        .iter()
+        .filter(|tensor| !tensor.name.ends_with(".num_batches_tracked"))
+        .collect();
+    let expected = specs.iter().map(|spec| (&*spec.name, spec.shape.clone()));
+    expect_same(&expected.collect::<Vec<_>>(), &tensors)?;
+    let by_name: HashMap<&str, &NamedTensor> = tensors
+        .iter()
+        .map(|tensor| (&*tensor.name, *tensor))
+        .collect();
+    Ok(specs.iter().map(|spec| by_name[&*spec.name]).collect())
 }
 
 impl Convolution {

@@ -7,6 +7,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use tagwise::GoOn;
 use tagwise::collapse::{AnalysisOptions, CHEAP_OPTIMUM, CollapseReport, Headline, OptimumGap};
 use tagwise::snapshot::{LinearClassifier, SampleStream};
 use tagwise::statistics::Statistics;
@@ -132,9 +133,19 @@ impl Analysis {
     /// # Errors
     /// As [`OptimumGap::measure`].
     pub fn compare_with_optimum(&mut self) -> tagwise::Result<()> {
+        self.compare_with_optimum_while(&|| ControlFlow::Continue(()))
+    }
+
+    /// The same as long as `go_on` continues.
+    ///
+    /// # Errors
+    /// As [`OptimumGap::measure_while`].
+    pub fn compare_with_optimum_while(&mut self, go_on: GoOn<'_>) -> tagwise::Result<()> {
         let (statistics, classifier) = (&self.statistics, self.classifier.as_ref());
         let settings = UfmSettings::default();
-        self.optimum = Some(OptimumGap::measure(statistics, classifier, settings)?);
+        self.optimum = Some(OptimumGap::measure_while(
+            statistics, classifier, settings, go_on,
+        )?);
         Ok(())
     }
 

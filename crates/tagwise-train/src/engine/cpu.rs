@@ -1,12 +1,14 @@
 //! The engine on the processor.
 
+use std::ops::ControlFlow;
+
 use tagwise::LabelSet;
 use tagwise::head::HeadPotentials;
 use tagwise_nn::{Device, NamedTensor, Network, NetworkSpec, Sgd, SgdConfig};
 
 use super::potentials::What;
-use super::{Batch, Engine, LearnedPotentials, Objective, PREFIX};
-use crate::{Extracted, Result};
+use super::{Batch, Engine, Epoch, LearnedPotentials, Objective, PREFIX, Pass};
+use crate::{Error, Extracted, Result};
 
 /// [`tagwise_nn`]'s network and optimiser, with the loss computed in f64 beside them.
 #[derive(Debug)]
@@ -16,6 +18,8 @@ pub struct CpuEngine {
     potentials: Option<LearnedPotentials>,
     grad_logits: Vec<f32>,
     grad_features: Vec<f32>,
+    /// Images of one batch.
+    pixels: Vec<f32>,
 }
 
 impl CpuEngine {
@@ -31,6 +35,7 @@ impl CpuEngine {
             potentials: None,
             grad_logits: Vec::new(),
             grad_features: Vec::new(),
+            pixels: Vec::new(),
         })
     }
 
@@ -70,6 +75,35 @@ impl CpuEngine {
         }
     }
 
+    /// One step of the optimiser along the gradient of the objective, and the batch's mean loss
+    /// before it, without the feature decay.
+    ///
+    /// A loss that is not finite is returned and no weight moves.
+    ///
+    /// # Errors
+    /// When the batch does not have the network's shapes.
+    pub fn step(
+        &mut self,
+        batch: Batch<'_>,
+        objective: &Objective,
+        learning_rate: f64,
+    ) -> Result<f64> {
+        let batch_size = batch.targets.len();
+        self.network.forward_train(batch.images, batch_size)?;
+        let loss = self.loss(batch.targets, objective)?;
+        if !loss.is_finite() {
+            return Ok(loss);
+        }
+        self.network
+            .backward(&self.grad_logits, Some(&self.grad_features))?;
+        self.optimiser
+            .step(&mut self.network, learning_rate as f32)?;
+        if let Some(potentials) = &mut self.potentials {
+            potentials.step(learning_rate as f32);
+        }
+        Ok(loss)
+    }
+
     /// Leaves the gradient of the feature decay in `grad_features`.
     fn decay_features(&mut self, objective: &Objective, batch_size: usize) {
         let factor = objective.feature_gradient_factor(batch_size);
@@ -106,30 +140,55 @@ impl Engine for CpuEngine {
         self.network.device().to_string()
     }
 
-    fn step(&mut self, batch: Batch<'_>, objective: &Objective, learning_rate: f64) -> Result<f64> {
-        let batch_size = batch.targets.len();
-        self.network.forward_train(batch.images, batch_size)?;
-        let loss = self.loss(batch.targets, objective)?;
-        if !loss.is_finite() {
-            return Ok(loss);
+    fn learn(
+        &mut self,
+        epoch: Epoch<'_>,
+        report: &mut dyn FnMut(&[f64]) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let train = &epoch.data.train;
+        let image_len = train.shape().num_elements();
+        let mut pixels = std::mem::take(&mut self.pixels);
+        let mut targets = Vec::with_capacity(epoch.batch_size.min(epoch.order.len()));
+        for (indices, learning_rate) in epoch.steps() {
+            pixels.resize(indices.len() * image_len, 0.0); // [B, H, W, C]
+            train.batch_into(indices, &mut pixels);
+            targets.clear();
+            targets.extend(indices.iter().map(|&i| train.targets().set(i)));
+            let batch = Batch {
+                images: &pixels,
+                targets: &targets,
+            };
+            let loss = self.step(batch, epoch.objective, learning_rate)?;
+            if report(&[loss]).is_break() {
+                break;
+            }
         }
-        self.network
-            .backward(&self.grad_logits, Some(&self.grad_features))?;
-        self.optimiser
-            .step(&mut self.network, learning_rate as f32)?;
-        if let Some(potentials) = &mut self.potentials {
-            potentials.step(learning_rate as f32);
-        }
-        Ok(loss)
+        self.pixels = pixels;
+        Ok(())
     }
 
-    fn extract(&mut self, images: &[f32], extracted: &mut Extracted) -> Result<()> {
-        let batch = images.len() / self.network.spec().input.num_elements();
-        self.network.forward_eval(images, batch)?;
-        extracted
-            .features
-            .extend_from_slice(self.network.features());
-        extracted.logits.extend_from_slice(self.network.logits());
+    fn extract(
+        &mut self,
+        pass: Pass<'_>,
+        extracted: &mut Extracted,
+        progress: &mut dyn FnMut(usize) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let set = pass.data.split(pass.split);
+        let indices: Vec<usize> = (0..set.len()).collect();
+        let mut pixels = std::mem::take(&mut self.pixels);
+        for indices in indices.chunks(pass.batch_size) {
+            pixels.resize(indices.len() * set.shape().num_elements(), 0.0); // [B, H, W, C]
+            set.batch_into(indices, &mut pixels);
+            self.network.forward_eval(&pixels, indices.len())?;
+            extracted
+                .features
+                .extend_from_slice(self.network.features());
+            extracted.logits.extend_from_slice(self.network.logits());
+            if progress(indices.len()).is_break() {
+                return Err(Error::Interrupted);
+            }
+        }
+        self.pixels = pixels;
         Ok(())
     }
 

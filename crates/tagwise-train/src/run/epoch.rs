@@ -8,7 +8,8 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use super::{Event, Run, Step};
-use crate::{Batch, Error, Result};
+use crate::engine::Epoch;
+use crate::{Error, Result};
 
 /// What an epoch of steps came to.
 pub(super) struct Learned {
@@ -56,46 +57,53 @@ impl Run {
         clock: &Clock,
         observe: &mut dyn FnMut(&Event<'_>) -> ControlFlow<()>,
     ) -> Result<Option<Learned>> {
-        let (train, training) = (&self.data.train, &self.experiment.training);
+        let training = &self.experiment.training;
         let objective = self.experiment.objective();
-        let order = batch_order(train.len(), self.experiment.seed, epoch);
+        let order = batch_order(self.data.train.len(), self.experiment.seed, epoch);
         let steps = order.len().div_ceil(training.batch_size);
-        let image_len = train.shape().num_elements();
-        let mut images = vec![0.0; training.batch_size.min(order.len()) * image_len];
-        let mut targets = Vec::with_capacity(training.batch_size.min(order.len()));
+        let rate = |step| training.learning_rate_at(step, training.epochs * steps);
+        let learning_rates: Vec<f64> = ((epoch - 1) * steps..epoch * steps).map(rate).collect();
+        let plan = Epoch {
+            data: &self.data,
+            order: &order,
+            batch_size: training.batch_size,
+            learning_rates: &learning_rates,
+            objective: &objective,
+        };
+        let mut planned = plan.steps();
         let mut learned = Learned::begin();
-        for (index, indices) in order.chunks(training.batch_size).enumerate() {
-            let images = &mut images[..indices.len() * image_len]; // [B, H, W, C]
-            train.batch_into(indices, images);
-            targets.clear();
-            targets.extend(indices.iter().map(|&i| train.targets().set(i)));
-            let step = (epoch - 1) * steps + index;
-            let learning_rate = training.learning_rate_at(step, training.epochs * steps);
-            let batch = Batch {
-                images,
-                targets: &targets,
-            };
-            let loss = self.engine.step(batch, &objective, learning_rate)?;
-            learned.add(loss, indices.len(), learning_rate);
-            if !loss.is_finite() {
-                return Err(diverged(loss, epoch, &learned));
+        let mut flow = ControlFlow::Continue(());
+        let mut report = |losses: &[f64]| {
+            for (&loss, (indices, learning_rate)) in losses.iter().zip(&mut planned) {
+                learned.add(loss, indices.len(), learning_rate);
+                if !loss.is_finite() {
+                    flow = ControlFlow::Break(Some(loss));
+                    return ControlFlow::Break(());
+                }
+                let event = Event::Step(Step {
+                    epoch,
+                    epochs: training.epochs,
+                    step: learned.steps,
+                    steps,
+                    loss,
+                    mean_loss: learned.loss(),
+                    learning_rate,
+                    images_per_second: learned.images_per_second(),
+                    remaining: clock.remaining(epoch, learned.steps as f64 / steps as f64),
+                });
+                if observe(&event).is_break() {
+                    flow = ControlFlow::Break(None);
+                    return ControlFlow::Break(());
+                }
             }
-            let event = Event::Step(Step {
-                epoch,
-                epochs: training.epochs,
-                step: index + 1,
-                steps,
-                loss,
-                mean_loss: learned.loss(),
-                learning_rate,
-                images_per_second: learned.images_per_second(),
-                remaining: clock.remaining(epoch, (index + 1) as f64 / steps as f64),
-            });
-            if observe(&event).is_break() {
-                return Ok(None);
-            }
+            ControlFlow::Continue(())
+        };
+        self.engine.learn(plan, &mut report)?;
+        match flow {
+            ControlFlow::Continue(()) => Ok(Some(learned)),
+            ControlFlow::Break(None) => Ok(None),
+            ControlFlow::Break(Some(loss)) => Err(diverged(loss, epoch, &learned)),
         }
-        Ok(Some(learned))
     }
 }
 

@@ -12,7 +12,7 @@ use super::{Run, Store};
 use crate::decoders::Decoders;
 use crate::extract::{self, Extracted};
 use crate::summary::{DataSummary, FirstAndLast, NetworkSummary, Summary};
-use crate::{DataSets, EpochRecord, Error, Experiment, Measured, Result, RunFolder, Select};
+use crate::{DataSets, EpochRecord, Error, Experiment, Measured, Result, RunFolder, Select, Split};
 
 /// Everything that a finished run knows, for tables and pictures.
 #[derive(Debug)]
@@ -64,15 +64,16 @@ impl Run {
         let selected_epoch = self.select()?;
         self.store.write_weights(self.engine.as_ref())?;
         let batch_size = self.experiment.evaluation.batch_size;
-        let mut extract = |images: &ImageSet| {
-            Extracted::with(self.engine.as_mut(), images, batch_size, &mut |images| {
+        let mut extract = |split: Split| {
+            let (engine, data) = (self.engine.as_mut(), &self.data);
+            Extracted::with(engine, data, split, batch_size, &mut |images| {
                 done += images;
                 progress(done, total)
             })
         };
-        let train = extract(&self.data.train)?;
-        let validation = extract(&self.data.validation)?;
-        let test = extract(&self.data.test)?;
+        let train = extract(Split::Train)?;
+        let validation = extract(Split::Validation)?;
+        let test = extract(Split::Test)?;
         let statistics = train.statistics(self.engine.feature_dim(), self.data.train.targets())?;
         let train = self.snapshot(train.features, &self.data.train)?;
         self.store

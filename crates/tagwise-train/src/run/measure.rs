@@ -6,7 +6,7 @@ use tagwise::statistics::Statistics;
 
 use crate::decoders::Decoders;
 use crate::extract;
-use crate::{DataSets, Engine, Error, Experiment, Extracted, Measured, Result, Validation};
+use crate::{DataSets, Engine, Error, Experiment, Extracted, Measured, Result, Split, Validation};
 
 /// Measures collapse on the training set and quality on the validation set.
 ///
@@ -18,8 +18,8 @@ pub(super) fn measure(
     experiment: &Experiment,
 ) -> Result<Measured> {
     let batch_size = experiment.evaluation.batch_size;
-    let train = Extracted::new(engine, &data.train, batch_size)?;
-    let validation = Extracted::new(engine, &data.validation, batch_size)?;
+    let train = Extracted::new(engine, data, Split::Train, batch_size)?;
+    let validation = Extracted::new(engine, data, Split::Validation, batch_size)?;
     let statistics = train.statistics(engine.feature_dim(), data.train.targets())?;
     let classifier = extract::classifier(engine)?;
     let potentials = engine.potentials()?;

@@ -1,12 +1,11 @@
 //! Class vectors beside the best that is possible for exactly these labels.
 
-use std::ops::ControlFlow;
-
 use faer::Mat;
 use serde::{Deserialize, Serialize};
 
 use super::{LinearClassifier, TagVectors, cosine_matrix};
 use crate::Result;
+use crate::interrupt::{ALWAYS, GoOn, ask};
 use crate::matrix::as_faer;
 use crate::statistics::{ScatterKind, Statistics};
 use crate::ufm::{
@@ -86,6 +85,19 @@ impl OptimumGap {
         classifier: Option<&LinearClassifier>,
         settings: UfmSettings,
     ) -> Result<Self> {
+        Self::measure_while(statistics, classifier, settings, ALWAYS)
+    }
+
+    /// The same as long as `go_on` continues.
+    ///
+    /// # Errors
+    /// As [`measure`](Self::measure), and [`Error::Interrupted`](crate::Error::Interrupted).
+    pub fn measure_while(
+        statistics: &Statistics,
+        classifier: Option<&LinearClassifier>,
+        settings: UfmSettings,
+        go_on: GoOn<'_>,
+    ) -> Result<Self> {
         let num_classes = statistics.num_classes();
         let dim = statistics.dim().min(num_classes);
         let counts = statistics
@@ -104,12 +116,12 @@ impl OptimumGap {
             ..settings
         };
         let problem = UfmProblem::new(labels, settings)?;
-        let go_on = |_: &_| ControlFlow::Continue(());
-        let answer = UfmAnswer::find(&problem, &SolverSettings::default(), go_on)?;
+        let answer = UfmAnswer::find(&problem, &SolverSettings::default(), |_| go_on())?;
+        ask(go_on)?; // what was found so far may be far from the optimum
         let is_certified = answer.certificate.verdict == Verdict::Certified;
         let (point, excess) = match is_certified {
             true => (answer.point(&problem)?, 0.0),
-            false => nearest(&problem, statistics, &answer)?,
+            false => nearest(&problem, statistics, &answer, go_on)?,
         };
         let optimum = point.snapshot(&problem)?;
         let of_optimum = Statistics::of(&optimum, ScatterKind::Trace)?;
@@ -168,6 +180,7 @@ fn nearest(
     problem: &UfmProblem,
     statistics: &Statistics,
     answer: &UfmAnswer,
+    go_on: GoOn<'_>,
 ) -> Result<(UfmPoint, f64)> {
     let tags = TagVectors::estimate(statistics)?;
     let classes = tags.observed_classes();
@@ -208,8 +221,8 @@ fn nearest(
         set_features: sized(features, &best.set_features),
         bias: best.bias.clone(),
     };
-    let go_on = |_: &_| ControlFlow::Continue(());
-    let found = descend_from(problem, &start, &SolverSettings::default(), go_on)?;
+    let found = descend_from(problem, &start, &SolverSettings::default(), |_| go_on())?;
+    ask(go_on)?;
     let (own, least) = (found.certificate.value, answer.certificate.value);
     Ok((found.point, ((own - least) / least.abs()).max(0.0)))
 }

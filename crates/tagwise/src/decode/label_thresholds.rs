@@ -5,8 +5,9 @@ use rayon::prelude::*;
 use super::pick::top_label;
 use super::rules::EmptyRule;
 use super::sweep::{Cut, best_label_cut};
-use crate::Targets;
 use crate::evaluate::{ConfusionCounts, Criterion};
+use crate::interrupt::{GoOn, ask};
+use crate::{Result, Targets};
 
 /// Times that every label's threshold is looked for again, with those of the others as they are.
 const NUM_PASSES: usize = 2;
@@ -21,9 +22,10 @@ pub(super) fn label_thresholds(
     truth: &Targets,
     (criterion, empty_rule): (Criterion, EmptyRule),
     common: &Cut,
-) -> Vec<f64> {
+    go_on: GoOn<'_>,
+) -> Result<Vec<f64>> {
     if criterion == Criterion::F1Macro {
-        return of_own_f1(scores, truth, common.threshold);
+        return of_own_f1(scores, truth, common.threshold, go_on);
     }
     let num_classes = truth.num_classes();
     let mut thresholds = vec![common.threshold; num_classes];
@@ -37,6 +39,7 @@ pub(super) fn label_thresholds(
     });
     for _ in 0..NUM_PASSES {
         for (label, threshold) in thresholds.iter_mut().enumerate() {
+            ask(go_on)?;
             let before = halves.each_ref().map(Half::rank);
             let own = halves.each_mut().map(|half| half.best(label, *threshold));
             // Each half judges what the other found.
@@ -59,7 +62,7 @@ pub(super) fn label_thresholds(
             }
         }
     }
-    thresholds
+    Ok(thresholds)
 }
 
 /// Every second sample, with the answers that the thresholds give it.
@@ -221,11 +224,17 @@ impl<'a> Half<'a> {
 }
 
 /// The threshold of largest F1 of each label.
-pub(super) fn of_own_f1(scores: &[f64], truth: &Targets, common: f64) -> Vec<f64> {
+pub(super) fn of_own_f1(
+    scores: &[f64],
+    truth: &Targets,
+    common: f64,
+    go_on: GoOn<'_>,
+) -> Result<Vec<f64>> {
     let num_classes = truth.num_classes();
     (0..num_classes)
         .into_par_iter()
         .map(|label| {
+            ask(go_on)?;
             let mut samples: Vec<(f64, bool)> = scores
                 .iter()
                 .skip(label)
@@ -244,11 +253,10 @@ pub(super) fn of_own_f1(scores: &[f64], truth: &Targets, common: f64) -> Vec<f64
                 let own = best_label_cut(&mut half(tuned_on)).unwrap_or(common);
                 gain += f1_at(&tested_on, own) - f1_at(&tested_on, common);
             }
-            if gain > 0.0 {
-                best_label_cut(&mut samples).unwrap_or(common)
-            } else {
-                common
-            }
+            Ok(match gain > 0.0 {
+                true => best_label_cut(&mut samples).unwrap_or(common),
+                false => common,
+            })
         })
         .collect()
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::interrupt::{GoOn, ask};
 use crate::minimize::Lbfgs;
 use crate::{Error, Result, Targets};
 
@@ -27,7 +28,7 @@ pub struct MultiplicityModel {
 
 impl MultiplicityModel {
     /// Fits the model to scores `[N, K]` and the true sets.
-    pub(super) fn fit(scores: &[f64], truth: &Targets) -> Result<Self> {
+    pub(super) fn fit(scores: &[f64], truth: &Targets, go_on: GoOn<'_>) -> Result<Self> {
         let num_classes = truth.num_classes();
         let mut multiplicities: Vec<usize> =
             truth.distinct().iter().map(|s| s.multiplicity()).collect();
@@ -54,7 +55,7 @@ impl MultiplicityModel {
             gradient_tolerance: 1e-6,
             ..Lbfgs::default()
         };
-        let minimum = minimiser.minimize(&mut weights, |weights, gradient| {
+        let objective = |weights: &[f64], gradient: &mut [f64]| {
             let scale = 1.0 / classes.len() as f64;
             let mut value = 0.0;
             for (weight, slope) in weights.iter().zip(gradient.iter_mut()) {
@@ -74,7 +75,9 @@ impl MultiplicityModel {
                 }
             }
             value
-        });
+        };
+        let minimum = minimiser.minimize_with(&mut weights, None, objective, |_| go_on());
+        ask(go_on)?;
         if !minimum.value.is_finite() {
             return Err(Error::Undefined(
                 "the multiplicity cannot be fitted to scores that are not finite".into(),

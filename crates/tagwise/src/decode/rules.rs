@@ -7,6 +7,7 @@ use super::checked_rows;
 use super::expected_f1;
 use super::multiplicity::MultiplicityModel;
 use super::pick::{labels_where, top, top_label};
+use crate::interrupt::{ALWAYS, GoOn, ask};
 use crate::loss::{Link, sigmoid};
 use crate::{Error, LabelSet, Result, Targets};
 
@@ -139,10 +140,29 @@ impl LogitDecoder {
         logits: &[T],
         num_classes: usize,
     ) -> Result<Targets> {
-        self.decode_scores(&scores(self.link, logits, num_classes)?, num_classes)
+        self.decode_while(logits, num_classes, ALWAYS)
     }
 
-    pub(super) fn decode_scores(&self, scores: &[f64], num_classes: usize) -> Result<Targets> {
+    /// The same as long as `go_on` continues.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode), and [`Error::Interrupted`].
+    pub fn decode_while<T: Copy + Into<f64> + Sync>(
+        &self,
+        logits: &[T],
+        num_classes: usize,
+        go_on: GoOn<'_>,
+    ) -> Result<Targets> {
+        let scores = scores(self.link, logits, num_classes)?;
+        self.decode_scores(&scores, num_classes, go_on)
+    }
+
+    pub(super) fn decode_scores(
+        &self,
+        scores: &[f64],
+        num_classes: usize,
+        go_on: GoOn<'_>,
+    ) -> Result<Targets> {
         if let Some(expected) = self.rule.num_classes()
             && expected != num_classes
         {
@@ -160,13 +180,14 @@ impl LogitDecoder {
         let sets: Vec<LabelSet> = scores
             .par_chunks(num_classes)
             .map_init(Vec::new, |scratch, row| {
+                ask(go_on)?;
                 let set = self.rule.choose(row, &cuts, scratch);
-                match self.empty_rule {
+                Ok(match self.empty_rule {
                     EmptyRule::TopLabel if set.is_empty() => LabelSet::new([top_label(row) as u32]),
                     _ => set,
-                }
+                })
             })
-            .collect();
+            .collect::<Result<_>>()?;
         Targets::new(num_classes, sets)
     }
 }

@@ -3,7 +3,11 @@
 use super::pick::top_label;
 use super::rules::EmptyRule;
 use crate::evaluate::{ConfusionCounts, Criterion};
-use crate::{LabelSet, Targets};
+use crate::interrupt::{GoOn, ask};
+use crate::{LabelSet, Result, Targets};
+
+/// Scores between two questions whether to go on.
+const BLOCK_LEN: usize = 1 << 16;
 
 /// A cut-off (labels whose score is at least this are on) and the criterion it reaches.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,7 +27,8 @@ pub(super) fn best_cut(
     truth: &Targets,
     criterion: Criterion,
     empty_rule: EmptyRule,
-) -> Cut {
+    go_on: GoOn<'_>,
+) -> Result<Cut> {
     let num_classes = truth.num_classes();
     let mut tally = Tally::new(truth, criterion);
     let mut order: Vec<u32> = (0..scores.len() as u32).collect();
@@ -39,7 +44,12 @@ pub(super) fn best_cut(
         second: tally.second(),
     };
     let mut start = 0;
+    let mut asked = 0;
     while start < order.len() {
+        if start >= asked {
+            ask(go_on)?;
+            asked = start + BLOCK_LEN;
+        }
         let score = scores[order[start] as usize];
         let mut end = start;
         while end < order.len() && scores[order[end] as usize] == score {
@@ -66,7 +76,7 @@ pub(super) fn best_cut(
         }
         start = end;
     }
-    best
+    Ok(best)
 }
 
 /// The sums behind every criterion.

@@ -6,6 +6,7 @@ use super::mass::MassSum;
 use super::ranking::RankingSums;
 use super::sets::{ConfusionCounts, Ratios, SetMeasures, check_pair, ratios, weighted_mean};
 use super::{Evaluation, ratio};
+use crate::interrupt::{ALWAYS, GoOn};
 use crate::{Error, Result, Targets};
 
 /// The counts and sums behind an [`Evaluation`], which are updated with batches of samples, merged
@@ -108,14 +109,30 @@ impl EvaluationCounts {
         logits: &[T],
         truth: &Targets,
     ) -> Result<()> {
+        self.update_with_logits_while(predicted, logits, truth, ALWAYS)
+    }
+
+    /// The same as long as `go_on` continues; nothing is counted when it breaks.
+    ///
+    /// # Errors
+    /// As [`update_with_logits`](Self::update_with_logits), and
+    /// [`Error::Interrupted`](crate::Error::Interrupted).
+    pub fn update_with_logits_while<T: Copy + Into<f64> + Sync>(
+        &mut self,
+        predicted: &Targets,
+        logits: &[T],
+        truth: &Targets,
+        go_on: GoOn<'_>,
+    ) -> Result<()> {
         self.check(predicted, truth, true)?;
         super::check_scores(logits, truth)?;
         if truth.is_empty() {
             return Ok(());
         }
-        let sums = self.scores.get_or_insert_default();
-        sums.mass.add(logits, truth);
-        sums.ranking.add(logits, truth);
+        let mut sums = self.scores.unwrap_or_default();
+        sums.mass.add(logits, truth, go_on)?;
+        sums.ranking.add(logits, truth, go_on)?;
+        self.scores = Some(sums);
         self.count(predicted, truth);
         Ok(())
     }

@@ -3,7 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::{check_not_empty, check_scores};
+use crate::interrupt::{ALWAYS, GoOn, ask};
 use crate::{Result, Targets};
+
+/// Rows between two questions whether to go on.
+const BLOCK_LEN: usize = 4096;
 
 /// The probability that softmax gives to the true label set, Σ_{k∈S} p_k, averaged over the
 /// samples that carry a label; `None` when there is no such sample.
@@ -25,10 +29,19 @@ use crate::{Result, Targets};
 /// # Ok::<(), tagwise::Error>(())
 /// ```
 pub fn label_mass<T: Copy + Into<f64>>(logits: &[T], truth: &Targets) -> Result<Option<f64>> {
+    label_mass_while(logits, truth, ALWAYS)
+}
+
+/// The same as long as `go_on` continues.
+pub(super) fn label_mass_while<T: Copy + Into<f64>>(
+    logits: &[T],
+    truth: &Targets,
+    go_on: GoOn<'_>,
+) -> Result<Option<f64>> {
     check_not_empty(truth)?;
     check_scores(logits, truth)?;
     let mut sum = MassSum::default();
-    sum.add(logits, truth);
+    sum.add(logits, truth, go_on)?;
     Ok(sum.mean())
 }
 
@@ -40,10 +53,18 @@ pub(super) struct MassSum {
 }
 
 impl MassSum {
-    /// Adds samples whose logits are `[N, K]`.
-    pub(super) fn add<T: Copy + Into<f64>>(&mut self, logits: &[T], truth: &Targets) {
+    /// Adds samples whose logits are `[N, K]`; some of them when it is stopped.
+    pub(super) fn add<T: Copy + Into<f64>>(
+        &mut self,
+        logits: &[T],
+        truth: &Targets,
+        go_on: GoOn<'_>,
+    ) -> Result<()> {
         let rows = logits.chunks_exact(truth.num_classes().max(1));
-        for (row, set) in rows.zip(truth.iter()) {
+        for (sample, (row, set)) in rows.zip(truth.iter()).enumerate() {
+            if sample.is_multiple_of(BLOCK_LEN) {
+                ask(go_on)?;
+            }
             if set.is_empty() {
                 continue;
             }
@@ -56,6 +77,7 @@ impl MassSum {
             self.total += mass / partition;
             self.num_labelled += 1;
         }
+        Ok(())
     }
 
     pub(super) fn merge(&mut self, other: &Self) {

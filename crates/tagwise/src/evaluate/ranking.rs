@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{check_not_empty, check_scores, ratio};
+use crate::interrupt::{ALWAYS, GoOn, ask};
 use crate::{LabelSet, Result, Targets};
 
 /// Rows handled by one task.
@@ -80,12 +81,24 @@ impl RankingMeasures {
     /// # Ok::<(), tagwise::Error>(())
     /// ```
     pub fn new<T: Copy + Into<f64> + Sync>(scores: &[T], truth: &Targets) -> Result<Self> {
+        Self::new_while(scores, truth, ALWAYS)
+    }
+
+    /// The same as long as `go_on` continues.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and [`Error::Interrupted`](crate::Error::Interrupted).
+    pub fn new_while<T: Copy + Into<f64> + Sync>(
+        scores: &[T],
+        truth: &Targets,
+        go_on: GoOn<'_>,
+    ) -> Result<Self> {
         check_not_empty(truth)?;
         check_scores(scores, truth)?;
-        let precisions = AveragePrecisions::new(scores, truth);
+        let precisions = AveragePrecisions::new(scores, truth, go_on)?;
         let num_classes = truth.num_classes();
         let mut sums = RankingSums::default();
-        sums.add(scores, truth);
+        sums.add(scores, truth, go_on)?;
         let present: Vec<f64> = precisions.per_label.iter().flatten().copied().collect();
         Ok(Self {
             average_precision_macro: Some(present.iter().sum::<f64>() / num_classes as f64),
@@ -111,21 +124,31 @@ pub(super) struct RankingSums {
 }
 
 impl RankingSums {
-    /// Adds samples whose scores are `[N, K]`.
-    pub(super) fn add<T: Copy + Into<f64> + Sync>(&mut self, scores: &[T], truth: &Targets) {
+    /// Adds samples whose scores are `[N, K]`; none when it is stopped.
+    pub(super) fn add<T: Copy + Into<f64> + Sync>(
+        &mut self,
+        scores: &[T],
+        truth: &Targets,
+        go_on: GoOn<'_>,
+    ) -> Result<()> {
         let num_classes = truth.num_classes();
         let blocks: Vec<Self> = scores
             .par_chunks(BLOCK_LEN * num_classes.max(1))
             .enumerate()
             .map_init(RowScratch::default, |scratch, (block, rows)| {
                 let mut sums = Self::default();
+                if go_on().is_break() {
+                    return sums;
+                }
                 for (offset, row) in rows.chunks_exact(num_classes).enumerate() {
                     sums.add_row(row, truth.set(block * BLOCK_LEN + offset), scratch);
                 }
                 sums
             })
             .collect();
+        ask(go_on)?;
         blocks.iter().for_each(|block| self.merge(block));
+        Ok(())
     }
 
     pub(super) fn merge(&mut self, other: &Self) {
@@ -260,7 +283,7 @@ pub fn average_precision<T: Copy + Into<f64> + Sync>(
 ) -> Result<Vec<Option<f64>>> {
     check_not_empty(truth)?;
     check_scores(scores, truth)?;
-    Ok(AveragePrecisions::new(scores, truth).per_label)
+    Ok(AveragePrecisions::new(scores, truth, ALWAYS)?.per_label)
 }
 
 /// Where the true labels of a row stand among all.
@@ -367,9 +390,14 @@ struct AveragePrecisions {
 }
 
 impl AveragePrecisions {
-    fn new<T: Copy + Into<f64> + Sync>(scores: &[T], truth: &Targets) -> Self {
+    fn new<T: Copy + Into<f64> + Sync>(
+        scores: &[T],
+        truth: &Targets,
+        go_on: GoOn<'_>,
+    ) -> Result<Self> {
         let num_classes = truth.num_classes();
         let thresholds = Thresholds::new(scores, truth);
+        ask(go_on)?;
         let empty = || Histograms {
             per_label: vec![0; thresholds.per_label.len() + num_classes],
             pooled: vec![0; thresholds.pooled.len() + 1],
@@ -377,6 +405,9 @@ impl AveragePrecisions {
         let histograms = scores
             .par_chunks(BLOCK_LEN * num_classes)
             .fold(empty, |mut histograms, rows| {
+                if go_on().is_break() {
+                    return histograms;
+                }
                 for row in rows.chunks_exact(num_classes) {
                     for (label, &score) in row.iter().enumerate() {
                         let score = score.into();
@@ -389,6 +420,7 @@ impl AveragePrecisions {
                 histograms
             })
             .reduce(empty, Histograms::merge);
+        ask(go_on)?;
         let per_label = (0..num_classes)
             .map(|label| {
                 let own = thresholds.of_label(label);
@@ -401,7 +433,7 @@ impl AveragePrecisions {
             0 => 0.0,
             _ => average_precision_of(&thresholds.pooled, &histograms.pooled, |_| ()),
         };
-        Self { per_label, micro }
+        Ok(Self { per_label, micro })
     }
 }
 

@@ -5,6 +5,7 @@ use crate::decode::label_thresholds::{f1_at, of_own_f1};
 use crate::decode::sweep::{best_cut, best_label_cut};
 use crate::decode::threshold::top_multiplicity;
 use crate::evaluate::{Criterion, SetMeasures};
+use crate::interrupt::ALWAYS;
 
 const CRITERIA: [Criterion; 6] = [
     Criterion::SubsetAccuracy,
@@ -131,7 +132,7 @@ fn a_label_with_one_sample_keeps_the_common_threshold() {
     )
     .unwrap();
     let scores: Vec<f64> = (0..20).flat_map(|i| [2.0, f64::from(i) * 0.1]).collect();
-    assert_eq!(of_own_f1(&scores, &truth, 1.5)[1], 1.5);
+    assert_eq!(of_own_f1(&scores, &truth, 1.5, ALWAYS).unwrap()[1], 1.5);
 }
 
 proptest! {
@@ -139,7 +140,7 @@ proptest! {
     fn the_swept_cut_is_the_best_of_all_thresholds((scores, truth) in data()) {
         for criterion in CRITERIA {
             for empty_rule in [EmptyRule::Allow, EmptyRule::TopLabel] {
-                let cut = best_cut(&scores, &truth, criterion, empty_rule);
+                let cut = best_cut(&scores, &truth, criterion, empty_rule, ALWAYS).unwrap();
                 let value_at = |threshold| {
                     let decoder = LogitDecoder { link: Link::Sigmoid, rule: Rule::Threshold { threshold }, empty_rule };
                     let decoded = decoder.decode(&scores, truth.num_classes()).unwrap();
