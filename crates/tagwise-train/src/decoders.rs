@@ -5,6 +5,7 @@ use tagwise::decode::OneNearestNeighbour;
 use tagwise::decode::threshold::{best_softmax_threshold, softmax_threshold, top_multiplicity};
 use tagwise::evaluate::Evaluation;
 use tagwise::statistics::Statistics;
+use tagwise::words::counted;
 use tagwise::{LabelSet, Targets};
 
 use crate::summary::{DecoderResult, Knows};
@@ -61,8 +62,8 @@ impl Decoders {
             decoded.push((
                 "one nearest neighbour",
                 format!(
-                    "cosine to tag-wise averages of the training means, up to {} labels",
-                    nearest.max_multiplicity()
+                    "cosine to tag-wise averages of the training means, up to {}",
+                    counted(nearest.max_multiplicity(), "label")
                 ),
                 Knows::Features,
                 nearest.decode(&extracted.features)?.targets,

@@ -35,9 +35,12 @@ impl HeatMap {
         let limit = limit.unwrap_or_else(|| Self::common_limit([self]));
         let layout = Layout::new(&self.labels);
         let mut out = format!(
-            "<svg class=\"heat\" viewBox=\"0 0 {WIDTH} {}\" role=\"img\" aria-label=\"{}\" \
+            "<svg class=\"heat\" viewBox=\"0 0 {WIDTH} {}\" data-cells=\"{} {} {}\" role=\"img\" aria-label=\"{}\" \
              font-family=\"system-ui,sans-serif\" font-size=\"{FONT}\" fill=\"{}\">",
             Px(layout.top + layout.side + SCALE_HEIGHT),
+            Px(layout.left),
+            Px(layout.top),
+            Px(layout.side),
             Escaped(&self.summary()),
             palette::role("ink"),
         );
@@ -211,15 +214,8 @@ struct Shade {
 
 impl Shade {
     fn new(value: f64, limit: f64) -> Self {
-        let colour = if value < 0.0 {
-            palette::NEGATIVE
-        } else {
-            palette::POSITIVE
-        };
-        Self {
-            colour,
-            opacity: (value / limit).abs().min(1.0),
-        }
+        let (colour, opacity) = palette::diverging(value, limit);
+        Self { colour, opacity }
     }
 }
 
