@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use tagwise::Error;
 use tagwise::form::{Form, Stated};
 
+use crate::heat_map::IDEAL;
 use crate::sprite::as_base64;
 use crate::{EpochPictures, Geometry, HeatMap, Result, Scatter};
 
@@ -68,6 +69,9 @@ impl Frame {
     /// What is kept of an epoch's pictures.
     pub fn of(pictures: &EpochPictures) -> Self {
         let maps = pictures.geometry.iter().flat_map(|geometry| &geometry.maps);
+        // What every epoch is compared with does not change.
+        let is_measured = |map: &&HeatMap| map.title != IDEAL;
+        let maps = maps.filter(is_measured);
         Self {
             epoch: pictures.epoch,
             plane: pictures.plane.as_ref().map(thinned),
@@ -212,7 +216,13 @@ mod tests {
         EpochPictures {
             epoch,
             geometry: Some(Geometry {
-                maps: vec![HeatMap::ideal_simplex_etf(names)],
+                maps: vec![
+                    HeatMap::ideal_simplex_etf(names.clone()),
+                    HeatMap {
+                        title: "Classifier rows".into(),
+                        ..HeatMap::ideal_simplex_etf(names)
+                    },
+                ],
                 caption: String::new(),
             }),
             plane: Some(Scatter {
@@ -241,7 +251,9 @@ mod tests {
         let frames = read(folder.path(), |_| true).unwrap();
         assert_eq!(frames.len(), 3);
         let names: Vec<String> = ["a", "b", "<b>"].map(String::from).into();
-        let map = &frames[2].geometry(&names).unwrap().maps[0];
+        let maps = &frames[2].geometry(&names).unwrap().maps;
+        let map = &maps[0];
+        assert_eq!((maps.len(), &*map.title), (1, "Classifier rows"));
         assert_eq!(map.labels, names);
         assert!((map.values[0][1].unwrap() + 0.5).abs() < 0.5 / STEPS);
         let plane = frames[0].plane.as_ref().unwrap();

@@ -10,6 +10,9 @@ use tagwise::words::counted;
 use crate::scale::nice_step;
 use crate::{Error, Result, typeset_number};
 
+/// The title of the map that others are compared with.
+pub(crate) const IDEAL: &str = "Ideal simplex ETF";
+
 /// A K×K matrix shown as coloured cells around zero.
 ///
 /// ```
@@ -109,7 +112,7 @@ impl HeatMap {
     pub fn ideal_simplex_etf(labels: Vec<String>) -> Self {
         let off = ideal_cosine(labels.len());
         let value = |i, j| if i == j { 1.0 } else { off.unwrap_or(0.0) };
-        let mut map = Self::from_fn("Ideal simplex ETF", labels, value);
+        let mut map = Self::from_fn(IDEAL, labels, value);
         map.ideal = off;
         map
     }

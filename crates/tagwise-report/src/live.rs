@@ -27,6 +27,8 @@ use crate::{Result, palette};
 const WORD: &str = "x-tagwise-word";
 /// Connections at the same time.
 const MOST_CONNECTIONS: usize = 32;
+/// The end of the scale of cosines, the same for every epoch so that their colours compare.
+const SCALE_OF_EPOCHS: f64 = 0.5;
 /// How soon a server hears that it is to stop.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -222,7 +224,7 @@ impl Site {
             html.push_str("</div>");
         }
         if let Some(geometry) = frame.geometry(&class_names) {
-            html.push_str(&geometry.html()?);
+            html.push_str(&geometry.html(Some(SCALE_OF_EPOCHS))?);
         }
         Ok(Response::html(html))
     }

@@ -141,8 +141,9 @@ impl Geometry {
         })
     }
 
-    pub(crate) fn html(&self) -> Result<String> {
-        let limit = HeatMap::common_limit(&self.maps);
+    /// The maps side by side; `limit` is the end of their scale, by default that of their entries.
+    pub(crate) fn html(&self, limit: Option<f64>) -> Result<String> {
+        let limit = limit.unwrap_or_else(|| HeatMap::common_limit(&self.maps));
         let order = self.order();
         let class = if order.is_some() { "maps many" } else { "maps" };
         let mut html = format!("<div class=\"{class}\">");
@@ -300,7 +301,7 @@ fn sections(report: &Report) -> Result<Vec<(&'static str, String)>> {
         sections.push((report.kind.curves_heading(), body));
     }
     if let Some(geometry) = &report.geometry {
-        let body = paragraph(&geometry.caption()) + &geometry.html()?;
+        let body = paragraph(&geometry.caption()) + &geometry.html(None)?;
         sections.push(("Geometry", body));
     }
     if let Some(plane) = &report.plane {

@@ -12,6 +12,8 @@ use crate::{Error, Result};
 
 /// Tables of more rows are folded: a page shows its pictures before them.
 const FOLDED_FROM: usize = 15;
+/// A column with a longer text than this needs room for a sentence.
+const SENTENCE: usize = 32;
 
 impl Table {
     /// The table as an HTML element, the best value of each ordered column emphasised.
@@ -82,8 +84,11 @@ impl Table {
     }
 
     fn class(&self, position: usize) -> &'static str {
+        let mut cells = self.rows.iter().filter_map(|row| row.get(position));
+        let is_long = |cell: &Cell| matches!(cell, Cell::Text(text) if text.len() > SENTENCE);
         match self.side(position) {
             Side::Right => " class=\"n\"",
+            Side::Left if cells.any(is_long) => " class=\"t\"",
             Side::Left => "",
         }
     }
@@ -96,7 +101,7 @@ impl Table {
             Format::Percent => true_minus(&cell.in_format(format)),
         };
         let mut content = Escaped(&text).to_string();
-        if cell.value().is_some() && !class.is_empty() {
+        if cell.value().is_some() && self.side(position) == Side::Right {
             content.push_str(&self.invisible_tail(position, &cell.in_format(format)));
         }
         if best.is_some() && cell.value() == best {
