@@ -18,12 +18,15 @@ mod error;
 pub mod etf;
 pub mod features;
 pub mod file;
+pub mod form;
 mod image_shape;
 pub mod label;
 pub mod matrix;
 pub mod onnx;
 pub mod snapshot;
 pub mod tensors;
+pub mod wire;
+pub mod words;
 
 pub use classifier::{ClassifierKind, LinearClassifier};
 pub use error::{Error, Result};

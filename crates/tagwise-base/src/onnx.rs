@@ -4,10 +4,8 @@
 //! network need; the bytes are a `ModelProto` of operator set 13. [`LinearClassifier::to_onnx`]
 //! is the graph of a head.
 
-mod wire;
-
-use self::wire::Message;
 use crate::LinearClassifier;
+use crate::wire::Message;
 
 /// The operator set of ONNX: that of release 1.8, which every runtime of today reads.
 const OPERATOR_SET: i64 = 13;

@@ -3,10 +3,19 @@
 use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
+use tagwise::form::Form;
 
 use crate::terminal::{plain, plain_json};
 
-/// Prints one JSON value and a line end.
+/// Prints an answer as one JSON object with the version of its form, and a line end.
+///
+/// # Errors
+/// As [`json`].
+pub fn answer(value: &impl Serialize) -> anyhow::Result<()> {
+    json(&Form::Answer.versioned(value))
+}
+
+/// Prints one JSON value, which states its version itself, and a line end.
 ///
 /// # Errors
 /// When stdout cannot be written; a closed pipe is recognised by the caller.

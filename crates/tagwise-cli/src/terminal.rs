@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::io::{Write, stderr};
+use std::io::{IsTerminal, Write, stderr, stdout};
 
 /// Says one line on stderr. A closed stderr does not end the work.
 pub fn say_line(message: fmt::Arguments<'_>) {
@@ -25,6 +25,15 @@ pub(crate) use tell;
 /// `(option leave-out)` says `(--leave-out)`.
 pub fn as_flags(sentence: &str) -> String {
     sentence.replace("(option ", "(--")
+}
+
+/// Columns for a table on stdout: those of the terminal, `otherwise` in a file or a pipe.
+pub fn columns(otherwise: usize) -> usize {
+    match stdout().is_terminal() {
+        true => terminal_size::terminal_size_of(stdout())
+            .map_or(otherwise, |(width, _)| usize::from(width.0)),
+        false => otherwise,
+    }
 }
 
 /// The text with every character that steers a terminal written as an escape such as `\u{1b}`; line

@@ -240,7 +240,7 @@ fn the_ending_of_a_report_says_what_is_written() {
     assert!(output.stdout.is_empty() && !page.exists());
     assert!(
         text(&output.stderr)
-            .ends_with("page.pdf: expected a name that ends in .html, .json or .svg\n")
+            .ends_with("page.pdf: expected a name that ends in .html, .svg, .csv or .json\n")
     );
 }
 

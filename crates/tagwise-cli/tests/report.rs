@@ -99,8 +99,13 @@ fn an_unfinished_run_shows_what_it_has() {
     let printed = succeed(folder, &["report", "run", "--out", "partial.html"]);
     assert!(printed.contains("NC2"), "{printed}");
     let page = fs::read_to_string(folder.join("partial.html")).unwrap();
-    assert!(page.contains("This run is not finished: 1 of 1 epochs are done."));
+    assert!(page.contains("This run is not finished: 1 of 1 epoch is done."));
     assert!(page.contains("data-x=\"epoch\""));
+    let said = succeed(folder, &["report", "run", "--out", "run.csv"]);
+    assert!(said.contains("run.csv"));
+    let numbers = fs::read_to_string(folder.join("run.csv")).unwrap();
+    assert!(numbers.starts_with("figure,series,x,value\n"));
+    assert!(numbers.contains("\nLoss,training set,1,"), "{numbers}");
 }
 
 #[test]
@@ -122,7 +127,7 @@ fn what_is_no_run_is_told_in_one_sentence() {
     assert_eq!(refused.status.code(), Some(2));
     assert_snapshot!(
         String::from_utf8(refused.stderr).unwrap(),
-        @"tagwise: page.pdf: expected a name that ends in .html, .json or .svg"
+        @"tagwise: page.pdf: expected a name that ends in .html, .svg, .csv or .json"
     );
     assert!(!folder.join("comparison.html").exists());
     assert!(!folder.join("broken/report.html").exists());

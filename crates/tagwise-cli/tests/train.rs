@@ -91,6 +91,8 @@ fn a_run_leaves_complete_files_and_prints_its_tables() {
     features-test.safetensors
     features-train.safetensors
     features-validation.safetensors
+    frames.jsonl
+    metrics.csv
     metrics.jsonl
     network.json
     report.html

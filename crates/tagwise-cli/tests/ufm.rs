@@ -298,7 +298,7 @@ fn numbers_without_meaning_are_refused() {
     insta::assert_snapshot!(refused("--classes 5 --counts 1:2 --dim 0"), @"2 tagwise: expected the feature dimension to be at least 1, found 0");
     insta::assert_snapshot!(refused("--classes 5 --counts 1:2 --classifier fixed-etf --dim 3"), @"2 tagwise: no simplex ETF of 5 classes exists in 3 dimensions; use at least 4");
     insta::assert_snapshot!(refused("--classes 5 --counts 1:2 --gap 2"), @"2 tagwise: expected --gap from 0 to below 1, found 2");
-    insta::assert_snapshot!(refused("--classes 5 --counts 1:2 --report page.pdf"), @"2 tagwise: page.pdf: expected a name that ends in .html, .json or .svg");
+    insta::assert_snapshot!(refused("--classes 5 --counts 1:2 --report page.pdf"), @"2 tagwise: page.pdf: expected a name that ends in .html, .svg, .csv or .json");
     insta::assert_snapshot!(refused("--classes 5"), @"2 tagwise: expected how many samples there are: --counts 1:3100,2:200 or --totals 1:31000,2:9000");
     insta::assert_snapshot!(refused("--counts 1:2"), @"2 tagwise: expected labels: --classes with --counts or --totals, or --targets FILE");
     insta::assert_snapshot!(refused("--targets labels.xyz"), @"1 tagwise: labels.xyz: expected a file that ends in .safetensors, .npz, .npy, .parquet, .arff, .csv, .tsv, .txt, .svm or .libsvm, or a folder of .npy files");

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use rayon::prelude::*;
+use tagwise_base::form::Form;
 
 use crate::{ImageSet, Result};
 
@@ -38,6 +39,8 @@ pub fn write_safetensors(
     path: &Path,
 ) -> Result<()> {
     let mut metadata = facts.clone();
+    metadata.insert("format".into(), Form::Images.name().into());
+    metadata.insert("version".into(), Form::Images.version().to_string());
     metadata.insert("white".into(), images.white().to_string());
     let header = header(images, &metadata);
     tagwise_base::file::write_atomically(path, |file| {

@@ -69,6 +69,10 @@ pub enum Error {
         found: String,
     },
 
+    /// Tensors of a kind that is not read here, or of a later version.
+    #[error("{0}")]
+    Unreadable(String),
+
     /// Bytes are not whole tensors.
     #[error("expected a safetensors file, found {problem}")]
     NotSafetensors {

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use tagwise_base::form::Form;
 use tagwise_base::tensors::{TensorWriter, Tensors};
 
 use crate::{Error, Result};
@@ -90,6 +91,7 @@ pub fn write_safetensors(path: &Path, tensors: &[NamedTensor]) -> Result<()> {
 
 fn writer(tensors: &[NamedTensor]) -> Result<TensorWriter<'_>> {
     let mut writer = TensorWriter::new();
+    writer.describe_form(Form::Weights);
     for tensor in tensors {
         let added = writer.add(&tensor.name, &tensor.shape, &tensor.data);
         added.map_err(not_safetensors)?;
@@ -98,10 +100,11 @@ fn writer(tensors: &[NamedTensor]) -> Result<TensorWriter<'_>> {
 }
 
 fn not_safetensors(error: tagwise_base::Error) -> Error {
-    Error::NotSafetensors {
-        problem: match error {
-            tagwise_base::Error::NotTensors { problem } => problem,
-            other => other.to_string(),
+    match error {
+        tagwise_base::Error::NotTensors { problem } => Error::NotSafetensors { problem },
+        tagwise_base::Error::Malformed(message) => Error::Unreadable(message),
+        other => Error::NotSafetensors {
+            problem: other.to_string(),
         },
     }
 }

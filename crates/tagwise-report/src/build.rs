@@ -6,6 +6,7 @@
 //! shows. Nothing here reads a file or knows a command.
 
 mod analysis;
+mod classes;
 mod comparison;
 #[cfg(feature = "train")]
 mod epochs;
@@ -13,17 +14,38 @@ mod epochs;
 mod run;
 mod ufm;
 
+use tagwise::collapse::CollapseReport;
+
 pub use analysis::{
     Analysis, AnalysisFigures, analyses, analyses_text, analysis, analysis_text, collapse_tables,
 };
+pub use classes::class_geometry;
+#[cfg(feature = "train")]
+pub use classes::class_plane;
 pub use comparison::{comparison, figures};
 #[cfg(feature = "train")]
-pub use run::{RunResults, run, run_tables, run_text, unfinished_run};
+pub use run::{RunResults, read_report, run, run_in_folder, run_tables, run_text, unfinished_run};
 pub use ufm::{ufm, ufm_text};
 
 /// The version that drew a page.
 fn provenance() -> String {
     format!("tagwise {}", env!("CARGO_PKG_VERSION"))
+}
+
+/// The notes of a measurement as sentences.
+fn notes(report: &CollapseReport) -> Vec<String> {
+    report.notes.iter().map(|note| sentence(note)).collect()
+}
+
+/// A note with a capital letter and a full stop.
+fn sentence(note: &str) -> String {
+    let mut letters = note.chars();
+    let first = letters.next().into_iter().flat_map(char::to_uppercase);
+    let note: String = first.chain(letters).collect();
+    match note.ends_with(['.', '!', '?']) {
+        true => note,
+        false => note + ".",
+    }
 }
 
 /// Rows of a matrix as vectors.

@@ -7,6 +7,7 @@ use tagwise::collapse::{CollapseVerdict, Headline, Untold};
 
 use crate::format_number;
 use crate::markup::{Escaped, Px};
+use crate::number::typeset_sentence;
 use crate::scale::{Fit, Range, Scale};
 use crate::table::{Better, Cell};
 
@@ -190,11 +191,15 @@ impl Card {
                 "<dd class=\"verdict {}\"><b>{}</b> {}</dd>",
                 style_class(*verdict),
                 verdict.word(),
-                Escaped(sentence)
+                Escaped(&typeset_sentence(sentence))
             );
         }
         if !self.note.is_empty() {
-            let _ = write!(html, "<dd class=\"note\">{}</dd>", Escaped(&self.note));
+            let _ = write!(
+                html,
+                "<dd class=\"note\">{}</dd>",
+                Escaped(&typeset_sentence(&self.note))
+            );
         }
         html.push_str("</div>");
         html

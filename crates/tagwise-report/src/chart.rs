@@ -50,6 +50,9 @@ pub struct Axis {
     /// Linear or logarithmic.
     #[serde(default)]
     pub scale: Scale,
+    /// What stands at 1, 2, 3, … in place of these numbers, such as the names of files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
 }
 
 /// One line of a chart.
@@ -80,6 +83,15 @@ impl Axis {
         Self {
             label: label.into(),
             scale: Scale::Linear,
+            names: Vec::new(),
+        }
+    }
+
+    /// A linear axis on which 1, 2, 3, … have names.
+    pub fn named(label: impl Into<String>, names: impl IntoIterator<Item = String>) -> Self {
+        Self {
+            names: names.into_iter().collect(),
+            ..Self::linear(label)
         }
     }
 
@@ -88,8 +100,28 @@ impl Axis {
         Self {
             label: label.into(),
             scale: Scale::Log,
+            names: Vec::new(),
         }
     }
+}
+
+impl Axis {
+    /// What a tick is called.
+    pub(crate) fn name<'a>(&'a self, label: &'a str, value: f64) -> &'a str {
+        let place = (value.fract() == 0.0 && value >= 1.0).then(|| value as usize - 1);
+        place
+            .and_then(|place| self.names.get(place))
+            .map_or(label, String::as_str)
+    }
+}
+
+/// As much of a text as has room in a picture: its end, where the names of files differ.
+fn fitting(text: &str, room: f64) -> String {
+    let mut shown = text.to_string();
+    while text_width(&shown, FONT) > room && shown.chars().count() > 4 {
+        shown = format!("…{}", shown.chars().skip(2).collect::<String>());
+    }
+    shown
 }
 
 impl Series {
@@ -197,7 +229,9 @@ impl Chart {
             values.clone().map(|(_, y)| y).chain(levels).chain(bands),
             6,
         );
-        let x = Range::new(self.x.scale, Fit::Data, values.map(|(x, _)| x), 8);
+        let names = (1..=self.x.names.len()).map(|place| place as f64);
+        let places = values.map(|(x, _)| x).chain(names);
+        let x = Range::new(self.x.scale, Fit::Data, places, 8);
         let widest = |labels: &mut dyn Iterator<Item = f64>| labels.fold(0.0, f64::max);
         let ticks = widest(&mut y.ticks.iter().map(|tick| text_width(&tick.label, FONT)));
         let names = widest(&mut self.end_labels(&y).iter().map(EndLabel::width));
@@ -261,15 +295,24 @@ impl Chart {
                 );
             }
         }
+        let room = (frame.right - frame.left) / frame.x.ticks.len().max(1) as f64;
         for tick in &frame.x.ticks {
             if let Some(x) = frame.x_px(tick.value) {
+                let name = self.x.name(&tick.label, tick.value);
+                let shown = fitting(name, room);
+                // A name at an end must not leave the picture.
+                let half = text_width(&shown, FONT) / 2.0;
+                let x = x.clamp(half, (WIDTH - half).max(half));
                 let _ = write!(
                     out,
-                    "<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
+                    "<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">",
                     Px(x),
                     Px(base + 18.0),
-                    Escaped(&tick.label)
                 );
+                if shown != name {
+                    let _ = write!(out, "<title>{}</title>", Escaped(name));
+                }
+                let _ = write!(out, "{}</text>", Escaped(&shown));
             }
         }
         let _ = write!(
@@ -367,8 +410,8 @@ mod tests {
             title: "NC1".into(),
             x: Axis::linear("epoch"),
             y: Axis {
-                label: "NC1".into(),
                 scale,
+                ..Axis::linear("NC1")
             },
             series,
             ..Chart::default()
@@ -417,6 +460,21 @@ mod tests {
         </text>
         </svg>
         "##);
+    }
+
+    #[test]
+    fn positions_may_have_names() {
+        let long = "a-long-name-of-a-file-epoch-03.npz";
+        let names = ["epoch-01.npz", "epoch-02.npz", long].map(String::from);
+        let mut chart = chart(
+            Scale::Linear,
+            vec![Series::new("all", [(1.0, 1.0), (2.0, 0.5), (3.0, 0.2)])],
+        );
+        chart.x = Axis::named("file", names);
+        let svg = chart.svg();
+        assert!(svg.contains(">epoch-01.npz</text>") && svg.contains(">epoch-02.npz</text>"));
+        assert!(svg.contains(&format!("<title>{long}</title>…")), "{svg}");
+        assert!(svg.contains("epoch-03.npz</text>"));
     }
 
     #[test]

@@ -3,8 +3,9 @@
 mod seeds;
 
 use std::collections::BTreeSet;
+use tagwise::words::counted;
 
-use crate::card::TRAINABLE_PARAMETERS;
+use crate::card::{Card, TRAINABLE_PARAMETERS};
 use crate::chart::{Chart, Series};
 use crate::page::{Kind, Report};
 use crate::table::{Better, Cell, Column, Table};
@@ -34,7 +35,9 @@ pub fn compare(reports: &[Report]) -> Result<Report> {
         return Err(Error::NothingToCompare);
     }
     let (common, names) = split_names(&distinct_titles(reports));
-    let mut tables = vec![key_figures(reports, &names)];
+    let key_figures = key_figures(reports, &names);
+    let summary = finding(&key_figures);
+    let mut tables = vec![key_figures];
     tables.extend(seeds::means(reports, &names));
     let differences = differences(reports, &names);
     if differences.columns.len() > 1 {
@@ -45,10 +48,11 @@ pub fn compare(reports: &[Report]) -> Result<Report> {
         title: match (&names[..], common) {
             ([only], _) => only.clone(),
             ([first, second], common) if common.is_empty() => format!("{first} and {second}"),
-            (names, common) if common.is_empty() => format!("{} runs", names.len()),
+            (names, common) if common.is_empty() => counted(names.len(), "run"),
             (_, common) => common,
         },
-        subtitle: format!("{} runs: {}", names.len(), names.join("; ")),
+        subtitle: format!("{}: {}", counted(names.len(), "run"), names.join("; ")),
+        summary,
         tables,
         curves: curves(reports, &names),
         configuration: shared_settings(reports),
@@ -111,7 +115,8 @@ fn key_figures(reports: &[Report], names: &[String]) -> Table {
         let figures: Vec<Cell> = table.columns[1..]
             .iter()
             .map(|column| {
-                let card = report.cards.iter().find(|card| card.label == column.name);
+                let mut cards = report.cards.iter();
+                let card = cards.find(|card| heading(card) == column.name);
                 card.map(|card| card.value.clone()).unwrap_or_default()
             })
             .collect();
@@ -119,6 +124,49 @@ fn key_figures(reports: &[Report], names: &[String]) -> Table {
     }
     add_parameters_saved(&mut table);
     table
+}
+
+/// Which run is best by what, in one sentence; empty where runs do not compare.
+fn finding(figures: &Table) -> String {
+    let mut won: Vec<(String, Vec<&str>)> = Vec::new();
+    for (at, column) in figures.columns.iter().enumerate().skip(1) {
+        let best = figures.best(at);
+        let mut winners = figures.rows.iter().filter(|row| {
+            let value = row.get(at).and_then(Cell::value);
+            best.is_some() && value == best
+        });
+        // Two that share the best value are no winner.
+        if let (Some(winner), None) = (winners.next(), winners.next()) {
+            let run = winner[0].plain();
+            match won.iter_mut().find(|(name, _)| *name == run) {
+                Some((_, columns)) => columns.push(&column.name),
+                None => won.push((run, vec![&column.name])),
+            }
+        }
+    }
+    won.sort_by_key(|(_, columns)| std::cmp::Reverse(columns.len()));
+    // "NC_m, m = 2" among others would read as two.
+    let apart = |name: &&str| match name.split_once(", ") {
+        Some((name, of)) => format!("{name} ({of})"),
+        None => (*name).to_string(),
+    };
+    let parts: Vec<String> = won
+        .iter()
+        .map(|(run, columns)| {
+            let columns: Vec<String> = columns.iter().map(apart).collect();
+            let columns = match columns.split_last() {
+                Some((last, rest)) if !rest.is_empty() => {
+                    format!("{} and {last}", rest.join(", "))
+                }
+                _ => columns.join(""),
+            };
+            format!("{run} is best by {columns}")
+        })
+        .collect();
+    match parts.is_empty() {
+        true => String::new(),
+        false => format!("{}.", parts.join("; ")),
+    }
 }
 
 /// Settings of data that leave the test set as it is.
@@ -136,14 +184,22 @@ fn different_test_set(reports: &[Report]) -> Option<&str> {
     })
 }
 
+/// The name of a key figure with its unit.
+fn heading(card: &Card) -> String {
+    match card.unit.is_empty() {
+        true => card.label.clone(),
+        false => format!("{}, {}", card.label, card.unit),
+    }
+}
+
 /// Every key figure of any run in the order of first appearance.
 fn figure_columns(reports: &[Report]) -> Vec<Column> {
     let mut columns: Vec<Column> = Vec::new();
     for card in reports.iter().flat_map(|report| &report.cards) {
-        if columns.iter().all(|column| column.name != card.label) {
+        if columns.iter().all(|column| column.name != heading(card)) {
             columns.push(Column {
                 better: card.better,
-                ..Column::new(&*card.label)
+                ..Column::new(heading(card))
             });
         }
     }
@@ -219,38 +275,49 @@ fn setting<'a>(report: &'a Report, key: &str) -> Option<&'a str> {
     found.map(|(_, value)| value.as_str())
 }
 
-/// One chart for each line of each chart of the runs, with the runs as its lines.
+/// One chart for each line of each chart of the runs, with the runs as its lines. What a line is
+/// called decides, not how many others its chart has: a metric is one chart whatever else runs have.
 fn curves(reports: &[Report], names: &[String]) -> Vec<Chart> {
-    let mut merged: Vec<Chart> = Vec::new();
+    let mut merged: Vec<(&str, &str, Chart)> = Vec::new();
     for (report, run) in reports.iter().zip(names) {
         for chart in &report.curves {
             for series in &chart.series {
-                let title = if chart.series.len() == 1 {
-                    chart.title.clone()
-                } else {
-                    format!("{}: {}", chart.title, series.name)
-                };
                 let line = Series {
                     name: run.clone(),
                     ..series.clone()
                 };
+                let is_same = |(title, name, _): &&mut (&str, &str, Chart)| {
+                    *title == chart.title && *name == series.name
+                };
+                if let Some((.., other)) = merged.iter_mut().find(is_same) {
+                    other.series.push(line);
+                    continue;
+                }
                 // What one line has by chance is nothing to the others.
                 let mut references = chart.references.clone();
                 references.retain(|level| {
                     !level.name.contains(", ") || level.name.ends_with(&series.name)
                 });
-                match merged.iter_mut().find(|other| other.title == title) {
-                    Some(other) => other.series.push(line),
-                    None => merged.push(Chart {
-                        title,
-                        series: vec![line],
-                        references,
-                        ..chart.clone()
-                    }),
-                }
+                let chart_of_line = Chart {
+                    series: vec![line],
+                    references,
+                    ..chart.clone()
+                };
+                merged.push((&chart.title, &series.name, chart_of_line));
             }
         }
     }
+    let titles: Vec<&str> = merged.iter().map(|(title, ..)| *title).collect();
+    let mut merged: Vec<Chart> = merged
+        .iter()
+        .map(|(title, series, chart)| Chart {
+            title: match titles.iter().filter(|other| *other == title).count() {
+                1 => (*title).to_string(),
+                _ => format!("{title}: {series}"),
+            },
+            ..chart.clone()
+        })
+        .collect();
     // the same run keeps its colour in every chart
     for chart in &mut merged {
         chart.series = names
@@ -271,7 +338,7 @@ fn curves(reports: &[Report], names: &[String]) -> Vec<Chart> {
 mod tests {
     use super::*;
     use crate::chart::Axis;
-    use crate::{Card, render};
+    use crate::render;
 
     fn run(title: &str, classifier: &str, last: f64) -> Report {
         let mut chart = Chart::new("NC1", Axis::linear("epoch"), Axis::log("NC1"));
@@ -305,6 +372,30 @@ mod tests {
             assert_eq!(runs, ["a", "b"]);
         }
         assert!(render(&both).is_ok());
+    }
+
+    #[test]
+    fn a_metric_is_one_chart_whatever_else_runs_have() {
+        let mut pairs = run("b", "learned", 0.2);
+        pairs.curves[0].series.truncate(1);
+        let both = compare(&[run("a", "learned", 0.1), pairs]).unwrap();
+        let lines: Vec<(&str, usize)> = both
+            .curves
+            .iter()
+            .map(|chart| {
+                let with_points = chart.series.iter().filter(|line| !line.points.is_empty());
+                (chart.title.as_str(), with_points.count())
+            })
+            .collect();
+        assert_eq!(lines, [("NC1: 1 label", 2), ("NC1: 2 labels", 1)]);
+    }
+
+    #[test]
+    fn the_leading_sentence_says_which_run_is_best() {
+        let both = compare(&[run("a", "learned", 0.1), run("b", "fixed-etf", 0.2)]).unwrap();
+        assert_eq!(both.summary, "a is best by NC1.");
+        let same = compare(&[run("a", "learned", 0.1), run("b", "learned", 0.1)]).unwrap();
+        assert_eq!(same.summary, "");
     }
 
     #[test]

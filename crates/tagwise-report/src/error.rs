@@ -79,7 +79,7 @@ pub enum Error {
     Settings(String),
 
     /// The name of a file does not say in which format a report is to be written.
-    #[error("{}: expected a name that ends in .html, .json or .svg", .0.display())]
+    #[error("{}: expected a name that ends in .html, .svg, .csv or .json", .0.display())]
     PageFormat(std::path::PathBuf),
 
     /// One picture was asked for, and the report has none.
@@ -88,9 +88,30 @@ pub enum Error {
     )]
     NoPicture,
 
-    /// The data of a report cannot be written as JSON.
-    #[error("the report cannot be written as JSON: {0}")]
+    /// The data of a report cannot be written as JSON, or JSON is something else.
+    #[error("{0}")]
     Json(#[from] serde_json::Error),
+
+    /// A folder is not that of a run.
+    #[error(
+        "{}: expected the folder of a run, with report.json or with config.toml and \
+         metrics.jsonl, found neither", .0.display()
+    )]
+    NoRun(std::path::PathBuf),
+
+    /// A file is not a report.
+    #[error("{}: expected a report that tagwise has written: {source}", path.display())]
+    NotAReport {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What it is instead.
+        source: Box<Error>,
+    },
+
+    /// The files of a run cannot be read.
+    #[cfg(feature = "train")]
+    #[error(transparent)]
+    Run(Box<tagwise_train::Error>),
 
     /// The mathematics, or a file, has no answer.
     #[error(transparent)]

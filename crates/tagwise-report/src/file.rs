@@ -35,10 +35,12 @@ pub enum PageFormat {
     Json,
     /// The one picture that says most: `.svg`.
     Svg,
+    /// Every number of the page, one a line: `.csv`.
+    Csv,
 }
 
 impl Page {
-    /// A file whose ending is one of `.html`, `.json` and `.svg`; nothing is written yet.
+    /// A file whose ending is one of `.html`, `.json`, `.svg` and `.csv`; nothing is written yet.
     ///
     /// # Errors
     /// [`Error::PageFormat`] for any other name.
@@ -49,6 +51,7 @@ impl Page {
             Some("html") => PageFormat::Html,
             Some("json") => PageFormat::Json,
             Some("svg") => PageFormat::Svg,
+            Some("csv") => PageFormat::Csv,
             _ => return Err(Error::PageFormat(path)),
         };
         Ok(Self { path, format })
@@ -71,8 +74,9 @@ impl Page {
     pub fn content(&self, report: &Report) -> Result<String> {
         match self.format {
             PageFormat::Html => render(report),
-            PageFormat::Json => Ok(serde_json::to_string(report)?),
+            PageFormat::Json => report.to_json(),
             PageFormat::Svg => picture(report),
+            PageFormat::Csv => Ok(report.csv()),
         }
     }
 
@@ -119,7 +123,8 @@ mod tests {
         let content = |name: &str| Page::at(name).unwrap().content(&report).unwrap();
         assert!(content("a.html").starts_with("<!doctype html>"));
         assert!(content("a.svg").starts_with("<svg xmlns=") && content("a.svg").contains("Loss"));
-        let read: Report = serde_json::from_str(&content("a.json")).unwrap();
+        assert_eq!(content("a.csv"), "figure,series,x,value\n");
+        let read = Report::from_json(content("a.json").as_bytes()).unwrap();
         assert_eq!(read, report);
     }
 
@@ -129,7 +134,7 @@ mod tests {
             let refused = Page::at(name).unwrap_err().to_string();
             assert_eq!(
                 refused,
-                format!("{name}: expected a name that ends in .html, .json or .svg")
+                format!("{name}: expected a name that ends in .html, .svg, .csv or .json")
             );
         }
     }

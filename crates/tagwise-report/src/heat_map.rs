@@ -5,9 +5,13 @@ mod draw;
 use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
+use tagwise::words::counted;
 
 use crate::scale::nice_step;
 use crate::{Error, Result, typeset_number};
+
+/// The title of the map that others are compared with.
+pub(crate) const IDEAL: &str = "Ideal simplex ETF";
 
 /// A K×K matrix shown as coloured cells around zero.
 ///
@@ -108,7 +112,7 @@ impl HeatMap {
     pub fn ideal_simplex_etf(labels: Vec<String>) -> Self {
         let off = ideal_cosine(labels.len());
         let value = |i, j| if i == j { 1.0 } else { off.unwrap_or(0.0) };
-        let mut map = Self::from_fn("Ideal simplex ETF", labels, value);
+        let mut map = Self::from_fn(IDEAL, labels, value);
         map.ideal = off;
         map
     }
@@ -155,9 +159,88 @@ impl HeatMap {
         }
     }
 
+    /// "Off the diagonal −0.109 on average, from −0.140 to −0.082."
+    pub(crate) fn spread_sentence(&self) -> String {
+        match self.off_diagonal() {
+            // the spread would be read as the same four digits
+            Some(off) if off.high - off.low < 5e-5 => {
+                format!("{} everywhere off the diagonal.", typeset_number(off.mean))
+            }
+            Some(off) => format!(
+                "Off the diagonal {} on average, from {} to {}.",
+                typeset_number(off.mean),
+                typeset_number(off.low),
+                typeset_number(off.high)
+            ),
+            None => String::new(),
+        }
+    }
+
+    /// The order of rows in which similar classes are neighbours: from the pair with the largest
+    /// cosine on, at either end the class that is nearest to it.
+    pub(crate) fn order(&self) -> Vec<usize> {
+        let num_classes = self.labels.len();
+        let value = |i: usize, j: usize| {
+            let value = self.values.get(i).and_then(|row| *row.get(j)?);
+            value.filter(|value| value.is_finite()).unwrap_or(f64::MIN)
+        };
+        let pairs = (0..num_classes).flat_map(|i| (i + 1..num_classes).map(move |j| (i, j)));
+        let Some((first, second)) =
+            pairs.reduce(
+                |best, pair| match value(pair.0, pair.1) > value(best.0, best.1) {
+                    true => pair,
+                    false => best,
+                },
+            )
+        else {
+            return (0..num_classes).collect();
+        };
+        let mut order = std::collections::VecDeque::from([first, second]);
+        let mut left: Vec<usize> = (0..num_classes)
+            .filter(|&class| class != first && class != second)
+            .collect();
+        while !left.is_empty() {
+            let (front, back) = (order[0], order[order.len() - 1]);
+            let nearest = |end: usize| {
+                let by_value = |&a: &usize, &b: &usize| {
+                    value(end, left[a])
+                        .total_cmp(&value(end, left[b]))
+                        .then(b.cmp(&a))
+                };
+                (0..left.len()).max_by(by_value).unwrap_or(0)
+            };
+            let (at_front, at_back) = (nearest(front), nearest(back));
+            match value(front, left[at_front]) > value(back, left[at_back]) {
+                true => order.push_front(left.remove(at_front)),
+                false => order.push_back(left.remove(at_back)),
+            }
+        }
+        order.into()
+    }
+
+    /// The map with its classes in this order.
+    pub(crate) fn reordered(&self, order: &[usize]) -> Self {
+        let rows = order.iter().filter_map(|&row| self.values.get(row));
+        Self {
+            labels: order
+                .iter()
+                .map(|&class| self.labels[class].clone())
+                .collect(),
+            values: rows
+                .map(|row| {
+                    order
+                        .iter()
+                        .map(|&column| row.get(column).copied().flatten())
+                        .collect()
+                })
+                .collect(),
+            ..self.clone()
+        }
+    }
+
     /// The map in words, for readers who cannot see it.
     pub fn summary(&self) -> String {
-        let mut text = format!("{}, {} classes.", self.title, self.labels.len());
+        let mut text = format!("{}, {}.", self.title, counted(self.labels.len(), "class"));
         if let Some(off) = self.off_diagonal() {
             let _ = write!(
                 text,
@@ -173,7 +256,7 @@ impl HeatMap {
         text
     }
 
-    fn check_shape(&self) -> Result<()> {
+    pub(crate) fn check_shape(&self) -> Result<()> {
         let expected = self.labels.len();
         let wrong = |place: String, found| Error::HeatMapShape {
             title: self.title.clone(),
@@ -298,6 +381,37 @@ mod tests {
         let svg = map.svg(None).unwrap();
         assert!(svg.contains('–') && !svg.contains("NaN"));
         assert!(map.off_diagonal().is_none());
+    }
+
+    #[test]
+    fn similar_classes_are_put_side_by_side() {
+        // Classes of equal parity are alike.
+        let map = HeatMap::from_fn("m", names(8), |i, j| match (i == j, i % 2 == j % 2) {
+            (true, _) => 1.0,
+            (_, true) => 0.5,
+            _ => -0.3,
+        });
+        let order = map.order();
+        let parities: Vec<usize> = order.iter().map(|class| class % 2).collect();
+        assert_eq!(
+            parities
+                .windows(2)
+                .filter(|pair| pair[0] != pair[1])
+                .count(),
+            1
+        );
+        let mut sorted = order.clone();
+        sorted.sort_unstable();
+        assert_eq!(sorted, (0..8).collect::<Vec<_>>());
+        let ordered = map.reordered(&order);
+        assert_eq!(ordered.labels[0], map.labels[order[0]]);
+        assert_eq!(ordered.values[1][7], map.values[order[1]][order[7]]);
+        for count in 0..3 {
+            assert_eq!(
+                HeatMap::ideal_simplex_etf(names(count)).order().len(),
+                count
+            );
+        }
     }
 
     #[test]

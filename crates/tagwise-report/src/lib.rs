@@ -33,18 +33,28 @@ mod card;
 mod chart;
 mod compare;
 mod contact_sheet;
+mod csv;
 mod error;
 mod file;
+#[cfg(feature = "train")]
+pub mod frames;
 mod heat_map;
+#[cfg(feature = "live")]
+pub mod live;
 mod markup;
 mod number;
 mod page;
 mod palette;
+#[cfg(feature = "train")]
+mod pictures;
 pub mod plane;
+mod raster;
 mod scale;
 mod scatter;
 mod sprite;
 mod table;
+#[cfg(feature = "train")]
+pub mod tensorboard;
 
 pub use card::{Card, CardVerdict};
 pub use chart::{Axis, Chart, Reference, Series};
@@ -55,6 +65,9 @@ pub use file::{Page, PageFormat};
 pub use heat_map::{HeatMap, OffDiagonal};
 pub use number::{format_count, format_number, typeset_number};
 pub use page::{Geometry, Kind, Report, render, standalone_svg};
+#[cfg(feature = "train")]
+pub use pictures::EpochPictures;
+pub use raster::Picture;
 pub use scale::Scale;
 pub use scatter::{Arm, Average, Cloud, Scatter};
 pub use table::{Better, Cell, Column, Format, Table};

@@ -93,6 +93,29 @@ pub fn typeset_number(value: f64) -> String {
     }
 }
 
+/// A sentence with its numbers in the same dress; words, names and paths stay as they are.
+///
+/// A number is what stands between spaces and punctuation and is nothing else.
+pub(crate) fn typeset_sentence(text: &str) -> String {
+    let word = |word: &str| {
+        let inner = word.trim_matches(['(', ')', ',', ';', ':', '.', '=']);
+        let is_number = inner.bytes().any(|byte| byte.is_ascii_digit())
+            && inner
+                .bytes()
+                .all(|byte| byte.is_ascii_digit() || b".,-e".contains(&byte))
+            && inner.replace(',', "").parse::<f64>().is_ok();
+        let dressed = match inner.split_once('e') {
+            _ if !is_number => return word.to_string(),
+            Some((mantissa, exponent)) => {
+                format!("{}×10{}", true_minus(mantissa), superscript(exponent))
+            }
+            None => true_minus(inner),
+        };
+        word.replacen(inner, &dressed, 1)
+    };
+    text.split(' ').map(word).collect::<Vec<_>>().join(" ")
+}
+
 /// The text with a minus sign in place of a leading hyphen.
 pub(crate) fn true_minus(text: &str) -> String {
     text.replace('-', "−")
@@ -143,6 +166,22 @@ mod tests {
         .map(format_number)
         .collect();
         insta::assert_snapshot!(shown.join(" | "), @"0 | 1.000 | -0.1111 | 0.1000 | 10.00 | 100.0 | 1,000 | 10,000 | 1.00e6 | 1.23e6 | 0.0100 | 0.00100 | 0.00123 | 4.56e-12 | inf | 0");
+    }
+
+    #[test]
+    fn sentences_are_typeset_where_numbers_stand() {
+        for (plain, dressed) in [
+            ("(λ_H = 1.75e-4), and -0.5.", "(λ_H = 1.75×10⁻⁴), and −0.5."),
+            ("from 1,234 to 2", "from 1,234 to 2"),
+            (
+                "epoch-01.npz, run 1e-5.npz, m-lab",
+                "epoch-01.npz, run 1e-5.npz, m-lab",
+            ),
+            ("NC_2: -1 e - x", "NC_2: −1 e - x"),
+            ("", ""),
+        ] {
+            assert_eq!(typeset_sentence(plain), dressed);
+        }
     }
 
     #[test]

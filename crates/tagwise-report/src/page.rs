@@ -3,16 +3,19 @@
 use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
+use tagwise::form::{Form, Stated};
 
+use crate::Result;
 use crate::card::Card;
 use crate::chart::Chart;
 use crate::contact_sheet::ContactSheet;
 use crate::heat_map::HeatMap;
 use crate::markup::Escaped;
+use crate::number::typeset_sentence;
 use crate::palette;
 use crate::scatter::Scatter;
+use crate::sprite;
 use crate::table::Table;
-use crate::{Result, typeset_number};
 
 /// Everything a report shows; parts that are empty are left out.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -26,6 +29,9 @@ pub struct Report {
     pub subtitle: String,
     /// The result in one or two sentences.
     pub summary: String,
+    /// What a reader must know beside the result: what was left out, and how it was measured.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// Key figures.
     pub cards: Vec<Card>,
     /// Curves over epochs, steps, files or layers.
@@ -71,6 +77,38 @@ pub struct Geometry {
     pub caption: String,
 }
 
+impl Report {
+    /// The report as JSON, with the version of its form.
+    ///
+    /// # Errors
+    /// [`crate::Error::Json`].
+    pub fn to_json(&self) -> Result<String> {
+        Ok(serde_json::to_string(&Form::Report.versioned(self))?)
+    }
+
+    /// Reads what [`to_json`](Self::to_json) wrote, and reports of before they stated a version.
+    ///
+    /// ```
+    /// use tagwise_report::Report;
+    ///
+    /// let report = Report { title: "run".into(), ..Report::default() };
+    /// assert_eq!(Report::from_json(report.to_json()?.as_bytes())?, report);
+    /// assert_eq!(
+    ///     Report::from_json(br#"{"version": 2}"#).unwrap_err().to_string(),
+    ///     "tagwise report: expected version 1 at most, found 2; read it with a newer program"
+    /// );
+    /// # Ok::<(), tagwise_report::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`crate::Error::Mathematics`] for a later version, [`crate::Error::Json`] for something else.
+    pub fn from_json(json: &[u8]) -> Result<Self> {
+        let stated: Stated = serde_json::from_slice(json)?;
+        Form::Report.check(stated.version)?;
+        Ok(serde_json::from_slice(json)?)
+    }
+}
+
 impl Geometry {
     /// Cosines among class means and among classifier rows, beside the ideal simplex ETF.
     ///
@@ -85,7 +123,7 @@ impl Geometry {
         let measured = |title: &str, rows: &[Vec<f64>], columns: &[Vec<f64>]| -> Result<HeatMap> {
             let mut map = HeatMap::cosines(title, class_names.to_vec(), rows, columns)?;
             map.ideal = ideal.ideal;
-            map.caption = spread_sentence(&map);
+            map.caption = map.spread_sentence();
             Ok(map)
         };
         let mut maps = vec![measured(
@@ -103,36 +141,50 @@ impl Geometry {
         })
     }
 
-    fn html(&self) -> Result<String> {
-        let limit = HeatMap::common_limit(&self.maps);
-        let mut html = String::from("<div class=\"maps\">");
+    /// The maps side by side; `limit` is the end of their scale, by default that of their entries.
+    pub(crate) fn html(&self, limit: Option<f64>) -> Result<String> {
+        let limit = limit.unwrap_or_else(|| HeatMap::common_limit(&self.maps));
+        let order = self.order();
+        let class = if order.is_some() { "maps many" } else { "maps" };
+        let mut html = format!("<div class=\"{class}\">");
         for map in &self.maps {
-            html.push_str(&figure(&map.title, &map.caption, &map.svg(Some(limit))?));
+            let ordered = order.as_ref().map(|order| map.reordered(order));
+            let map = ordered.as_ref().unwrap_or(map);
+            let svg = map.svg(Some(limit))?;
+            html.push_str(&figure(&map.title, &map.caption, &svg, &map.csv()));
         }
         html.push_str("</div>");
         Ok(html)
     }
-}
 
-/// "Off the diagonal −0.109 on average, from −0.140 to −0.082."
-fn spread_sentence(map: &HeatMap) -> String {
-    match map.off_diagonal() {
-        // the spread would be read as the same four digits
-        Some(off) if off.high - off.low < 5e-5 => {
-            format!("{} everywhere off the diagonal.", typeset_number(off.mean))
+    /// Where each class of many stands so that similar ones are neighbours.
+    fn order(&self) -> Option<Vec<usize>> {
+        let first = self.maps.first()?;
+        let is_same = |map: &HeatMap| map.labels == first.labels;
+        let holds = first.labels.len() >= ORDERED_FROM && self.maps.iter().all(is_same);
+        holds.then(|| first.order())
+    }
+
+    fn caption(&self) -> String {
+        let order = match self.order() {
+            Some(_) => {
+                "Classes stand in an order that puts similar ones side by side; point at a cell for its names."
+            }
+            None => "",
+        };
+        match self.caption.is_empty() || order.is_empty() {
+            true => format!("{}{order}", self.caption),
+            false => format!("{} {order}", self.caption),
         }
-        Some(off) => format!(
-            "Off the diagonal {} on average, from {} to {}.",
-            typeset_number(off.mean),
-            typeset_number(off.low),
-            typeset_number(off.high)
-        ),
-        None => String::new(),
     }
 }
 
-const STYLE: &str = include_str!("style.css");
-const SCRIPT: &str = include_str!("hover.js");
+pub(crate) const STYLE: &str = include_str!("style.css");
+/// What pages do with the pictures and tables within an element: `hover(root)` and `save(root)`.
+pub(crate) const SCRIPT: &str = concat!(include_str!("hover.js"), include_str!("save.js"));
+
+/// From so many classes on, maps put similar ones side by side.
+const ORDERED_FROM: usize = 29;
 
 impl Kind {
     fn overline(self) -> &'static str {
@@ -161,6 +213,25 @@ impl Kind {
 /// [`crate::Error::TableShape`] and [`crate::Error::HeatMapShape`] for parts whose sizes do not
 /// agree.
 pub fn render(report: &Report) -> Result<String> {
+    let title = Escaped(&report.title);
+    Ok(format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
+         <title>{title} – Tagwise</title><style>{}{STYLE}{}</style></head><body><main>{}</main>\
+         <footer>{}</footer><script>{SCRIPT}hover(document);save(document);</script></body></html>\n",
+        palette::css(),
+        report
+            .examples
+            .as_ref()
+            .map(ContactSheet::css)
+            .unwrap_or_default(),
+        body(report)?,
+        Escaped(&report.provenance)
+    ))
+}
+
+/// What the page holds between its head and its foot.
+pub(crate) fn body(report: &Report) -> Result<String> {
     let mut html = head(report);
     for (heading, body) in sections(report)? {
         let id = heading.to_lowercase().replace(' ', "-");
@@ -169,28 +240,14 @@ pub fn render(report: &Report) -> Result<String> {
             "<section aria-labelledby=\"{id}\"><h2 id=\"{id}\">{heading}</h2>{body}</section>"
         );
     }
-    let _ = writeln!(
-        html,
-        "</main><footer>{}</footer><script>{SCRIPT}</script></body></html>",
-        Escaped(&report.provenance)
-    );
     Ok(html)
 }
 
 fn head(report: &Report) -> String {
     let mut html = format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
-         <title>{title} – Tagwise</title><style>{}{STYLE}{}</style></head><body><main><header>\
-         <p class=\"overline\">{}</p><h1>{title}</h1>",
-        palette::css(),
-        report
-            .examples
-            .as_ref()
-            .map(ContactSheet::css)
-            .unwrap_or_default(),
+        "<header><p class=\"overline\">{}</p><h1>{}</h1>",
         report.kind.overline(),
-        title = Escaped(&report.title),
+        Escaped(&report.title),
     );
     if !report.subtitle.is_empty() {
         let _ = write!(
@@ -200,7 +257,11 @@ fn head(report: &Report) -> String {
         );
     }
     if !report.summary.is_empty() {
-        let _ = write!(html, "<p class=\"lead\">{}</p>", Escaped(&report.summary));
+        let _ = write!(
+            html,
+            "<p class=\"lead\">{}</p>",
+            Escaped(&typeset_sentence(&report.summary))
+        );
     }
     html.push_str("</header>");
     if !report.cards.is_empty() {
@@ -209,6 +270,13 @@ fn head(report: &Report) -> String {
             html.push_str(&card.html());
         }
         html.push_str("</dl>");
+    }
+    if !report.notes.is_empty() {
+        html.push_str("<ul class=\"notes\">");
+        for note in &report.notes {
+            let _ = write!(html, "<li>{}</li>", Escaped(&typeset_sentence(note)));
+        }
+        html.push_str("</ul>");
     }
     html
 }
@@ -226,19 +294,20 @@ fn sections(report: &Report) -> Result<Vec<(&'static str, String)>> {
     if !report.curves.is_empty() {
         let mut body = String::from("<div class=\"charts\">");
         for chart in &report.curves {
-            body.push_str(&figure(&chart.title, &chart.caption, &chart.svg()));
+            let (svg, csv) = (chart.svg(), chart.csv());
+            body.push_str(&figure(&chart.title, &chart.caption, &svg, &csv));
         }
         body.push_str("</div>");
         sections.push((report.kind.curves_heading(), body));
     }
     if let Some(geometry) = &report.geometry {
-        let body = paragraph(&geometry.caption) + &geometry.html()?;
+        let body = paragraph(&geometry.caption()) + &geometry.html(None)?;
         sections.push(("Geometry", body));
     }
     if let Some(plane) = &report.plane {
         let body = format!(
             "<div class=\"wide\">{}</div>",
-            figure(&plane.title, &plane.caption, &plane.svg())
+            figure(&plane.title, &plane.caption, &plane.svg(), &plane.csv())
         );
         sections.push(("Tag-wise averages", body));
     }
@@ -277,17 +346,45 @@ fn configuration(settings: &[(String, String)]) -> String {
 fn paragraph(text: &str) -> String {
     match text {
         "" => String::new(),
-        text => format!("<p>{}</p>", Escaped(text)),
+        text => format!("<p>{}</p>", Escaped(&typeset_sentence(text))),
     }
 }
 
-fn figure(title: &str, caption: &str, svg: &str) -> String {
+/// A picture with its title, what to see in it, and links that save it and its numbers.
+pub(crate) fn figure(title: &str, caption: &str, svg: &str, csv: &str) -> String {
     let mut html = format!("<figure><figcaption><h3>{}</h3>", Escaped(title));
     if !caption.is_empty() {
-        let _ = write!(html, "<p>{}</p>", Escaped(caption));
+        let _ = write!(html, "<p>{}</p>", Escaped(&typeset_sentence(caption)));
     }
-    let _ = write!(html, "</figcaption>{svg}</figure>");
+    let name = file_stem(title);
+    let _ = write!(
+        html,
+        "</figcaption>{svg}<p class=\"save\"><button data-save=\"{name}.svg\" hidden>Save as SVG</button>{}</p></figure>",
+        csv_link(title, csv)
+    );
     html
+}
+
+/// A link that saves numbers without a script and without a network.
+pub(crate) fn csv_link(title: &str, csv: &str) -> String {
+    format!(
+        "<a download=\"{}.csv\" href=\"{}\">Numbers as CSV</a>",
+        file_stem(title),
+        sprite::csv_uri(csv)
+    )
+}
+
+/// A title as the name of a file.
+fn file_stem(title: &str) -> String {
+    let words: Vec<String> = title
+        .split(|letter: char| !letter.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(str::to_lowercase)
+        .collect();
+    match words.is_empty() {
+        true => "figure".into(),
+        false => words.join("-").chars().take(80).collect(),
+    }
 }
 
 /// A drawing of this crate as a file of its own, on white.

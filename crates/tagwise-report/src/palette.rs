@@ -61,6 +61,21 @@ pub(crate) fn series(position: usize) -> &'static Tone {
     &SERIES[position % SERIES.len()]
 }
 
+/// Colour and opacity of a value on the diverging scale that ends at `limit`.
+pub(crate) fn diverging(value: f64, limit: f64) -> ([u8; 3], f64) {
+    let colour = if value < 0.0 { NEGATIVE } else { POSITIVE };
+    (colour, (value / limit).abs().min(1.0))
+}
+
+/// Red, green and blue of "#rrggbb".
+pub(crate) fn rgb(hex: &str) -> [u8; 3] {
+    let channel = |at: usize| {
+        let digits = hex.get(at..at + 2).unwrap_or("00");
+        u8::from_str_radix(digits, 16).unwrap_or(0)
+    };
+    [channel(1), channel(3), channel(5)]
+}
+
 /// "#rrggbb" of an end of the diverging scale.
 pub(crate) fn hex([red, green, blue]: [u8; 3]) -> String {
     format!("#{red:02x}{green:02x}{blue:02x}")
@@ -79,6 +94,8 @@ pub(crate) fn css() -> String {
         css
     };
     let (light, dark) = (variables(|tone| tone.light), variables(|tone| tone.dark));
+    // What lies under the edge of a table that goes on beyond it.
+    let (light, dark) = (light + "--shade:#1b1f2733;", dark + "--shade:#00000099;");
     let mut css = format!(
         ":root{{color-scheme:light dark;{light}}}\n\
          @media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}\n"

@@ -102,13 +102,16 @@ impl Range {
     }
 
     fn log(values: impl Iterator<Item = f64>, max_ticks: usize) -> Self {
-        let bounds = bounds(
-            values
-                .filter(|value| value.is_finite() && *value > 0.0)
-                .map(|value| value.clamp(LOG_LIMITS.0, LOG_LIMITS.1)),
-        );
-        let (low, high) = bounds.unwrap_or((0.1, 1.0));
-        let low = low.max(high * LOG_FLOOR);
+        let values: Vec<f64> = values
+            .filter(|value| value.is_finite() && *value > 0.0)
+            .map(|value| value.clamp(LOG_LIMITS.0, LOG_LIMITS.1))
+            .collect();
+        let largest = values.iter().copied().fold(0.0, f64::max);
+        // Rounding errors of zero must not flatten what is above them.
+        let above = values
+            .into_iter()
+            .filter(|value| *value >= largest * LOG_FLOOR);
+        let (low, high) = bounds(above).unwrap_or((0.1, 1.0));
         let (mut low, mut high) = (low.log10(), high.log10());
         if high - low < 0.01 {
             (low, high) = (low - 0.5, high + 0.5);
@@ -274,6 +277,15 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn rounding_errors_of_zero_do_not_flatten_the_rest() {
+        let range = Range::log([0.5, 0.05, 2.45e-16].into_iter(), 6);
+        assert!(range.low > 0.03, "{}", range.low);
+        assert_eq!(range.place(2.45e-16), None);
+        let small = Range::log([1e-15, 2e-16].into_iter(), 6);
+        assert!(small.place(2e-16).is_some());
+    }
 
     const MAX_TICKS: usize = 6;
 

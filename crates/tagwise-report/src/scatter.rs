@@ -4,6 +4,7 @@
 use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
+use tagwise::words::counted;
 
 use crate::markup::{Escaped, Px, shorten, text_width};
 use crate::palette;
@@ -67,7 +68,7 @@ const DOT: f64 = 4.4;
 const RING: f64 = 9.0;
 
 /// Maps plane coordinates to pixels, the same scale on both axes.
-struct View {
+pub(crate) struct View {
     scale: f64,
     centre: [f64; 2],
 }
@@ -96,10 +97,11 @@ impl Scatter {
     pub fn summary(&self) -> String {
         let count: usize = self.clouds.iter().map(|cloud| cloud.points.len()).sum();
         let mut text = format!(
-            "{}: {count} samples of {} label sets around {} single-label arms.",
+            "{}: {} of {} around {}.",
             self.title,
-            self.clouds.len(),
-            self.arms.len()
+            counted(count, "sample"),
+            counted(self.clouds.len(), "label set"),
+            counted(self.arms.len(), "single-label arm")
         );
         for (cloud, average) in self.meetings() {
             let Some(mean) = mean(&cloud.points) else {
@@ -126,7 +128,12 @@ impl Scatter {
         })
     }
 
-    fn view(&self) -> View {
+    /// Width and height of the picture.
+    pub(crate) fn size() -> (f64, f64) {
+        (WIDTH, HEIGHT)
+    }
+
+    pub(crate) fn view(&self) -> View {
         let points = self
             .clouds
             .iter()
@@ -342,7 +349,7 @@ impl Scatter {
     }
 
     /// Single-label clouds have the colour of their arm; the others take the colours that follow.
-    fn colour(&self, cloud: usize) -> usize {
+    pub(crate) fn colour(&self, cloud: usize) -> usize {
         match self.clouds[cloud].classes[..] {
             [class] => class,
             _ => {
@@ -357,7 +364,7 @@ impl Scatter {
 }
 
 impl View {
-    fn px(&self, point: [f64; 2]) -> (f64, f64) {
+    pub(crate) fn px(&self, point: [f64; 2]) -> (f64, f64) {
         (
             WIDTH / 2.0 + (point[0] - self.centre[0]) * self.scale,
             (HEIGHT - KEY_HEIGHT) / 2.0 - (point[1] - self.centre[1]) * self.scale,

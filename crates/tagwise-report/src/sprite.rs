@@ -28,6 +28,14 @@ pub(crate) fn data_uri(png: &[u8]) -> String {
     format!("data:image/png;base64,{}", STANDARD.encode(png))
 }
 
+/// CSV as an address that needs no file.
+pub(crate) fn csv_uri(csv: &str) -> String {
+    format!(
+        "data:text/csv;charset=utf-8;base64,{}",
+        STANDARD.encode(csv)
+    )
+}
+
 /// Bytes as base64 text in JSON.
 pub(crate) mod as_base64 {
     use base64::Engine as _;

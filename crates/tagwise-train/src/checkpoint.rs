@@ -1,6 +1,7 @@
 //! All that is needed to go on after an epoch, as bytes and in one file that is complete or absent.
 
 use tagwise::file;
+use tagwise::form::Form;
 use tagwise::tensors::{TensorWriter, Tensors};
 use tagwise_nn::NamedTensor;
 
@@ -138,6 +139,7 @@ impl Checkpoint {
         for (name, tensor) in self.tensors() {
             writer.add(name, &tensor.shape, &tensor.data)?;
         }
+        writer.describe_form(Form::Checkpoint);
         writer.describe(CHECKSUM, self.checksum());
         writer.describe(EPOCH, self.epoch.to_string());
         writer.describe(EXPERIMENT, &self.experiment);

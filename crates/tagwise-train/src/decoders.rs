@@ -6,6 +6,7 @@ use tagwise::decode::{EmptyMatch, OneNearestNeighbour, SetDecoder, SetRule, SetS
 use tagwise::evaluate::Evaluation;
 use tagwise::head::HeadPotentials;
 use tagwise::statistics::Statistics;
+use tagwise::words::counted;
 use tagwise::{LabelSet, Targets};
 
 use crate::summary::{DecoderResult, Knows};
@@ -95,8 +96,8 @@ impl Decoders {
             decoded.push((
                 "one nearest neighbour",
                 format!(
-                    "cosine to tag-wise averages of the training means, up to {} labels",
-                    nearest.max_multiplicity()
+                    "cosine to tag-wise averages of the training means, up to {}",
+                    counted(nearest.max_multiplicity(), "label")
                 ),
                 Knows::Features,
                 nearest.decode(&extracted.features)?.targets,

@@ -6,12 +6,15 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use tagwise::file::{self, PARTIAL, write_atomically};
+use tagwise::form::{Form, Stated};
 use tagwise::head::{FittedHead, HeadPotentials};
 use tagwise_nn::{NamedTensor, read_safetensors, write_safetensors};
 
+use crate::record;
 use crate::trained::{self, NetworkDescription};
 use crate::{Engine, EpochRecord, Error, Experiment, Result, Summary};
 
@@ -21,6 +24,8 @@ const BEST: &str = "weights-best.safetensors";
 pub(crate) const RECORDS: &str = "metrics.jsonl";
 const LOCK: &str = ".lock";
 const LINK: &str = ".partial-link";
+const LOCK_TRIES: usize = 5;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// A folder with the files of one run; every file in it is complete at any moment.
 ///
@@ -29,6 +34,7 @@ const LINK: &str = ".partial-link";
 /// | `config.toml` | the experiment, every field written out |
 /// | `network.json` | what new images must be for the network, a [`NetworkDescription`] |
 /// | `metrics.jsonl` | one [`EpochRecord`] a line |
+/// | `metrics.csv` | the [figures](EpochRecord::figures) of the same, one line an epoch |
 /// | `checkpoint.safetensors` | all that is needed to go on after the last epoch |
 /// | `checkpoint-previous.safetensors` | the same after the epoch before |
 /// | `weights-best.safetensors` | with `evaluation.select = "best-validation"`: the best epoch so far |
@@ -38,7 +44,9 @@ const LINK: &str = ".partial-link";
 /// | `features-validation.safetensors` | the same of the validation set, on which decoders are tuned |
 /// | `features-test.safetensors` | the same of the test set |
 /// | `summary.json` | the final tables |
-/// | `report.html` | the same with pictures |
+/// | `report.html`, `report.json` | the same with pictures, drawn and as data |
+/// | `frames.jsonl` | the pictures of the epochs, where the program keeps them |
+/// | `tensorboard/` | event files, where they are asked for |
 ///
 /// While a run trains, `.lock` is locked for its process, and for that alone: whoever dies lets go.
 #[derive(Clone, Debug)]
@@ -103,10 +111,19 @@ impl RunFolder {
         if self.lock.is_none() {
             let path = self.file(LOCK);
             let file = File::create(&path).map_err(|source| Error::Io { path, source })?;
-            match file.try_lock() {
-                Err(TryLockError::WouldBlock) => return Err(Error::RunFolderBusy(self.path)),
-                Ok(()) | Err(TryLockError::Error(_)) => self.lock = Some(Arc::new(file)),
+            let mut tries = LOCK_TRIES;
+            loop {
+                match file.try_lock() {
+                    // Whoever asks whether it is locked holds it for a moment.
+                    Err(TryLockError::WouldBlock) if tries > 0 => {
+                        tries -= 1;
+                        std::thread::sleep(LOCK_PAUSE);
+                    }
+                    Err(TryLockError::WouldBlock) => return Err(Error::RunFolderBusy(self.path)),
+                    Ok(()) | Err(TryLockError::Error(_)) => break,
+                }
             }
+            self.lock = Some(Arc::new(file));
         }
         for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
             if is_partial(&entry.file_name()) {
@@ -181,12 +198,24 @@ impl RunFolder {
             .lines()
             .enumerate()
             .map(|(index, line)| {
-                serde_json::from_str(line).map_err(|error| Error::Checkpoint {
+                parse(line).map_err(|message| Error::Checkpoint {
                     path: path.clone(),
-                    message: format!("line {} is no epoch record: {error}", index + 1),
+                    message: format!("line {} {message}", index + 1),
                 })
             })
             .collect()
+    }
+
+    /// How many records there are, without reading what they hold.
+    pub fn num_records(&self) -> usize {
+        let lines = fs::read(self.file(RECORDS)).unwrap_or_default();
+        lines.iter().filter(|&&byte| byte == b'\n').count()
+    }
+
+    /// Whether a process trains here now; not known on a file system without locks.
+    pub fn is_locked(&self) -> bool {
+        let held = File::open(self.file(LOCK)).map(|file| file.try_lock_shared());
+        matches!(held, Ok(Err(TryLockError::WouldBlock)))
     }
 
     /// The records as they are written, one a line.
@@ -215,11 +244,12 @@ impl RunFolder {
     }
 
     pub(crate) fn write_records(&self, records: &[EpochRecord]) -> Result<()> {
-        self.write(RECORDS, &lines(records))
+        self.write(RECORDS, &lines(records))?;
+        self.write("metrics.csv", record::csv(records).as_bytes())
     }
 
     pub(crate) fn write_summary(&self, summary: &Summary) -> Result<()> {
-        self.write("summary.json", &json(summary))
+        self.write("summary.json", &json(&Form::Summary.versioned(summary)))
     }
 
     pub(crate) fn write_head(&self, head: &FittedHead) -> Result<()> {
@@ -305,10 +335,19 @@ impl RunFolder {
 pub(crate) fn lines(records: &[EpochRecord]) -> Vec<u8> {
     let mut lines = Vec::new();
     for record in records {
-        lines.extend(json(record));
+        lines.extend(json(&Form::Epoch.versioned(record)));
         lines.push(b'\n');
     }
     lines
+}
+
+/// The record in a line, of this version or an earlier one.
+fn parse(line: &str) -> Result<EpochRecord, String> {
+    let no_record = |error| format!("is no epoch record: {error}");
+    let stated: Stated = serde_json::from_str(line).map_err(no_record)?;
+    let version = Form::Epoch.check(stated.version);
+    version.map_err(|error| format!("is of a newer program: {error}"))?;
+    serde_json::from_str(line).map_err(no_record)
 }
 
 /// Whether a file of this name was to become another and never did.

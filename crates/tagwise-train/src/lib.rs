@@ -36,7 +36,7 @@ pub use extract::Extracted;
 pub use folder::{RunFolder, provenance};
 pub use memory::RunMemory;
 pub use record::{EpochRecord, Measured, Validation};
-pub use run::{Ended, Event, Finished, Run, Step};
+pub use run::{Ended, Event, Finished, Measurement, Run, Step};
 pub use summary::{
     DataSummary, DecoderResult, FirstAndLast, Knows, NetworkSummary, ParameterCount, Summary,
 };

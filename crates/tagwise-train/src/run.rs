@@ -11,6 +11,7 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 use tagwise::loss::Loss;
+use tagwise::words::counted;
 use tagwise_nn::Device;
 
 use crate::checkpoint::Checkpoint;
@@ -24,7 +25,7 @@ use epoch::{Clock, Learned};
 use measure::measure;
 use store::Store;
 
-pub use event::{Ended, Event, Step};
+pub use event::{Ended, Event, Measurement, Step};
 pub use finish::Finished;
 
 /// A network in training with its data, in memory or with a folder of its own.
@@ -71,11 +72,25 @@ impl Run {
     /// [`Error::Configuration`] for an experiment that cannot be meant; for memory and weights
     /// that are not there.
     pub fn start(experiment: Experiment, data: DataSets, device: Device) -> Result<Self> {
+        Self::start_observed(experiment, data, device, |_| {})
+    }
+
+    /// The same, with `show` given what was measured before the first step, which later epochs tell by
+    /// [`Event::Measured`].
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_observed(
+        experiment: Experiment,
+        data: DataSets,
+        device: Device,
+        mut show: impl FnMut(Measurement<'_>),
+    ) -> Result<Self> {
         experiment.validate()?;
         let (engine, memory) = begin::build(&experiment, &data, device)?;
         let mut run = Self::assemble(experiment, data, Box::new(engine));
         run.memory = Some(memory);
-        run.begin()?;
+        run.begin(&mut show)?;
         Ok(run)
     }
 
@@ -90,6 +105,19 @@ impl Run {
         experiment: Experiment,
         data: DataSets,
     ) -> Result<Self> {
+        Self::start_on_observed(engine, experiment, data, &mut |_| {})
+    }
+
+    /// The same, with `show` told what was measured.
+    ///
+    /// # Errors
+    /// As [`start_on`](Self::start_on).
+    pub fn start_on_observed(
+        engine: Box<dyn Engine>,
+        experiment: Experiment,
+        data: DataSets,
+        show: &mut dyn FnMut(Measurement<'_>),
+    ) -> Result<Self> {
         experiment.validate()?;
         if matches!(experiment.loss, Loss::SetLikelihood(_)) && engine.potentials()?.is_none() {
             return Err(Error::Configuration(
@@ -99,7 +127,7 @@ impl Run {
             ));
         }
         let mut run = Self::assemble(experiment, data, engine).beside_device()?;
-        run.begin()?;
+        run.begin(show)?;
         Ok(run)
     }
 
@@ -146,7 +174,7 @@ impl Run {
     fn go_on_in(mut self, folder: RunFolder) -> Result<Self> {
         self.records = Checkpoint::load(&folder, &self.experiment, self.engine.as_mut())?;
         if self.records.is_empty() {
-            self.begin()?;
+            self.begin(&mut |_| {})?;
             return self.in_folder(folder);
         }
         self.store = Store::Folder(folder);
@@ -177,10 +205,11 @@ impl Run {
     }
 
     /// Loads the weights to start from and measures them: the record of epoch 0.
-    fn begin(&mut self) -> Result<()> {
+    fn begin(&mut self, show: &mut dyn FnMut(Measurement<'_>)) -> Result<()> {
         begin::load_weights(self.engine.as_mut(), &self.experiment)?;
         let begin = Instant::now();
-        let measured = measure(self.engine.as_mut(), &self.data, &self.experiment)?;
+        let engine = self.engine.as_mut();
+        let measured = measure(engine, &self.data, &self.experiment, 0, show)?;
         self.records.push(EpochRecord {
             epoch: 0,
             seconds: begin.elapsed().as_secs_f64(),
@@ -241,10 +270,13 @@ impl Run {
             if is_due && observe(&Event::Measuring).is_break() {
                 return Ok(stopped);
             }
-            self.record(epoch, begin, &learned, is_due)?;
+            let mut measured_flow = ControlFlow::Continue(());
+            self.record(epoch, begin, &learned, is_due, &mut |measurement| {
+                measured_flow = observe(&Event::Measured(measurement));
+            })?;
             let record = &self.records[epoch];
             let flow = observe(&Event::Epoch { record, epochs });
-            if flow.is_break() && epoch < epochs {
+            if (measured_flow.is_break() || flow.is_break()) && epoch < epochs {
                 return Ok(Ended::Stopped { last_epoch: epoch });
             }
         }
@@ -258,12 +290,20 @@ impl Run {
         begin: Instant,
         learned: &Learned,
         is_due: bool,
+        show: &mut dyn FnMut(Measurement<'_>),
     ) -> Result<()> {
         let (images_per_second, loss) = (learned.images_per_second(), learned.loss());
         let measured = match is_due {
             false => None,
             true => Some(
-                measure(self.engine.as_mut(), &self.data, &self.experiment).map_err(|error| {
+                measure(
+                    self.engine.as_mut(),
+                    &self.data,
+                    &self.experiment,
+                    epoch,
+                    show,
+                )
+                .map_err(|error| {
                     // Then the weights have diverged in the epoch's last steps.
                     measure::not_finite(&error)
                         .map_or(error, |value| epoch::diverged(value, epoch, learned))
@@ -312,13 +352,13 @@ impl Run {
             format!("about {} of the device's, ", gigabytes(bytes))
         });
         Ok(format!(
-            "{}: {} images, {} with d = {}, {} classifier, {} trainable parameters, {memory}{of_device}seed {}",
+            "{}: {}, {} with d = {}, {} classifier, {}, {memory}{of_device}seed {}",
             self.data.title(),
-            self.data.train.len(),
+            counted(self.data.train.len(), "image"),
             self.experiment.network.architecture,
             self.engine.feature_dim(),
             self.experiment.network.classifier,
-            self.engine.spec().num_trainable()?,
+            counted(self.engine.spec().num_trainable()?, "trainable parameter"),
             self.experiment.seed,
         ))
     }

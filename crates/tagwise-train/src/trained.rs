@@ -3,14 +3,12 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use tagwise::LinearClassifier;
+use tagwise::form::Form;
 use tagwise_data::{ImageSet, ImageShape, Normalisation};
 use tagwise_nn::blueprint::InputScale;
 use tagwise_nn::{Device, NamedTensor, Network, NetworkSpec, read_safetensors};
 
 use crate::{DataSets, Error, Extracted, Result, RunFolder};
-
-/// The version of [`NetworkDescription`]'s JSON.
-const VERSION: u32 = 1;
 
 /// What new images must be for a network, and what comes out: the file `network.json` of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,7 +38,7 @@ impl NetworkDescription {
             },
         };
         Self {
-            version: VERSION,
+            version: Form::Network.version(),
             network,
             class_names: data.class_names().to_vec(),
             mean,
@@ -80,12 +78,8 @@ impl NetworkDescription {
 
     fn check(&self) -> Result<(), String> {
         let channels = self.network.input.channels;
-        if self.version != VERSION {
-            return Err(format!(
-                "expected version {VERSION}, found {}; it is of a newer program",
-                self.version
-            ));
-        }
+        let version = Form::Network.check(Some(self.version));
+        version.map_err(|error| error.to_string())?;
         let found = [
             (
                 "names of classes",
@@ -251,7 +245,7 @@ mod tests {
             change(&mut description);
             description.check().unwrap_err()
         };
-        insta::assert_snapshot!(refused(|d| d.version = 2), @"expected version 1, found 2; it is of a newer program");
+        insta::assert_snapshot!(refused(|d| d.version = 2), @"tagwise network: expected version 1 at most, found 2; read it with a newer program");
         insta::assert_snapshot!(refused(|d| d.class_names.truncate(1)), @"expected 2 names of classes, found 1");
         insta::assert_snapshot!(refused(|d| d.mean.push(0.0)), @"expected 1 channel means, found 2");
         insta::assert_snapshot!(refused(|d| d.std[0] = 0.0), @"expected channel deviations above 0, found another");

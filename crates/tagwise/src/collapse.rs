@@ -55,6 +55,7 @@ use crate::kernel::{self, dot};
 use crate::snapshot::LinearClassifier;
 use crate::statistics::{ScatterKind, Statistics};
 use crate::{Error, Result};
+use tagwise_base::words::counted_as;
 
 /// Every collapse metric of one set of features.
 ///
@@ -168,7 +169,9 @@ impl CollapseReport {
         let mut notes = Vec::new();
         if num_unlabelled > 0 {
             notes.push(format!(
-                "{num_unlabelled} samples carry no label and take part in no metric"
+                "{} without a label {} part in no metric",
+                counted_as(num_unlabelled as usize, num_unlabelled, "sample"),
+                if num_unlabelled == 1 { "takes" } else { "take" }
             ));
         }
         notes.extend(tags.notes());

@@ -38,7 +38,7 @@ pub use interrupt::GoOn;
 pub use tagwise_base::{
     ClassifierKind, Error, ImageShape, LabelSet, LinearClassifier, Result, Targets,
 };
-pub use tagwise_base::{features, file, label, onnx, snapshot, tensors};
+pub use tagwise_base::{features, file, form, label, onnx, snapshot, tensors, wire, words};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

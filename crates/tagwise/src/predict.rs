@@ -5,10 +5,12 @@ use std::io::Write as _;
 use std::path::Path;
 
 use serde::Serialize;
+use serde::ser::SerializeStruct;
 use serde_json::json;
 
 use crate::decode::{AnswerFormat, EmptyRule, LogitDecoder, Rule};
 use crate::file::write_atomically;
+use crate::form::Form;
 use crate::head::{Features, HeadPotentials, logits};
 use crate::loss::{Link, sigmoid};
 use crate::names::{LabelNames, csv_cell};
@@ -16,9 +18,6 @@ use crate::{Error, LinearClassifier, Result, Targets};
 
 #[cfg(feature = "parquet")]
 mod parquet;
-
-/// The version of the JSON that [`Predicted::to_bytes`] writes.
-pub const VERSION: u32 = 1;
 
 /// The decoder of a head that nothing is known of but what its logits mean: labels of probability
 /// 1/2 or more, or, where one probability is shared by all labels, those above the largest gap
@@ -318,13 +317,12 @@ impl Serialize for Predicted {
             object
         });
         let samples: Vec<serde_json::Value> = samples.collect();
-        let whole = json!({
-            "version": VERSION,
-            "confidence": self.confidence,
-            "class_names": self.names.as_slice(),
-            "predictions": samples,
-        });
-        whole.serialize(serializer)
+        let mut whole = serializer.serialize_struct("Predicted", 4)?;
+        whole.serialize_field("version", &Form::Answer.version())?;
+        whole.serialize_field("confidence", &self.confidence)?;
+        whole.serialize_field("class_names", &self.names.as_slice())?;
+        whole.serialize_field("predictions", &samples)?;
+        whole.end()
     }
 }
 

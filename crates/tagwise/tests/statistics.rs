@@ -305,7 +305,7 @@ fn saved_statistics_that_are_wrong_are_refused_in_one_sentence() {
     expected labels below 2, found larger ones
     expected scatter full or trace, found Some("half")
     found `scatter.1`, which belongs to no statistics of these label sets with scatter trace
-    expected version 1 of saved statistics, found 2; make them again with this program
+    tagwise statistics: expected version 1 at most, found 2; read it with a newer program
     `means_low` is missing
     `scatter.1` is missing
     `scatter.2` is missing

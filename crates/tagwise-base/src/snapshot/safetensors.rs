@@ -3,6 +3,7 @@
 use super::array::Stored;
 use super::mapped::{Bytes, Part};
 use super::{FeatureValues, Snapshot};
+use crate::form::Form;
 use crate::tensors::{TensorWriter, Tensors};
 use crate::{Error, Result};
 
@@ -34,6 +35,7 @@ pub(super) fn stored(bytes: &Bytes, tensors: &Tensors<'_>) -> Vec<Stored> {
 /// The snapshot, to be written.
 pub(super) fn writer(snapshot: &Snapshot) -> TensorWriter<'_> {
     let mut writer = TensorWriter::new();
+    writer.describe_form(Form::Snapshot);
     let added = add_all(snapshot, &mut writer);
     added.unwrap_or_else(|error: Error| unreachable!("shapes are those of the values: {error}"));
     writer

@@ -7,6 +7,7 @@ use safetensors::SafeTensors;
 
 use super::element::{Element, Number};
 use super::{CHECKSUM, Checksum};
+use crate::form::{FORMAT, Form, VERSION};
 use crate::{Error, Result};
 
 /// The tensors of a safetensors file; their numbers stay where they are until somebody asks.
@@ -33,12 +34,17 @@ impl<'a> Tensors<'a> {
     ///
     /// # Errors
     /// [`Error::NotTensors`] when these are not the bytes of a whole safetensors file;
-    /// [`Error::Malformed`] for a kind of number that is not in [`Element`].
+    /// [`Error::Malformed`] for a kind of number that is not in [`Element`], and for a [`Form`] of a
+    /// later version than this program knows.
     pub fn parse(bytes: &'a [u8]) -> Result<Self> {
         let problem = |error: safetensors::SafeTensorError| Error::NotTensors {
             problem: error.to_string(),
         };
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(problem)?;
+        let metadata = header.metadata().clone().unwrap_or_default();
+        if let Some(form) = metadata.get(FORMAT).and_then(|name| Form::named(name)) {
+            form.check_text(metadata.get(VERSION).map(String::as_str))?;
+        }
         let file = SafeTensors::deserialize(bytes).map_err(problem)?;
         let mut tensors = BTreeMap::new();
         for (name, view) in file.tensors() {
@@ -54,7 +60,6 @@ impl<'a> Tensors<'a> {
             };
             tensors.insert(name, tensor);
         }
-        let metadata = header.metadata().clone().unwrap_or_default();
         Ok(Self {
             tensors,
             metadata: metadata.into_iter().collect(),

@@ -9,6 +9,7 @@ use std::path::Path;
 use super::element::{Element, Number};
 use super::{CHECKSUM, Checksum, Tensor, Tensors};
 use crate::file::write_atomically;
+use crate::form::{FORMAT, Form, VERSION};
 use crate::{Error, Result};
 
 /// The header is padded to a multiple of this, so that numbers of every kind lie aligned.
@@ -130,6 +131,28 @@ impl<'a> TensorWriter<'a> {
     /// Adds an entry of the metadata, or replaces the one of this key.
     pub fn describe(&mut self, key: impl Into<String>, value: impl Into<String>) {
         self.metadata.insert(key.into(), value.into());
+    }
+
+    /// Says what the file is, and the version of that form.
+    ///
+    /// ```
+    /// use tagwise_base::form::Form;
+    /// use tagwise_base::tensors::{TensorWriter, Tensors};
+    ///
+    /// let mut writer = TensorWriter::new();
+    /// writer.describe_form(Form::Weights);
+    /// let bytes = writer.to_bytes();
+    /// assert_eq!(Tensors::parse(&bytes)?.metadata("format"), Some("tagwise weights"));
+    /// writer.describe("version", "2");
+    /// assert_eq!(
+    ///     Tensors::parse(&writer.to_bytes()).unwrap_err().to_string(),
+    ///     "tagwise weights: expected version 1 at most, found 2; read it with a newer program"
+    /// );
+    /// # Ok::<(), tagwise_base::Error>(())
+    /// ```
+    pub fn describe_form(&mut self, form: Form) {
+        self.describe(FORMAT, form.name());
+        self.describe(VERSION, form.version().to_string());
     }
 
     /// Adds the CRC-32 of all tensors and metadata under the key `crc32`; call it last.

@@ -18,9 +18,10 @@ use super::stats;
 use super::values::whole;
 use crate::failure::{Interrupted, Usage};
 use crate::outputs::Files;
+use crate::terminal::columns;
 use crate::{interrupt, output};
 
-/// Tables are laid out for this width, on a terminal and in a file.
+/// Tables in a file or a pipe are laid out for this width.
 const WIDTH: usize = 110;
 
 /// Measure the collapse of last-layer features, or of their saved statistics
@@ -69,7 +70,8 @@ pub struct Arguments {
     #[arg(long)]
     json: bool,
 
-    /// Write the pictures and tables to one page (.html), its data (.json) or its first picture (.svg)
+    /// Write the pictures and tables to one page (.html), its first picture (.svg), its numbers (.csv) or
+    /// its data (.json)
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
 }
@@ -130,11 +132,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     if arguments.json {
         let files = measured.iter().map(Analysis::figures).collect();
-        return output::json(&Json { files });
+        return output::answer(&Json { files });
     }
     output::text(&match measured.as_slice() {
-        [one] => build::analysis_text(one, WIDTH),
-        several => build::analyses_text(several, WIDTH),
+        [one] => build::analysis_text(one, columns(WIDTH)),
+        several => build::analyses_text(several, columns(WIDTH)),
     })
 }
 

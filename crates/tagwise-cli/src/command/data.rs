@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use anyhow::Context;
 use clap::builder::PossibleValue;
 use clap::{Subcommand, ValueEnum};
+use tagwise::words::counted;
 use tagwise_data::read::Part;
 use tagwise_data::{
     ComposeSpec, ComposedImages, Counts, ImageSet, Images, Placement, Source, data_folder, export,
@@ -201,13 +202,13 @@ fn draw(arguments: &PreviewArguments) -> anyhow::Result<()> {
 fn describe(images: &ImageSet) -> String {
     let (shape, targets) = (images.shape(), images.targets());
     format!(
-        "{} images of {} x {} x {} with {} label sets over {} classes",
-        images.len(),
+        "{} of {} x {} x {} with {} over {}",
+        counted(images.len(), "image"),
         shape.height,
         shape.width,
         shape.channels,
-        targets.distinct().len(),
-        targets.num_classes()
+        counted(targets.distinct().len(), "label set"),
+        counted(targets.num_classes(), "class")
     )
 }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use tagwise::Error;
 use tagwise::decode::{AnswerFormat, Answers, EmptySet, FittedDecoder, NearestSettings, Scales};
 use tagwise::evaluate::SetMeasures;
+use tagwise::words::counted;
 
 use super::samples::TableArguments;
 use super::values::whole;
@@ -197,9 +198,14 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     say_unproven(&answers);
     if !answers.decoded().abstained.is_empty() {
         tell!(
-            "{} of {} answers are marked as abstained",
+            "{} of {} {} marked as abstained",
             answers.decoded().abstained.len(),
-            answers.decoded().targets.len()
+            counted(answers.decoded().targets.len(), "answer"),
+            if answers.decoded().abstained.len() == 1 {
+                "is"
+            } else {
+                "are"
+            }
         );
     }
     match (&arguments.out, format) {
@@ -259,9 +265,14 @@ fn say_unproven(answers: &Answers<'_>) {
     let decoded = answers.decoded();
     if !decoded.unproven.is_empty() {
         tell!(
-            "{} of {} answers are not proven to be the nearest; raise --max-nodes",
+            "{} of {} {} not proven to be the nearest; raise --max-nodes",
             decoded.unproven.len(),
-            decoded.targets.len()
+            counted(decoded.targets.len(), "answer"),
+            if decoded.unproven.len() == 1 {
+                "is"
+            } else {
+                "are"
+            }
         );
     }
 }

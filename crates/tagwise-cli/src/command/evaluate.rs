@@ -7,6 +7,7 @@ use tagwise::Targets;
 use tagwise::evaluate::{Calibration, Evaluation, SetLogLoss, SetMeasures, label_counts};
 use tagwise::head::LabelledFeatures;
 use tagwise::names::LabelNames;
+use tagwise::words::counted;
 use tagwise_data::Error;
 use tagwise_data::samples::{Labels, PredictedLabels};
 use tagwise_report::{Cell, Column, Table};
@@ -96,8 +97,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let predicted = &predictions.targets;
     anyhow::ensure!(
         predicted.len() == labels.targets.len(),
-        "expected {} samples like {}, found {} in {}",
-        labels.targets.len(),
+        "expected {} like {}, found {} in {}",
+        counted(labels.targets.len(), "sample"),
         arguments.truth.display(),
         predicted.len(),
         arguments.predictions.display()
@@ -118,7 +119,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         labels: of_labels(predicted, &labels.targets, &names)?,
     };
     if arguments.json {
-        return output::json(&answer);
+        return output::answer(&answer);
     }
     let mut text = table(&answer.evaluation)?;
     if let Some(answered) = &answer.answered {

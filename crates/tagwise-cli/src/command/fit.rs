@@ -13,6 +13,7 @@ use tagwise::head::{
 use tagwise::loss::set_likelihood::{MultiplicityPotentials, SeenSetPotentials};
 use tagwise::loss::{LOSSES, Loss};
 use tagwise::names::LabelNames;
+use tagwise::words::counted;
 use tagwise::{Error, Targets};
 
 use super::run_part::RunPart;
@@ -226,7 +227,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     warn(&head.description, &samples.targets);
     head.write(&arguments.out)?;
     if arguments.json {
-        return output::json(&head.description);
+        return output::answer(&head.description);
     }
     output::text(&format!(
         "{}\nwritten to {}",
@@ -358,9 +359,10 @@ fn warn(head: &HeadDescription, targets: &Targets) {
     let num_empty = targets.iter().filter(|set| set.is_empty()).count();
     if num_empty > 0 && matches!(settings.loss, Loss::PickAllLabels(_)) {
         tell!(
-            "{num_empty} of {} samples have no label: the pick-all-labels loss does not see them; \
+            "{num_empty} of {} {} no label: the pick-all-labels loss does not see them; \
              fit with --loss set-likelihood or bce where answers without a label matter",
-            targets.len()
+            counted(targets.len(), "sample"),
+            if num_empty == 1 { "has" } else { "have" }
         );
     }
     let outcome = head.outcome.filter(|outcome| !outcome.converged);
@@ -372,10 +374,10 @@ fn warn(head: &HeadDescription, targets: &Targets) {
             }
         };
         tell!(
-            "NOT CONVERGED: the largest gradient is {:.1e} after {} steps, where {:.1e} was asked \
+            "NOT CONVERGED: the largest gradient is {:.1e} after {}, where {:.1e} was asked \
              for; {remedy}",
             outcome.gradient_norm,
-            outcome.iterations,
+            counted(outcome.iterations, "step"),
             settings.gradient_tolerance
         );
     }
@@ -409,16 +411,18 @@ fn chosen(settings: &HeadSettings) -> String {
 /// What the head is, in two lines, and what was chosen.
 fn text(head: &HeadDescription) -> String {
     let mut text = format!(
-        "{} samples, {} features, {} classes",
-        head.num_samples, head.dim, head.num_classes
+        "{}, {}, {}",
+        counted(head.num_samples, "sample"),
+        counted(head.dim, "feature"),
+        counted(head.num_classes, "class")
     );
     if let (Some(settings), Some(outcome)) = (&head.settings, &head.outcome) {
         text.push_str(&format!(
-            "\nweight decay {}, objective {:.6}, largest gradient {:.1e} after {} steps{}",
+            "\nweight decay {}, objective {:.6}, largest gradient {:.1e} after {}{}",
             settings.weight_decay,
             outcome.objective,
             outcome.gradient_norm,
-            outcome.iterations,
+            counted(outcome.iterations, "step"),
             if outcome.converged {
                 ""
             } else {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use tagwise::statistics::StatisticsFile;
+use tagwise::words::counted;
 
 use crate::output;
 use crate::outputs::Files;
@@ -45,10 +46,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         .write(&arguments.out)
         .context("the statistics cannot be saved")?;
     output::text(&format!(
-        "{} samples of {} files, {} label sets: {}",
-        whole.statistics.num_samples(),
-        arguments.parts.len(),
-        whole.statistics.label_sets().len(),
+        "{} of {}, {}: {}",
+        counted(whole.statistics.num_samples() as usize, "sample"),
+        counted(arguments.parts.len(), "file"),
+        counted(whole.statistics.label_sets().len(), "label set"),
         arguments.out.display()
     ))
 }

@@ -21,6 +21,7 @@ mod samples;
 mod stats;
 mod train;
 mod ufm;
+mod ui;
 mod values;
 
 /// Multi-label learning with the pick-all-labels loss: train, watch neural collapse, decode, report.
@@ -40,6 +41,7 @@ const EXAMPLES: &str = "Examples:
   tagwise analyze features.npz                    how collapsed features are
   tagwise fit train.arff --labels labels.xml      a multi-label head on features of any origin
   tagwise predict head.safetensors new.csv        label sets of new samples
+  tagwise ui                                      runs on a local page, as they go
   tagwise ufm --targets train.arff --labels labels.xml   what theory says about these labels";
 
 #[derive(Debug, Subcommand)]
@@ -56,6 +58,7 @@ enum Command {
     Merge(merge::Arguments),
     Export(export::Arguments),
     Ufm(Box<ufm::Arguments>),
+    Ui(ui::Arguments),
     Completions(completions::Arguments),
     Man(man::Arguments),
 }
@@ -88,6 +91,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Merge(arguments) => merge::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
         Command::Ufm(arguments) => ufm::run(&arguments),
+        Command::Ui(arguments) => ui::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man(arguments) => man::run(&arguments),
     }

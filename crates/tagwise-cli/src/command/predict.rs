@@ -11,6 +11,7 @@ use tagwise::head::{Features, FittedHead, LabelledFeatures};
 use tagwise::loss::Link;
 use tagwise::names::LabelNames;
 use tagwise::predict::{Confidence, Predicted, inclusion, untuned_decoder};
+use tagwise::words::counted;
 use tagwise::{Targets, head};
 use tagwise_data::table::TableOptions;
 
@@ -102,8 +103,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         (Some(path), Some(format)) => {
             predicted.write(format, path)?;
             output::text(&format!(
-                "{} predictions: {}",
-                predicted.targets().len(),
+                "{}: {}",
+                counted(predicted.targets().len(), "prediction"),
                 path.display()
             ))
         }
@@ -116,8 +117,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
 fn features(arguments: &Arguments) -> anyhow::Result<(FittedHead, New)> {
     let [path] = arguments.inputs.as_slice() else {
         anyhow::bail!(
-            "expected one file of features, or images, found {} files, the first of which is {}",
-            arguments.inputs.len(),
+            "expected one file of features, or images, found {}, the first of which is {}",
+            counted(arguments.inputs.len(), "file"),
             arguments.inputs[0].display()
         );
     };

@@ -1,17 +1,15 @@
 //! `tagwise report`: draws runs again, one alone or several compared.
 
-use std::io::{IsTerminal, stdout};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, bail};
 use serde_json::json;
-use tagwise::file::read;
 use tagwise_report::{Page, Report, build};
-use tagwise_train::RunFolder;
 
 use crate::failure::Usage;
 use crate::output;
 use crate::outputs::Files;
+use crate::terminal::columns;
 
 /// Draw the report of a run again, or compare several runs on one page
 ///
@@ -63,7 +61,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if arguments.json {
         let mut figures = build::figures(&side_by_side()?.tables);
         figures.insert("report".into(), json!(page.path().display().to_string()));
-        return output::json(&figures);
+        return output::answer(&figures);
     }
     let tables = match report.tables.is_empty() {
         true => tagwise_report::compare(&reports)?.tables,
@@ -71,7 +69,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     };
     let mut text = String::new();
     for table in &tables {
-        text.push_str(&table.to_text(width()));
+        text.push_str(&table.to_text(columns(usize::MAX)));
         text.push('\n');
     }
     output::text(&format!("{text}report: {}", page.path().display()))
@@ -94,38 +92,10 @@ fn load(run: &Path) -> anyhow::Result<Report> {
             run.display()
         );
     }
-    let saved = if run.is_dir() {
-        run.join("report.json")
-    } else {
-        run.to_path_buf()
-    };
-    if run.is_dir() && !saved.exists() {
-        return partial(run);
-    }
-    serde_json::from_slice(&read(&saved)?).with_context(|| {
-        format!(
-            "{}: expected a report that tagwise has written",
-            saved.display()
-        )
+    Ok(match run.is_dir() {
+        true => build::run_in_folder(run)?,
+        false => build::read_report(run)?,
     })
-}
-
-/// The report of a run that is going on or was interrupted: what its epochs show.
-fn partial(folder: &Path) -> anyhow::Result<Report> {
-    let no_run = |error| match error {
-        tagwise_train::Error::NoRun { .. } => anyhow!(
-            "{}: expected the folder of a run, with report.json or with config.toml and \
-             metrics.jsonl, found neither",
-            folder.display()
-        ),
-        other => other.into(),
-    };
-    let run = RunFolder::open(folder).map_err(no_run)?;
-    let records = run.records().map_err(no_run)?;
-    let experiment = run.experiment()?;
-    let title = experiment.data.source.title();
-    let place = folder.display().to_string();
-    Ok(build::unfinished_run(&experiment, &records, title, &place)?)
 }
 
 /// The last part of the folder's full path.
@@ -145,12 +115,4 @@ fn page_beside(run: &Path) -> PathBuf {
     } else {
         run.with_extension("html")
     }
-}
-
-/// Columns of the terminal; no limit in a file or a pipe, where lines may be as long as they are.
-fn width() -> usize {
-    if !stdout().is_terminal() {
-        return usize::MAX;
-    }
-    terminal_size::terminal_size().map_or(100, |(width, _)| usize::from(width.0))
 }

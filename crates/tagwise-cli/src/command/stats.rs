@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use tagwise::snapshot::NonFinite;
 use tagwise::statistics::{ScatterKind, Statistics, StatisticsFile};
 
+use tagwise::words::counted;
 use tagwise_data::samples::SampleFile;
 
 use super::run_part::RunPart;
@@ -71,10 +72,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     )?;
     let statistics = Statistics::of(&file, kind).map_err(advised)?;
     let summary = format!(
-        "{} samples, {} label sets over {} classes, d = {}: {}",
-        statistics.num_samples(),
-        statistics.label_sets().len(),
-        statistics.num_classes(),
+        "{}, {} over {}, d = {}: {}",
+        counted(statistics.num_samples() as usize, "sample"),
+        counted(statistics.label_sets().len(), "label set"),
+        counted(statistics.num_classes(), "class"),
         statistics.dim(),
         arguments.out.display()
     );
@@ -113,9 +114,9 @@ pub fn open(
     say(path, file.notes());
     if !file.skipped().is_empty() {
         tell!(
-            "{}: left out {} samples with NaN or infinity, first in row {}",
+            "{}: left out {} with NaN or infinity, first in row {}",
             path.display(),
-            file.skipped().len(),
+            counted(file.skipped().len(), "sample"),
             file.skipped()[0]
         );
     }

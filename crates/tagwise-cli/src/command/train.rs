@@ -2,11 +2,16 @@
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::ValueEnum;
+use tagwise::form::Form;
+use tagwise_report::EpochPictures;
+use tagwise_report::frames::{Frame, is_kept};
+use tagwise_report::tensorboard::RunEvents;
 use tagwise_train::{
-    DataSets, Ended, Engine, Error, Experiment, Run, RunFolder, Source, TorchEngine,
+    DataSets, Ended, Engine, Error, Event, Experiment, Measurement, Run, RunFolder, Source,
+    TorchEngine,
 };
 
 use super::values::whole;
@@ -82,6 +87,14 @@ pub struct Arguments {
     /// How PyTorch runs its steps
     #[arg(long, value_enum, value_name = "MODE", default_value_t = ModeName::Auto)]
     torch_mode: ModeName,
+    /// Write event files for TensorBoard into the folder `tensorboard` of the run: every step and
+    /// epoch, histograms of feature norms, maps of cosines and the plane of three classes
+    #[arg(long)]
+    tensorboard: bool,
+
+    /// Show the run on a local page while it goes; its address is the first line on stdout
+    #[arg(long, conflicts_with = "json")]
+    serve: bool,
 
     /// Print the whole experiment with a comment on every key, and train nothing
     #[arg(long)]
@@ -90,6 +103,10 @@ pub struct Arguments {
     /// Print the final tables as one JSON object and nothing else on stdout
     #[arg(long)]
     json: bool,
+
+    /// How progress is shown on stderr
+    #[arg(long, value_enum, value_name = "FORM", default_value_t = progress::Progress::Auto, conflicts_with = "quiet")]
+    progress: progress::Progress,
 
     /// Show no progress on stderr
     #[arg(long, short)]
@@ -125,18 +142,24 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         return output::data(&experiment.to_explained_toml());
     }
     let stop = interrupt::catch()?;
-    let display = progress::Display::new(arguments.quiet);
+    let display = progress::Display::new(arguments.quiet, arguments.progress);
+    let mut first = None;
     let (mut run, folder) = match &arguments.resume {
         Some(folder) => (resume(folder, arguments, &display)?, folder.clone()),
-        None => start(arguments, &display)?,
+        None => start(arguments, &display, &mut first)?,
     };
     display.start(&run)?;
     let asked = || match stop.load(Ordering::Relaxed) {
         true => ControlFlow::Break(()),
         false => ControlFlow::Continue(()),
     };
+    if arguments.serve {
+        serve(&folder)?;
+    }
+    let mut observe = observer(arguments, &run, first.as_ref(), &display)?;
     let ended = run.train(|event| {
         display.show(event);
+        observe(event);
         asked()
     });
     display.finish();
@@ -160,10 +183,66 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         })?;
     report::write(&finished).map_err(|error| advise(&error, &go_on))?;
     if arguments.json {
-        output::json(&finished.summary)
+        output::json(&Form::Summary.versioned(&finished.summary))
     } else {
         output::text(&report::text(&finished.summary))
     }
+}
+
+/// Serves the page of this run as long as the process lives.
+fn serve(folder: &Path) -> anyhow::Result<()> {
+    static NEVER: AtomicBool = AtomicBool::new(false);
+    let page = super::ui::bind(0, vec![folder.to_path_buf()])?;
+    output::text(&page.address())?;
+    std::thread::spawn(move || page.serve(&NEVER));
+    Ok(())
+}
+
+/// What keeps the pictures of the epochs in the run's folder and writes event files, if they are asked
+/// for. A full disk ends them, not the run.
+fn observer<'a>(
+    arguments: &Arguments,
+    run: &Run,
+    first: Option<&EpochPictures>,
+    display: &'a progress::Display,
+) -> anyhow::Result<impl FnMut(&Event<'_>) + use<'a>> {
+    let class_names = run.data().class_names().to_vec();
+    let epochs = run.experiment().training.epochs;
+    let folder = run.folder().map(|folder| folder.path().to_path_buf());
+    let tensorboard = folder.as_ref().filter(|_| arguments.tensorboard);
+    let events =
+        tensorboard.map(|folder| RunEvents::begin(&folder.join("tensorboard"), run, first));
+    let mut events = events.transpose()?;
+    let mut frames = folder;
+    let mut keep = move |pictures: &EpochPictures| {
+        let Some(folder) = &frames else { return };
+        if !is_kept(pictures.epoch, epochs) {
+            return;
+        }
+        if let Err(error) = Frame::of(pictures).append(folder) {
+            frames = None;
+            display.warn(&format!("{error}; no more pictures of epochs are kept"));
+        }
+    };
+    first.iter().for_each(|pictures| keep(pictures));
+    Ok(move |event: &Event<'_>| {
+        let mut pictures = None;
+        if let Event::Measured(measured) = event {
+            pictures = Some(EpochPictures::of(measured, &class_names));
+        }
+        if let Some(pictures) = &pictures {
+            keep(pictures);
+        }
+        let written = match (&mut events, &pictures) {
+            (None, _) => Ok(()),
+            (Some(events), Some(pictures)) => events.pictures(pictures),
+            (Some(events), None) => events.observe(event),
+        };
+        if let Err(error) = written {
+            events = None;
+            display.warn(&format!("{error}; no more event files are written"));
+        }
+    })
 }
 
 /// Goes on with the run in a folder.
@@ -195,7 +274,11 @@ fn resume(
 }
 
 /// Reads the experiment, applies what the command line says and starts a run in a new folder.
-fn start(arguments: &Arguments, display: &progress::Display) -> anyhow::Result<(Run, PathBuf)> {
+fn start(
+    arguments: &Arguments,
+    display: &progress::Display,
+    first: &mut Option<EpochPictures>,
+) -> anyhow::Result<(Run, PathBuf)> {
     let experiment = experiment(arguments)?;
     if let Some(out) = arguments
         .out
@@ -212,6 +295,11 @@ fn start(arguments: &Arguments, display: &progress::Display) -> anyhow::Result<(
         Error::Configuration(message) => Usage(message).into(),
         other => advised(other),
     };
+    let data = experiment.data_sets().map_err(wrong)?;
+    let class_names = data.class_names().to_vec();
+    let mut show = |measured: Measurement<'_>| {
+        *first = Some(EpochPictures::of(&measured, &class_names));
+    };
     let run = match &arguments.device {
         DeviceName::Cpu => {
             let device = device::cpu()?;
@@ -224,16 +312,14 @@ fn start(arguments: &Arguments, display: &progress::Display) -> anyhow::Result<(
                     device.with_precision(precision)
                 ));
             }
-            let data = experiment.data_sets().map_err(wrong)?;
-            Run::start(experiment, data, device)
+            Run::start_observed(experiment, data, device, show)
         }
         name @ DeviceName::Torch(device) => {
             let settings = device::torch(device, name, arguments.torch_mode)?;
-            let data = experiment.data_sets().map_err(wrong)?;
             display.preparing(&format!("starting PyTorch on {device}"));
             let engine = TorchEngine::open(&settings, &experiment, &data).map_err(wrong)?;
             display.preparing(&engine.device());
-            Run::start_on(Box::new(engine), experiment, data)
+            Run::start_on_observed(Box::new(engine), experiment, data, &mut show)
         }
     }
     .map_err(wrong)?;

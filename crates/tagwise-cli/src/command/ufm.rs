@@ -11,12 +11,14 @@ use tagwise::ufm::{
     Bias, ClassifierKind, ClosedForm, FeatureKind, LabelCounts, Progress, SolverSettings,
     UfmAnswer, UfmProblem, UfmSettings,
 };
+use tagwise::words::counted;
 use tagwise_report::{Page, build};
 
 use super::samples::FormatArguments;
 use super::values::{number, whole};
 use crate::failure::{Interrupted, Usage};
 use crate::outputs::Files;
+use crate::terminal::columns;
 use crate::terminal::tell;
 use crate::{interrupt, output};
 
@@ -108,7 +110,8 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
 
-    /// Write a picture of the geometry: a page (.html), the picture alone (.svg) or the data (.json)
+    /// Write a picture of the geometry: a page (.html), the picture alone (.svg), the numbers
+    /// (.csv) or the data (.json)
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
 
@@ -183,15 +186,16 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         page.write(&build::ufm(&problem, &answer, &labels.class_names)?)?;
     }
     if arguments.json {
-        output::json(&answer)?;
+        output::answer(&answer)?;
     } else {
-        output::text(&build::ufm_text(&problem, &answer, WIDTH))?;
+        output::text(&build::ufm_text(&problem, &answer, columns(WIDTH)))?;
     }
     match answer.is_interrupted {
         false => Ok(()),
         true => Err(Interrupted(format!(
-            "stopped after {} steps with a gap of {:.1e} of the value",
-            answer.iterations, answer.certificate.relative_gap
+            "stopped after {} with a gap of {:.1e} of the value",
+            counted(answer.iterations, "step"),
+            answer.certificate.relative_gap
         ))
         .into()),
     }

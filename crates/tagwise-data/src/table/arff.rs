@@ -22,6 +22,7 @@ use std::path::Path;
 
 use rayon::prelude::*;
 use tagwise_base::Targets;
+use tagwise_base::words::counted;
 
 use super::{Table, Unlabelled, input};
 use crate::{Error, Result};
@@ -118,9 +119,14 @@ fn about(header: &Header, columns: &Columns, rows: &Builder<'_>) -> Vec<String> 
     let mut notes = Vec::new();
     if rows.num_weighted > 0 {
         notes.push(format!(
-            "{} of {} rows have a weight other than 1, which is not used",
+            "{} of {} {} a weight other than 1, which is not used",
             rows.num_weighted,
-            rows.sets.len()
+            counted(rows.sets.len(), "row"),
+            if rows.num_weighted == 1 {
+                "has"
+            } else {
+                "have"
+            }
         ));
     }
     if header.num_weighted > 0 {

@@ -31,7 +31,7 @@ use crate::Scatter;
 /// let snapshot = Snapshot::new(features, 1, targets, None)?;
 /// let measured = Analysis::measure("layer 4", &snapshot, None, AnalysisOptions::default())?;
 /// let text = analysis_text(&measured, 110);
-/// assert!(text.starts_with("layer 4: 4 samples, 2 classes, 2 label sets of up to 1 labels, d = 1"));
+/// assert!(text.starts_with("layer 4: 4 samples, 2 classes, 2 label sets of up to 1 label, d = 1"));
 /// assert_eq!(analysis(&measured)?.title, "layer 4");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

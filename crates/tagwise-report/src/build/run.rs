@@ -2,18 +2,20 @@
 
 mod tables;
 
+use std::path::Path;
+
 use tagwise::Targets;
-use tagwise::collapse::{CollapseMetric, TagVectors};
-use tagwise::matrix::as_faer;
+use tagwise::collapse::CollapseMetric;
 use tagwise::snapshot::{FeatureValues, Snapshot};
 use tagwise::statistics::Statistics;
 use tagwise_data::ImageSet;
-use tagwise_train::{EpochRecord, Experiment, Finished, Summary};
+use tagwise_train::{EpochRecord, Experiment, Finished, RunFolder, Summary};
 
 pub use tables::{run_tables, run_text};
+use tagwise::words::counted;
 
-use super::{epochs, provenance, rows};
-use crate::plane::{choose_classes, collapse_plane};
+use super::{class_geometry, class_plane, epochs, notes, provenance};
+use crate::plane::choose_classes;
 use crate::{Card, ContactSheet, Error, Example, Geometry, Kind, Report, Result, Scatter};
 
 /// Images of each multiplicity shown, right and wrong ones as often as they are.
@@ -67,14 +69,15 @@ pub fn run(results: &RunResults<'_>) -> Result<Report> {
         kind: Kind::Training,
         title: format!("{}, seed {}", summary.data.title, summary.seed),
         subtitle: format!(
-            "{}, {} classifier, d = {}, {} epochs, {} training images",
+            "{}, {} classifier, d = {}, {}, {}",
             summary.network.architecture,
             summary.network.classifier,
             summary.network.feature_dim,
-            summary.epochs,
-            results.train.targets().len()
+            counted(summary.epochs, "epoch"),
+            counted(results.train.targets().len(), "training image")
         ),
         summary: sentence(summary),
+        notes: notes(&summary.collapse.last),
         cards: cards(results),
         curves: epochs::curves(results.records, &results.experiment.loss),
         geometry: geometry(results),
@@ -117,14 +120,49 @@ pub fn unfinished_run(
         title: format!("{title}, seed {}", experiment.seed),
         subtitle: format!("The run in {place}"),
         summary: format!(
-            "This run is not finished: {done} of {} epochs are done.",
-            experiment.training.epochs
+            "This run is not finished: {done} of {} {} done.",
+            counted(experiment.training.epochs, "epoch"),
+            if done == 1 { "is" } else { "are" }
         ),
         cards: epochs::cards(records),
         curves: epochs::curves(records, &experiment.loss),
         configuration: settings(experiment)?,
         provenance: provenance(),
         ..Report::default()
+    })
+}
+
+/// The page of the run in a folder: its `report.json` where it is finished, what its epochs show where
+/// it is not.
+///
+/// # Errors
+/// [`Error::NotAReport`] for a `report.json` of something else, [`Error::NoRun`] for a folder that has
+/// neither that nor the files of a run that goes on.
+pub fn run_in_folder(folder: &Path) -> Result<Report> {
+    let saved = folder.join("report.json");
+    if saved.exists() {
+        return read_report(&saved);
+    }
+    let no_run = |error| match error {
+        tagwise_train::Error::NoRun { .. } => Error::NoRun(folder.to_path_buf()),
+        other => Error::Run(Box::new(other)),
+    };
+    let run = RunFolder::open(folder).map_err(no_run)?;
+    let records = run.records().map_err(no_run)?;
+    let experiment = run.experiment().map_err(no_run)?;
+    let title = experiment.data.source.title();
+    unfinished_run(&experiment, &records, title, &folder.display().to_string())
+}
+
+/// A report that was written as JSON.
+///
+/// # Errors
+/// [`Error::NotAReport`] with the file's name.
+pub fn read_report(path: &Path) -> Result<Report> {
+    let bytes = tagwise::file::read(path)?;
+    Report::from_json(&bytes).map_err(|error| Error::NotAReport {
+        path: path.to_path_buf(),
+        source: Box::new(error),
     })
 }
 
@@ -175,15 +213,8 @@ fn cards(results: &RunResults<'_>) -> Vec<Card> {
 
 /// Cosines of class means and classifier; absent when a class has no vector.
 fn geometry(results: &RunResults<'_>) -> Option<Geometry> {
-    let tags = TagVectors::estimate(results.statistics).ok()?;
-    let mut means = rows(tags.vectors());
-    for mean in &mut means {
-        let centre = tags.centre().iter();
-        mean.iter_mut().zip(centre).for_each(|(x, c)| *x -= c);
-    }
-    let classifier = results.train.classifier();
-    let classifier = classifier.map(|classifier| rows(as_faer(&classifier.weight)));
-    let mut geometry = Geometry::new(results.class_names, &means, classifier.as_deref()).ok()?;
+    let (statistics, names) = (results.statistics, results.class_names);
+    let mut geometry = class_geometry(statistics, results.train.classifier(), names)?;
     geometry.caption = "Cosines between classes on one colour scale. The bar below each map spans \
                         the entries off the diagonal; the dot is their mean."
         .into();
@@ -195,16 +226,11 @@ fn plane(results: &RunResults<'_>) -> Option<Scatter> {
     let (train, names) = (results.train, results.class_names);
     let (targets, dim) = (train.targets(), train.dim());
     let classes = choose_classes(targets)?;
-    let mut plane = match train.features() {
-        FeatureValues::F32(values) => collapse_plane(values, dim, targets, classes, names),
-        FeatureValues::F64(values) => collapse_plane(values, dim, targets, classes, names),
-    }
-    .ok()?;
-    plane.caption = "Each dot is a training image. Images with one label gather at the ends of \
-                     their arms; images with two gather where theory puts them, on the scaled sum \
-                     of the two arms, marked by a ring."
-        .into();
-    Some(plane)
+    let plane = match train.features() {
+        FeatureValues::F32(values) => class_plane(values, dim, targets, classes, names),
+        FeatureValues::F64(values) => class_plane(values, dim, targets, classes, names),
+    };
+    plane.ok()
 }
 
 fn examples(results: &RunResults<'_>) -> Result<ContactSheet> {

@@ -10,6 +10,8 @@ use tagwise::{LabelSet, Targets};
 
 pub use tables::ufm_text;
 
+use tagwise::words::counted;
+
 use super::provenance;
 use crate::contact_sheet::set_name;
 use crate::plane::{choose_classes, collapse_plane};
@@ -130,15 +132,15 @@ fn geometry(problem: &UfmProblem, point: &UfmPoint, class_names: &[String]) -> R
     }
     for map in &mut maps {
         map.ideal = ideal;
-        map.caption = map.summary();
+        map.caption = map.spread_sentence();
     }
     Ok(Geometry {
         maps,
         caption: match shown.len() < problem.num_classes() {
             true => format!(
-                "The {} most frequent of {} classes.",
+                "The {} most frequent of {}.",
                 shown.len(),
-                problem.num_classes()
+                counted(problem.num_classes(), "class")
             ),
             false => String::new(),
         },

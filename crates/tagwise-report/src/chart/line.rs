@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::{BOTTOM, Frame, HEIGHT, Series};
 use crate::markup::{Escaped, Px};
-use crate::number::format_number;
+use crate::number::typeset_number;
 use crate::palette;
 
 /// Lines with no more points than this show each point.
@@ -110,7 +110,7 @@ impl Line {
         out.push_str("\" data-y=\"");
         for (at, point) in self.points.iter().enumerate() {
             let space = if at > 0 { " " } else { "" };
-            let _ = write!(out, "{space}{}", format_number(point.y));
+            let _ = write!(out, "{space}{}", typeset_number(point.y));
         }
         let _ = write!(
             out,

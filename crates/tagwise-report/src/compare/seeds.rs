@@ -1,6 +1,6 @@
 //! Means over runs that differ only in their seed.
 
-use super::{figure_columns, setting};
+use super::{figure_columns, heading, setting};
 use crate::page::Report;
 use crate::table::{Cell, Column, Table};
 
@@ -25,7 +25,7 @@ pub(super) fn means(reports: &[Report], names: &[String]) -> Option<Table> {
                 .iter()
                 .filter_map(|&at| {
                     let mut cards = reports[at].cards.iter();
-                    Some(&cards.find(|card| card.label == column.name)?.value)
+                    Some(&cards.find(|card| heading(card) == column.name)?.value)
                 })
                 .collect();
             mean_and_deviation(&cells)

@@ -35,9 +35,12 @@ impl HeatMap {
         let limit = limit.unwrap_or_else(|| Self::common_limit([self]));
         let layout = Layout::new(&self.labels);
         let mut out = format!(
-            "<svg class=\"heat\" viewBox=\"0 0 {WIDTH} {}\" role=\"img\" aria-label=\"{}\" \
+            "<svg class=\"heat\" viewBox=\"0 0 {WIDTH} {}\" data-cells=\"{} {} {}\" role=\"img\" aria-label=\"{}\" \
              font-family=\"system-ui,sans-serif\" font-size=\"{FONT}\" fill=\"{}\">",
             Px(layout.top + layout.side + SCALE_HEIGHT),
+            Px(layout.left),
+            Px(layout.top),
+            Px(layout.side),
             Escaped(&self.summary()),
             palette::role("ink"),
         );
@@ -211,15 +214,8 @@ struct Shade {
 
 impl Shade {
     fn new(value: f64, limit: f64) -> Self {
-        let colour = if value < 0.0 {
-            palette::NEGATIVE
-        } else {
-            palette::POSITIVE
-        };
-        Self {
-            colour,
-            opacity: (value / limit).abs().min(1.0),
-        }
+        let (colour, opacity) = palette::diverging(value, limit);
+        Self { colour, opacity }
     }
 }
 
@@ -231,6 +227,14 @@ struct Layout {
     slanted: bool,
 }
 
+/// Every how many-th row and column is named.
+fn stride(num_classes: usize) -> usize {
+    match num_classes <= MAX_NAMED {
+        true => 1,
+        false => nice_step(num_classes as f64 / 8.0) as usize,
+    }
+}
+
 impl Layout {
     fn new(labels: &[String]) -> Self {
         let widest = labels
@@ -239,8 +243,8 @@ impl Layout {
             .fold(0.0, f64::max);
         let left = widest + 8.0;
         let side = WIDTH - left - RIGHT;
-        let slanted = widest > side / labels.len().clamp(1, MAX_NAMED) as f64 - 2.0
-            && labels.len() <= MAX_NAMED;
+        let named = labels.len().div_ceil(stride(labels.len())).max(1);
+        let slanted = widest > side / named as f64 - 2.0;
         let top = if slanted { 14.0 + widest * 0.72 } else { 18.0 };
         Self {
             left,
@@ -252,11 +256,7 @@ impl Layout {
 
     fn draw_names(&self, out: &mut String, labels: &[String]) {
         let cell = self.side / labels.len().max(1) as f64;
-        let stride = if labels.len() <= MAX_NAMED {
-            1
-        } else {
-            nice_step(labels.len() as f64 / 8.0) as usize
-        };
+        let stride = stride(labels.len());
         let soft = palette::role("soft");
         let _ = write!(out, "<g class=\"soft\" fill=\"{soft}\">");
         for (index, label) in labels.iter().enumerate().step_by(stride) {

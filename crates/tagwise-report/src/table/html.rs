@@ -2,9 +2,18 @@
 
 use std::fmt::Write;
 
+use tagwise::words::counted;
+
 use super::{Better, Cell, Format, Side, Table, decimal_tail};
 use crate::markup::Escaped;
+use crate::number::{true_minus, typeset_sentence};
+use crate::page::csv_link;
 use crate::{Error, Result};
+
+/// Tables of more rows are folded: a page shows its pictures before them.
+const FOLDED_FROM: usize = 15;
+/// A column with a longer text than this needs room for a sentence.
+const SENTENCE: usize = 32;
 
 impl Table {
     /// The table as an HTML element, the best value of each ordered column emphasised.
@@ -22,8 +31,18 @@ impl Table {
                 });
             }
         }
-        let mut html = String::from("<div class=\"scroll\"><table>");
-        if !self.title.is_empty() {
+        let mut html = String::new();
+        let is_long = self.rows.len() > FOLDED_FROM;
+        if is_long {
+            let _ = write!(
+                html,
+                "<details class=\"fold\"><summary>{} <span>{}</span></summary>",
+                Escaped(&self.title),
+                counted(self.rows.len(), "row")
+            );
+        }
+        html.push_str("<div class=\"scroll\" tabindex=\"0\"><table>");
+        if !self.title.is_empty() && !is_long {
             let _ = write!(html, "<caption>{}</caption>", Escaped(&self.title));
         }
         html.push_str("<thead><tr>");
@@ -48,14 +67,28 @@ impl Table {
         }
         html.push_str("</tbody></table></div>");
         if !self.caption.is_empty() {
-            let _ = write!(html, "<p class=\"note\">{}</p>", Escaped(&self.caption));
+            let _ = write!(
+                html,
+                "<p class=\"note\">{}</p>",
+                Escaped(&typeset_sentence(&self.caption))
+            );
+        }
+        if !self.rows.is_empty() {
+            let link = csv_link(&self.title, &self.csv());
+            let _ = write!(html, "<p class=\"save\">{link}</p>");
+        }
+        if is_long {
+            html.push_str("</details>");
         }
         Ok(html)
     }
 
     fn class(&self, position: usize) -> &'static str {
+        let mut cells = self.rows.iter().filter_map(|row| row.get(position));
+        let is_long = |cell: &Cell| matches!(cell, Cell::Text(text) if text.len() > SENTENCE);
         match self.side(position) {
             Side::Right => " class=\"n\"",
+            Side::Left if cells.any(is_long) => " class=\"t\"",
             Side::Left => "",
         }
     }
@@ -65,10 +98,10 @@ impl Table {
         let format = self.columns[position].format;
         let text = match format {
             Format::Digits => cell.typeset(),
-            Format::Percent => cell.in_format(format),
+            Format::Percent => true_minus(&cell.in_format(format)),
         };
         let mut content = Escaped(&text).to_string();
-        if cell.value().is_some() && !class.is_empty() {
+        if cell.value().is_some() && self.side(position) == Side::Right {
             content.push_str(&self.invisible_tail(position, &cell.in_format(format)));
         }
         if best.is_some() && cell.value() == best {
@@ -107,7 +140,7 @@ impl Table {
     }
 
     /// The best value of an ordered column that has at least two different ones.
-    fn best(&self, position: usize) -> Option<f64> {
+    pub(crate) fn best(&self, position: usize) -> Option<f64> {
         let ranked = self.rows.iter().enumerate();
         let values = ranked
             .filter(|&(number, _)| self.is_ranked(number))

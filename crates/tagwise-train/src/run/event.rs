@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use tagwise::statistics::Statistics;
+use tagwise::{LinearClassifier, Targets};
+
 use crate::EpochRecord;
 
 /// What a run reports while it trains.
@@ -11,6 +14,8 @@ pub enum Event<'a> {
     Step(Step),
     /// The weights rest and are about to be measured.
     Measuring,
+    /// The weights were measured, and still rest.
+    Measured(Measurement<'a>),
     /// An epoch is done, and its files are written if the run has a folder.
     Epoch {
         /// What was measured.
@@ -41,6 +46,21 @@ pub struct Step {
     pub images_per_second: f64,
     /// Estimate of the time to the end of the run.
     pub remaining: Duration,
+}
+
+/// What was measured, with what it was measured on.
+#[derive(Clone, Copy, Debug)]
+pub struct Measurement<'a> {
+    /// Epochs done; 0 for the initial network.
+    pub epoch: usize,
+    /// Features of the training set, row-major `[N, d]`.
+    pub features: &'a [f32],
+    /// The label set of each of its samples.
+    pub targets: &'a Targets,
+    /// Statistics of the features.
+    pub statistics: &'a Statistics,
+    /// The classifier.
+    pub classifier: &'a LinearClassifier,
 }
 
 /// How training ended.

@@ -4,11 +4,13 @@ use tagwise::collapse::{CollapseReport, Intervals};
 use tagwise::evaluate::{SetMeasures, label_mass};
 use tagwise::statistics::Statistics;
 
+use super::Measurement;
 use crate::decoders::Decoders;
 use crate::extract;
 use crate::{DataSets, Engine, Error, Experiment, Extracted, Measured, Result, Split, Validation};
 
-/// Measures collapse on the training set and quality on the validation set.
+/// Measures collapse on the training set and quality on the validation set, and shows what it was
+/// measured on.
 ///
 /// # Errors
 /// [`Error::LossNotFinite`] and, from the mathematics, features that are not finite.
@@ -16,6 +18,8 @@ pub(super) fn measure(
     engine: &mut dyn Engine,
     data: &DataSets,
     experiment: &Experiment,
+    epoch: usize,
+    show: &mut dyn FnMut(Measurement<'_>),
 ) -> Result<Measured> {
     let batch_size = experiment.evaluation.batch_size;
     let train = Extracted::new(engine, data, Split::Train, batch_size)?;
@@ -30,7 +34,7 @@ pub(super) fn measure(
             false => Err(Error::LossNotFinite(loss)),
         }
     };
-    Ok(Measured {
+    let measured = Measured {
         train_loss: loss(&train, data.train.targets())?,
         collapse: CollapseReport::measure_samples(
             &statistics,
@@ -44,7 +48,15 @@ pub(super) fn measure(
             label_mass: label_mass(&validation.logits, data.validation.targets())?,
             subset_accuracy: exact_matches(&validation, &statistics, data)?,
         },
-    })
+    };
+    show(Measurement {
+        epoch,
+        features: &train.features,
+        targets: data.train.targets(),
+        statistics: &statistics,
+        classifier: &classifier,
+    });
+    Ok(measured)
 }
 
 /// Share of the validation set that one nearest neighbour decodes exactly.

@@ -171,6 +171,19 @@ impl CollapseMetric {
         self.entry().name
     }
 
+    /// A name for a column or a tracker: `nc1_m1`, `nc1_pooled`, `nc2_classifier`,
+    /// `nc2_class_means`, `nc3`, `nc_m2`.
+    pub fn key(self) -> String {
+        match self {
+            Self::Nc1 { multiplicity } => format!("nc1_m{multiplicity}"),
+            Self::Nc1Pooled => "nc1_pooled".into(),
+            Self::Nc2Classifier => "nc2_classifier".into(),
+            Self::Nc2ClassMeans => "nc2_class_means".into(),
+            Self::Nc3 => "nc3".into(),
+            Self::NcM { multiplicity } => format!("nc_m{multiplicity}"),
+        }
+    }
+
     /// The name among [those of the paper](Self::of_paper), where NC1 is that of single labels.
     pub fn paper_name(self) -> String {
         match self {

@@ -6,6 +6,7 @@ use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use tagwise_base::words::counted;
 
 use super::decompose::{least_squares, parts};
 use super::{Group, Labelled, TagVectors, angle_degrees, column};
@@ -69,8 +70,8 @@ pub(super) fn measure(
         let skipped = group.sets.len() - uniform.used.len();
         if skipped > 0 {
             notes.push(format!(
-                "NC_{multiplicity} leaves out {skipped} of {} label sets: their mean, or the sum of their class vectors, is zero",
-                group.sets.len()
+                "NC_{multiplicity} leaves out {skipped} of {}: their mean, or the sum of their class vectors, is zero",
+                counted(group.sets.len(), "label set")
             ));
         }
         if !uniform.used.is_empty() {

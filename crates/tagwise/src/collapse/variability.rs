@@ -6,6 +6,7 @@ use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatRef};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use tagwise_base::words::counted;
 
 use super::between::{self, Between, Inside, Need, add_moved_gram, has_gram, row_span};
 use super::decompose::parts;
@@ -350,10 +351,9 @@ impl Variability {
         }
         for (multiplicity, nc1) in &self.per_multiplicity {
             if nc1.rank == 0 {
-                let plural = if nc1.num_sets == 1 { "" } else { "s" };
                 notes.push(format!(
-                    "NC1 of multiplicity {multiplicity} needs at least two different label-set means, found {} label set{plural}",
-                    nc1.num_sets
+                    "NC1 of multiplicity {multiplicity} needs at least two different label-set means, found {}",
+                    counted(nc1.num_sets, "label set")
                 ));
             }
             if nc1.rank > 0 && nc1.cdnv.is_none() && nc1.num_sets <= MAX_CDNV_SETS {
@@ -377,8 +377,14 @@ impl Variability {
     fn once(&self) -> Option<String> {
         let estimate = self.pooled.estimate?;
         let (num_once, num_sets) = (estimate.num_once, self.pooled.num_sets);
-        (num_once > 0)
-            .then(|| format!("{num_once} of {num_sets} label sets occur once and show no spread"))
+        (num_once > 0).then(|| {
+            let (occur, show) = match num_once {
+                1 => ("occurs", "shows"),
+                _ => ("occur", "show"),
+            };
+            let sets = counted(num_sets, "label set");
+            format!("{num_once} of {sets} {occur} once and {show} no spread")
+        })
     }
 }
 

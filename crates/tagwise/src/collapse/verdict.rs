@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use tagwise_base::words::counted;
 
 use super::{CollapseMetric, Goal};
 
@@ -270,18 +271,24 @@ impl fmt::Display for Untold {
                 num_sets,
             } => write!(
                 f,
-                "{num_samples} samples in {num_sets} label sets repeat too few to show spread"
+                "{} in {} repeat too few to show spread",
+                counted(num_samples as usize, "sample"),
+                counted(num_sets as usize, "label set")
             ),
             Self::NoSimplexEtf { num_vectors, dim } => write!(
                 f,
-                "no simplex ETF of {num_vectors} vectors exists in {dim} dimensions"
+                "no simplex ETF of {} exists in {}",
+                counted(num_vectors, "vector"),
+                counted(dim, "dimension")
             ),
             Self::FittedToThemselves {
                 num_classes,
                 num_sets,
             } => write!(
                 f,
-                "vectors of {num_classes} classes are fitted to the {num_sets} label sets they are tested on"
+                "vectors of {} are fitted to the {} they are tested on",
+                counted(num_classes, "class"),
+                counted(num_sets, "label set")
             ),
             Self::MeansWithinNoise => {
                 f.write_str("in some direction the means differ no more than noise in them does")

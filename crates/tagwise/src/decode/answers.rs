@@ -14,6 +14,7 @@ use super::nearest::Decoded;
 use super::record::Tuning;
 use super::set_likelihood::ProbableSet;
 use crate::file::write_atomically;
+use crate::form::Form;
 use crate::head::Features;
 use crate::names::{LabelNames, csv_cell};
 use crate::snapshot::WITHOUT_PARQUET;
@@ -280,7 +281,8 @@ impl Serialize for Answers<'_> {
         let (names, decoded) = (self.decoder.names(), &self.decoded);
         let sets = decoded.targets.iter().map(|set| Labels(set, names));
         let candidates = self.decoder.tuning().map(|tuning| &tuning.candidates);
-        let mut object = serializer.serialize_struct("Answers", 9)?;
+        let mut object = serializer.serialize_struct("Answers", 10)?;
+        object.serialize_field("version", &Form::Answer.version())?;
         object.serialize_field("decoder", self.decoder.spec())?;
         match self.decoder.tuning() {
             Some(tuning) => object.serialize_field("tuning", &Purpose(tuning))?,

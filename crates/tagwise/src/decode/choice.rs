@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
+use tagwise_base::words::counted;
 
 use super::blocks;
 use super::nearest::OneNearestNeighbour;
@@ -138,7 +139,7 @@ pub fn choose_each<const N: usize>(
         let measured = measure(&spec, (statistics, &training), tuning, &criteria);
         let (measures, note) = match measured {
             Ok((measures, unproven)) => {
-                let note = format!("{unproven} answers not proven");
+                let note = format!("{} not proven", counted(unproven, "answer"));
                 (measures.map(Some), (unproven > 0).then_some(note))
             }
             Err(Error::Undefined(reason)) => ([None; N], Some(reason)),

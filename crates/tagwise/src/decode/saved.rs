@@ -29,6 +29,7 @@ use super::rules::{EmptyRule, LogitDecoder, RuleKind};
 use super::set_likelihood::{SetDecoder, SetSettings};
 use super::spec::DecoderSpec;
 use crate::file::write_atomically;
+use crate::form::{Form, Stated};
 use crate::head::{HeadPotentials, push_classifier, read_classifier};
 use crate::loss::Link;
 use crate::names::LabelNames;
@@ -43,9 +44,6 @@ const HEAD: &str = "head.";
 
 /// What messages call such a file.
 const WHAT: &str = "a decoder";
-
-/// Raised whenever an older program would read a file wrongly.
-const VERSION: u32 = 1;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -92,12 +90,6 @@ enum FormKind {
     Linear,
 }
 
-/// What every version has.
-#[derive(Deserialize)]
-struct Version {
-    version: u32,
-}
-
 impl FittedDecoder {
     /// The bytes of a safetensors file.
     ///
@@ -121,7 +113,7 @@ impl FittedDecoder {
             push_classifier(&mut writer, HEAD, classifier)?;
         }
         let header = Header {
-            version: VERSION,
+            version: Form::Decoder.version(),
             spec: self.spec,
             space: self.space,
             num_classes: self.num_classes,
@@ -132,6 +124,7 @@ impl FittedDecoder {
         };
         let header =
             serde_json::to_string(&header).map_err(|error| malformed(error.to_string()))?;
+        writer.describe_form(Form::Decoder);
         writer.describe(HEADER, header);
         Ok(writer.to_bytes())
     }
@@ -247,13 +240,8 @@ fn read_header(tensors: &Tensors<'_>) -> Result<Header> {
             "expected the description of a decoder, found {error}"
         ))
     };
-    let Version { version } = serde_json::from_str(text).map_err(expected)?;
-    if version > VERSION {
-        return Err(malformed(format!(
-            "expected a decoder of version {VERSION} at most, found {version}; read it with a \
-             newer program"
-        )));
-    }
+    let stated: Stated = serde_json::from_str(text).map_err(expected)?;
+    Form::Decoder.check(stated.version)?;
     serde_json::from_str(text).map_err(expected)
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::Serialize;
+use tagwise_base::words::counted;
 
 use super::nearest::OneNearestNeighbour;
 use super::rules::{EmptyRule, Rule};
@@ -99,9 +100,9 @@ impl fmt::Display for TunedValues {
                 prior_terms,
                 ..
             } => {
-                write!(f, "prototypes of {num_labels} labels")?;
+                write!(f, "prototypes of {}", counted(*num_labels, "label"))?;
                 if *num_label_sets > 0 {
-                    write!(f, " and {num_label_sets} label sets")?;
+                    write!(f, " and {}", counted(*num_label_sets, "label set"))?;
                 }
                 write!(f, ", answers of up to {max_multiplicity}")?;
                 if let Some(scales) = scales {
@@ -119,15 +120,15 @@ impl fmt::Display for TunedValues {
             } => {
                 write!(
                     f,
-                    "sets of up to {} labels",
-                    multiplicity_potentials.len() - 1
+                    "sets of up to {}",
+                    counted(multiplicity_potentials.len() - 1, "label")
                 )?;
                 if *are_linear {
                     f.write_str(", potentials of multiplicities linear in the features")?;
                 }
                 match num_label_sets {
                     0 => Ok(()),
-                    count => write!(f, ", potentials of {count} label sets"),
+                    count => write!(f, ", potentials of {}", counted(*count, "label set")),
                 }
             }
         }
@@ -142,7 +143,7 @@ fn write_rule(f: &mut fmt::Formatter<'_>, rule: &Rule) -> fmt::Result {
         Rule::LabelThresholds { thresholds } => {
             write!(f, "labels with a score of at least {}", range(thresholds))
         }
-        Rule::TopK { k } => write!(f, "{k} labels for every sample"),
+        Rule::TopK { k } => write!(f, "{} for every sample", counted(*k, "label")),
         Rule::Proportional { shares } => {
             write!(f, "labels for {} of the samples", range(shares))
         }

@@ -12,6 +12,7 @@ use super::{
     TriedSettings, TriedWeightDecay, WeightDecaySearch,
 };
 use crate::file::write_atomically;
+use crate::form::Form;
 use crate::loss::Link;
 use crate::loss::set_likelihood::SeenSetPotentials;
 use crate::minimize::Stop;
@@ -231,6 +232,7 @@ impl FittedHead {
         }
         let description = serde_json::to_string(&self.description)
             .map_err(|error| Error::Malformed(error.to_string()))?;
+        writer.describe_form(Form::Head);
         writer.describe(DESCRIPTION, description);
         Ok(writer.to_bytes())
     }

@@ -12,11 +12,9 @@ use std::path::Path;
 
 use super::panel::PANEL_WIDTH;
 use super::{ScatterKind, Statistics};
+use crate::form::Form;
 use crate::tensors::TensorWriter;
 use crate::{Error, LinearClassifier, Result};
-
-const FORMAT: &str = "tagwise statistics";
-const VERSION: &str = "1";
 
 /// Saved statistics with the classifier that belongs to the features, if it is known.
 ///
@@ -102,8 +100,7 @@ impl StatisticsFile {
         let added = self.add_tensors(&mut writer);
         added.unwrap_or_else(|error| unreachable!("shapes are those of the values: {error}"));
         let statistics = &self.statistics;
-        writer.describe("format", FORMAT);
-        writer.describe("version", VERSION);
+        writer.describe_form(Form::Statistics);
         writer.describe("num_classes", statistics.num_classes.to_string());
         writer.describe("dim", statistics.dim.to_string());
         writer.describe("scatter", kind_name(statistics.kind));

@@ -5,7 +5,9 @@ use tagwise_report::build::{RunResults, run, run_text};
 use tagwise_report::render;
 use tagwise_train::{Finished, Summary};
 
-/// Tables are laid out for this width, on a terminal and in a file.
+use crate::terminal::columns;
+
+/// Tables in a file or a pipe are laid out for this width.
 const WIDTH: usize = 100;
 
 /// Writes `report.html` and, for comparisons of several runs, the same as `report.json`.
@@ -15,7 +17,7 @@ pub fn write(finished: &Finished) -> anyhow::Result<()> {
     let html = render(&report).context("the report cannot be drawn")?;
     if let Some(folder) = &finished.folder {
         folder.write("report.html", html.as_bytes())?;
-        folder.write("report.json", &serde_json::to_vec(&report)?)?;
+        folder.write("report.json", report.to_json()?.as_bytes())?;
     }
     Ok(())
 }
@@ -25,5 +27,5 @@ pub fn text(summary: &Summary) -> String {
     let report = summary.folder.as_ref().map_or_else(String::new, |folder| {
         format!("report: {}\n", folder.join("report.html").display())
     });
-    run_text(summary, WIDTH) + &report
+    run_text(summary, columns(WIDTH)) + &report
 }

@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
-use tagwise::collapse::{CollapseFamily, CollapseMetric, Headline, TagVectors};
-use tagwise::matrix::as_faer;
+use tagwise::collapse::{CollapseFamily, CollapseMetric, Headline};
+use tagwise::words::counted;
 
-use super::super::{provenance, rows};
+use super::super::{class_geometry, notes, provenance, sentence};
 use super::{Analysis, tables};
-use crate::{Axis, Card, Chart, Geometry, Kind, Report, Result, Series};
+use crate::{Axis, Card, Chart, Geometry, Kind, Report, Result, Series, typeset_number};
 
 /// Cosines of more classes than this are not drawn.
-const MAX_CLASSES: usize = 128;
+const MAX_CLASSES: usize = 256;
 
 /// The page of one set of features.
 ///
@@ -26,16 +26,16 @@ pub fn analysis(measured: &Analysis) -> Result<Report> {
     let headlines = report.headlines();
     let is_measured = |headline: &&Headline| headline.value.or(headline.published).is_some();
     let measured_ones = headlines.iter().filter(is_measured);
-    let mut summary = vec![measured.finding().trim_end_matches('.').to_string()];
-    summary.extend(report.notes.iter().cloned());
-    summary.push(tables::path_sentence(report).to_string());
+    let mut all_notes = notes(report);
+    all_notes.push(sentence(tables::path_sentence(report)));
     Ok(Report {
         kind: Kind::Analysis,
         title: file_name(&measured.path),
         subtitle: tables::size(measured),
-        summary: format!("{}.", summary.join(". ")),
+        summary: measured.finding(),
+        notes: all_notes,
         cards: measured_ones.map(Card::headline).collect(),
-        geometry: geometry(measured)?,
+        geometry: geometry(measured),
         plane: measured.plane.clone(),
         tables: all_tables,
         class_names: measured.class_names.clone(),
@@ -45,21 +45,13 @@ pub fn analysis(measured: &Analysis) -> Result<Report> {
 }
 
 /// Cosines of the class means and of the classifier, as long as a picture can show them.
-fn geometry(measured: &Analysis) -> Result<Option<Geometry>> {
+fn geometry(measured: &Analysis) -> Option<Geometry> {
     let num_classes = measured.report.num_classes;
     if !(2..=MAX_CLASSES).contains(&num_classes) {
-        return Ok(None);
-    }
-    let tags = TagVectors::estimate(&measured.statistics)?;
-    let mut centred = rows(tags.vectors());
-    for vector in &mut centred {
-        let centre = tags.centre().iter();
-        vector.iter_mut().zip(centre).for_each(|(x, c)| *x -= c);
+        return None;
     }
     let classifier = measured.classifier.as_ref();
-    let classifier = classifier.map(|classifier| rows(as_faer(&classifier.weight)));
-    let names = &measured.class_names;
-    Ok(Geometry::new(names, &centred, classifier.as_deref()).ok())
+    class_geometry(&measured.statistics, classifier, &measured.class_names)
 }
 
 /// The page of several sets of features, such as the epochs of a run, in the order given.
@@ -71,10 +63,12 @@ pub fn analyses(measured: &[Analysis]) -> Report {
     };
     Report {
         kind: Kind::Analysis,
-        title: format!("Neural collapse of {} files", measured.len()),
+        title: format!("Neural collapse of {}", counted(measured.len(), "file")),
         subtitle: names,
+        summary: course(measured),
+        notes: notes_of_all(measured),
         curves: curves(measured),
-        tables: vec![tables::comparison(measured)],
+        tables: vec![tables::comparison(measured), tables::findings(measured)],
         provenance: provenance(),
         ..Report::default()
     }
@@ -101,13 +95,68 @@ fn curves(measured: &[Analysis]) -> Vec<Chart> {
             .collect(),
     };
     let charts = CollapseFamily::ALL.into_iter().map(|family| {
-        let axis = Axis::linear("file, in the order given");
+        let axis = Axis::named("file", file_labels(measured));
         let mut chart = Chart::new(family.symbol(), axis, Axis::log(family.symbol()));
         let members = metrics.iter().filter(|metric| metric.family() == family);
         chart.series = members.map(line).collect();
         chart
     });
     charts.filter(|chart| !chart.series.is_empty()).collect()
+}
+
+/// How the metrics of the paper went from the first file to the last.
+fn course(measured: &[Analysis]) -> String {
+    let [first, .., last] = measured else {
+        return measured.first().map_or(String::new(), Analysis::finding);
+    };
+    let multiplicities = last.report.nc_m.keys().copied();
+    let courses: Vec<String> = CollapseMetric::of_paper(multiplicities)
+        .into_iter()
+        .filter_map(|metric| {
+            let (before, after) = (metric.value(&first.report)?, metric.value(&last.report)?);
+            let (before, after) = (typeset_number(before), typeset_number(after));
+            Some(format!("{} from {before} to {after}", metric.paper_name()))
+        })
+        .collect();
+    let names = [first, last].map(|measured| file_name(&measured.path));
+    let finding = last.finding();
+    match courses.is_empty() {
+        true => format!("{}: {finding}", names[1]),
+        false => format!(
+            "From {} to {}: {}. In the last: {finding}",
+            names[0],
+            names[1],
+            courses.join(", ")
+        ),
+    }
+}
+
+/// The notes of every file, each under its name.
+fn notes_of_all(measured: &[Analysis]) -> Vec<String> {
+    let of_file = |measured: &Analysis| {
+        let name = file_name(&measured.path);
+        let notes = notes(&measured.report).into_iter();
+        notes
+            .map(|note| format!("{name}: {note}"))
+            .collect::<Vec<_>>()
+    };
+    measured.iter().flat_map(of_file).collect()
+}
+
+/// What tells each file from the others on an axis: its name, and where names repeat its folder too.
+fn file_labels(measured: &[Analysis]) -> Vec<String> {
+    let names: Vec<String> = measured.iter().map(|one| file_name(&one.path)).collect();
+    let is_repeated = |name: &String| names.iter().filter(|other| *other == name).count() > 1;
+    measured
+        .iter()
+        .zip(&names)
+        .map(
+            |(one, name)| match one.path.parent().and_then(Path::file_name) {
+                Some(folder) if is_repeated(name) => format!("{}/{name}", folder.to_string_lossy()),
+                _ => name.clone(),
+            },
+        )
+        .collect()
 }
 
 fn file_name(path: &Path) -> String {

@@ -5,6 +5,7 @@ mod details;
 use std::path::Path;
 
 use tagwise::collapse::{CollapseMetric, CollapseReport, Headline, Interval, Nc1Path};
+use tagwise::words::counted;
 
 use super::Analysis;
 use crate::contact_sheet::set_name;
@@ -45,12 +46,12 @@ pub fn analyses_text(measured: &[Analysis], width: usize) -> String {
 pub(super) fn size(measured: &Analysis) -> String {
     let report = &measured.report;
     format!(
-        "{}: {} samples, {} classes, {} label sets of up to {} labels, d = {}",
+        "{}: {}, {}, {} of up to {}, d = {}",
         measured.path.display(),
-        report.num_samples,
-        report.num_classes,
-        report.num_label_sets,
-        report.max_multiplicity(),
+        counted(report.num_samples as usize, "sample"),
+        counted(report.num_classes, "class"),
+        counted(report.num_label_sets, "label set"),
+        counted(report.max_multiplicity(), "label"),
         report.dim
     )
 }
@@ -149,16 +150,13 @@ fn angles(report: &CollapseReport) -> Table {
     let names = [
         "m",
         "sets",
-        "angle to own sum",
-        "to best sum",
-        "to any sum",
+        "angle to own sum, °",
+        "to best sum, °",
+        "to any sum, °",
         "NC_m",
         "NC_m, best weights",
     ];
-    let mut table = Table::new(
-        "Tag-wise averages, angles in degrees",
-        names.map(Column::new),
-    );
+    let mut table = Table::new("Tag-wise averages", names.map(Column::new));
     for (&multiplicity, nc_m) in &report.nc_m {
         let cell = |value: Option<f64>| value.map_or(Cell::Missing, Cell::Number);
         table.push([
@@ -181,7 +179,7 @@ fn classes(report: &CollapseReport, class_names: &[String]) -> Table {
         "samples",
         "norm, centred",
         "spread",
-        "angle to W",
+        "angle to W, °",
     ];
     let mut table = Table::new("Classes", names.map(Column::new));
     let cell = |value: Option<f64>| value.map_or(Cell::Missing, Cell::Number);
@@ -203,7 +201,7 @@ pub(super) fn odd_sets(report: &CollapseReport, class_names: &[String]) -> Table
     let names = [
         "label set",
         "samples",
-        "angle to own sum",
+        "angle to own sum, °",
         "scale",
         "spread",
     ];
@@ -295,6 +293,17 @@ pub(super) fn metrics_of_any(measured: &[Analysis]) -> Vec<CollapseMetric> {
         }
     }
     metrics
+}
+
+/// What was found in each set of features, in words.
+pub(super) fn findings(measured: &[Analysis]) -> Table {
+    let mut table = Table::new("Verdicts", ["file", "what was found"].map(Column::new));
+    let folder = common_folder(measured);
+    for measured in measured {
+        let name = measured.path.strip_prefix(folder).unwrap_or(&measured.path);
+        table.push([name.display().to_string().into(), measured.finding().into()]);
+    }
+    table
 }
 
 /// One row for each set of features, one column for each headline metric.

@@ -1,6 +1,7 @@
 //! The final tables of a run, one shape for the terminal and the page.
 
 use tagwise::collapse::{CollapseMetric, CollapseReport};
+use tagwise::words::{counted, counted_as};
 use tagwise_train::Summary;
 
 use crate::build::epochs::metrics_of_each_multiplicity;
@@ -33,7 +34,7 @@ fn collapse(summary: &Summary) -> Table {
             Column::new("metric"),
             Column::new("of what"),
             Column::new("before training"),
-            Column::new(format!("after {} epochs", summary.epochs)),
+            Column::new(format!("after {}", counted(summary.epochs, "epoch"))),
             Column::new("ideal"),
         ],
     );
@@ -124,5 +125,5 @@ pub(super) fn parameters(summary: &Summary) -> String {
 }
 
 fn images(count: usize) -> String {
-    format!("{} images", format_count(count as u64))
+    counted_as(count, format_count(count as u64), "image")
 }

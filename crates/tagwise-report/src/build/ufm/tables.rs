@@ -5,6 +5,7 @@ use std::fmt::Write;
 use tagwise::ufm::{
     Bound, MultiplicityGeometry, Spread, UfmAnswer, UfmMethod, UfmProblem, Verdict,
 };
+use tagwise::words::{counted, counted_as};
 
 use crate::{Cell, Column, Table, format_number};
 
@@ -28,14 +29,20 @@ pub(super) fn question(answer: &UfmAnswer) -> String {
         count => format!(" ({} without labels)", count_of(count)),
     };
     format!(
-        "{} classes, {} label sets, {} samples{unlabelled}, d = {}, λ_W = {}, λ_H = {}",
-        answer.num_classes,
-        count_of(answer.num_label_sets),
-        count_of(answer.num_samples),
+        "{}, {}, {}{unlabelled}, d = {}, λ_W = {}, λ_H = {}",
+        counted(answer.num_classes, "class"),
+        several(answer.num_label_sets, "label set"),
+        several(answer.num_samples, "sample"),
         answer.dim,
         format_number(answer.lambda_w),
         format_number(answer.lambda_h),
     )
+}
+
+/// "40,000 samples", of counts that need not be whole.
+fn several(count: f64, thing: &str) -> String {
+    // All that matters is whether it is one.
+    counted_as(if count == 1.0 { 1 } else { 2 }, count_of(count), thing)
 }
 
 pub(super) fn count_of(count: f64) -> String {
@@ -52,8 +59,10 @@ pub(super) fn verdict(problem: &UfmProblem, answer: &UfmAnswer) -> String {
     let found = match answer.method {
         UfmMethod::ClosedForm => "Closed form".to_string(),
         UfmMethod::Solver => format!(
-            "Solved in {} Newton steps and {:.3} s, rank {}",
-            answer.iterations, answer.seconds, answer.rank
+            "Solved in {} and {:.3} s, rank {}",
+            counted(answer.iterations, "Newton step"),
+            answer.seconds,
+            answer.rank
         ),
     };
     let proof = match (certificate.verdict, certificate.bound) {
@@ -104,9 +113,9 @@ pub(super) fn multiplicities(answer: &UfmAnswer) -> Table {
             Column::new("C_m"),
             Column::new("feature norm"),
             Column::new("label mass"),
-            Column::new("uniform sum"),
-            Column::new("weighted sum"),
-            Column::new("by frequency"),
+            Column::new("to uniform sum, °"),
+            Column::new("to weighted sum, °"),
+            Column::new("by frequency, °"),
         ],
     );
     table.caption = "Angles in degrees between features and sums of their tag vectors, averaged \

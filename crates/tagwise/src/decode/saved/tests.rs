@@ -194,7 +194,7 @@ fn files_that_are_no_decoders_are_refused() {
         bytes[position..position + from.len()].copy_from_slice(to.as_bytes());
         refused(&bytes)
     };
-    insta::assert_snapshot!(changed(r#"version\":1"#, r#"version\":2"#), @"expected a decoder of version 1 at most, found 2; read it with a newer program");
+    insta::assert_snapshot!(changed(r#"version\":1"#, r#"version\":2"#), @"tagwise decoder: expected version 1 at most, found 2; read it with a newer program");
     insta::assert_snapshot!(changed(r#"num_classes\":4"#, r#"num_classes\":3"#), @"expected `labels` that rise and lie below 3, found others");
     insta::assert_snapshot!(changed(r#"dim\":5"#, r#"dim\":9"#), @"expected `directions` of shape [4, 9], found [4, 5]");
     insta::assert_snapshot!(changed(r#"max_multiplicity\":3"#, r#"max_multiplicity\":9"#), @"expected a largest multiplicity from 1 to the 4 labels and a finite concentration, found 9 and 1");

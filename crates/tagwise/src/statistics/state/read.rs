@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use super::super::panel::PANEL_WIDTH;
 use super::super::scatter::TiledScatter;
 use super::super::{MAX_DIM, ScatterKind, Statistics};
-use super::{FORMAT, StatisticsFile, VERSION, kind_name, scatter_name};
+use super::{StatisticsFile, kind_name, scatter_name};
+use crate::form::Form;
 use crate::label::MAX_CLASSES;
 use crate::tensors::Tensors;
 use crate::{Error, LabelSet, LinearClassifier, Result};
@@ -41,15 +42,13 @@ struct Parts<'a> {
 
 impl<'a> Parts<'a> {
     fn new(tensors: &'a Tensors<'a>) -> Result<Self> {
-        if tensors.metadata("format") != Some(FORMAT) {
+        if tensors.metadata("format") != Some(Form::Statistics.name()) {
             return Err(malformed("expected saved statistics (.ncs), found another safetensors file; to measure features, name it .safetensors".into()));
         }
-        let version = tensors.metadata("version");
-        if version != Some(VERSION) {
-            return Err(malformed(format!(
-                "expected version {VERSION} of saved statistics, found {}; make them again with this program",
-                version.unwrap_or("none")
-            )));
+        if tensors.metadata("version").is_none() {
+            return Err(malformed(
+                "expected the version of these saved statistics in the header, found none; make them again with this program".into(),
+            ));
         }
         let number = |key: &str, most: usize| {
             let text = tensors.metadata(key).unwrap_or("nothing");

@@ -1,37 +1,65 @@
 //! Protocol buffers' wire format: fields with their numbers, one after the other.
+//!
+//! ONNX models and TensorBoard's event files are such messages, of a few kinds of fields each.
 
 /// A message under construction.
+///
+/// ```
+/// use tagwise_base::wire::Message;
+///
+/// let mut message = Message::default();
+/// message.int(1, 150);
+/// assert_eq!(message.into_bytes(), [0x08, 0x96, 0x01]);
+/// ```
 #[derive(Clone, Debug, Default)]
-pub(super) struct Message(Vec<u8>);
+pub struct Message(Vec<u8>);
 
 impl Message {
     /// A whole number; negative ones take ten bytes, as the format has it.
-    pub(super) fn int(&mut self, field: u32, value: i64) {
+    pub fn int(&mut self, field: u32, value: i64) {
         self.tag(field, 0);
         self.varint(value.cast_unsigned());
     }
 
     /// A 32-bit floating-point number.
-    pub(super) fn float(&mut self, field: u32, value: f32) {
+    pub fn float(&mut self, field: u32, value: f32) {
         self.tag(field, 5);
         self.0.extend(value.to_le_bytes());
     }
 
-    pub(super) fn bytes(&mut self, field: u32, bytes: &[u8]) {
+    /// A 64-bit floating-point number.
+    pub fn double(&mut self, field: u32, value: f64) {
+        self.tag(field, 1);
+        self.0.extend(value.to_le_bytes());
+    }
+
+    /// 64-bit floating-point numbers, packed.
+    pub fn doubles(&mut self, field: u32, values: &[f64]) {
+        self.tag(field, 2);
+        self.varint(8 * values.len() as u64);
+        self.0
+            .extend(values.iter().flat_map(|value| value.to_le_bytes()));
+    }
+
+    /// Bytes.
+    pub fn bytes(&mut self, field: u32, bytes: &[u8]) {
         self.tag(field, 2);
         self.varint(bytes.len() as u64);
         self.0.extend_from_slice(bytes);
     }
 
-    pub(super) fn text(&mut self, field: u32, text: &str) {
+    /// Text, which the format has in UTF-8.
+    pub fn text(&mut self, field: u32, text: &str) {
         self.bytes(field, text.as_bytes());
     }
 
-    pub(super) fn message(&mut self, field: u32, message: &Self) {
+    /// A message within this one.
+    pub fn message(&mut self, field: u32, message: &Self) {
         self.bytes(field, &message.0);
     }
 
-    pub(super) fn into_bytes(self) -> Vec<u8> {
+    /// What the message is sent as.
+    pub fn into_bytes(self) -> Vec<u8> {
         self.0
     }
 
@@ -63,6 +91,14 @@ mod tests {
         let mut message = Message::default();
         message.text(2, "testing");
         assert_eq!(message.into_bytes(), b"\x12\x07testing");
+        let mut message = Message::default();
+        message.doubles(3, &[1.0, -0.5]);
+        let bytes = [
+            [0x1a, 16].as_slice(),
+            &1f64.to_le_bytes(),
+            &(-0.5f64).to_le_bytes(),
+        ];
+        assert_eq!(message.into_bytes(), bytes.concat());
         let mut message = Message::default();
         message.int(1, -1);
         assert_eq!(message.into_bytes().len(), 11);

@@ -1,0 +1,46 @@
+//! What a measured epoch looks like: small enough to be kept for every epoch.
+
+use std::collections::BTreeMap;
+
+use tagwise_train::Measurement;
+
+use crate::build::{class_geometry, class_plane};
+use crate::plane::choose_classes;
+use crate::{Geometry, Scatter};
+
+/// The pictures of the training set's features after an epoch.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EpochPictures {
+    /// Epochs done; 0 for the initial network.
+    pub epoch: usize,
+    /// ‖h‖ of the samples of each multiplicity.
+    pub feature_norms: BTreeMap<usize, Vec<f64>>,
+    /// Cosines of class means and of the classifier; absent when a class has no vector.
+    pub geometry: Option<Geometry>,
+    /// The plane of three classes, the same ones after every epoch; absent when there are no such.
+    pub plane: Option<Scatter>,
+}
+
+impl EpochPictures {
+    /// Draws what was measured; what the features do not allow is left out.
+    pub fn of(measured: &Measurement<'_>, class_names: &[String]) -> Self {
+        let (targets, statistics) = (measured.targets, measured.statistics);
+        let dim = statistics.dim();
+        let mut feature_norms: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
+        let features = measured.features.chunks_exact(dim.max(1));
+        for (feature, set) in features.zip(targets.iter()) {
+            let square: f64 = feature.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
+            let norms = feature_norms.entry(set.multiplicity()).or_default();
+            norms.push(square.sqrt());
+        }
+        let plane = choose_classes(targets).and_then(|classes| {
+            class_plane(measured.features, dim, targets, classes, class_names).ok()
+        });
+        Self {
+            epoch: measured.epoch,
+            feature_norms,
+            geometry: class_geometry(statistics, Some(measured.classifier), class_names),
+            plane,
+        }
+    }
+}
