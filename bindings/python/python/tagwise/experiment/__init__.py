@@ -236,7 +236,8 @@ def _toml(key: str, value: Any) -> str:
 
 def read_safetensors(path: Path) -> dict[str, NDArray[Any]]:
     """The tensors of a safetensors file."""
-    types = {"F32": "<f4", "F64": "<f8", "U8": "u1", "I64": "<i8", "I32": "<i4", "U32": "<u4", "BOOL": "?"}
+    sizes = {"F": (16, 32, 64), "I": (8, 16, 32, 64), "U": (8, 16, 32, 64)}
+    types = {f"{kind}{bits}": f"<{kind.lower()}{bits // 8}" for kind, each in sizes.items() for bits in each}
     try:
         data = path.read_bytes()
     except OSError as error:
