@@ -7,9 +7,6 @@ targets follow from a formula that stands there too.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,25 +15,13 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import tagwise  # noqa: E402
-from tagwise.__main__ import find_command  # noqa: E402
+from tagwise.experiment._request import first_request  # noqa: E402
 from tagwise.experiment._session import Session  # noqa: E402
 
 GOLDEN = json.loads((Path(__file__).parents[4] / "crates/tagwise-nn/tests/golden/train_step.json").read_text())
 #: As in `golden_training.rs`, where each is derived.
 FORWARD, BATCH_FORWARD, GRADIENT, KINKED_GRADIENT, TRAINED = 1e-4, 3e-4, 1e-3, 5e-2, 3e-3
 SAFE_DISTANCE = 1e-5
-
-#: In the place of the interpreter: keeps the first request of the command.
-KEEPER = """#!{python}
-import json, os, sys
-sys.path[:0] = {path!r}
-from tagwise.experiment._frames import PROTOCOL, Frames
-import tagwise
-frames = Frames(os.fdopen(0, "rb"), os.fdopen(1, "wb"))
-frames.write({{"tagwise": tagwise.__version__, "protocol": PROTOCOL}})
-open({file!r}, "w").write(json.dumps(frames.next()))
-frames.write({{"error": "enough"}})
-"""
 
 
 def request_of(folder, shape, settings):
@@ -45,20 +30,8 @@ def request_of(folder, shape, settings):
     labels = np.tile(np.arange(num_classes), 20)
     images = np.random.default_rng(0).integers(0, 256, (len(labels), height, width, channels), dtype=np.uint8)
     np.savez(folder / "images.npz", images=images, labels=labels)
-    keeper, file = folder / "python", folder / "request.json"
-    keeper.write_text(KEEPER.format(python=sys.executable, path=sys.path, file=str(file)))
-    keeper.chmod(0o755)
     fields = {"data.source": "folder", "data.folder": str(folder / "images.npz"), **settings}
-    arguments = [part for key, value in fields.items() for part in ("--set", f"{key}={value}")]
-    asked = subprocess.run(
-        [find_command(), "train", "--device", "torch-cpu", "--quiet", "--out", str(folder / "run"), *arguments],
-        env={**os.environ, "TAGWISE_PYTHON": str(keeper)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert asked.stderr == "tagwise: enough\n"
-    return json.loads(file.read_text())
+    return first_request([part for key, value in fields.items() for part in ("--set", f"{key}={value}")])
 
 
 def uniform(seed, count):
