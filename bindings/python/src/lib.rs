@@ -25,7 +25,10 @@ mod work;
 use pyo3::prelude::*;
 
 /// The module `tagwise._core`.
-#[pymodule]
+///
+/// Nothing in it relies on the interpreter's lock: classes are frozen, what changes stands behind
+/// mutexes, and arrays are borrowed. It says that it does until it has run without one.
+#[pymodule(gil_used = true)]
 mod _core {
     #[pymodule_export]
     use crate::analysis::{Analysis, analyze};

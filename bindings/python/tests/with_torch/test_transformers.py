@@ -132,3 +132,21 @@ def test_bad_input_ends_in_one_sentence(tmp_path):
         CollapseCallback(trainer, "pooling")
     with pytest.raises(ValueError, match="expected a loss among"):
         trainer_loss("hinge")
+
+
+def test_trackio_takes_every_name(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))  # read when it is imported
+    monkeypatch.setenv("TRACKIO_PROJECT", "collapse")
+    storage = pytest.importorskip("trackio.sqlite_storage").SQLiteStorage
+    trainer = trainer_in(tmp_path, compute_loss_func=trainer_loss("pal-n"), report_to="trackio")
+    callback = CollapseCallback(trainer, "dropout", "classifier")
+    trainer.add_callback(callback)
+    trainer.train()
+    (project,) = storage.get_projects()
+    (run,) = storage.get_runs(project)
+    logs = storage.get_logs(project, run)
+    measured = [entry for entry in logs if any(key.endswith("nc3") for key in entry)]
+    assert len(measured) == 2, logs
+    for name, value in callback.measurement.scalars().items():
+        found = [entry_value for key, entry_value in measured[-1].items() if key.endswith(f"collapse/{name}")]
+        assert found == [pytest.approx(value)], name

@@ -165,15 +165,17 @@ def _train(arguments: list[str], progress: Progress | None) -> FinishedRun:
     except FileNotFoundError as error:
         raise TagwiseFileError(str(error)) from None
     environment = {**os.environ, "TAGWISE_PYTHON": os.environ.get("TAGWISE_PYTHON") or sys.executable}
-    last = ""
+    sentence = ""
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
     ) as process:
         assert process.stdout is not None and process.stderr is not None
         try:
             for line in _lines(process.stderr):
-                last = line
-                if progress is not None and not line.startswith("tagwise: "):
+                is_error = line.startswith(("tagwise: ", "error: "))
+                if is_error:
+                    sentence = line.partition(": ")[2]
+                elif progress is not None and not sentence:
                     progress(line)
             answer = process.stdout.read()
             code = process.wait()
@@ -184,7 +186,7 @@ def _train(arguments: list[str], progress: Progress | None) -> FinishedRun:
     if code == 0:
         summary = json.loads(answer)
         return FinishedRun(Path(summary["folder"]), summary)
-    sentence = last.removeprefix("tagwise: ").removeprefix("error: ") or f"the command ended with code {code}"
+    sentence = sentence or f"the command ended with code {code}"
     if code in (130, -2):
         raise KeyboardInterrupt(sentence)
     raise TagwiseValueError(sentence) if code == 2 else TagwiseError(sentence)
@@ -236,7 +238,8 @@ def _toml(key: str, value: Any) -> str:
 
 def read_safetensors(path: Path) -> dict[str, NDArray[Any]]:
     """The tensors of a safetensors file."""
-    types = {"F32": "<f4", "F64": "<f8", "U8": "u1", "I64": "<i8", "I32": "<i4", "U32": "<u4", "BOOL": "?"}
+    sizes = {"F": (16, 32, 64), "I": (8, 16, 32, 64), "U": (8, 16, 32, 64)}
+    types = {f"{kind}{bits}": f"<{kind.lower()}{bits // 8}" for kind, each in sizes.items() for bits in each}
     try:
         data = path.read_bytes()
     except OSError as error:

@@ -47,12 +47,12 @@ def open_device(name: str) -> torch.device:
 def _num_gpus(advice: str) -> int:
     """How many GPUs there are, at least one."""
     kind = "CUDA" if torch.version.hip is None else "ROCm"
-    if not torch.backends.cuda.is_built():
+    if not torch.backends.cuda.is_built():  # type: ignore[no-untyped-call]
         raise TagwiseValueError(
             f"expected a PyTorch that is built for GPUs, found {torch.__version__}, which is not; {advice}"
         )
     try:
-        torch.cuda.init()
+        torch.cuda.init()  # type: ignore[no-untyped-call]
     except (RuntimeError, AssertionError) as error:  # no driver, an old driver, no device: PyTorch says which
         said = " ".join(str(error).split()).split(". ")[0].rstrip(".")
         raise TagwiseValueError(

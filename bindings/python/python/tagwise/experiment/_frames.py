@@ -37,7 +37,7 @@ class Frames:
 
     def read_into(self, array: NDArray[Any]) -> None:
         """Fills a contiguous array with the next bytes of the payload."""
-        view = memoryview(array.reshape(-1).view(np.uint8))
+        view = array.reshape(-1).view(np.uint8).data
         if len(view) > self._left:
             raise EOFError(f"expected {len(view)} bytes of payload, found {self._left}")
         self._left -= len(view)
@@ -60,7 +60,7 @@ class Frames:
         self._answers.write(struct.pack("<I", len(text)))
         self._answers.write(text)
         for part in parts:
-            self._answers.write(memoryview(part.reshape(-1).view(np.uint8)))
+            self._answers.write(part.reshape(-1).view(np.uint8).data)
         self._answers.flush()
 
     def _skip(self) -> None:

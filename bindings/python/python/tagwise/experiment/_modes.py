@@ -69,7 +69,7 @@ class GraphStep:
         self._indices = torch.arange(trainer.batch_size, device=trainer.device)
         self._graph = torch.cuda.CUDAGraph()
         with trainer.trial():
-            beside = torch.cuda.Stream()
+            beside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
             beside.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(beside):
                 for _ in range(WARM):

@@ -28,7 +28,7 @@ class Network(nn.Module):
     def __init__(self, blueprint: dict[str, Any]) -> None:
         super().__init__()
         self._blocks: list[Callable[[Tensor], Tensor]] = []
-        self._biased: list[tuple[nn.Conv2d, nn.BatchNorm2d]] = []
+        self._biased: list[tuple[nn.Parameter, nn.BatchNorm2d]] = []
         for block in blueprint["blocks"]:
             self._blocks.append(self._block(block))
         head = blueprint["classifier"]
@@ -45,7 +45,7 @@ class Network(nn.Module):
     @property
     def idle_biases(self) -> list[nn.Parameter]:
         """Biases that no gradient reaches; they decay like all parameters."""
-        return [conv.bias for conv, _ in self._biased if conv.bias is not None]
+        return [bias for bias, _ in self._biased]
 
     def activations(self, x: Tensor) -> Tensor:
         """What the features are the mean of, ``[B, d, h, w]``."""
@@ -66,7 +66,7 @@ class Network(nn.Module):
     def move_means(self) -> None:
         """Adds what the biases before norms would have added to the running means, after a pass in training mode."""
         if self._biased:
-            means = [norm.running_mean for _, norm in self._biased]
+            means = [norm.get_buffer("running_mean") for _, norm in self._biased]
             torch._foreach_add_(means, [bias.detach() for bias in self.idle_biases], alpha=MOMENTUM)
 
     def _block(self, block: dict[str, Any]) -> Callable[[Tensor], Tensor]:
@@ -95,7 +95,7 @@ class Network(nn.Module):
         self._place(given["name"], conv)
         self._place(given["norm"], norm)
         if conv.bias is not None:
-            self._biased.append((conv, norm))
+            self._biased.append((conv.get_parameter("bias"), norm))
 
         def layer(x: Tensor) -> Tensor:
             bias = None if self.training else conv.bias

@@ -139,7 +139,7 @@ class Trainer:
         """Features and logits of some images from `first` on, with the network in evaluation mode, in f32."""
         self.network.eval()
         images, begin = self.images[split], time.perf_counter()
-        found = []
+        found: list[tuple[Tensor, Tensor]] = []
         while first < len(images) and (not found or time.perf_counter() - begin < SLICE) and len(found) < 64:
             found.append(self.network(self.scaled(images[first : first + batch_size])))
             first += batch_size

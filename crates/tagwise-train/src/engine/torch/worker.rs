@@ -105,8 +105,10 @@ impl Worker {
 
     /// The next frame.
     pub(super) fn answer(&mut self) -> Result<Answer> {
-        let Some((header, payload)) = self.frame().map_err(|_| self.lost())? else {
-            return Err(self.lost());
+        let (header, payload) = match self.frame() {
+            Ok(Some(frame)) => frame,
+            Ok(None) => return Err(unexpected("a header")),
+            Err(_) => return Err(self.lost()),
         };
         match header.get("error").and_then(Value::as_str) {
             Some(sentence) => Err(Error::Torch(sentence.to_owned())),
