@@ -187,6 +187,7 @@ fn training(num_classes: usize, seed: u64, title: &str) -> tagwise_report::Resul
             tagwise_report::format_number(last(&nc1)),
             tagwise_report::format_number(last(&nc_pairs)),
         ),
+        notes: Vec::new(),
         cards: vec![
             metric(CollapseMetric::Nc1 { multiplicity: 1 }, &nc1),
             metric(CollapseMetric::Nc2Classifier, &nc2_w),

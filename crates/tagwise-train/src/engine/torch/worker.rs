@@ -32,6 +32,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Headers are small; a larger one is none.
 const LONGEST_HEADER: usize = 1 << 24;
 
+type Frame = (Map<String, Value>, Vec<u8>);
+
 /// The process.
 #[derive(Debug)]
 pub(super) struct Worker {
@@ -116,7 +118,8 @@ impl Worker {
         }
     }
 
-    fn frame(&mut self) -> std::io::Result<Option<(Map<String, Value>, Vec<u8>)>> {
+    /// A header with the bytes that follow it; `None` for one that is longer than any.
+    fn frame(&mut self) -> std::io::Result<Option<Frame>> {
         let mut length = [0; 4];
         self.answers.read_exact(&mut length)?;
         let length = u32::from_le_bytes(length) as usize;
