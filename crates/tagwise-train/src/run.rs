@@ -119,7 +119,11 @@ impl Run {
         show: &mut dyn FnMut(Measurement<'_>),
     ) -> Result<Self> {
         experiment.validate()?;
-        if matches!(experiment.loss, Loss::SetLikelihood(_)) && engine.potentials()?.is_none() {
+        let asks_for_potentials = match experiment.loss {
+            Loss::SetLikelihood(likelihood) => likelihood.has_potentials(),
+            _ => false,
+        };
+        if asks_for_potentials && engine.potentials()?.is_none() {
             return Err(Error::Configuration(
                 "this engine learns no potentials of multiplicities or label sets, as \
                  loss.name = \"set-likelihood\" asks; train on the cpu, or with another loss"

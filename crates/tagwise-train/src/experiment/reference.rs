@@ -181,7 +181,7 @@ const KEYS: [Key; 39] = [
     optional(
         "loss.max_multiplicity",
         "Of set-likelihood: the largest multiplicity that has a probability",
-        "that of the training and validation images",
+        "that of the training and validation images; without potentials K",
     ),
     key("training.epochs", "Passes over the training set"),
     key("training.batch_size", "Images in a step"),

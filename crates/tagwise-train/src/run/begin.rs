@@ -31,7 +31,7 @@ pub(super) fn build(
         other => other,
     })?;
     let engine = match experiment.loss {
-        Loss::SetLikelihood(likelihood) => {
+        Loss::SetLikelihood(likelihood) if likelihood.has_potentials() => {
             let (dim, sgd) = (engine.feature_dim(), experiment.training.sgd());
             engine.with_potentials(LearnedPotentials::new(likelihood, data, dim, sgd)?)
         }

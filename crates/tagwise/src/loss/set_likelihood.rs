@@ -61,5 +61,13 @@ pub struct SetLikelihood {
     pub max_multiplicity: Option<usize>,
 }
 
+impl SetLikelihood {
+    /// Whether there is something to learn beside the logits.
+    pub fn has_potentials(self) -> bool {
+        self.multiplicities != MultiplicityPotentials::None
+            || self.seen_sets != SeenSetPotentials::None
+    }
+}
+
 #[cfg(test)]
 mod tests;
