@@ -40,7 +40,9 @@ pub fn plural(count: usize, thing: &str) -> String {
         return thing.into();
     }
     let sibilant = ["s", "x", "z", "ch", "sh"];
-    if sibilant.iter().any(|end| thing.ends_with(end)) {
+    // Its last sound is a k.
+    let is_hard = thing.ends_with("epoch");
+    if !is_hard && sibilant.iter().any(|end| thing.ends_with(end)) {
         return format!("{thing}es");
     }
     match thing.strip_suffix('y') {

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use serde::Serialize;
 use tagwise::form::Form;
 
-use crate::terminal::{plain, plain_json};
+use crate::terminal::{columns, plain, plain_json, wrapped};
 
 /// Prints an answer as one JSON object with the version of its form, and a line end.
 ///
@@ -25,12 +25,15 @@ pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
 }
 
 /// Prints text for a person, with a line end if it has none and without characters that steer a
-/// terminal.
+/// terminal, in lines that a terminal has room for.
 ///
 /// # Errors
 /// As [`json`].
 pub fn text(text: &str) -> anyhow::Result<()> {
-    written(&plain(text))
+    match io::stdout().is_terminal() {
+        true => written(&wrapped(&plain(text), columns(usize::MAX))),
+        false => written(&plain(text)),
+    }
 }
 
 /// Prints text for a program as it is, unless a person looks at it.

@@ -36,6 +36,27 @@ pub fn columns(otherwise: usize) -> usize {
     }
 }
 
+/// The text for a terminal of so many columns: lines that are longer go on in the next one at a space.
+pub fn wrapped(text: &str, width: usize) -> String {
+    let mut out = String::with_capacity(text.len() + 8);
+    for line in text.split_inclusive('\n') {
+        let mut taken = 0;
+        for (at, word) in line.split(' ').enumerate() {
+            let length = word.trim_end_matches('\n').chars().count();
+            if at > 0 && taken + 1 + length > width {
+                out.push('\n');
+                taken = 0;
+            } else if at > 0 {
+                out.push(' ');
+                taken += 1;
+            }
+            out.push_str(word);
+            taken += length;
+        }
+    }
+    out
+}
+
 /// The text with every character that steers a terminal written as an escape such as `\u{1b}`; line
 /// ends and tabs stay.
 pub fn plain(text: &str) -> Cow<'_, str> {
@@ -85,6 +106,14 @@ mod tests {
             as_flags("leave it out (option leave-out)"),
             "leave it out (--leave-out)"
         );
+    }
+
+    #[test]
+    fn long_lines_go_on_at_a_space() {
+        assert_eq!(wrapped("a bb ccc\ndddddd e\n", 5), "a bb\nccc\ndddddd\ne\n");
+        let table = "metric  value\n─────────────\nNC1       0.1\n";
+        assert_eq!(wrapped(table, 13), table);
+        assert_eq!(wrapped("", 3), "");
     }
 
     #[test]

@@ -107,7 +107,7 @@ f32.safetensors: 12 samples, 4 classes, 9 label sets of up to 2 labels, d = 3
 Not collapsed by NC1 (m = 1), NC2 (W, means), NC3 and NC_m (m = 2); no verdict on NC1 (m = 2): label sets repeat too seldom to show spread. The class means are 28.0° from the certified optimum for these label counts in 3 dimensions (λ_W = 0.005, λ_H = 1.67e-3), 27.9° from a simplex ETF.
 
 Neural collapse: 0 is exact
-metric        value  by chance                  what it means
+metric        value  by chance  verdict         what it means
 ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 NC1, m = 1        –     0.4444  not collapsed   Features of a class spread as widely as class means are apart.
 NC1, m = 2        –     0.1736  cannot be told  No verdict: 6 samples in 5 label sets repeat too few to show
@@ -166,18 +166,18 @@ nc2_h         0.6943
 nc3           1.342
 angle_metric  0.8589
 
-Tag-wise averages, angles in degrees
-m  sets  angle to own sum  to best sum  to any sum    NC_m  NC_m, best weights
-──────────────────────────────────────────────────────────────────────────────
-2     5             73.56        40.52       84.65  0.8690              0.4508
+Tag-wise averages
+m  sets  angle to own sum, °  to best sum, °  to any sum, °    NC_m  NC_m, best weights
+───────────────────────────────────────────────────────────────────────────────────────
+2     5                73.56           40.52          84.65  0.8690              0.4508
 
 Classes
-class  alone  samples  norm, centred  spread  angle to W
-────────────────────────────────────────────────────────
-    0      2        5          3.941   4.037       38.29
-    1      2        5          8.582   6.350      159.5
-    2      1        3          8.772   0           62.45
-    3      1        5          6.794   0           28.69
+class  alone  samples  norm, centred  spread  angle to W, °
+───────────────────────────────────────────────────────────
+    0      2        5          3.941   4.037          38.29
+    1      2        5          8.582   6.350         159.5
+    2      1        3          8.772   0              62.45
+    3      1        5          6.794   0              28.69
 
 Samples farthest from the mean of their label set
 row  labels  distance / typical  nearest set mean  W says
@@ -235,6 +235,10 @@ fn the_ending_of_a_report_says_what_is_written() {
             .unwrap()
             .starts_with("<svg xmlns")
     );
+    let (output, page) = write("page.csv");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let numbers = std::fs::read_to_string(page).unwrap();
+    assert!(numbers.starts_with("figure,series,x,value\nKey figures,\"NC1, m = 1\",,"));
     let (output, page) = write("page.pdf");
     assert_eq!(output.status.code(), Some(2));
     assert!(output.stdout.is_empty() && !page.exists());
@@ -242,6 +246,78 @@ fn the_ending_of_a_report_says_what_is_written() {
         text(&output.stderr)
             .ends_with("page.pdf: expected a name that ends in .html, .svg, .csv or .json\n")
     );
+}
+
+#[test]
+fn the_plane_may_be_chosen() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = folder.path().join("t.csv");
+    let mut rows = String::from("x,y,label\n");
+    for (name, x, y) in [
+        ("a", 1.0, 0.0),
+        ("b", 0.0, 1.0),
+        ("c", -1.0, -1.0),
+        ("d", 2.0, 2.0),
+    ] {
+        for noise in [0.0, 0.1, 0.2] {
+            rows += &format!("{},{},{name}\n", x + noise, y - noise);
+        }
+    }
+    std::fs::write(&table, rows).unwrap();
+    let page = folder.path().join("p.csv");
+    let plane = |chosen: &str| {
+        let arguments = [
+            "analyze",
+            "--label-columns",
+            "label",
+            "--plane",
+            chosen,
+            "--report",
+        ];
+        tagwise(&arguments, &[&page, &table])
+    };
+    let page = folder.path().join("p.json");
+    let output = tagwise(
+        &[
+            "analyze",
+            "--label-columns",
+            "label",
+            "--plane",
+            "d,b,0",
+            "--report",
+        ],
+        &[&page, &table],
+    );
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let data: Value = serde_json::from_slice(&std::fs::read(page).unwrap()).unwrap();
+    let arms = data["plane"]["arms"].as_array().unwrap();
+    let names: Vec<&str> = arms
+        .iter()
+        .map(|arm| arm["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["d", "b", "a"]);
+    for (chosen, expected) in [
+        (
+            "a,b,x",
+            "expected a class for --plane, one of a, b, c, d, found \"x\"",
+        ),
+        (
+            "a,b",
+            "expected three different classes for --plane, found a, b",
+        ),
+        (
+            "a,b,0",
+            "expected three different classes for --plane, found a, b, 0",
+        ),
+    ] {
+        let output = plane(chosen);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(
+            text(&output.stderr).contains(expected),
+            "{}",
+            text(&output.stderr)
+        );
+    }
 }
 
 #[test]

@@ -134,6 +134,57 @@ fn a_run_leaves_complete_files_and_prints_its_tables() {
 }
 
 #[test]
+fn progress_is_a_line_of_json_for_each_event() {
+    let scratch = Scratch::new();
+    let out = scratch.path("run");
+    let output = success(&mut train(&out, &["--epochs", "2", "--progress", "json"]));
+    let events: Vec<Value> = text(&output.stderr)
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}")))
+        .collect();
+    assert!(events.iter().all(|event| event["version"] == 1));
+    let of = |name: &str| -> Vec<&Value> {
+        let events = events.iter().filter(|event| event["event"] == name);
+        events.collect()
+    };
+    assert_eq!(events[0]["event"], "start");
+    assert_eq!(events[0]["folder"], out.display().to_string());
+    let epochs: Vec<u64> = of("epoch")
+        .iter()
+        .map(|e| e["epoch"].as_u64().unwrap())
+        .collect();
+    assert_eq!(epochs, [0, 1, 2]);
+    let last = of("epoch")[2];
+    let records = fs::read_to_string(out.join("metrics.jsonl")).unwrap();
+    let record: Value = serde_json::from_str(records.lines().last().unwrap()).unwrap();
+    assert_eq!(last["loss"], record["loss"]);
+    assert_eq!(
+        last["validation_loss"],
+        record["measured"]["validation"]["loss"]
+    );
+    let steps = of("step");
+    assert!(steps.len() >= 2 && steps.iter().all(|step| step["loss"].is_number()));
+    let clash = train(&out, &["--progress", "json", "--quiet"])
+        .output()
+        .unwrap();
+    assert_eq!(clash.status.code(), Some(2));
+}
+
+#[test]
+fn what_is_piped_has_no_control_characters() {
+    let scratch = Scratch::new();
+    let out = scratch.path("run");
+    let output = success(&mut train(&out, &["--epochs", "1", "--color", "auto"]));
+    for text in [text(&output.stdout), text(&output.stderr)] {
+        let control = text
+            .chars()
+            .find(|letter| letter.is_control() && *letter != '\n');
+        assert_eq!(control, None, "{text}");
+        assert!(!text.is_empty());
+    }
+}
+
+#[test]
 fn json_is_one_object_with_what_the_summary_file_holds() {
     let scratch = Scratch::new();
     let out = scratch.path("run");

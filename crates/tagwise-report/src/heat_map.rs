@@ -293,7 +293,7 @@ mod tests {
     fn two_classes_look_like_this() {
         let svg = HeatMap::ideal_simplex_etf(names(2)).svg(None).unwrap();
         insta::assert_snapshot!(svg.replace("><", ">\n<"), @r##"
-        <svg class="heat" viewBox="0 0 360 415.7" role="img" aria-label="Ideal simplex ETF, 2 classes. Off the diagonal −1.000 on average, from −1.000 to −1.000. Ideal −1.000." font-family="system-ui,sans-serif" font-size="11" fill="#1b1f27">
+        <svg class="heat" viewBox="0 0 360 415.7" data-cells="14.3 18 339.7" role="img" aria-label="Ideal simplex ETF, 2 classes. Off the diagonal −1.000 on average, from −1.000 to −1.000. Ideal −1.000." font-family="system-ui,sans-serif" font-size="11" fill="#1b1f27">
         <g class="soft" fill="#565d6b">
         <text x="8.3" y="106.9" text-anchor="end">0</text>
         <text x="99.2" y="13" text-anchor="middle">0</text>

@@ -156,6 +156,89 @@ mod tests {
         }
     }
 
+    /// What readers with a colour vision deficiency see, in linear RGB: Machado, Oliveira and Fernandes,
+    /// "A Physiologically-based Model for Simulation of Color Vision Deficiency" (2009), severity 1.
+    const DEFICIENCIES: [(&str, [[f64; 3]; 3]); 3] = [
+        (
+            "protanopia",
+            [
+                [0.152286, 1.052583, -0.204868],
+                [0.114503, 0.786281, 0.099216],
+                [-0.003882, -0.048116, 1.051998],
+            ],
+        ),
+        (
+            "deuteranopia",
+            [
+                [0.367322, 0.860646, -0.227968],
+                [0.280085, 0.672501, 0.047413],
+                [-0.011820, 0.042940, 0.968881],
+            ],
+        ),
+        (
+            "tritanopia",
+            [
+                [1.255528, -0.076749, -0.178779],
+                [-0.078411, 0.930809, 0.147602],
+                [0.004733, 0.691367, 0.303900],
+            ],
+        ),
+    ];
+
+    /// CIE L*a*b* of a colour as a reader sees it.
+    fn seen(hex: &str, by: &[[f64; 3]; 3]) -> [f64; 3] {
+        let linear = rgb(hex).map(|byte| {
+            let value = f64::from(byte) / 255.0;
+            match value <= 0.04045 {
+                true => value / 12.92,
+                false => ((value + 0.055) / 1.055).powf(2.4),
+            }
+        });
+        let product = |matrix: &[[f64; 3]; 3], vector: [f64; 3]| {
+            matrix.map(|row| row.iter().zip(vector).map(|(a, x)| a * x).sum::<f64>())
+        };
+        let linear = product(by, linear).map(|value| value.clamp(0.0, 1.0));
+        const XYZ: [[f64; 3]; 3] = [
+            [0.4124564, 0.3575761, 0.1804375],
+            [0.2126729, 0.7151522, 0.0721750],
+            [0.0193339, 0.1191920, 0.9503041],
+        ];
+        let [x, y, z] = product(&XYZ, linear);
+        let root = |value: f64| match value > 0.008856 {
+            true => value.cbrt(),
+            false => 7.787 * value + 16.0 / 116.0,
+        };
+        let [x, y, z] = [root(x / 0.95047), root(y), root(z / 1.08883)];
+        [116.0 * y - 16.0, 500.0 * (x - y), 200.0 * (y - z)]
+    }
+
+    fn difference(a: &str, b: &str, by: &[[f64; 3]; 3]) -> f64 {
+        let (a, b) = (seen(a, by), seen(b, by));
+        a.iter()
+            .zip(b)
+            .map(|(a, b)| (a - b).powi(2))
+            .sum::<f64>()
+            .sqrt()
+    }
+
+    /// About four just noticeable differences; lines carry their names besides.
+    const APART: f64 = 10.0;
+
+    #[test]
+    fn the_first_three_series_stay_apart_under_every_deficiency() {
+        for (name, by) in &DEFICIENCIES {
+            for (i, j) in [(0, 1), (0, 2), (1, 2)] {
+                for pick in [|tone: &Tone| tone.light, |tone: &Tone| tone.dark] {
+                    let (a, b) = (pick(&SERIES[i]), pick(&SERIES[j]));
+                    let apart = difference(a, b, by);
+                    assert!(apart >= APART, "{a} and {b}, {name}: {apart:.1}");
+                }
+            }
+            let ends = difference(&hex(NEGATIVE), &hex(POSITIVE), by);
+            assert!(ends >= 80.0, "{name}: {ends:.1}");
+        }
+    }
+
     #[test]
     fn white_numbers_are_readable_on_full_heat_map_cells() {
         for end in [NEGATIVE, POSITIVE] {

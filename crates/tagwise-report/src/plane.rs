@@ -10,7 +10,7 @@ use crate::contact_sheet::set_name;
 use crate::scatter::{Arm, Average, Cloud, Scatter};
 use crate::{Error, Result};
 
-pub use stream::plane_of_stream;
+pub use stream::{plane_of_classes, plane_of_stream};
 
 /// An orthonormal basis of the plane that holds the simplex ETF of three classes: the span of
 /// their class means after subtraction of the mean of the three.

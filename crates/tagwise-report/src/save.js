@@ -73,14 +73,3 @@ const save = (root) => {
     table.closest(".scroll").before(search);
   }
 };
-// Paper shows what is folded.
-const folded = [];
-addEventListener("beforeprint", () => {
-  for (const details of document.querySelectorAll("details:not([open])")) {
-    folded.push(details);
-    details.open = true;
-  }
-});
-addEventListener("afterprint", () => {
-  for (const details of folded.splice(0)) details.open = false;
-});

@@ -11,7 +11,7 @@ use tagwise::collapse::{AnalysisOptions, Compatibility, Directions, Intervals};
 use tagwise::statistics::StatisticsFile;
 use tagwise_report::Page;
 use tagwise_report::build::{self, Analysis, AnalysisFigures};
-use tagwise_report::plane::plane_of_stream;
+use tagwise_report::plane::{plane_of_classes, plane_of_stream};
 
 use super::samples::FormatArguments;
 use super::stats;
@@ -62,6 +62,11 @@ pub struct Arguments {
     /// Leave out samples whose features hold NaN or infinity, and count them
     #[arg(long)]
     skip_non_finite: bool,
+
+    /// The three classes whose plane the report of one file draws, by name or number; those with the
+    /// most samples when absent
+    #[arg(long, value_name = "A,B,C", value_delimiter = ',', num_args = 1.., requires = "report")]
+    plane: Vec<String>,
 
     #[command(flatten)]
     format: FormatArguments,
@@ -185,12 +190,50 @@ fn measure(path: &Path, arguments: &Arguments, stop: &AtomicBool) -> anyhow::Res
     compare_with_optimum(&mut measured, arguments)?;
     // The comparison of several files has no room for their planes.
     if arguments.report.is_some() && arguments.files.len() == 1 {
-        measured.plane = plane_of_stream(&file, &measured.class_names)?;
+        measured.plane = match arguments.plane.as_slice() {
+            [] => plane_of_stream(&file, &measured.class_names)?,
+            chosen => {
+                let classes = plane_classes(chosen, &measured.class_names)?;
+                Some(plane_of_classes(&file, classes, &measured.class_names)?)
+            }
+        };
     }
     measured
         .report
         .renumber_samples(|sample| file.row_of(sample));
     Ok(measured)
+}
+
+/// Three different classes by their names or numbers.
+fn plane_classes(chosen: &[String], names: &[String]) -> anyhow::Result<[u32; 3]> {
+    let class = |text: &String| {
+        let by_name = names.iter().position(|name| name == text);
+        let by_number = || {
+            text.parse()
+                .ok()
+                .filter(|&class: &usize| class < names.len())
+        };
+        let class = by_name.or_else(by_number).ok_or_else(|| {
+            let shown = names.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
+            let more = if names.len() > 8 { ", …" } else { "" };
+            Usage(format!(
+                "expected a class for --plane, one of {shown}{more}, found {text:?}"
+            ))
+        })?;
+        Ok(class as u32)
+    };
+    let classes = chosen
+        .iter()
+        .map(class)
+        .collect::<Result<Vec<u32>, Usage>>()?;
+    match classes[..] {
+        [a, b, c] if a != b && a != c && b != c => Ok([a, b, c]),
+        _ => Err(Usage(format!(
+            "expected three different classes for --plane, found {}",
+            chosen.join(", ")
+        ))
+        .into()),
+    }
 }
 
 fn measure_statistics(path: &Path, arguments: &Arguments) -> anyhow::Result<Analysis> {

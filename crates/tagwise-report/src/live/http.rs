@@ -126,7 +126,7 @@ impl Request {
     }
 
     /// The request in these bytes; `None` while it is not whole.
-    pub(super) fn parse(bytes: &[u8]) -> Result<Option<Self>, String> {
+    pub fn parse(bytes: &[u8]) -> Result<Option<Self>, String> {
         let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
         let mut parsed = httparse::Request::new(&mut headers);
         match parsed.parse(bytes) {

@@ -4,7 +4,7 @@ use tagwise::snapshot::{FeatureRows, SampleStream};
 use tagwise::{LabelSet, Targets};
 
 use super::{choose_classes, collapse_plane};
-use crate::Scatter;
+use crate::{Error, Result, Scatter};
 
 /// Samples of one label set that are drawn; the arms and tag-wise averages are those of these.
 const MAX_SAMPLES: usize = 500;
@@ -17,11 +17,27 @@ const MAX_SAMPLES: usize = 500;
 pub fn plane_of_stream(
     stream: &impl SampleStream,
     class_names: &[String],
-) -> tagwise::Result<Option<Scatter>> {
-    let targets = stream.targets();
-    let Some(classes) = choose_classes(targets) else {
+) -> Result<Option<Scatter>> {
+    let Some(classes) = choose_classes(stream.targets()) else {
         return Ok(None);
     };
+    match plane_of_classes(stream, classes, class_names) {
+        Err(Error::NoPlane(_)) => Ok(None),
+        plane => plane.map(Some),
+    }
+}
+
+/// The picture of three classes of the caller's choice, of some samples of a stream.
+///
+/// # Errors
+/// [`Error::NoPlane`] when one of them has no sample with it alone or their means lie on a line, and
+/// whatever reading the samples reports.
+pub fn plane_of_classes(
+    stream: &impl SampleStream,
+    classes: [u32; 3],
+    class_names: &[String],
+) -> Result<Scatter> {
+    let targets = stream.targets();
     let [a, b, c] = classes;
     let sets = [
         vec![a],
@@ -60,13 +76,13 @@ pub fn plane_of_stream(
         Ok(())
     })?;
     let chosen = Targets::new(targets.num_classes(), chosen)?;
-    let plane = collapse_plane(&features, stream.dim(), &chosen, classes, class_names);
-    Ok(plane.ok().map(|plane| Scatter {
+    let plane = collapse_plane(&features, stream.dim(), &chosen, classes, class_names)?;
+    Ok(Scatter {
         caption: format!(
             "Each dot is a sample, up to {MAX_SAMPLES} of each label set. Under collapse, samples with \
              one label gather at the ends of the arms, and samples with two labels at the scaled \
              average of their two arms, which a ring marks."
         ),
         ..plane
-    }))
+    })
 }

@@ -97,7 +97,11 @@ impl Table {
         let class = self.class(position);
         let format = self.columns[position].format;
         let text = match format {
-            Format::Digits => cell.typeset(),
+            Format::Digits => match cell {
+                // A name of one word stays as it is, whatever it looks like.
+                Cell::Text(text) if text.contains(' ') => typeset_sentence(text),
+                other => other.typeset(),
+            },
             Format::Percent => true_minus(&cell.in_format(format)),
         };
         let mut content = Escaped(&text).to_string();

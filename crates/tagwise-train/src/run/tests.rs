@@ -70,6 +70,7 @@ fn a_run_ended_before_its_first_checkpoint_starts_over_in_its_folder() {
         fs::remove_file(folder.join("checkpoint.safetensors")).unwrap();
         if left == "config.toml" {
             fs::remove_file(folder.join("metrics.jsonl")).unwrap();
+            fs::remove_file(folder.join("metrics.csv")).unwrap();
             fs::remove_file(folder.join("network.json")).unwrap();
         }
     }

@@ -94,7 +94,7 @@ fn verdicts(report: &CollapseReport) -> Table {
         .filter(|headline| headline.value.or(headline.published).is_some())
         .collect();
     let has_intervals = shown.iter().any(|headline| headline.interval.is_some());
-    let mut names = vec!["metric", "value", "by chance", "", "what it means"];
+    let mut names = vec!["metric", "value", "by chance", "verdict", "what it means"];
     if has_intervals {
         names.insert(2, "95 % interval");
     }
