@@ -27,6 +27,19 @@ def test_docstrings(name):
     assert failed == 0 and tried > 0
 
 
+def test_docstrings_of_experiments(tmp_path, monkeypatch):
+    from tagwise import experiment
+    from tagwise.__main__ import find_command
+
+    try:
+        find_command()
+    except FileNotFoundError:
+        pytest.skip("the package was installed without the command")
+    monkeypatch.chdir(tmp_path)  # they leave run folders
+    failed, tried = doctest.testmod(experiment)
+    assert failed == 0 and tried > 0
+
+
 def test_everything_public_is_described():
     """Each function and class has a docstring with an example or belongs to one that has."""
     for name in tagwise.__all__:

@@ -18,6 +18,10 @@ def test_the_page_for_training_loops_runs(tmp_path, monkeypatch):
     run_page("python-training-loop.md", tmp_path, monkeypatch)
 
 
+def test_the_page_for_gpus_runs(tmp_path, monkeypatch):
+    run_page("gpu.md", tmp_path, monkeypatch)
+
+
 def test_the_page_for_lightning_and_hugging_face_runs(tmp_path, monkeypatch):
     for name in ("lightning", "transformers", "accelerate", "torchmetrics"):
         pytest.importorskip(name)
