@@ -494,7 +494,7 @@ fn degenerate_data_give_an_answer_or_a_reason() {
     assert_eq!(one_sample.nc1[&1].value, None);
     insta::assert_snapshot!(one_sample.notes.join("\n"), @r#"
 classes that occur in no sample: 0, 2; NC2 of the means and NC3 leave them out
-1 of 1 label sets occur once and show no spread
+1 of 1 label set occurs once and shows no spread
 NC1 of multiplicity 1 needs at least two different label-set means, found 1 label set
 NC2 of the centred class means is left out: expected the number of classes of at least 2 to compare with a simplex ETF, found 1
 NC2 of the class means is left out: expected the number of classes of at least 2 to compare with a simplex ETF, found 1
