@@ -27,7 +27,9 @@ const FLUSH_EVERY: Duration = Duration::from_secs(2);
 /// Writes what a run reports into an event file.
 ///
 /// ```
-/// /// use tagwise_nn::Device;
+/// use std::ops::ControlFlow;
+///
+/// use tagwise_nn::Device;
 /// use tagwise_report::tensorboard::RunEvents;
 /// use tagwise_train::{Experiment, Run};
 ///

@@ -183,12 +183,15 @@ mod tests {
             let folds = stratified_folds(&targets, &[1.0, 1.0], seed).unwrap();
             prop_assert_eq!(&folds, &stratified_folds(&targets, &[1.0, 1.0], seed).unwrap());
             prop_assert_eq!(folds.len(), rows.len());
+            let mut differences = 0;
             for label in 0..6 {
                 let counts = [0, 1].map(|fold| (0..rows.len())
                     .filter(|&i| folds[i] == fold && rows[i][label]).count());
-                // Co-occurring labels may cost a few samples of balance, never a lopsided split.
-                prop_assert!(counts[0].abs_diff(counts[1]) <= 6, "{counts:?}");
+                // A label that occurs with others may lose balance to them, all together little.
+                prop_assert!(counts[0].abs_diff(counts[1]) <= 10, "{counts:?}");
+                differences += counts[0].abs_diff(counts[1]);
             }
+            prop_assert!(differences <= 18, "{differences}");
         }
     }
 }

@@ -32,8 +32,6 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Headers are small; a larger one is none.
 const LONGEST_HEADER: usize = 1 << 24;
 
-type Frame = (Map<String, Value>, Vec<u8>);
-
 /// The process.
 #[derive(Debug)]
 pub(super) struct Worker {
@@ -107,19 +105,19 @@ impl Worker {
 
     /// The next frame.
     pub(super) fn answer(&mut self) -> Result<Answer> {
-        let (header, payload) = match self.frame() {
-            Ok(Some(frame)) => frame,
+        let answer = match self.frame() {
+            Ok(Some(answer)) => answer,
             Ok(None) => return Err(unexpected("a header")),
             Err(_) => return Err(self.lost()),
         };
-        match header.get("error").and_then(Value::as_str) {
+        match answer.header.get("error").and_then(Value::as_str) {
             Some(sentence) => Err(Error::Torch(sentence.to_owned())),
-            None => Ok(Answer { header, payload }),
+            None => Ok(answer),
         }
     }
 
-    /// A header with the bytes that follow it; `None` for one that is longer than any.
-    fn frame(&mut self) -> std::io::Result<Option<Frame>> {
+    /// `None` for bytes that are no frame.
+    fn frame(&mut self) -> std::io::Result<Option<Answer>> {
         let mut length = [0; 4];
         self.answers.read_exact(&mut length)?;
         let length = u32::from_le_bytes(length) as usize;
@@ -134,7 +132,7 @@ impl Worker {
         let bytes = header.get("bytes").and_then(Value::as_u64).unwrap_or(0);
         let mut payload = Vec::new();
         (&mut self.answers).take(bytes).read_to_end(&mut payload)?;
-        Ok((payload.len() as u64 == bytes).then_some((header, payload)))
+        Ok((payload.len() as u64 == bytes).then_some(Answer { header, payload }))
     }
 
     /// Why there is no answer.
