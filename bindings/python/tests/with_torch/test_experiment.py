@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -145,6 +146,14 @@ def test_bf16_trains_in_bf16_and_measures_in_f32(both, tmp_path):
     assert rough.records[0]["measured"]["train_loss"] == pytest.approx(first["train_loss"], rel=1e-7)
     assert rough.records[-1]["loss"] == pytest.approx(both[1].records[-1]["loss"], rel=0.05)
     assert rough.records[-1]["loss"] != both[1].records[-1]["loss"]
+
+
+@pytest.mark.skipif(shutil.which(os.environ.get("CXX", "g++")) is None, reason="compiling for the CPU needs a compiler")
+def test_compiled_steps_make_the_same_losses(both, tmp_path):
+    compiled = run(tmp_path / "run", "torch-cpu", mode="compile")
+    assert compiled.summary["provenance"]["device"].endswith("steps compile")
+    for ours, theirs in zip(both[1].records[1:], compiled.records[1:], strict=True):
+        assert theirs["loss"] == pytest.approx(ours["loss"], rel=DRIFT)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent otherwise there")
