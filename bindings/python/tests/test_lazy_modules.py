@@ -69,5 +69,5 @@ def test_training_on_pytorch_without_pytorch_is_refused_in_one_sentence(tmp_path
     refused = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert refused.returncode == 1 and not (tmp_path / "run").exists()
     assert refused.stderr == (
-        'tagwise: --device needs torch, which is not installed: pip install "tagwise[torch]"\n'
+        'tagwise: training on PyTorch needs torch, which is not installed: pip install "tagwise[torch]"\n'
     )

@@ -196,10 +196,10 @@ def test_devices_that_are_not_here_are_refused_in_one_sentence(tmp_path):
     with pytest.raises(tagwise.TagwiseValueError, match="expected cpu, cuda, cuda:1 and so on, mps or torch-cpu"):
         run(tmp_path / "a", "gpu")
     if not torch.cuda.is_available():
-        with pytest.raises(tagwise.TagwiseError, match="^expected a (GPU|PyTorch) .* found .*; use --device torch-cpu"):
+        with pytest.raises(tagwise.TagwiseError, match="^expected a (GPU|PyTorch) .* found .*; use the device torch-cpu"):
             run(tmp_path / "b", "cuda")
     if not torch.backends.mps.is_available():
-        with pytest.raises(tagwise.TagwiseError, match="^expected an Apple GPU for --device mps, found none"):
+        with pytest.raises(tagwise.TagwiseError, match="^expected an Apple GPU for the device mps, found none"):
             run(tmp_path / "c", "mps")
     with pytest.raises(tagwise.TagwiseError, match="^expected a CUDA device for the mode cuda-graphs, found cpu"):
         run(tmp_path / "d", "torch-cpu", mode="cuda-graphs")
