@@ -227,3 +227,35 @@ def test_progress_is_told_line_by_line(tmp_path):
     assert any(line.startswith("M-lab digits: ") for line in lines) and any("1/1" in line for line in lines)
     summary = json.loads((Path(finished.folder) / "summary.json").read_text())
     assert summary["epochs"] == 1 and finished.report.exists()
+
+
+def test_a_device_with_too_little_memory_is_told_before_and_while_it_is_used():
+    from tagwise.experiment import _device
+
+    cpu = torch.device("cpu")
+    if _device.available_memory(cpu) is not None:
+        _device.expect_room(1, cpu, {"batch_size": 4})
+        with pytest.raises(tagwise.TagwiseValueError, match=r"takes about 1000000.0 GB .* smaller training.batch_size \(now 4\)"):
+            _device.expect_room(10**15, cpu, {"batch_size": 4})
+    with pytest.raises(tagwise.TagwiseError, match="^cpu ran out of memory with 4 images in a step; try a smaller"):
+        with _device.in_one_sentence(cpu, 4):
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate")
+
+
+def test_old_drivers_and_old_versions_are_told(monkeypatch):
+    from tagwise.experiment import _device
+
+    def refuse():
+        raise RuntimeError("The NVIDIA driver on your system is too old (found version 11040). Please update")
+
+    monkeypatch.setattr(torch.backends.cuda, "is_built", lambda: True)
+    monkeypatch.setattr(torch.cuda, "init", refuse)
+    with pytest.raises(tagwise.TagwiseValueError, match=r"none \(The NVIDIA driver .* \(found version 11040\)\); use the device"):
+        _device.open_device("cuda")
+    monkeypatch.setattr(torch.cuda, "init", lambda: None)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(tagwise.TagwiseValueError, match="expected one of the 2 GPUs cuda:0 to cuda:1, found cuda:2"):
+        _device.open_device("cuda:2")
+    monkeypatch.setattr(torch, "__version__", "2.5.1+cu124")
+    with pytest.raises(tagwise.TagwiseValueError, match=r"expected PyTorch 2.6 or newer, found 2.5.1\+cu124"):
+        _device.open_device("cpu")
