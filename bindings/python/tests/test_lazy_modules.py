@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
 import pytest
+
+from tagwise.__main__ import find_command
 
 LIBRARIES = {
     "torch": ("torch", "torch"),
@@ -18,8 +21,8 @@ LIBRARIES = {
 PRELUDE = """
 import importlib.util, sys
 hidden = {hidden!r}
-find_spec = importlib.util.find_spec
-importlib.util.find_spec = lambda name, *rest: None if name in hidden else find_spec(name, *rest)
+whole = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *rest: None if name in hidden else whole(name, *rest)
 import tagwise
 """
 
@@ -48,3 +51,23 @@ def test_a_missing_library_is_named_with_the_line_that_installs_it(module):
     assert result.stdout == (
         f'tagwise.{module} needs {library}, which is not installed: pip install "tagwise[{extra}]"\n'
     ), result.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the interpreter is wrapped by a shell")
+def test_training_on_pytorch_without_pytorch_is_refused_in_one_sentence(tmp_path):
+    try:
+        find_command()
+    except FileNotFoundError:
+        pytest.skip("the package was installed without the command")
+    python, prelude = tmp_path / "python", tmp_path / "prelude.py"
+    prelude.write_text(f"import sys; sys.path[:0] = {sys.path!r}\n" + PRELUDE.format(hidden=("torch",)))
+    # The command runs: python -P -c PROGRAM
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$1" "$2" "$(cat "{prelude}")\n$3"\n')
+    python.chmod(0o755)
+    command = [find_command(), "train", "--quiet", "--device", "torch-cpu", "--out", str(tmp_path / "run")]
+    environment = {**os.environ, "TAGWISE_PYTHON": str(python)}
+    refused = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert refused.returncode == 1 and not (tmp_path / "run").exists()
+    assert refused.stderr == (
+        'tagwise: training on PyTorch needs torch, which is not installed: pip install "tagwise[torch]"\n'
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -147,6 +148,14 @@ def test_bf16_trains_in_bf16_and_measures_in_f32(both, tmp_path):
     assert rough.records[-1]["loss"] != both[1].records[-1]["loss"]
 
 
+@pytest.mark.skipif(shutil.which(os.environ.get("CXX", "g++")) is None, reason="compiling for the CPU needs a compiler")
+def test_compiled_steps_make_the_same_losses(both, tmp_path):
+    compiled = run(tmp_path / "run", "torch-cpu", mode="compile")
+    assert compiled.summary["provenance"]["device"].endswith("steps compile")
+    for ours, theirs in zip(both[1].records[1:], compiled.records[1:], strict=True):
+        assert theirs["loss"] == pytest.approx(ours["loss"], rel=DRIFT)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent otherwise there")
 def test_an_interrupted_run_goes_on_to_the_same_bits(both, tmp_path):
     command = [find_command(), "train", "--device", "torch-cpu", "--out", str(tmp_path / "run")]
@@ -187,10 +196,10 @@ def test_devices_that_are_not_here_are_refused_in_one_sentence(tmp_path):
     with pytest.raises(tagwise.TagwiseValueError, match="expected cpu, cuda, cuda:1 and so on, mps or torch-cpu"):
         run(tmp_path / "a", "gpu")
     if not torch.cuda.is_available():
-        with pytest.raises(tagwise.TagwiseError, match="^expected a (GPU|PyTorch) .* found .*; use --device torch-cpu"):
+        with pytest.raises(tagwise.TagwiseError, match="^expected a (GPU|PyTorch) .* found .*; use the device torch-cpu"):
             run(tmp_path / "b", "cuda")
     if not torch.backends.mps.is_available():
-        with pytest.raises(tagwise.TagwiseError, match="^expected an Apple GPU for --device mps, found none"):
+        with pytest.raises(tagwise.TagwiseError, match="^expected an Apple GPU for the device mps, found none"):
             run(tmp_path / "c", "mps")
     with pytest.raises(tagwise.TagwiseError, match="^expected a CUDA device for the mode cuda-graphs, found cpu"):
         run(tmp_path / "d", "torch-cpu", mode="cuda-graphs")
@@ -218,3 +227,35 @@ def test_progress_is_told_line_by_line(tmp_path):
     assert any(line.startswith("M-lab digits: ") for line in lines) and any("1/1" in line for line in lines)
     summary = json.loads((Path(finished.folder) / "summary.json").read_text())
     assert summary["epochs"] == 1 and finished.report.exists()
+
+
+def test_a_device_with_too_little_memory_is_told_before_and_while_it_is_used():
+    from tagwise.experiment import _device
+
+    cpu = torch.device("cpu")
+    if _device.available_memory(cpu) is not None:
+        _device.expect_room(1, cpu, {"batch_size": 4})
+        with pytest.raises(tagwise.TagwiseValueError, match=r"takes about 1000000.0 GB .* smaller training.batch_size \(now 4\)"):
+            _device.expect_room(10**15, cpu, {"batch_size": 4})
+    with pytest.raises(tagwise.TagwiseError, match="^cpu ran out of memory with 4 images in a step; try a smaller"):
+        with _device.in_one_sentence(cpu, 4):
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate")
+
+
+def test_old_drivers_and_old_versions_are_told(monkeypatch):
+    from tagwise.experiment import _device
+
+    def refuse():
+        raise RuntimeError("The NVIDIA driver on your system is too old (found version 11040). Please update")
+
+    monkeypatch.setattr(torch.backends.cuda, "is_built", lambda: True)
+    monkeypatch.setattr(torch.cuda, "init", refuse)
+    with pytest.raises(tagwise.TagwiseValueError, match=r"none \(The NVIDIA driver .* \(found version 11040\)\); use the device"):
+        _device.open_device("cuda")
+    monkeypatch.setattr(torch.cuda, "init", lambda: None)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(tagwise.TagwiseValueError, match="expected one of the 2 GPUs cuda:0 to cuda:1, found cuda:2"):
+        _device.open_device("cuda:2")
+    monkeypatch.setattr(torch, "__version__", "2.5.1+cu124")
+    with pytest.raises(tagwise.TagwiseValueError, match=r"expected PyTorch 2.6 or newer, found 2.5.1\+cu124"):
+        _device.open_device("cpu")

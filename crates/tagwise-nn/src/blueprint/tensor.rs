@@ -85,7 +85,9 @@ impl Blueprint {
     /// network; PyTorch's counters `num_batches_tracked` are left out.
     ///
     /// # Errors
-    /// [`Error::MissingTensor`], [`Error::UnexpectedTensor`] or [`Error::TensorShape`].
+    /// [`Error::MissingTensor`](crate::Error::MissingTensor),
+    /// [`Error::UnexpectedTensor`](crate::Error::UnexpectedTensor) or
+    /// [`Error::TensorShape`](crate::Error::TensorShape).
     pub fn sorted<'a>(&self, tensors: &'a [NamedTensor]) -> Result<Vec<&'a NamedTensor>> {
         sorted(&self.tensors(), tensors)
     }

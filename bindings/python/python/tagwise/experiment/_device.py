@@ -29,11 +29,11 @@ def open_device(name: str) -> torch.device:
         raise TagwiseValueError(f"expected PyTorch {oldest} or newer, found {torch.__version__}")
     if name == "cpu":
         return torch.device("cpu")
-    advice = "use --device torch-cpu or --device cpu"
+    advice = "use the device torch-cpu or cpu"
     if name == "mps":
         if not torch.backends.mps.is_available():
             raise TagwiseValueError(
-                f"expected an Apple GPU for --device mps, found none that PyTorch {torch.__version__} can use; {advice}"
+                f"expected an Apple GPU for the device mps, found none that PyTorch {torch.__version__} can use; {advice}"
             )
         return torch.device("mps")
     count = _num_gpus(advice)

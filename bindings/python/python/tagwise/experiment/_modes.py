@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -44,21 +45,31 @@ def choose(trainer: Trainer, mode: str) -> str:
                 raise
             said = " ".join(str(error).split())[:100]
             print(f"tagwise: steps are not run in mode {name}: {type(error).__name__}: {said}", flush=True)
+    compiled_once.cache_clear()
     fastest = min(steps, key=lambda name: steps[name][0])
     trainer.run_step = steps[fastest][1]
     times = ", ".join(f"{name} {1e3 * seconds:.2f} ms" for name, (seconds, _) in steps.items())
+    steps.clear()
+    torch.cuda.empty_cache()  # of the modes that are not taken
     return f"{fastest}, the fastest of {times} a step"
 
 
 def _step(trainer: Trainer, mode: str) -> Step:
     if mode == EAGER:
         return trainer.step
-    compiled = torch.compile(trainer.loss, dynamic=False)
+    compiled = compiled_once(trainer)
     if mode == COMPILE:
         return lambda indices: trainer.step_by(compiled, indices)
     if trainer.device.type != "cuda":
         raise TagwiseValueError(f"expected a CUDA device for the mode {CUDA_GRAPHS}, found {trainer.device}")
     return GraphStep(trainer, compiled)
+
+
+@lru_cache(maxsize=1)
+def compiled_once(trainer: Trainer) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+    """The loss as both compiled modes take it."""
+    compiled: Callable[[Tensor], tuple[Tensor, Tensor]] = torch.compile(trainer.loss, dynamic=False)
+    return compiled
 
 
 class GraphStep:

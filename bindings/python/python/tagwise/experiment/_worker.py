@@ -39,7 +39,7 @@ def serve(frames: Frames) -> None:
     while (request := frames.next()) is not None:
         try:
             if session is None:
-                need("torch", extra="torch", module="--device")
+                need("torch", extra="torch", module="training on PyTorch")
                 from ._session import Session
 
                 session = Session(request)
