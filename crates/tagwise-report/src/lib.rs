@@ -38,6 +38,7 @@ mod error;
 mod file;
 #[cfg(feature = "train")]
 pub mod frames;
+mod geometry;
 mod heat_map;
 #[cfg(feature = "live")]
 pub mod live;
@@ -62,9 +63,10 @@ pub use compare::compare;
 pub use contact_sheet::{ContactSheet, Example};
 pub use error::{Error, Result};
 pub use file::{Page, PageFormat};
+pub use geometry::Geometry;
 pub use heat_map::{HeatMap, OffDiagonal};
 pub use number::{format_count, format_number, typeset_number};
-pub use page::{Geometry, Kind, Report, render, standalone_svg};
+pub use page::{Kind, Report, render, standalone_svg};
 #[cfg(feature = "train")]
 pub use pictures::EpochPictures;
 pub use raster::Picture;

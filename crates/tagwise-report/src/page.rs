@@ -9,7 +9,7 @@ use crate::Result;
 use crate::card::Card;
 use crate::chart::Chart;
 use crate::contact_sheet::ContactSheet;
-use crate::heat_map::HeatMap;
+use crate::geometry::Geometry;
 use crate::markup::Escaped;
 use crate::number::typeset_sentence;
 use crate::palette;
@@ -67,16 +67,6 @@ pub enum Kind {
     Comparison,
 }
 
-/// Cosine matrices shown beside each other on one colour scale.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Geometry {
-    /// The matrices.
-    pub maps: Vec<HeatMap>,
-    /// What to see in them; may be empty.
-    #[serde(default)]
-    pub caption: String,
-}
-
 impl Report {
     /// The report as JSON, with the version of its form.
     ///
@@ -109,82 +99,9 @@ impl Report {
     }
 }
 
-impl Geometry {
-    /// Cosines among class means and among classifier rows, beside the ideal simplex ETF.
-    ///
-    /// # Errors
-    /// [`crate::Error::SizeMismatch`] unless there is one vector per class, all of the same length.
-    pub fn new(
-        class_names: &[String],
-        centred_class_means: &[Vec<f64>],
-        classifier: Option<&[Vec<f64>]>,
-    ) -> Result<Self> {
-        let ideal = HeatMap::ideal_simplex_etf(class_names.to_vec());
-        let measured = |title: &str, rows: &[Vec<f64>], columns: &[Vec<f64>]| -> Result<HeatMap> {
-            let mut map = HeatMap::cosines(title, class_names.to_vec(), rows, columns)?;
-            map.ideal = ideal.ideal;
-            map.caption = map.spread_sentence();
-            Ok(map)
-        };
-        let mut maps = vec![measured(
-            "Class means, centred",
-            centred_class_means,
-            centred_class_means,
-        )?];
-        if let Some(classifier) = classifier {
-            maps.push(measured("Classifier rows", classifier, classifier)?);
-        }
-        maps.push(ideal);
-        Ok(Self {
-            maps,
-            caption: String::new(),
-        })
-    }
-
-    /// The maps side by side; `limit` is the end of their scale, by default that of their entries.
-    pub(crate) fn html(&self, limit: Option<f64>) -> Result<String> {
-        let limit = limit.unwrap_or_else(|| HeatMap::common_limit(&self.maps));
-        let order = self.order();
-        let class = if order.is_some() { "maps many" } else { "maps" };
-        let mut html = format!("<div class=\"{class}\">");
-        for map in &self.maps {
-            let ordered = order.as_ref().map(|order| map.reordered(order));
-            let map = ordered.as_ref().unwrap_or(map);
-            let svg = map.svg(Some(limit))?;
-            html.push_str(&figure(&map.title, &map.caption, &svg, &map.csv()));
-        }
-        html.push_str("</div>");
-        Ok(html)
-    }
-
-    /// Where each class of many stands so that similar ones are neighbours.
-    fn order(&self) -> Option<Vec<usize>> {
-        let first = self.maps.first()?;
-        let is_same = |map: &HeatMap| map.labels == first.labels;
-        let holds = first.labels.len() >= ORDERED_FROM && self.maps.iter().all(is_same);
-        holds.then(|| first.order())
-    }
-
-    fn caption(&self) -> String {
-        let order = match self.order() {
-            Some(_) => {
-                "Classes stand in an order that puts similar ones side by side; point at a cell for its names."
-            }
-            None => "",
-        };
-        match self.caption.is_empty() || order.is_empty() {
-            true => format!("{}{order}", self.caption),
-            false => format!("{} {order}", self.caption),
-        }
-    }
-}
-
 pub(crate) const STYLE: &str = include_str!("style.css");
 /// What pages do with the pictures and tables within an element: `hover(root)` and `save(root)`.
 pub(crate) const SCRIPT: &str = concat!(include_str!("hover.js"), include_str!("save.js"));
-
-/// From so many classes on, maps put similar ones side by side.
-const ORDERED_FROM: usize = 29;
 
 impl Kind {
     fn overline(self) -> &'static str {
@@ -413,6 +330,7 @@ pub fn standalone_svg(title: &str, svg: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::HeatMap;
 
     #[test]
     fn an_empty_report_is_a_page() {

@@ -98,8 +98,8 @@ impl Table {
         let format = self.columns[position].format;
         let text = match format {
             Format::Digits => match cell {
-                // A name of one word stays as it is, whatever it looks like.
-                Cell::Text(text) if text.contains(' ') => typeset_sentence(text),
+                // The name of a row stays as it is, whatever it looks like.
+                Cell::Text(text) if position > 0 || text.contains(' ') => typeset_sentence(text),
                 other => other.typeset(),
             },
             Format::Percent => true_minus(&cell.in_format(format)),

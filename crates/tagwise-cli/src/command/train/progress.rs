@@ -374,7 +374,7 @@ mod tests {
         );
         assert_eq!(display(40).header(), "  epoch    loss      NC1  val. exact");
         let record = EpochRecord {
-            epoch: 200,
+            epoch: 20,
             seconds: 1.0,
             images_per_second: Some(12_345.6),
             learning_rate: Some(0.1),
@@ -383,7 +383,7 @@ mod tests {
         };
         for width in 0..120 {
             let display = display(width);
-            for line in [display.header(), display.epoch_line(&record, 1000)] {
+            for line in [display.header(), display.epoch_line(&record, 100)] {
                 assert!(line.len() <= width.max(8), "{width}: {line}");
             }
         }
