@@ -15,6 +15,17 @@ pub fn answer(value: &impl Serialize) -> anyhow::Result<()> {
     json(&Form::Answer.versioned(value))
 }
 
+/// Says what a command wrote: in a line, or as an object.
+///
+/// # Errors
+/// As [`json`].
+pub fn outcome(as_json: bool, value: &impl Serialize, line: &str) -> anyhow::Result<()> {
+    match as_json {
+        true => answer(value),
+        false => text(line),
+    }
+}
+
 /// Prints one JSON value, which states its version itself, and a line end.
 ///
 /// # Errors

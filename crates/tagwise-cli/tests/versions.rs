@@ -204,3 +204,58 @@ fn files_without_a_version_are_read() {
     fs::write(&path, foreign).unwrap();
     stdout(folder, &["predict", "head.safetensors", "run"]);
 }
+
+/// Commands whose result is a file say what is in it.
+#[test]
+fn commands_that_write_say_what_as_an_object() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    everything(folder);
+    let answer = |arguments: &[&str]| -> Value {
+        let arguments = [arguments, &["--json"]].concat();
+        serde_json::from_str(&stdout(folder, &arguments)).unwrap()
+    };
+    let stats = answer(&["stats", "run", "--out", "a.ncs"]);
+    assert_eq!(
+        (&stats["version"], &stats["num_samples"]),
+        (&1.into(), &85.into())
+    );
+    assert_eq!(
+        (&stats["file"], &stats["dim"]),
+        (&"a.ncs".into(), &128.into())
+    );
+    let merged = answer(&["merge", "a.ncs", "s.ncs", "--out", "b.ncs"]);
+    assert_eq!(
+        (&merged["num_samples"], &merged["num_files"]),
+        (&170.into(), &2.into())
+    );
+    let head = answer(&["export", "head.safetensors", "--out", "h.onnx"]);
+    assert_eq!(head["shapes"]["logits"], serde_json::json!(["N", 10]));
+    let network = answer(&["export", "run", "--out", "n.onnx"]);
+    assert_eq!(
+        network["shapes"]["images"],
+        serde_json::json!(["N", 1, 16, 16])
+    );
+    let few = [
+        "data",
+        "compose",
+        "digits",
+        "--per-multiplicity",
+        "2",
+        "--out",
+        "i.safetensors",
+    ];
+    let composed = answer(&few);
+    assert_eq!(composed["images"]["num_images"], 20);
+    assert!(composed["num_bytes"].as_u64().unwrap() > 20 * 16 * 16);
+    let drawn = answer(&[
+        "data",
+        "preview",
+        "digits",
+        "--per-multiplicity",
+        "2",
+        "--out",
+        "i.png",
+    ]);
+    assert_eq!(drawn["file"], "i.png");
+}

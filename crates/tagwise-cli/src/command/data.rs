@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use anyhow::Context;
 use clap::builder::PossibleValue;
 use clap::{Subcommand, ValueEnum};
+use serde_json::{Value, json};
 use tagwise::words::counted;
 use tagwise_data::read::Part;
 use tagwise_data::{
@@ -61,6 +62,10 @@ struct ComposeArguments {
     /// The file to write
     #[arg(long, short, value_name = "FILE")]
     out: PathBuf,
+
+    /// Print one JSON object instead of a line
+    #[arg(long)]
+    json: bool,
 }
 
 /// Draw example images with their label sets as a PNG contact sheet
@@ -77,6 +82,10 @@ struct PreviewArguments {
     /// Images of each multiplicity, in a row
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=100))]
     per_row: u16,
+
+    /// Print one JSON object instead of a line
+    #[arg(long)]
+    json: bool,
 }
 
 /// Which images, and how they are composed.
@@ -174,12 +183,18 @@ fn compose(arguments: &ComposeArguments) -> anyhow::Result<()> {
     let loaded = arguments.what.load()?;
     export::write_safetensors(&loaded.images, &loaded.facts, &arguments.out)?;
     let num_bytes = std::fs::metadata(&arguments.out).map_or(0, |metadata| metadata.len());
-    output::text(&format!(
+    let line = format!(
         "{}: {}, {:.1} MB",
         arguments.out.display(),
         describe(&loaded.images),
         num_bytes as f64 / 1e6
-    ))
+    );
+    let value = json!({
+        "images": counts(&loaded.images),
+        "num_bytes": num_bytes,
+        "file": arguments.out,
+    });
+    output::outcome(arguments.json, &value, &line)
 }
 
 fn draw(arguments: &PreviewArguments) -> anyhow::Result<()> {
@@ -189,14 +204,32 @@ fn draw(arguments: &PreviewArguments) -> anyhow::Result<()> {
     let indices = preview::spread(loaded.images.targets(), per_row);
     let sheet = preview::contact_sheet(&loaded.images, &indices, per_row, loaded.class_names)?;
     sheet.write_png(&arguments.out)?;
-    output::text(&format!(
+    let line = format!(
         "{}: {} of {}, {} x {} pixels",
         arguments.out.display(),
         indices.len(),
         describe(&loaded.images),
         sheet.width(),
         sheet.height()
-    ))
+    );
+    let value = json!({
+        "images": counts(&loaded.images),
+        "num_drawn": indices.len(),
+        "width": sheet.width(),
+        "height": sheet.height(),
+        "file": arguments.out,
+    });
+    output::outcome(arguments.json, &value, &line)
+}
+
+fn counts(images: &ImageSet) -> Value {
+    let (shape, targets) = (images.shape(), images.targets());
+    json!({
+        "num_images": images.len(),
+        "shape": [shape.height, shape.width, shape.channels],
+        "num_label_sets": targets.distinct().len(),
+        "num_classes": targets.num_classes(),
+    })
 }
 
 fn describe(images: &ImageSet) -> String {

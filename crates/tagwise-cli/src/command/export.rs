@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 
+use serde_json::{Value, json};
 use tagwise::file::write_atomically;
 use tagwise_nn::Device;
 use tagwise_train::{RunFolder, TrainedNetwork};
@@ -28,6 +29,10 @@ pub struct Arguments {
     /// The file to write, NAME.onnx
     #[arg(long, short, value_name = "FILE", default_value = "model.onnx")]
     out: PathBuf,
+
+    /// Print one JSON object instead of a line
+    #[arg(long)]
+    json: bool,
 }
 
 const EXAMPLES: &str = "Examples:
@@ -39,15 +44,28 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Files::reading([&arguments.model])
         .writing("--out", Some(&arguments.out))
         .check()?;
-    let (bytes, about) = match arguments.model.is_dir() {
+    let Model {
+        bytes,
+        about,
+        shapes,
+    } = match arguments.model.is_dir() {
         true => network(arguments)?,
         false => head(arguments)?,
     };
     write_atomically(&arguments.out, |file| file.write_all(&bytes))?;
-    output::text(&format!("{about}: {}", arguments.out.display()))
+    let value = json!({ "shapes": shapes, "file": arguments.out });
+    let line = format!("{about}: {}", arguments.out.display());
+    output::outcome(arguments.json, &value, &line)
 }
 
-fn head(arguments: &Arguments) -> anyhow::Result<(Vec<u8>, String)> {
+/// A model, what is said of it, and the shapes of its inputs and outputs by name.
+struct Model {
+    bytes: Vec<u8>,
+    about: String,
+    shapes: Value,
+}
+
+fn head(arguments: &Arguments) -> anyhow::Result<Model> {
     let head = StoredHead::read(&arguments.model)?.head;
     if head.potentials.is_some() {
         tell!(
@@ -58,23 +76,30 @@ fn head(arguments: &Arguments) -> anyhow::Result<(Vec<u8>, String)> {
     let classifier = &head.classifier;
     let (num_classes, dim) = (classifier.num_classes(), classifier.dim());
     let bytes = classifier.to_onnx(head.description.label_names.as_deref());
-    Ok((
+    Ok(Model {
         bytes,
-        format!("features [N, {dim}] to logits [N, {num_classes}]"),
-    ))
+        about: format!("features [N, {dim}] to logits [N, {num_classes}]"),
+        shapes: json!({ "features": ["N", dim], "logits": ["N", num_classes] }),
+    })
 }
 
-fn network(arguments: &Arguments) -> anyhow::Result<(Vec<u8>, String)> {
+fn network(arguments: &Arguments) -> anyhow::Result<Model> {
     let run = RunFolder::open(&arguments.model)?;
     let device = Device::cpu().map_err(|error| Usage(error.to_string()))?;
     let network = TrainedNetwork::of_run(&run, device)?;
     let shape = network.description().image_shape();
-    let about = format!(
-        "images [N, {}, {}, {}] to features and logits [N, {}]",
-        shape.channels,
-        shape.height,
-        shape.width,
-        network.description().class_names.len()
-    );
-    Ok((network.to_onnx()?, about))
+    let num_classes = network.description().class_names.len();
+    let dim = network.classifier()?.dim();
+    Ok(Model {
+        bytes: network.to_onnx()?,
+        about: format!(
+            "images [N, {}, {}, {}] to features and logits [N, {num_classes}]",
+            shape.channels, shape.height, shape.width
+        ),
+        shapes: json!({
+            "images": ["N", shape.channels, shape.height, shape.width],
+            "features": ["N", dim],
+            "logits": ["N", num_classes],
+        }),
+    })
 }

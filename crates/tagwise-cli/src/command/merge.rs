@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
+use serde_json::json;
 use tagwise::statistics::StatisticsFile;
 use tagwise::words::counted;
 
@@ -20,6 +21,10 @@ pub struct Arguments {
     /// The file to write, by convention NAME.ncs
     #[arg(long, short, value_name = "FILE")]
     out: PathBuf,
+
+    /// Print one JSON object instead of a line
+    #[arg(long)]
+    json: bool,
 }
 
 const EXAMPLES: &str = "Examples:
@@ -45,11 +50,21 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     whole
         .write(&arguments.out)
         .context("the statistics cannot be saved")?;
-    output::text(&format!(
+    let statistics = &whole.statistics;
+    let value = json!({
+        "num_samples": statistics.num_samples(),
+        "num_files": arguments.parts.len(),
+        "num_label_sets": statistics.label_sets().len(),
+        "num_classes": statistics.num_classes(),
+        "dim": statistics.dim(),
+        "file": arguments.out,
+    });
+    let line = format!(
         "{} of {}, {}: {}",
-        counted(whole.statistics.num_samples() as usize, "sample"),
+        counted(statistics.num_samples() as usize, "sample"),
         counted(arguments.parts.len(), "file"),
-        counted(whole.statistics.label_sets().len(), "label set"),
+        counted(statistics.label_sets().len(), "label set"),
         arguments.out.display()
-    ))
+    );
+    output::outcome(arguments.json, &value, &line)
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::ValueEnum;
+use serde_json::json;
 use tagwise::snapshot::NonFinite;
 use tagwise::statistics::{ScatterKind, Statistics, StatisticsFile};
 
@@ -43,6 +44,10 @@ pub struct Arguments {
 
     #[command(flatten)]
     format: FormatArguments,
+
+    /// Print one JSON object instead of a line
+    #[arg(long)]
+    json: bool,
 }
 
 const EXAMPLES: &str = "Examples:
@@ -86,7 +91,16 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     state
         .write(&arguments.out)
         .context("the statistics cannot be saved")?;
-    output::text(&summary)
+    let statistics = &state.statistics;
+    let value = json!({
+        "num_samples": statistics.num_samples(),
+        "num_label_sets": statistics.label_sets().len(),
+        "num_classes": statistics.num_classes(),
+        "dim": statistics.dim(),
+        "num_skipped": file.skipped().len(),
+        "file": arguments.out,
+    });
+    output::outcome(arguments.json, &value, &summary)
 }
 
 /// The error with the option that leaves out rows that are not finite.

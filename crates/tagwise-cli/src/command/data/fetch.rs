@@ -25,6 +25,10 @@ pub struct Arguments {
     /// The folder to put the files in
     #[arg(long, value_name = "FOLDER")]
     to: Option<PathBuf>,
+
+    /// Print one JSON object instead of a line
+    #[arg(long)]
+    json: bool,
 }
 
 const EXAMPLES: &str = "Examples:
@@ -68,7 +72,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
             folder.display()
         );
     }
-    output::text(&folder.display().to_string())
+    let value = serde_json::json!({ "source": source.name(), "folder": folder });
+    output::outcome(arguments.json, &value, &folder.display().to_string())
 }
 
 /// A bar on a terminal, lines elsewhere.
