@@ -35,7 +35,7 @@ impl Page {
         work::run(py, |_| Ok(render(&self.report)?))
     }
 
-    /// Writes the page as .html, its data as .json or its first picture as .svg.
+    /// Writes the page as .html, its data as .json, its numbers as .csv or its first picture as .svg.
     fn write(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
         work::run(py, |_| {
             let page = tagwise_report::Page::at(path)?;

@@ -156,10 +156,10 @@ def test_a_report_speaks_every_language(samples, classifier, tmp_path):
     assert report.to_pandas()["key"].tolist() == [line.key for line in report.headlines]
     assert "layer 4: 400 samples" in str(report) and "nc1_m1" in repr(report)
     assert report._repr_html_().startswith("<iframe srcdoc=")
-    for ending, start in ((".html", "<!doctype html>"), (".json", "{"), (".svg", "<svg")):
+    for ending, start in ((".html", "<!doctype html>"), (".json", "{"), (".svg", "<svg"), (".csv", "figure,series,x,value")):
         report.report(tmp_path / f"page{ending}")
         assert (tmp_path / f"page{ending}").read_text().startswith(start)
-    with pytest.raises(tagwise.TagwiseValueError, match=r"ends in \.html, \.json or \.svg"):
+    with pytest.raises(tagwise.TagwiseValueError, match=r"ends in \.html, \.svg, \.csv or \.json"):
         report.report(tmp_path / "page.pdf")
     with pytest.raises(tagwise.TagwiseFileNotFoundError, match="page.html"):
         report.report(tmp_path / "nowhere" / "page.html")

@@ -30,7 +30,7 @@ class WithPage:
         return json.dumps(self._figures)
 
     def report(self, path: Any) -> None:
-        """Writes the page: .html, one file that needs no network; its data as .json; or its first picture as .svg.
+        """Writes the page: .html, one file that needs no network; its data as .json; its numbers as .csv; or its first picture as .svg.
 
         Raises
         ------
