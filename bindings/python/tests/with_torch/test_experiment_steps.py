@@ -24,6 +24,21 @@ FORWARD, BATCH_FORWARD, GRADIENT, KINKED_GRADIENT, TRAINED = 1e-4, 3e-4, 1e-3, 5
 SAFE_DISTANCE = 1e-5
 
 
+@pytest.fixture(autouse=True)
+def switches_of_precision():
+    """A session sets them for the process that it has to itself; here others follow."""
+    try:
+        from tagwise.torch._frozen import precision_places
+
+        places = precision_places()
+        before = [place.fp32_precision for place in places]
+    except AttributeError:  # before PyTorch 2.9
+        places, before = [], []
+    yield
+    for place, value in zip(places, before, strict=True):
+        place.fp32_precision = value
+
+
 def request_of(folder, shape, settings):
     """What the command asks first of a process for images of this shape."""
     height, width, channels, num_classes = shape

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from tagwise.errors import TagwiseError, TagwiseValueError
+from tagwise.torch._frozen import precision_places
 
 #: The oldest PyTorch that this is tested with.
 OLDEST = (2, 6)
@@ -78,8 +79,7 @@ def full_precision() -> None:
     if not hasattr(backends, "fp32_precision"):  # before PyTorch 2.9
         backends.cudnn.allow_tf32 = False
         return
-    backends.fp32_precision = "ieee"
-    for place in (backends.cuda.matmul, backends.cudnn.conv, backends.mkldnn.matmul, backends.mkldnn.conv):
+    for place in precision_places():
         place.fp32_precision = "ieee"
 
 

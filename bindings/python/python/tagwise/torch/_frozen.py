@@ -39,15 +39,11 @@ def frozen(model: nn.Module) -> Iterator[None]:
             np.random.set_state(states[1])
 
 
-@contextmanager
-def _full_precision() -> Iterator[None]:
-    """Products of f32 numbers in f32, wherever PyTorch has a switch for it."""
+def precision_places() -> list[Any]:
+    """All switches for the precision of f32 products, from PyTorch 2.9 on. PyTorch asks for some of them
+    together, and gives up where they differ."""
     backends: Any = torch.backends
-    if not hasattr(backends, "fp32_precision"):  # before PyTorch 2.9
-        with _old_switches():
-            yield
-        return
-    places = [
+    return [
         backends,
         backends.cuda.matmul,
         backends.cudnn,
@@ -58,6 +54,17 @@ def _full_precision() -> Iterator[None]:
         backends.mkldnn.conv,
         backends.mkldnn.rnn,
     ]
+
+
+@contextmanager
+def _full_precision() -> Iterator[None]:
+    """Products of f32 numbers in f32, wherever PyTorch has a switch for it."""
+    backends: Any = torch.backends
+    if not hasattr(backends, "fp32_precision"):  # before PyTorch 2.9
+        with _old_switches():
+            yield
+        return
+    places = precision_places()
     before = [place.fp32_precision for place in places]
     try:
         for place in places:
