@@ -1,5 +1,6 @@
 //! The engine on the processor.
 
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 
 use tagwise::LabelSet;
@@ -121,10 +122,14 @@ impl CpuEngine {
     }
 }
 
-/// Tensors of potentials, and all others.
-fn divided(tensors: &[NamedTensor]) -> (Vec<NamedTensor>, Vec<NamedTensor>) {
-    let tensors = tensors.iter().cloned();
-    tensors.partition(|tensor| tensor.name.starts_with(PREFIX))
+/// Tensors of potentials, and all others; a network without potentials is not copied.
+fn divided(tensors: &[NamedTensor]) -> (Vec<NamedTensor>, Cow<'_, [NamedTensor]>) {
+    let is_of_potentials = |tensor: &NamedTensor| tensor.name.starts_with(PREFIX);
+    if !tensors.iter().any(is_of_potentials) {
+        return (Vec::new(), Cow::Borrowed(tensors));
+    }
+    let (of_potentials, of_network) = tensors.iter().cloned().partition(is_of_potentials);
+    (of_potentials, Cow::Owned(of_network))
 }
 
 impl Engine for CpuEngine {
