@@ -227,7 +227,10 @@ fn observer<'a>(
     first.iter().for_each(|pictures| keep(pictures));
     Ok(move |event: &Event<'_>| {
         let mut pictures = None;
-        if let Event::Measured(measured) = event {
+        // Drawing costs a pass over the features.
+        if let Event::Measured(measured) = event
+            && (events.is_some() || is_kept(measured.epoch, epochs))
+        {
             pictures = Some(EpochPictures::of(measured, &class_names));
         }
         if let Some(pictures) = &pictures {
