@@ -21,6 +21,21 @@ fn stdout(folder: &Path, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// Commands that read what [`everything`] makes.
+const EVALUATE: [&str; 4] = [
+    "evaluate",
+    "a.json",
+    "--truth",
+    "run/features-test.safetensors",
+];
+const DECODE: [&str; 5] = [
+    "decode",
+    "--features",
+    "run",
+    "--decoder-file",
+    "decoder.safetensors",
+];
+
 /// A run of one epoch on a handful of images, and what else is made of its features.
 fn everything(folder: &Path) {
     let few = |set: &str| format!("data.{set}.per_multiplicity=[4,1]");
@@ -65,29 +80,16 @@ fn files_of_a_later_version_are_refused_in_one_sentence() {
     let scratch = tempfile::tempdir().unwrap();
     let folder = scratch.path();
     everything(folder);
-    let evaluate = [
-        "evaluate",
-        "a.json",
-        "--truth",
-        "run/features-test.safetensors",
-    ];
-    stdout(folder, &evaluate);
+    stdout(folder, &EVALUATE);
     let resume = ["train", "-q", "--resume", "run"];
-    let decode = [
-        "decode",
-        "--features",
-        "run",
-        "--decoder-file",
-        "decoder.safetensors",
-    ];
     let cases: [(&str, &str, &[&str]); 9] = [
-        ("run/features-test.safetensors", "snapshot", &evaluate),
+        ("run/features-test.safetensors", "snapshot", &EVALUATE),
         (
             "head.safetensors",
             "head",
             &["predict", "head.safetensors", "run"],
         ),
-        ("decoder.safetensors", "decoder", &decode),
+        ("decoder.safetensors", "decoder", &DECODE),
         ("s.ncs", "statistics", &["analyze", "s.ncs"]),
         ("run/report.json", "report", &["report", "run"]),
         (
@@ -125,25 +127,12 @@ fn every_json_object_states_its_version() {
     let folder = scratch.path();
     everything(folder);
     let head = ["--head", "head.safetensors"];
-    let decode = [
-        "decode",
-        "--features",
-        "run",
-        "--decoder-file",
-        "decoder.safetensors",
-    ];
-    let evaluate = [
-        "evaluate",
-        "a.json",
-        "--truth",
-        "run/features-test.safetensors",
-    ];
     let commands: [&[&str]; 8] = [
         &["analyze", "run"],
         &["fit", "run", "-q"],
         &["predict", "head.safetensors", "run"],
-        &decode,
-        &[&evaluate[..], &head].concat(),
+        &DECODE,
+        &[&EVALUATE[..], &head].concat(),
         &["ufm", "--classes", "3", "--counts", "1:5"],
         &["report", "run"],
         &["train", "-q", "--resume", "run"],
