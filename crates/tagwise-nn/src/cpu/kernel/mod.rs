@@ -191,6 +191,15 @@ impl Kernels {
         self.precision
     }
 
+    /// What Winograd's products multiply: pairs of bf16 numbers only where an instruction does, as
+    /// widening both factors costs more than reading them.
+    pub(crate) fn factors(self) -> Precision {
+        match self.set.has_bf16() {
+            true => self.precision,
+            false => Precision::F32,
+        }
+    }
+
     /// Whether products are taken by tiles.
     pub(crate) fn have_tiles(self) -> bool {
         let set_has_tiles = match self.set {

@@ -119,9 +119,12 @@ unsafe fn chains<S: Simd>() {
         let (factor, term) = (S::splat(black_box(0.999)), S::splat(black_box(1e-3)));
         let mut sums = [S::splat(black_box(1.0)); SUMS];
         for _ in 0..ROUNDS {
-            for sum in &mut sums {
-                // The sum is the last operand, as in every kernel.
-                *sum = S::multiply_add(factor, term, *sum);
+            for step in 0..S::STEPS {
+                let (factor, term) = (S::factor(factor, step), S::factor(term, step));
+                for sum in &mut sums {
+                    // The sum is the last operand, as in every kernel.
+                    *sum = S::multiply_add(factor, term, *sum);
+                }
             }
         }
         black_box(sums);

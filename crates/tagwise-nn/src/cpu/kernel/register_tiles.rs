@@ -157,19 +157,22 @@ impl Job<'_> {
                 }
             }
             for tap in self.taps {
-                let mut weights = self.weights.add(tap.weights as usize);
-                for i in 0..self.channels {
-                    let mut row = [S::zero(); VECTORS];
-                    for v in 0..VECTORS {
-                        row[v] = S::load(weights.add(v * S::LANES));
-                    }
-                    for p in 0..PIXELS {
-                        let x = S::splat(*from[p].add(tap.input as usize + i));
+                for step in 0..S::STEPS {
+                    let mut weights = self.weights.add(tap.weights as usize);
+                    for i in 0..self.channels {
+                        let mut row = [S::zero(); VECTORS];
                         for v in 0..VECTORS {
-                            sums[p][v] = S::multiply_add(x, row[v], sums[p][v]);
+                            row[v] = S::factor(S::load(weights.add(v * S::LANES)), step);
                         }
+                        for p in 0..PIXELS {
+                            let x = S::splat(*from[p].add(tap.input as usize + i));
+                            let x = S::factor(x, step);
+                            for v in 0..VECTORS {
+                                sums[p][v] = S::multiply_add(x, row[v], sums[p][v]);
+                            }
+                        }
+                        weights = weights.add(VECTORS * S::LANES);
                     }
-                    weights = weights.add(VECTORS * S::LANES);
                 }
             }
             for p in 0..PIXELS {

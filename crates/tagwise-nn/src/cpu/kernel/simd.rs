@@ -24,6 +24,11 @@ pub(crate) trait Simd: Copy {
     type Vector: Copy;
     /// Numbers in one register.
     const LANES: usize;
+    /// In how many steps the product of two lanes is added: one for each number of a pair that no
+    /// instruction multiplies.
+    const STEPS: usize = 1;
+    /// The same for lanes that hold pairs.
+    const PAIR_STEPS: usize;
 
     unsafe fn zero() -> Self::Vector;
     unsafe fn splat(value: f32) -> Self::Vector;
@@ -38,8 +43,17 @@ pub(crate) trait Simd: Copy {
     unsafe fn relu(value: Self::Vector) -> Self::Vector;
     /// Each lane where that of `sign` is positive, zero elsewhere.
     unsafe fn keep_positive(value: Self::Vector, sign: Self::Vector) -> Self::Vector;
-    /// Lane by lane, the sum of c and the two products of the pairs a and b.
-    unsafe fn dot_pairs(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    /// What [`Simd::multiply_add`] takes of these lanes in a step.
+    #[inline(always)]
+    unsafe fn factor(lanes: Self::Vector, _step: usize) -> Self::Vector {
+        lanes
+    }
+    /// What [`Simd::multiply_add_pairs`] takes of these pairs in a step: the pairs, or one number of
+    /// each, widened.
+    unsafe fn factor_of_pairs(pairs: Self::Vector, step: usize) -> Self::Vector;
+    /// Lane by lane, the sum of c and what a step adds of the products of the pairs a and b.
+    unsafe fn multiply_add_pairs(a: Self::Vector, b: Self::Vector, c: Self::Vector)
+    -> Self::Vector;
     unsafe fn load_bf16(from: *const Bf16) -> Self::Vector;
     unsafe fn store_bf16(to: *mut Bf16, value: Self::Vector);
     /// The pairs (first, second) of numbers that [`Simd::load_bf16`] loaded.
@@ -121,6 +135,8 @@ pub(crate) struct Pairs<S>(S);
 impl<S: Simd> Simd for Pairs<S> {
     type Vector = S::Vector;
     const LANES: usize = S::LANES;
+    const STEPS: usize = S::PAIR_STEPS;
+    const PAIR_STEPS: usize = S::PAIR_STEPS;
 
     #[inline(always)]
     unsafe fn zero() -> S::Vector {
@@ -160,7 +176,7 @@ impl<S: Simd> Simd for Pairs<S> {
     #[inline(always)]
     unsafe fn multiply_add(a: S::Vector, b: S::Vector, c: S::Vector) -> S::Vector {
         // SAFETY: as above.
-        unsafe { S::dot_pairs(a, b, c) }
+        unsafe { S::multiply_add_pairs(a, b, c) }
     }
     #[inline(always)]
     unsafe fn relu(value: S::Vector) -> S::Vector {
@@ -173,9 +189,19 @@ impl<S: Simd> Simd for Pairs<S> {
         unsafe { S::keep_positive(value, sign) }
     }
     #[inline(always)]
-    unsafe fn dot_pairs(a: S::Vector, b: S::Vector, c: S::Vector) -> S::Vector {
+    unsafe fn factor(lanes: S::Vector, step: usize) -> S::Vector {
         // SAFETY: as above.
-        unsafe { S::dot_pairs(a, b, c) }
+        unsafe { S::factor_of_pairs(lanes, step) }
+    }
+    #[inline(always)]
+    unsafe fn factor_of_pairs(pairs: S::Vector, step: usize) -> S::Vector {
+        // SAFETY: as above.
+        unsafe { S::factor_of_pairs(pairs, step) }
+    }
+    #[inline(always)]
+    unsafe fn multiply_add_pairs(a: S::Vector, b: S::Vector, c: S::Vector) -> S::Vector {
+        // SAFETY: as above.
+        unsafe { S::multiply_add_pairs(a, b, c) }
     }
     #[inline(always)]
     unsafe fn load_bf16(from: *const Bf16) -> S::Vector {
@@ -309,6 +335,7 @@ pub(crate) struct Portable;
 impl Simd for Portable {
     type Vector = [f32; 4];
     const LANES: usize = 4;
+    const PAIR_STEPS: usize = 2;
 
     #[inline(always)]
     unsafe fn zero() -> [f32; 4] {
@@ -362,13 +389,13 @@ impl Simd for Portable {
         kept
     }
     #[inline(always)]
-    unsafe fn dot_pairs(a: [f32; 4], b: [f32; 4], c: [f32; 4]) -> [f32; 4] {
-        let mut sums = c;
-        for lane in 0..4 {
-            let (a, b) = (Bf16::pair_of(a[lane]), Bf16::pair_of(b[lane]));
-            sums[lane] += a[0].widen() * b[0].widen() + a[1].widen() * b[1].widen();
-        }
-        sums
+    unsafe fn factor_of_pairs(pairs: [f32; 4], step: usize) -> [f32; 4] {
+        pairs.map(|pair| Bf16::pair_of(pair)[step].widen())
+    }
+    #[inline(always)]
+    unsafe fn multiply_add_pairs(a: [f32; 4], b: [f32; 4], c: [f32; 4]) -> [f32; 4] {
+        // SAFETY: as above.
+        unsafe { Self::multiply_add(a, b, c) }
     }
     #[inline(always)]
     unsafe fn load_bf16(from: *const Bf16) -> [f32; 4] {

@@ -30,6 +30,10 @@ const CHANNELS_OF_ALL_TAPS: usize = 128;
 /// memory; more for tiles of AMX, whose products take less time than their sums' way to memory.
 const ROWS_PER_RUN: usize = 64;
 const ROWS_PER_TILED_RUN: usize = 128;
+/// Inputs of pixels so far apart fall into few sets of the first-level cache. They are packed for blocks
+/// of few output channels, for each of which they are read again.
+const FAR_APART: usize = 256;
+const FEW_OUTPUTS: usize = 16;
 /// Pixels of the longest run: two in each row.
 const MOST_PIXELS: usize = 2 * ROWS_PER_TILED_RUN;
 
@@ -43,6 +47,8 @@ pub(crate) struct WeightGradient {
     taps_per_piece: usize,
     /// Taps whose inputs lie side by side in a row: all of an image's few channels.
     taps_per_row: usize,
+    /// Whether rows of inputs in f32 are summed where they are.
+    in_place: bool,
     parts: usize,
     /// Whether the products are taken by tiles.
     tiled: bool,
@@ -82,6 +88,8 @@ impl WeightGradient {
             num_blocks,
             taps_per_piece,
             taps_per_row,
+            in_place: has_whole_registers(shape)
+                && (block > FEW_OUTPUTS || shape.stride * shape.in_pitch < FAR_APART),
             parts: wanted.max(fitting.min(MOST_PARTS)),
             tiled,
             x_step,
@@ -392,17 +400,19 @@ impl Job<'_> {
                     sums[i][v] = S::load(target.add((i * VECTORS + v) * S::LANES));
                 }
             }
-            for (x, dz) in self.x_rows.iter().zip(self.dz_rows) {
-                let x = self.x.add(x + first);
-                let dz = self.dz.add(*dz);
-                let mut gradient = [S::zero(); VECTORS];
-                for v in 0..VECTORS {
-                    gradient[v] = S::load(dz.add(v * S::LANES));
-                }
-                for i in 0..INPUTS {
-                    let value = S::splat(*x.add(i));
+            for step in 0..S::STEPS {
+                for (x, dz) in self.x_rows.iter().zip(self.dz_rows) {
+                    let x = self.x.add(x + first);
+                    let dz = self.dz.add(*dz);
+                    let mut gradient = [S::zero(); VECTORS];
                     for v in 0..VECTORS {
-                        sums[i][v] = S::multiply_add(value, gradient[v], sums[i][v]);
+                        gradient[v] = S::factor(S::load(dz.add(v * S::LANES)), step);
+                    }
+                    for i in 0..INPUTS {
+                        let value = S::factor(S::splat(*x.add(i)), step);
+                        for v in 0..VECTORS {
+                            sums[i][v] = S::multiply_add(value, gradient[v], sums[i][v]);
+                        }
                     }
                 }
             }

@@ -67,6 +67,7 @@ impl Avx2 {
 impl Simd for Avx2 {
     type Vector = __m256;
     const LANES: usize = 8;
+    const PAIR_STEPS: usize = 2;
 
     #[inline(always)]
     unsafe fn zero() -> __m256 {
@@ -122,16 +123,20 @@ impl Simd for Avx2 {
         }
     }
     #[inline(always)]
-    unsafe fn dot_pairs(a: __m256, b: __m256, c: __m256) -> __m256 {
+    unsafe fn factor_of_pairs(pairs: __m256, step: usize) -> __m256 {
         // SAFETY: as above.
         unsafe {
-            let high = _mm256_castsi256_ps(_mm256_set1_epi32(0xFFFF_0000_u32 as i32));
-            let (a_bits, b_bits) = (_mm256_castps_si256(a), _mm256_castps_si256(b));
-            let a_first = _mm256_castsi256_ps(_mm256_slli_epi32::<16>(a_bits));
-            let b_first = _mm256_castsi256_ps(_mm256_slli_epi32::<16>(b_bits));
-            let sum = _mm256_fmadd_ps(a_first, b_first, c);
-            _mm256_fmadd_ps(_mm256_and_ps(a, high), _mm256_and_ps(b, high), sum)
+            let bits = _mm256_castps_si256(pairs);
+            _mm256_castsi256_ps(match step {
+                0 => _mm256_slli_epi32::<16>(bits),
+                _ => _mm256_and_si256(bits, _mm256_set1_epi32(0xFFFF_0000_u32 as i32)),
+            })
         }
+    }
+    #[inline(always)]
+    unsafe fn multiply_add_pairs(a: __m256, b: __m256, c: __m256) -> __m256 {
+        // SAFETY: as above.
+        unsafe { Self::multiply_add(a, b, c) }
     }
     #[inline(always)]
     unsafe fn load_bf16(from: *const Bf16) -> __m256 {
@@ -273,19 +278,23 @@ impl Avx512 {
 
 impl Simd for Avx512 {
     avx512_single_precision!();
+    const PAIR_STEPS: usize = 2;
 
     #[inline(always)]
-    unsafe fn dot_pairs(a: __m512, b: __m512, c: __m512) -> __m512 {
+    unsafe fn factor_of_pairs(pairs: __m512, step: usize) -> __m512 {
         // SAFETY: the trait's contract: AVX-512F is present.
         unsafe {
-            let high = _mm512_set1_epi32(0xFFFF_0000_u32 as i32);
-            let (a, b) = (_mm512_castps_si512(a), _mm512_castps_si512(b));
-            let a_first = _mm512_castsi512_ps(_mm512_slli_epi32::<16>(a));
-            let b_first = _mm512_castsi512_ps(_mm512_slli_epi32::<16>(b));
-            let a_second = _mm512_castsi512_ps(_mm512_and_si512(a, high));
-            let b_second = _mm512_castsi512_ps(_mm512_and_si512(b, high));
-            _mm512_fmadd_ps(a_second, b_second, _mm512_fmadd_ps(a_first, b_first, c))
+            let bits = _mm512_castps_si512(pairs);
+            _mm512_castsi512_ps(match step {
+                0 => _mm512_slli_epi32::<16>(bits),
+                _ => _mm512_and_si512(bits, _mm512_set1_epi32(0xFFFF_0000_u32 as i32)),
+            })
         }
+    }
+    #[inline(always)]
+    unsafe fn multiply_add_pairs(a: __m512, b: __m512, c: __m512) -> __m512 {
+        // SAFETY: as above.
+        unsafe { Self::multiply_add(a, b, c) }
     }
     #[inline(always)]
     unsafe fn store_bf16(to: *mut Bf16, value: __m512) {
@@ -312,9 +321,14 @@ pub(super) struct Avx512Bf16;
 
 impl Simd for Avx512Bf16 {
     avx512_single_precision!();
+    const PAIR_STEPS: usize = 1;
 
     #[inline(always)]
-    unsafe fn dot_pairs(a: __m512, b: __m512, c: __m512) -> __m512 {
+    unsafe fn factor_of_pairs(pairs: __m512, _step: usize) -> __m512 {
+        pairs
+    }
+    #[inline(always)]
+    unsafe fn multiply_add_pairs(a: __m512, b: __m512, c: __m512) -> __m512 {
         // SAFETY: the trait's contract: AVX-512BF16 is present; a register of pairs has the
         // bits of 32 bf16 numbers.
         unsafe {

@@ -74,6 +74,7 @@ type Lanes = [f32; SIDE];
 impl Simd for Wide {
     type Vector = Lanes;
     const LANES: usize = SIDE;
+    const PAIR_STEPS: usize = 1;
 
     unsafe fn zero() -> Lanes {
         [0.0; SIDE]
@@ -107,7 +108,10 @@ impl Simd for Wide {
     unsafe fn keep_positive(value: Lanes, sign: Lanes) -> Lanes {
         std::array::from_fn(|i| if sign[i] > 0.0 { value[i] } else { 0.0 })
     }
-    unsafe fn dot_pairs(a: Lanes, b: Lanes, c: Lanes) -> Lanes {
+    unsafe fn factor_of_pairs(pairs: Lanes, _step: usize) -> Lanes {
+        pairs
+    }
+    unsafe fn multiply_add_pairs(a: Lanes, b: Lanes, c: Lanes) -> Lanes {
         std::array::from_fn(|i| c[i] + dot(a[i], b[i]))
     }
     unsafe fn load_bf16(from: *const Bf16) -> Lanes {

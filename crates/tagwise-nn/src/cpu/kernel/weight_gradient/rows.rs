@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::packing::{Images, InNumbers, InPairs, PairsOfGradients, PairsOfInputs};
-use super::{Job, Piece, Places, ROWS_PER_TILED_RUN, WeightGradient, has_whole_registers};
+use super::{Job, Piece, Places, ROWS_PER_TILED_RUN, WeightGradient};
 use crate::Precision;
 use crate::cpu::activations::View;
 use crate::cpu::bf16::Bf16;
@@ -68,7 +68,7 @@ impl<'a> Piece<'a> {
 
     /// Whether rows of x need not be packed.
     fn reads_in_place(&self) -> bool {
-        self.plan.precision == Precision::F32 && has_whole_registers(&self.plan.shape)
+        self.plan.precision == Precision::F32 && self.plan.in_place
     }
 
     /// The packed rows of a run: inputs and gradients.

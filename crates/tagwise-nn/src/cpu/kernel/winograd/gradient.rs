@@ -38,11 +38,14 @@ const TRANSFORMED_BYTES: usize = 6 << 20;
 /// Where channels are few, parts of the batch are summed in parallel, each in a cache of its own,
 /// and the parts added in order. Where the sums are too many for that, groups of tiles are
 /// transformed in parallel, then the 36 sums of products (for each block of output channels) are
-/// taken in parallel, every sum in the order of the tiles. In bf16 a lane holds the numbers of two
-/// tiles.
+/// taken in parallel, every sum in the order of the tiles. Where factors are in bf16 a lane holds the
+/// numbers of two tiles.
 #[derive(Debug)]
 pub(crate) struct WinogradGradient {
+    /// Of the images.
     precision: Precision,
+    /// Of what the products multiply.
+    factors: Precision,
     tiling: Tiling,
     in_channels: usize,
     in_pitch: usize,
@@ -53,14 +56,16 @@ pub(crate) struct WinogradGradient {
     parts: usize,
     /// Whether the products are taken by tiles of AMX.
     tiled: bool,
-    /// Where the rows of a group's matrices start, of inputs and of gradients.
+    /// Distances of the rows of a group's matrices, of inputs and of gradients.
+    row_steps: [usize; 2],
+    /// Where these rows start.
     places: [Vec<usize>; 2],
 }
 
 impl WinogradGradient {
     pub(crate) fn new(shape: &ConvShape, kernels: Kernels) -> Self {
         assert!(serves(shape), "a 3×3 convolution with stride 1");
-        let precision = kernels.precision();
+        let (precision, factors) = (kernels.precision(), kernels.factors());
         let sums_len = PRODUCTS * shape.in_channels * shape.out_pitch();
         let tiled = kernels.have_tiles();
         let rows = match tiled {
@@ -68,12 +73,17 @@ impl WinogradGradient {
             false => ROWS_BESIDE_SUMS,
         };
         let (tiles_per_group, parts) = if sums_len * size_of::<f32>() <= OWN_SUMS_BYTES {
-            (rows * precision.per_lane(), PARTS)
+            (rows * factors.per_lane(), PARTS)
         } else {
             (TILES_PER_GROUP, 1)
         };
+        let row_steps = [shape.in_pitch, shape.out_pitch()].map(|pitch| match tiled {
+            true => pitch,
+            false => row_step(pitch),
+        });
         Self {
             precision,
+            factors,
             tiling: Tiling {
                 height: shape.in_height,
                 width: shape.in_width,
@@ -85,8 +95,8 @@ impl WinogradGradient {
             tiles_per_group,
             parts,
             tiled,
-            places: [shape.in_pitch, shape.out_pitch()]
-                .map(|pitch| (0..tiles_per_group).map(|row| row * pitch).collect()),
+            row_steps,
+            places: row_steps.map(|step| (0..tiles_per_group).map(|row| row * step).collect()),
         }
     }
 
@@ -96,12 +106,12 @@ impl WinogradGradient {
 
     /// Rows of the matrices of a group: a lane holds one number or a pair.
     fn rows(&self) -> usize {
-        self.tiles_per_group / self.precision.per_lane()
+        self.tiles_per_group / self.factors.per_lane()
     }
 
     /// Rows of so many tiles, filled up to whole steps of tiles of AMX.
     fn filled_rows(&self, tiles: usize) -> usize {
-        let rows = tiles.div_ceil(self.precision.per_lane());
+        let rows = tiles.div_ceil(self.factors.per_lane());
         match self.tiled {
             true => rows.next_multiple_of(SIDE),
             false => rows,
@@ -111,8 +121,8 @@ impl WinogradGradient {
     /// Distance of the 36 matrices of inputs and of gradients in a group.
     fn steps(&self) -> (usize, usize) {
         (
-            odd_lines(self.rows() * self.in_pitch),
-            odd_lines(self.rows() * self.out_pitch),
+            odd_lines(self.rows() * self.row_steps[0]),
+            odd_lines(self.rows() * self.row_steps[1]),
         )
     }
 
@@ -264,6 +274,9 @@ impl WinogradGradient {
         unsafe {
             match (x, dz) {
                 (View::F32(x), View::F32(dz)) => launch(kernels, SingleGroup { group, x, dz }),
+                (View::Bf16(x), View::Bf16(dz)) if self.factors == Precision::F32 => {
+                    launch_bf16(kernels, SingleGroup { group, x, dz });
+                }
                 (View::Bf16(x), View::Bf16(dz)) => {
                     launch_bf16(kernels, PairedGroup { group, x, dz });
                     if self.tiled {
@@ -336,6 +349,17 @@ impl WinogradGradient {
     }
 }
 
+/// The distance of rows of so many channels: a column of many long rows would fall into a few sets of
+/// the first-level cache.
+fn row_step(pitch: usize) -> usize {
+    const LONG: usize = 256;
+    if pitch < LONG {
+        pitch
+    } else {
+        odd_lines(pitch)
+    }
+}
+
 /// One of the 36 sums of products, for one block of output channels.
 struct Products<'a> {
     plan: &'a WinogradGradient,
@@ -366,7 +390,7 @@ impl Products<'_> {
             let start = group * plan.group_len();
             let gradients = start + PRODUCTS * input_step + self.product * gradient_step;
             let tiles = plan.tiles_per_group.min(self.tiles - first);
-            let rows = tiles.div_ceil(plan.precision.per_lane());
+            let rows = tiles.div_ceil(plan.factors.per_lane());
             // SAFETY: the rows are a run of tiles of one matrix of the group.
             unsafe {
                 let groups = self.groups.as_ptr();
@@ -380,7 +404,7 @@ impl Products<'_> {
                     sums: self.sums.as_mut_ptr(),
                     ahead: None,
                 };
-                launch_product(kernels, plan.precision, job);
+                launch_product(kernels, plan.factors, job);
             }
         }
     }

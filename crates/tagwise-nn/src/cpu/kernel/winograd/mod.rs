@@ -6,7 +6,8 @@
 //! the products transformed back (Lavin and Gray 2016). Sums are in f32; with the points of
 //! [`transform`] the rounding error is about three times that of F(2×2, 3×3), measured on
 //! rectified noise with 64 channels. In bf16 the factors of the products are rounded to bf16, in
-//! pairs of channels, and the error is about 1 % of the results' standard deviation.
+//! pairs of channels, and the error is about 1 % of the results' standard deviation; where no
+//! instruction multiplies pairs, images alone are in bf16 and the factors stay in f32.
 //!
 //! Transformed numbers are counted in *lanes* of 32 bits: one f32 or a pair of bf16.
 
@@ -63,7 +64,10 @@ pub(crate) fn serves(shape: &ConvShape) -> bool {
 /// One convolution, forward or data gradient, ready to run.
 #[derive(Debug)]
 pub(crate) struct Winograd {
+    /// Of the images.
     precision: Precision,
+    /// Of what the products multiply.
+    factors: Precision,
     direction: Direction,
     tiling: Tiling,
     /// Channels summed over.
@@ -101,7 +105,7 @@ impl Winograd {
         };
         assert_eq!(in_pitch, padded_channels(channels));
         let block = kernels.channel_block(out_pitch);
-        let precision = kernels.precision();
+        let (precision, factors) = (kernels.precision(), kernels.factors());
         let tiled = kernels.have_tiles();
         let tiles = match (channels < WIDE, tiled) {
             (true, false) => TILES_PER_RUN,
@@ -111,12 +115,13 @@ impl Winograd {
         };
         let pixels = (0..tiles)
             .map(|tile| Pixel {
-                input: (tile * in_pitch / precision.per_lane()) as u32,
+                input: (tile * in_pitch / factors.per_lane()) as u32,
                 output: (tile * block) as u32,
             })
             .collect();
         Self {
             precision,
+            factors,
             direction,
             tiling: Tiling {
                 height: shape.in_height,
@@ -138,7 +143,7 @@ impl Winograd {
 
     /// Lanes of the channels summed over.
     fn lanes(&self) -> usize {
-        self.channels.div_ceil(self.precision.per_lane())
+        self.channels.div_ceil(self.factors.per_lane())
     }
 
     /// Lanes per slab of transformed weights; all of them where sums stay in tiles meanwhile.
@@ -166,7 +171,7 @@ impl Winograd {
 
     /// Lanes of one transformed tile.
     fn tile_lanes(&self) -> usize {
-        self.in_pitch / self.precision.per_lane()
+        self.in_pitch / self.factors.per_lane()
     }
 
     fn input_step(&self) -> usize {
@@ -312,18 +317,15 @@ impl Task<'_> {
         multiply: &mut dyn FnMut(&mut Self, usize, usize),
     ) {
         let pass = self.pass;
-        let first_image = self.first_image * pass.tiling.bordered_len(pass.in_pitch);
         for first in (0..self.tiles).step_by(pass.tiles) {
             let run = first..self.tiles.min(first + pass.tiles);
-            let inputs = Inputs {
-                pass,
-                run: run.clone(),
-                input: images.input,
-                first_image,
-                numbers: self.scratch.as_mut_ptr().cast::<E>(),
-            };
             // SAFETY: passed on from the caller; the scratch memory holds a run.
-            unsafe { E::launch(self.kernels, inputs) }
+            unsafe {
+                match pass.factors {
+                    Precision::F32 => self.transform::<E, f32>(images, run.clone()),
+                    Precision::Bf16 => self.transform::<E, Bf16>(images, run.clone()),
+                }
+            }
             for block in 0..pass.num_blocks() {
                 multiply(self, run.len(), block);
                 let results = Results {
@@ -338,6 +340,22 @@ impl Task<'_> {
                 unsafe { E::launch(self.kernels, results) }
             }
         }
+    }
+
+    /// Transforms the inputs of a run of tiles to factors `F`.
+    ///
+    /// # Safety
+    /// As [`Task::run`].
+    unsafe fn transform<E: Number, F: Number>(&mut self, images: Images<E>, run: Range) {
+        let inputs = Inputs {
+            pass: self.pass,
+            run,
+            input: images.input,
+            first_image: self.first_image * self.pass.tiling.bordered_len(self.pass.in_pitch),
+            numbers: self.scratch.as_mut_ptr().cast::<F>(),
+        };
+        // SAFETY: passed on from the caller; the scratch memory holds a run.
+        unsafe { E::launch(self.kernels, inputs) }
     }
 
     /// The 36 matrix products of a run of tiles with one block of outputs.
@@ -367,28 +385,28 @@ impl Task<'_> {
                     count: PRODUCTS,
                     steps: [pass.input_step(), matrix, pass.output_step()],
                 };
-                launch_product(self.kernels, pass.precision, jobs);
+                launch_product(self.kernels, pass.factors, jobs);
             }
         }
     }
 }
 
-/// Tiles of inputs to transform.
-struct Inputs<'a, E> {
+/// Tiles of inputs `E` to transform to factors `F`.
+struct Inputs<'a, E, F> {
     pass: &'a Winograd,
     run: Range,
     input: *const E,
     /// Where the task's first image starts.
     first_image: usize,
     /// Where the transformed numbers go.
-    numbers: *mut E,
+    numbers: *mut F,
 }
 
-impl<E: Number> Work for Inputs<'_, E> {
+impl<E: Number, F: Number> Work for Inputs<'_, E, F> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let pass = self.pass;
-        let (pitch, step) = (pass.in_pitch, pass.input_step() * pass.precision.per_lane());
+        let (pitch, step) = (pass.in_pitch, pass.input_step() * pass.factors.per_lane());
         let mut here = pass.tiling.inputs_of(self.run.start, pitch);
         for (i, index) in self.run.enumerate() {
             let following = pass.tiling.inputs_of(index + 1, pitch);
@@ -402,7 +420,7 @@ impl<E: Number> Work for Inputs<'_, E> {
                 unsafe {
                     let tile = transform::input::<S, E>(tile, self.input.add(start + channel));
                     let to = self.numbers.add(i * pitch + channel);
-                    transform::store::<S, E>(tile, to, step);
+                    transform::store::<S, F>(tile, to, step);
                 }
             }
         }

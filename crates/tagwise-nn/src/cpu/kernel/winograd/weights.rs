@@ -30,7 +30,7 @@ impl Winograd {
             };
             // SAFETY: `taps` holds nine matrices of `channels` rows, `slab` 36 of its lanes.
             unsafe {
-                match self.precision {
+                match self.factors {
                     Precision::F32 => launch(kernels, InNumbers(slab)),
                     Precision::Bf16 => launch_bf16(kernels, InPairs(slab)),
                 }

@@ -15,10 +15,10 @@ pub(super) struct Group<'a> {
 }
 
 /// A group whose lanes hold the numbers of one tile each.
-pub(super) struct SingleGroup<'a> {
+pub(super) struct SingleGroup<'a, E> {
     pub group: Group<'a>,
-    pub x: &'a [f32],
-    pub dz: &'a [f32],
+    pub x: &'a [E],
+    pub dz: &'a [E],
 }
 
 /// A group whose lanes hold the numbers of two tiles each.
@@ -28,7 +28,7 @@ pub(super) struct PairedGroup<'a> {
     pub dz: &'a [Bf16],
 }
 
-impl Work for SingleGroup<'_> {
+impl<E: Number> Work for SingleGroup<'_, E> {
     #[inline(always)]
     unsafe fn run<S: Simd>(mut self) {
         let (plan, tiles) = (self.group.plan, self.group.tiles.clone());
@@ -116,7 +116,10 @@ impl Group<'_> {
             // SAFETY: passed on from the caller.
             unsafe {
                 let numbers = at.input::<S, E>(x, channel);
-                let to = self.inputs.as_mut_ptr().add(row * plan.in_pitch + channel);
+                let to = self
+                    .inputs
+                    .as_mut_ptr()
+                    .add(row * plan.row_steps[0] + channel);
                 transform::store::<S, _>(numbers, to, input_step);
             }
         }
@@ -125,7 +128,7 @@ impl Group<'_> {
             // SAFETY: passed on from the caller.
             unsafe {
                 let numbers = at.gradient::<S, E>(dz, channel);
-                let to = row * plan.out_pitch + channel;
+                let to = row * plan.row_steps[1] + channel;
                 transform::store::<S, _>(
                     numbers,
                     self.gradients.as_mut_ptr().add(to),
@@ -173,7 +176,7 @@ impl Group<'_> {
                     Some(place) => place.gradient::<S, E>(dz, channel),
                     None => [[S::zero(); INPUTS]; INPUTS],
                 };
-                let to = row * plan.out_pitch + channel;
+                let to = row * plan.row_steps[1] + channel;
                 let to = self.gradients.as_mut_ptr().add(to);
                 transform::store_pairs::<S>(even, odd, to, gradient_step);
             }
@@ -198,7 +201,7 @@ impl Group<'_> {
                     transform::store::<S, _>(zeros, to, input_step);
                 }
                 for channel in (0..plan.out_pitch).step_by(S::LANES) {
-                    let to = row * plan.out_pitch + channel;
+                    let to = row * plan.row_steps[1] + channel;
                     transform::store::<S, _>(
                         zeros,
                         self.gradients.as_mut_ptr().add(to),
@@ -217,7 +220,7 @@ impl WinogradGradient {
         if self.tiled {
             place_in_squares(self.rows(), row, channel)
         } else {
-            row * self.in_pitch + channel
+            row * self.row_steps[0] + channel
         }
     }
 
