@@ -30,6 +30,7 @@ pub mod matrix;
 pub mod minimize;
 pub mod names;
 pub mod predict;
+mod product;
 pub mod split;
 pub mod statistics;
 pub mod ufm;

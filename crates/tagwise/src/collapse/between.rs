@@ -4,7 +4,7 @@ use faer::linalg::matmul::matmul;
 use faer::linalg::triangular_solve::{
     solve_lower_triangular_in_place, solve_upper_triangular_in_place,
 };
-use faer::{Accum, Mat, MatRef, Par};
+use faer::{Accum, Mat, MatRef};
 use rayon::prelude::*;
 
 use super::Group;
@@ -12,6 +12,7 @@ use super::decompose::{add_lower_gram, left_singular, parts, triangle_of_qr};
 use super::positive::{cholesky, inverse_of_cholesky};
 use crate::Result;
 use crate::kernel;
+use crate::product::multiply;
 
 /// Above this many label sets and dimensions a decomposition without singular values is tried
 /// first; it is several times faster.
@@ -193,7 +194,7 @@ fn add_lower_stripes(gram: &mut Mat<f64>, a: MatRef<'_, f64>) {
             let (first, width) = (number * STRIPE_WIDTH, stripe.ncols());
             let below = stripe.subrows_mut(first, dim - first);
             let (lhs, rhs) = (a.subrows(first, dim - first), a.subrows(first, width));
-            matmul(below, Accum::Add, lhs, rhs.transpose(), 1.0, Par::Seq);
+            multiply(below, Accum::Add, lhs, rhs.transpose(), 1.0);
         });
 }
 

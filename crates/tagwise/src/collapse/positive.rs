@@ -4,10 +4,12 @@
 
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::cholesky::llt::factor::{cholesky_in_place, cholesky_in_place_scratch};
-use faer::linalg::matmul::{matmul, triangular};
+use faer::linalg::matmul::triangular;
 use faer::linalg::triangular_solve::solve_lower_triangular_in_place;
 use faer::{Accum, Mat, MatMut, Par};
 use rayon::prelude::*;
+
+use crate::product::multiply;
 
 /// Columns of a stripe.
 const STRIPE: usize = 128;
@@ -36,13 +38,12 @@ pub(super) fn cholesky(mut matrix: Mat<f64>) -> Option<Mat<f64>> {
                 let (start, width) = (number * STRIPE, stripe.ncols());
                 let rest = below.nrows() - start;
                 let right = below.subrows(start, width);
-                matmul(
+                multiply(
                     stripe.subrows_mut(start, rest),
                     Accum::Add,
                     below.subrows(start, rest),
                     right.transpose(),
                     -1.0,
-                    Par::Seq,
                 );
             });
     }

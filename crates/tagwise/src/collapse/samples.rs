@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use faer::linalg::matmul::{matmul, triangular};
-use faer::{Accum, Mat, MatMut, MatRef, Par};
+use faer::{Accum, Mat, MatMut, MatRef};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +11,7 @@ use super::compressed::Compressed;
 use super::labelled::Places;
 use super::worst::{Candidate, WorstSample, keep_worst, nearest_sets, top_labels};
 use super::{Group, Labelled};
+use crate::product::{add_gram, multiply};
 use crate::snapshot::LinearClassifier;
 use crate::{LabelSet, kernel};
 
@@ -205,16 +205,15 @@ impl<'a> SecondLook<'a> {
             .projected
             .resize(num_projections * samples.len(), 0.0);
         let (projected, count) = (&mut scratch.projected, samples.len());
-        matmul(
+        multiply(
             MatMut::from_column_major_slice_mut(projected, num_projections, count),
             Accum::Replace,
-            &plan.projection,
+            plan.projection.as_ref(),
             MatRef::from_column_major_slice(&scratch.residuals, dim, count),
             1.0,
-            Par::Seq,
         );
         let projected = MatRef::from_column_major_slice(&*projected, num_projections, count);
-        add_gram(&mut task.scatter, projected.get(..plan.rank, ..));
+        add_gram(task.scatter.as_mut(), projected.get(..plan.rank, ..));
         if let Some(agreement) = &plan.agreement {
             for (position, &(_, set)) in samples.iter().enumerate() {
                 let scores = &super::column(projected, position)[plan.rank..];
@@ -322,22 +321,6 @@ impl Task {
             candidates: Vec::new(),
         }
     }
-}
-
-/// Adds the lower triangle of A Aᵀ, on one thread.
-pub(super) fn add_gram(gram: &mut Mat<f64>, matrix: MatRef<'_, f64>) {
-    use triangular::BlockStructure::{Rectangular, TriangularLower};
-    triangular::matmul(
-        gram.as_mut(),
-        TriangularLower,
-        Accum::Add,
-        matrix,
-        Rectangular,
-        matrix.transpose(),
-        Rectangular,
-        1.0,
-        Par::Seq,
-    );
 }
 
 pub(super) fn symmetric(lower: &Mat<f64>) -> Mat<f64> {

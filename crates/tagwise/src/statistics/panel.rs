@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use faer::MatRef;
+
 use super::ScatterKind;
 use crate::kernel;
 
@@ -188,10 +190,6 @@ impl Panel {
         self.square_sums.resize(num_sets, 0.0);
     }
 
-    pub(super) fn width(&self) -> usize {
-        self.width
-    }
-
     pub(super) fn mean(&self, set: usize, column: usize) -> f64 {
         let position = set * self.width + column;
         self.high[position] + self.low[position]
@@ -228,9 +226,10 @@ impl Panel {
         self.square_sums[set]
     }
 
-    /// The residual rows of the last block.
-    pub(super) fn residuals(&self, rows: Range<usize>) -> &[f64] {
-        &self.residuals[rows.start * self.width..rows.end * self.width]
+    /// Residual rows of the last block as columns, `[width, rows]`.
+    pub(super) fn residuals_transposed(&self, rows: Range<usize>) -> MatRef<'_, f64> {
+        let residuals = &self.residuals[rows.start * self.width..rows.end * self.width];
+        MatRef::from_column_major_slice(residuals, self.width, rows.len())
     }
 
     /// Welford's rule for a block of rows `[n, d]`: mean += r/(n+1) with r = x − mean, and the

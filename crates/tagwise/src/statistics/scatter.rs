@@ -4,11 +4,15 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use faer::linalg::matmul::{matmul, triangular};
+use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
 use super::panel::{PANEL_WIDTH, Panel};
+use crate::product::{Packed, add_lower, for_each_piece};
+
+/// Tiles of one task, most of which share their right panel.
+const TILES_PER_TASK: usize = 4;
 
 /// The tiles (p, q), p ≤ q, of a symmetric matrix cut into panels of columns.
 #[derive(Clone, Debug)]
@@ -24,12 +28,25 @@ struct Tile {
     values: Vec<f64>, // [left width, right width], column-major; lower triangle only if left == right
 }
 
+impl Tile {
+    /// Adds left·right, `[left width, n]` times `[n, right width]`.
+    fn add(&mut self, left: MatRef<'_, f64>, right: MatRef<'_, f64>) {
+        let (rows, columns) = (left.nrows(), right.ncols());
+        let dst = MatMut::from_column_major_slice_mut(&mut self.values, rows, columns);
+        if self.left == self.right {
+            add_lower(dst, left, right);
+        } else {
+            matmul(dst, Accum::Add, left, right, 1.0, Par::Seq);
+        }
+    }
+}
+
 impl TiledScatter {
     pub(super) fn new(dim: usize) -> Self {
         let num_panels = dim.div_ceil(PANEL_WIDTH);
         let width = |panel: usize| PANEL_WIDTH.min(dim - panel * PANEL_WIDTH);
         let tiles = (0..num_panels)
-            .flat_map(|left| (left..num_panels).map(move |right| (left, right)))
+            .flat_map(|right| (0..=right).map(move |left| (left, right)))
             .map(|(left, right)| Tile {
                 left,
                 right,
@@ -42,39 +59,22 @@ impl TiledScatter {
     /// Adds RᵀR for these residual rows. Each tile is one sequential product, so its bits do not
     /// depend on how many tiles are computed at once.
     pub(super) fn add(&mut self, panels: &[Panel], rows: Range<usize>) {
-        self.tiles.par_iter_mut().for_each(|tile| {
-            let (left, right) = (&panels[tile.left], &panels[tile.right]);
-            let (left_width, right_width) = (left.width(), right.width());
-            let lhs = MatRef::from_column_major_slice(
-                left.residuals(rows.clone()),
-                left_width,
-                rows.len(),
-            );
-            let rhs = MatRef::from_column_major_slice(
-                right.residuals(rows.clone()),
-                right_width,
-                rows.len(),
-            )
-            .transpose();
-            let dst =
-                MatMut::from_column_major_slice_mut(&mut tile.values, left_width, right_width);
-            if tile.left == tile.right {
-                use triangular::BlockStructure::{Rectangular, TriangularLower};
-                triangular::matmul(
-                    dst,
-                    TriangularLower,
-                    Accum::Add,
-                    lhs,
-                    Rectangular,
-                    rhs,
-                    Rectangular,
-                    1.0,
-                    Par::Seq,
-                );
-            } else {
-                matmul(dst, Accum::Add, lhs, rhs, 1.0, Par::Seq);
-            }
-        });
+        self.tiles.par_chunks_mut(TILES_PER_TASK).for_each_init(
+            Packed::default,
+            |packed, tiles| {
+                for_each_piece(rows.len(), |start, depth| {
+                    let rows = rows.start + start..rows.start + start + depth;
+                    for tiles in tiles.chunk_by_mut(|a, b| a.right == b.right) {
+                        let right = panels[tiles[0].right].residuals_transposed(rows.clone());
+                        let right = packed.pack(right.transpose());
+                        for tile in tiles {
+                            let left = panels[tile.left].residuals_transposed(rows.clone());
+                            tile.add(left, right);
+                        }
+                    }
+                });
+            },
+        );
     }
 
     pub(super) fn add_scatter(&mut self, other: &Self) {

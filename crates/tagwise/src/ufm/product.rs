@@ -5,9 +5,11 @@ use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
+use crate::product::multiply;
+
 /// Columns of a wide result and rows of a tall one that one thread works on.
 const COLUMN_BLOCK: usize = 512;
-const ROW_BLOCK: usize = 64;
+const ROW_BLOCK: usize = 128;
 /// Below this many multiplications one thread does it all.
 const PARALLEL_FLOPS: usize = 1 << 20;
 
@@ -54,7 +56,7 @@ pub(super) fn tall(out: MatMut<'_, f64>, pairs: &[(MatRef<'_, f64>, MatRef<'_, f
             for first in firsts {
                 let count = columns.max(1).min(a.ncols() - first);
                 let (a, b) = (a.subcols(first, count), b.subcols(first, count));
-                matmul(block.as_mut(), accumulate, a, b.transpose(), 1.0, Par::Seq);
+                multiply(block.as_mut(), accumulate, a, b.transpose(), 1.0);
                 accumulate = Accum::Add;
             }
         }

@@ -6,10 +6,11 @@ use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
-use super::super::samples::{add_gram, symmetric};
+use super::super::samples::symmetric;
 use super::super::variability::TagSpan;
 use super::super::{Group, Labelled};
 use super::NUM_BLOCKS;
+use crate::product::add_gram;
 use crate::{LabelSet, kernel};
 
 /// Samples that one task projects at once.
@@ -241,7 +242,7 @@ impl Part {
                 Par::Seq,
             );
             let projected = MatRef::from_column_major_slice(&*projected, rank, batch.len());
-            add_gram(&mut self.scatter, projected);
+            add_gram(self.scatter.as_mut(), projected);
         }
     }
 }

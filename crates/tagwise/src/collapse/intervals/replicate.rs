@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use faer::Mat;
 
 use super::super::geometry::{nc2_of_means, nc3};
-use super::super::samples::{add_gram, symmetric};
+use super::super::samples::symmetric;
 use super::super::synthesis::uniform_values;
 use super::super::variability::{TagSpan, in_tag_span};
 use super::super::{CollapseMetric, Labelled, LinearClassifier, TagVectors};
 use super::BlockLook;
 use crate::Result;
 use crate::kernel::dot;
+use crate::product::add_gram;
 
 /// Every headline metric that has a value without this block. NC2 of the classifier is no estimate
 /// from samples.
@@ -100,7 +101,7 @@ impl<'a> Rest<'a> {
         });
         let projected = directions.transpose() * weighted; // [r, sets]
         let mut correction = Mat::zeros(directions.ncols(), directions.ncols());
-        add_gram(&mut correction, projected.as_ref());
+        add_gram(correction.as_mut(), projected.as_ref());
         look.scatter_without(multiplicity, block) - symmetric(&correction)
     }
 }
