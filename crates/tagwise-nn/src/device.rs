@@ -33,7 +33,7 @@ impl Device {
     }
 
     /// Whether the device has instructions for numbers of this precision. Without them bf16 is
-    /// widened on every load and rounded on every store, and a step takes longer than in f32.
+    /// widened on every load and rounded on every store, and a step takes about as long as in f32.
     #[must_use]
     pub fn has_instructions_for(self, precision: Precision) -> bool {
         let Device::Cpu(kernels) = self;

@@ -309,9 +309,8 @@ fn start(
             let precision = experiment.training.precision;
             if !device.has_instructions_for(precision) {
                 display.warn(&format!(
-                    "{}: these kernels have no instructions for bf16, so a step takes longer than in \
-                     f32 (about one and a half times as long with avx2); activations still take half \
-                     the memory",
+                    "{}: these kernels have no instructions for bf16, so a step takes about as long as \
+                     in f32; activations take half the memory",
                     device.with_precision(precision)
                 ));
             }
