@@ -19,9 +19,9 @@ use tagwise::collapse::CollapseReport;
 pub use analysis::{
     Analysis, AnalysisFigures, analyses, analyses_text, analysis, analysis_text, collapse_tables,
 };
-pub use classes::class_geometry;
 #[cfg(feature = "train")]
 pub use classes::class_plane;
+pub use classes::{class_geometry, predicted_geometry};
 pub use comparison::{comparison, figures};
 #[cfg(feature = "train")]
 pub use run::{RunResults, read_report, run, run_in_folder, run_tables, run_text, unfinished_run};

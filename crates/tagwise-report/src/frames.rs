@@ -40,6 +40,9 @@ pub struct Frame {
     /// Cosines of class means and classifier.
     #[serde(default)]
     maps: Vec<Cells>,
+    /// What is predicted for the end; with the initial network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    prediction: Option<Cells>,
 }
 
 /// A map of cosines with a byte for each cell.
@@ -76,6 +79,15 @@ impl Frame {
             epoch: pictures.epoch,
             plane: pictures.plane.as_ref().map(thinned),
             maps: maps.map(Cells::of).collect(),
+            prediction: pictures.prediction.as_ref().map(Cells::of),
+        }
+    }
+
+    /// The same epoch beside what the first frame of its run predicts.
+    pub fn beside_prediction(self, first: &Self) -> Self {
+        Self {
+            prediction: first.prediction.clone(),
+            ..self
         }
     }
 
@@ -84,6 +96,7 @@ impl Frame {
         let maps: Option<Vec<HeatMap>> = self
             .maps
             .iter()
+            .chain(&self.prediction)
             .map(|cells| cells.map(class_names))
             .collect();
         let maps = maps.filter(|maps| !maps.is_empty())?;
@@ -237,6 +250,10 @@ mod tests {
                 }],
                 ..Scatter::default()
             }),
+            prediction: (epoch == 0).then(|| HeatMap {
+                title: "Optimum".into(),
+                ..HeatMap::ideal_simplex_etf(["a", "b", "<b>"].map(String::from).into())
+            }),
             ..EpochPictures::default()
         }
     }
@@ -260,6 +277,9 @@ mod tests {
         assert_eq!(plane.arms[0].tip, [0.3333, 0.0]);
         assert_eq!(plane.clouds[0].points.len(), MOST_POINTS);
         assert!(frames[0].geometry(&names[..2]).is_none());
+        let beside = frames[2].clone().beside_prediction(&frames[0]);
+        let titles = beside.geometry(&names).unwrap().maps;
+        assert_eq!(titles.last().unwrap().title, "Optimum");
         assert_eq!(read(folder.path(), |epoch| epoch == 1).unwrap().len(), 1);
     }
 

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use tagwise_train::Measurement;
 
-use crate::build::{class_geometry, class_plane};
+use crate::build::{class_geometry, class_plane, predicted_geometry};
 use crate::plane::choose_classes;
-use crate::{Geometry, Scatter};
+use crate::{Geometry, HeatMap, Scatter};
 
 /// The pictures of the training set's features after an epoch.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -17,6 +17,9 @@ pub struct EpochPictures {
     pub feature_norms: BTreeMap<usize, Vec<f64>>,
     /// Cosines of class means and of the classifier; absent when a class has no vector.
     pub geometry: Option<Geometry>,
+    /// What the unconstrained feature model predicts for these label counts: with the initial network
+    /// alone, as it stays the same.
+    pub prediction: Option<HeatMap>,
     /// The plane of three classes, the same ones after every epoch; absent when there are no such.
     pub plane: Option<Scatter>,
 }
@@ -39,6 +42,9 @@ impl EpochPictures {
         Self {
             epoch: measured.epoch,
             feature_norms,
+            prediction: (measured.epoch == 0)
+                .then(|| predicted_geometry(statistics, class_names))
+                .flatten(),
             geometry: class_geometry(statistics, Some(measured.classifier), class_names),
             plane,
         }

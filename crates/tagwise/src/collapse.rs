@@ -41,7 +41,7 @@ pub use self::geometry::{Duality, Frame, Frames, Nc2, cosine_matrix};
 pub use self::headline::{CollapseFamily, CollapseMetric, Goal, Headline};
 pub use self::intervals::{Interval, Intervals, MetricInterval};
 pub use self::label_errors::{LabelErrors, LikelyError};
-pub use self::optimum::{CHEAP_OPTIMUM, OptimumGap};
+pub use self::optimum::{CHEAP_OPTIMUM, OptimumGap, optimal_cosines};
 pub use self::samples::Nc4;
 pub use self::synthesis::{NcM, Synthesis};
 pub use self::tags::{TagSource, TagVectors};

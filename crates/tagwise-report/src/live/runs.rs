@@ -122,8 +122,14 @@ impl Runs {
 
     /// The pictures of one epoch, with the names of the classes.
     pub fn frame(&self, folder: &Path, epoch: usize) -> Result<Option<(Frame, Vec<String>)>> {
-        let frame = frames::read(folder, |other| other == epoch)?.pop();
-        let Some(frame) = frame else { return Ok(None) };
+        let mut found = frames::read(folder, |other| other == 0 || other == epoch)?;
+        let Some(frame) = found.pop().filter(|frame| frame.epoch == epoch) else {
+            return Ok(None);
+        };
+        let frame = match found.first() {
+            Some(first) => frame.beside_prediction(first),
+            None => frame,
+        };
         let failed = |error| Error::Run(Box::new(error));
         let run = RunFolder::open(folder).map_err(failed)?;
         let network = NetworkDescription::of_run(&run).map_err(failed)?;

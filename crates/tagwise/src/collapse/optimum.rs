@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{LinearClassifier, TagVectors, cosine_matrix};
 use crate::Result;
 use crate::interrupt::{ALWAYS, GoOn, ask};
-use crate::matrix::as_faer;
+use crate::matrix::{Matrix, as_faer, from_faer};
 use crate::statistics::{ScatterKind, Statistics};
 use crate::ufm::{
     LabelCounts, SolverSettings, UfmAnswer, UfmPoint, UfmProblem, UfmSettings, Verdict,
@@ -100,25 +100,9 @@ impl OptimumGap {
     ) -> Result<Self> {
         let num_classes = statistics.num_classes();
         let dim = statistics.dim().min(num_classes);
-        let counts = statistics
-            .set_counts()
-            .into_iter()
-            .map(|count| count as f64);
-        let sets = statistics.label_sets().cloned().zip(counts);
-        let labels = LabelCounts::of_sets(num_classes, sets)?;
         let has_etf = statistics.dim() + 1 >= num_classes;
-        let settings = UfmSettings {
-            dim: Some(dim),
-            lambda_w: match has_etf {
-                true => settings.lambda_w,
-                false => settings.lambda_w.min(SMALL_DECAY),
-            },
-            ..settings
-        };
-        let problem = UfmProblem::new(labels, settings)?;
-        let answer = UfmAnswer::find(&problem, &SolverSettings::default(), |_| go_on())?;
-        ask(go_on)?; // what was found so far may be far from the optimum
-        let is_certified = answer.certificate.verdict == Verdict::Certified;
+        let problem = problem_of(statistics, settings)?;
+        let (answer, is_certified) = answer_to(&problem, go_on)?;
         let (point, excess) = match is_certified {
             true => (answer.point(&problem)?, 0.0),
             false => nearest(&problem, statistics, &answer, go_on)?,
@@ -172,6 +156,78 @@ impl OptimumGap {
             None => format!("{of_model}; no simplex ETF exists there."),
         })
     }
+}
+
+/// Cosines between the class means of the optimum of the unconstrained feature model for the label
+/// counts of these statistics, whatever their features are: what a network is to end at.
+///
+/// Class vectors are those of [`TagVectors`] minus their plain average. `[K, K]`; `None` where the optimum is
+/// not certified to be global, as for d < K − 1, where there are many, or a class has no sample.
+///
+/// ```
+/// use tagwise::collapse::optimal_cosines;
+/// use tagwise::statistics::{ScatterKind, Statistics};
+/// use tagwise::ufm::UfmSettings;
+/// use tagwise::{GoOn, LabelSet, Targets};
+///
+/// let targets = Targets::new(3, [[0], [1], [2]].map(LabelSet::new))?;
+/// let mut statistics = Statistics::with_scatter(3, 4, ScatterKind::Trace);
+/// statistics.update(&[0.0; 12], &targets)?;
+/// let go_on: GoOn = &|| std::ops::ControlFlow::Continue(());
+/// let cosines = optimal_cosines(&statistics, UfmSettings::default(), go_on)?.unwrap();
+/// assert!((cosines[(0, 1)] + 0.5).abs() < 1e-9); // a simplex ETF: −1/(K − 1)
+/// # Ok::<(), tagwise::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`OptimumGap::measure_while`].
+pub fn optimal_cosines(
+    statistics: &Statistics,
+    settings: UfmSettings,
+    go_on: GoOn<'_>,
+) -> Result<Option<Matrix>> {
+    let num_classes = statistics.num_classes();
+    if statistics.dim() + 1 < num_classes {
+        return Ok(None);
+    }
+    let problem = problem_of(statistics, settings)?;
+    let (answer, is_certified) = answer_to(&problem, go_on)?;
+    if !is_certified {
+        return Ok(None);
+    }
+    let optimum = answer.point(&problem)?.snapshot(&problem)?;
+    let best = Angles::of_means(&Statistics::of(&optimum, ScatterKind::Trace)?)?;
+    let is_whole = best.classes.len() == num_classes;
+    Ok(is_whole.then(|| from_faer(&best.cosines)))
+}
+
+/// The model for the label counts of these statistics.
+fn problem_of(statistics: &Statistics, settings: UfmSettings) -> Result<UfmProblem> {
+    let num_classes = statistics.num_classes();
+    let counts = statistics
+        .set_counts()
+        .into_iter()
+        .map(|count| count as f64);
+    let sets = statistics.label_sets().cloned().zip(counts);
+    let labels = LabelCounts::of_sets(num_classes, sets)?;
+    let has_etf = statistics.dim() + 1 >= num_classes;
+    let settings = UfmSettings {
+        dim: Some(statistics.dim().min(num_classes)),
+        lambda_w: match has_etf {
+            true => settings.lambda_w,
+            false => settings.lambda_w.min(SMALL_DECAY),
+        },
+        ..settings
+    };
+    UfmProblem::new(labels, settings)
+}
+
+/// Its answer, and whether that is certified to be global.
+fn answer_to(problem: &UfmProblem, go_on: GoOn<'_>) -> Result<(UfmAnswer, bool)> {
+    let answer = UfmAnswer::find(problem, &SolverSettings::default(), |_| go_on())?;
+    ask(go_on)?; // what was found so far may be far from the optimum
+    let is_certified = answer.certificate.verdict == Verdict::Certified;
+    Ok((answer, is_certified))
 }
 
 /// The point where a descent from the class means themselves ends, at the size of the answer's
