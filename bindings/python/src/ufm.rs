@@ -120,6 +120,7 @@ impl UfmSolution {
         weight: Option<PyReadonlyArray2<'_, f64>>,
         means: Option<PyReadonlyArray2<'_, f64>>,
         bias: Option<PyReadonlyArray1<'_, f64>>,
+        potentials: Option<PyReadonlyArray1<'_, f64>>,
     ) -> PyResult<Self> {
         at_once(|| {
             let problem = json::read::<Question>("ufm", question)?.problem()?;
@@ -128,6 +129,10 @@ impl UfmSolution {
                     weight: columns(weight),
                     set_features: columns(means).transpose().to_owned(),
                     bias: list(bias, "bias")?.to_vec(),
+                    potentials: match &potentials {
+                        Some(potentials) => list(potentials, "potentials")?.to_vec(),
+                        None => Vec::new(),
+                    },
                 }),
                 _ => Err(NO_POINT.to_string()),
             };
@@ -178,9 +183,13 @@ impl UfmSolution {
         Ok(work::run(py, |_| Ok(self.point()?.bias.clone()))?.into_pyarray(py))
     }
 
+    fn potentials<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray1<f64>>> {
+        Ok(work::run(py, |_| Ok(self.point()?.potentials.clone()))?.into_pyarray(py))
+    }
+
     fn label_sets(&self, py: Python<'_>) -> PyResult<LabelSets> {
         let targets = work::run(py, |_| {
-            let sets = self.problem.labels().sets()?;
+            let sets = self.problem.sets()?;
             let sets = sets.into_iter().map(|(set, _)| set);
             Ok(Targets::new(self.problem.num_classes(), sets)?)
         })?;
@@ -189,7 +198,7 @@ impl UfmSolution {
 
     fn counts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray1<f64>>> {
         let counts = work::run(py, |_| {
-            let sets = self.problem.labels().sets()?;
+            let sets = self.problem.sets()?;
             Ok(sets
                 .into_iter()
                 .map(|(_, count)| count)
@@ -241,10 +250,7 @@ impl UfmSolution {
     fn make_point(&self) -> Result<UfmPoint, String> {
         let (answer, _) = self.answer.as_ref().ok_or(NO_POINT)?;
         // Before a classifier of that size is made for nothing.
-        self.problem
-            .labels()
-            .sets()
-            .map_err(|error| error.to_string())?;
+        self.problem.sets().map_err(|error| error.to_string())?;
         answer
             .point(&self.problem)
             .map_err(|error| error.to_string())
@@ -252,10 +258,7 @@ impl UfmSolution {
 
     fn make_report(&self) -> Result<Report, String> {
         let (answer, names) = self.answer.as_ref().ok_or(NO_POINT)?;
-        self.problem
-            .labels()
-            .sets()
-            .map_err(|error| error.to_string())?;
+        self.problem.sets().map_err(|error| error.to_string())?;
         build::ufm(&self.problem, answer, names).map_err(|error| error.to_string())
     }
 }

@@ -1,5 +1,7 @@
 """The unconstrained feature model against its objective written in NumPy and SciPy's minimiser."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -75,6 +77,42 @@ def test_settings_reach_the_library():
     assert tagwise.ufm(num_classes=4, counts={1: 10, 2: 2}, bias="free").value == pytest.approx(base.value, rel=1e-9)
 
 
+def set_objective(weight, means, bias, potentials, sets, counts, lambda_w, lambda_h, lambda_b, lambda_c):
+    """The objective with the set likelihood, all label sets of at most M labels enumerated."""
+    counts = np.asarray(counts, dtype=float)
+    every = [s for m in range(len(potentials)) for s in itertools.combinations(range(len(weight)), m)]
+    hot = np.array([[k in s for k in range(len(weight))] for s in every], dtype=float)
+    scores = (means @ weight.T + bias) @ hot.T + potentials[[len(s) for s in every]]
+    log_p = scores - np.logaddexp.reduce(scores, axis=1, keepdims=True)
+    loss = -sum(n * log_p[i, every.index(tuple(s))] for i, (s, n) in enumerate(zip(sets, counts, strict=True)))
+    decay = lambda_w * (weight**2).sum() + lambda_h * (counts @ (means**2).sum(axis=1))
+    return loss / counts.sum() + decay + lambda_b * (bias**2).sum() + lambda_c * (potentials**2).sum()
+
+
+@pytest.mark.parametrize("method", ["auto", "solver"])
+def test_the_set_likelihood_has_its_own_optimum(method):
+    decays = dict(lambda_w=5e-3, lambda_h=2e-3, lambda_b=1e-3, lambda_c=1e-2)
+    question = dict(num_classes=4, counts={0: 2, 1: 3, 2: 1}, loss="set-likelihood", **decays)
+    solution = tagwise.ufm(method=method, **question)
+    assert solution.method == ("closed-form" if method == "auto" else "solver")
+    assert solution.verdict == "certified" and list(solution.label_sets)[0] == ()
+    point = (solution.W, solution.means, solution.bias, solution.potentials)
+    value = set_objective(*point, solution.label_sets, solution.counts, **decays)
+    assert solution.value == pytest.approx(value, rel=1e-10)
+    # Any other point is worse.
+    other = np.random.default_rng(0)
+    for _ in range(20):
+        moved = [x + 0.05 * other.standard_normal(x.shape) for x in point]
+        assert set_objective(*moved, solution.label_sets, solution.counts, **decays) > solution.lower_bound
+    centred = solution.W - solution.W.mean(axis=0)
+    assert tagwise.simplex_etf_error(centred) < 1e-6 < tagwise.simplex_etf_error(solution.W)
+    again = tagwise.UfmSolution.from_bytes(solution.to_bytes())
+    np.testing.assert_array_equal(again.potentials, solution.potentials)
+    assert "set likelihood" in str(solution) and len(solution.potentials) == 3
+    without = tagwise.ufm(multiplicities="none", max_multiplicity=3, **question)
+    assert not without.potentials.any() and len(without.potentials) == 4 and without.value > solution.value
+
+
 def test_many_label_sets_have_a_value_and_no_point():
     solution = tagwise.ufm(num_classes=10_000, totals={1: 30_000, 2: 10_000}, lambda_h=1e-9)
     assert solution.gap < 1e-9
@@ -128,6 +166,13 @@ def test_a_solution_speaks_every_language(tmp_path):
         (dict(targets=[[0], [1]], gap=1.0), "expected `gap` from 0 to below 1, found 1"),
         (dict(targets=[[0], [1]], dim=0), "feature dimension to be at least 1"),
         (dict(targets=[[0], [1], [2]], dim=1, classifier="fixed-etf"), "no simplex ETF of 3 classes exists in 1 dimensions"),
+        (dict(targets=[[0], [1]], loss="zlpr"), "the loss of an unconstrained feature model, found zlpr"),
+        (dict(targets=[[0], [1]], loss="set-likelihood", weighting="mean"), 'expected `weighting` with loss="pick-all-labels"'),
+        (dict(targets=[[0], [1]], max_multiplicity=1), 'with loss="set-likelihood", found "pick-all-labels"'),
+        (dict(targets=[[0], [1]], loss="set-likelihood", max_multiplicity=3), "to the number of classes, found 3"),
+        (dict(targets=[[0], [1]], loss="set-likelihood", multiplicities="linear"), "found linear ones"),
+        (dict(targets=[[0], [1]], loss="set-likelihood", bias="free"), "expected a bias with decay or none"),
+        (dict(targets=[[0], [1]], loss="set-likelihood", lambda_c=0), "expected lambda_c to be greater than 0"),
         (dict(targets=[[0], [1]], class_names=["a"]), "expected labels 0 to 0, found 1"),
     ],
 )

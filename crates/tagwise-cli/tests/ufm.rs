@@ -42,6 +42,45 @@ fn balanced_data_have_the_closed_form_with_a_certificate() {
     assert!(answer["relative_gap"].as_f64().unwrap() < 1e-9);
 }
 
+#[test]
+fn the_set_likelihood_has_potentials_and_a_common_direction() {
+    let balanced = [
+        "--classes",
+        "4",
+        "--counts",
+        "0:2,1:3,2:2",
+        "--loss",
+        "set-likelihood",
+    ];
+    let answer = json(&ufm(&[&balanced[..], &["--json"]].concat()));
+    assert_eq!(answer["method"], "closed-form");
+    assert_eq!(answer["verdict"], "certified");
+    assert_eq!(answer["loss"]["name"], "set-likelihood");
+    assert_eq!(answer["potentials"].as_array().unwrap().len(), 3);
+    assert_eq!(answer["num_label_sets"], 11.0);
+    assert!(answer["geometry"]["common"]["norm"].as_f64().unwrap() > 0.1);
+    let solver = json(&ufm(
+        &[&balanced[..], &["--json", "--method", "solver"]].concat()
+    ));
+    let value = |answer: &Value| answer["value"].as_f64().unwrap();
+    assert!((value(&solver) - value(&answer)).abs() < TOLERANCE);
+    let text = String::from_utf8(ufm(&balanced).stdout).unwrap();
+    assert!(text.contains(", set likelihood\n") && text.contains("Potentials of 0 to 2 labels: "));
+    let scratch = tempfile::tempdir().unwrap();
+    let wrong = failure(
+        scratch.path(),
+        &[
+            "--classes",
+            "4",
+            "--counts",
+            "1:1",
+            "--multiplicities",
+            "none",
+        ],
+    );
+    insta::assert_snapshot!(wrong, @"2 tagwise: expected --multiplicities and --max-multiplicity with --loss set-likelihood, found another loss");
+}
+
 fn json(output: &Output) -> Value {
     let message = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{message}");

@@ -4,7 +4,7 @@
 //!
 //! min over W, H, b of (1/N) Σᵢ α_m L(W hᵢ + b, Sᵢ) + λ_W‖W‖² + λ_H‖H‖² + λ_b‖b‖²
 //!
-//! with the pick-all-labels loss L. The answer depends on the labels only through the number of
+//! with the pick-all-labels loss or the set likelihood L. The answer depends on the labels only through the number of
 //! samples n_S of each distinct label set S, and is the geometry that training tends to.
 //!
 //! - [`LabelCounts`] and [`UfmProblem`] state the question.
@@ -26,6 +26,8 @@ mod problem;
 mod product;
 mod reduced;
 mod report;
+mod set_columns;
+mod set_dual;
 mod solver;
 
 pub use answer::{UfmAnswer, UfmMethod};
@@ -34,7 +36,7 @@ pub use closed_form::{ClosedForm, MultiplicityConstants};
 pub use labels::LabelCounts;
 pub use point::UfmPoint;
 pub use problem::{Bias, FeatureKind, UfmProblem, UfmSettings};
-pub use report::{GeometryReport, MultiplicityGeometry, SetSynthesis, Spread};
+pub use report::{CommonDirection, GeometryReport, MultiplicityGeometry, SetSynthesis, Spread};
 pub(crate) use solver::descend_from;
 pub use solver::{Progress, SolverSettings, UfmSolution, solve, solve_from};
 pub use tagwise_base::ClassifierKind;

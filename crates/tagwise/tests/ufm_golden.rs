@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 
 use serde::Deserialize;
 use tagwise::LabelSet;
-use tagwise::loss::Weighting;
+use tagwise::loss::{Loss, PickAllLabels, Weighting};
 use tagwise::ufm::{
     Bias, Certificate, ClassifierKind, ClosedForm, FeatureKind, LabelCounts, SolverSettings,
     UfmProblem, UfmSettings, UfmSolution, Verdict, solve,
@@ -71,7 +71,9 @@ impl Balanced {
     fn problem(&self) -> UfmProblem {
         let counts = self.counts.iter().map(|(&m, &n)| (m, n));
         let settings = UfmSettings {
-            weighting: self.weighting,
+            loss: Loss::PickAllLabels(PickAllLabels {
+                weighting: self.weighting,
+            }),
             lambda_w: self.lambda_w,
             lambda_h: Some(self.lambda_h),
             features: self.features,
@@ -94,7 +96,9 @@ impl Distribution {
             .map(|(set, n)| (LabelSet::from(set.clone()), *n));
         let settings = UfmSettings {
             dim: Some(self.dim),
-            weighting: self.weighting,
+            loss: Loss::PickAllLabels(PickAllLabels {
+                weighting: self.weighting,
+            }),
             lambda_w: self.lambda_w,
             lambda_h: Some(self.lambda_h),
             bias: match self.bias.as_str() {

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use faer::Mat;
 use proptest::prelude::*;
-use tagwise::loss::Weighting;
+use tagwise::loss::{Loss, PickAllLabels, Weighting};
 use tagwise::ufm::{
     Bias, Bound, Certificate, ClassifierKind, ClosedForm, FeatureKind, LabelCounts, Progress,
     SolverSettings, UfmPoint, UfmProblem, UfmSettings, UfmSolution, Verdict, solve, solve_from,
@@ -35,6 +35,7 @@ fn zero_point(problem: &UfmProblem) -> UfmPoint {
         weight: Mat::zeros(problem.num_classes(), problem.dim()),
         set_features: Mat::zeros(problem.dim(), num_sets),
         bias: vec![0.0; problem.num_classes()],
+        potentials: Vec::new(),
     }
 }
 
@@ -128,6 +129,7 @@ fn the_solver_leaves_a_saddle_of_lower_rank() {
         weight: padded(&found.weight, 5, 5),
         set_features: padded(&found.set_features, 5, num_sets),
         bias: found.bias.clone(),
+        potentials: Vec::new(),
     };
     let at_start = Certificate::of(&problem, &start).unwrap();
     assert!(at_start.sigma_ratio.unwrap() > 1.1);
@@ -358,7 +360,15 @@ fn samples_are_certified_through_their_means() {
     }
     let point = &solution.point;
     let certify = |features: &[f64]| {
-        Certificate::of_samples(&problem, &point.weight, features, &point.bias, &targets).unwrap()
+        Certificate::of_samples(
+            &problem,
+            &point.weight,
+            features,
+            &point.bias,
+            &[],
+            &targets,
+        )
+        .unwrap()
     };
     let exact = certify(&features);
     assert_eq!(exact.verdict, Verdict::Certified);
@@ -471,7 +481,7 @@ fn any_settings() -> impl Strategy<Value = UfmSettings> {
     let weighting = prop_oneof![Just(Weighting::Sum), Just(Weighting::Mean)];
     (bias, weighting, -4.0..0.0f64, -5.0..-1.0f64).prop_map(|(bias, weighting, w, h)| UfmSettings {
         bias,
-        weighting,
+        loss: Loss::PickAllLabels(PickAllLabels { weighting }),
         lambda_w: 10f64.powf(w),
         lambda_h: Some(10f64.powf(h)),
         ..UfmSettings::default()

@@ -97,8 +97,14 @@ class UfmSolution(WithPage):
         return self._inner.means()
 
     @property
+    def potentials(self) -> NDArray[np.float64]:
+        """The potentials c_0, …, c_M of the set likelihood, [M + 1]; none with the other losses."""
+        return self._inner.potentials()
+
+    @property
     def label_sets(self) -> LabelSets:
-        """The L distinct label sets with a label, by multiplicity and then in order."""
+        """The L distinct label sets with a label, and with the set likelihood the empty one where it occurs, by
+        multiplicity and then in order."""
         return LabelSets._of(self._inner.label_sets())
 
     @property
@@ -113,7 +119,7 @@ class UfmSolution(WithPage):
 
     @property
     def label_mass(self) -> dict[int, float]:
-        """The softmax probability of the true set by multiplicity."""
+        """The softmax probability of the true labels by multiplicity; with the set likelihood p(S)."""
         return by_multiplicity(self._figures["label_mass"])
 
     def to_pandas(self) -> Any:
@@ -147,7 +153,8 @@ class UfmSolution(WithPage):
         except TagwiseValueError:
             page = None
         try:
-            point: list[Any] | None = [self.weight.tolist(), self.means.tolist(), self.bias.tolist()]
+            arrays = (self.weight, self.means, self.bias, self.potentials)
+            point: list[Any] | None = [array.tolist() for array in arrays]
         except TagwiseValueError:
             point = None
         state = {"question": self._question, "figures": self._inner.figures, "text": self._inner.text}
@@ -158,11 +165,11 @@ class UfmSolution(WithPage):
         """What `to_bytes` gave."""
         state = _settings.parsed("a solved model", _settings.data(data))
         try:
-            point = state["point"] or [None, None, None]
+            point = [*(state["point"] or []), None, None, None, None][:4]
             weight, means = (None if rows is None else as_matrix(rows, "point") for rows in point[:2])
-            bias = None if point[2] is None else as_vector(point[2], "point")
+            bias, potentials = (None if values is None else as_vector(values, "point") for values in point[2:])
             core = _core.UfmSolution.restore(
-                state["question"], state["figures"], state["text"], state["page"], weight, means, bias
+                state["question"], state["figures"], state["text"], state["page"], weight, means, bias, potentials
             )
         except (KeyError, TypeError, IndexError):
             raise TagwiseValueError("expected the bytes of a solved model, found something else") from None
@@ -185,10 +192,14 @@ def ufm(
     counts: Mapping[Any, float] | None = None,
     totals: Mapping[int, float] | None = None,
     dim: int | None = None,
+    loss: Literal["pick-all-labels", "set-likelihood"] = "pick-all-labels",
     weighting: Literal["sum", "mean"] = "sum",
+    multiplicities: Literal["constant", "none"] = "constant",
+    max_multiplicity: int | None = None,
     lambda_w: float = 5e-3,
     lambda_h: float | None = None,
     lambda_b: float = 1e-3,
+    lambda_c: float = 1e-3,
     bias: Literal["decayed", "free", "none"] = "decayed",
     features: Literal["free", "non-negative"] = "free",
     classifier: Literal["learned", "fixed-etf"] = "learned",
@@ -199,8 +210,9 @@ def ufm(
 ) -> UfmSolution:
     """Solves the unconstrained feature model for a label distribution: the whole of `tagwise ufm`.
 
-    min over W, H, b of (1/N) Σᵢ L(W hᵢ + b, Sᵢ) + λ_W‖W‖² + λ_H Σᵢ‖hᵢ‖² + λ_b‖b‖² with the pick-all-labels loss L:
-    the geometry that the end of training tends to. Data balanced within multiplicities have a closed form; any other
+    min over W, H, b of (1/N) Σᵢ L(W hᵢ + b, Sᵢ) + λ_W‖W‖² + λ_H Σᵢ‖hᵢ‖² + λ_b‖b‖² with the pick-all-labels loss L,
+    or with the set likelihood and the learned potentials c of its multiplicities, λ_c‖c‖² added: the geometry that
+    the end of training tends to. Data balanced within multiplicities have a closed form; any other
     distribution is solved until the gap to a rigorous lower bound is small.
 
     Parameters
@@ -213,9 +225,14 @@ def ufm(
         Samples of each multiplicity, spread evenly over its label sets.
     dim
         Feature dimension d; K when absent.
+    loss
+        "pick-all-labels" or "set-likelihood".
     weighting
-        The loss: "sum" over the labels of a sample (PAL), or their "mean" (PAL-N).
-    lambda_w, lambda_h, lambda_b
+        Of pick-all-labels: the "sum" over the labels of a sample (PAL), or their "mean" (PAL-N).
+    multiplicities, max_multiplicity
+        Of the set likelihood: a "constant" potential learned for each multiplicity or "none", and the largest
+        multiplicity that has a probability, the largest that occurs when absent.
+    lambda_w, lambda_h, lambda_b, lambda_c
         Decays; λ_H = 5e-3·K/N when absent.
     bias
         "decayed", "free" of decay, or "none".
@@ -239,6 +256,9 @@ def ufm(
     >>> solution = tagwise.ufm(num_classes=5, counts={1: 2, 2: 1, 3: 1})
     >>> round(solution.value, 9), solution.method
     (1.795429834, 'closed-form')
+    >>> solution = tagwise.ufm([[0], [1], [0, 1], [2]], loss="set-likelihood")
+    >>> solution.verdict, solution.potentials.shape
+    ('certified', (3,))
 
     References
     ----------
@@ -248,12 +268,13 @@ def ufm(
     labels, classes, own_names = _labels(targets, counts, totals, num_classes, names)
     settings = {
         "dim": None if dim is None else _settings.whole("dim", dim),
-        "weighting": _settings.word("weighting", weighting),
+        "loss": _loss(loss, weighting, multiplicities, max_multiplicity),
         "lambda-w": _settings.number("lambda_w", lambda_w),
         "lambda-h": None if lambda_h is None else _settings.number("lambda_h", lambda_h),
         "bias": {"decayed": _settings.number("lambda_b", lambda_b)}
         if bias == "decayed"
         else _settings.word("bias", bias),
+        "lambda-c": _settings.number("lambda_c", lambda_c),
         "classifier": _settings.word("classifier", classifier),
         "features": _settings.word("features", features),
     }
@@ -265,6 +286,23 @@ def ufm(
     question = _settings.text({"num_classes": classes, "labels": labels, "settings": settings})
     core = _core.UfmSolution.solve(question, _settings.text(solver), names if names is not None else own_names)
     return UfmSolution._of(core, question)
+
+
+def _loss(loss: Any, weighting: Any, multiplicities: Any, max_multiplicity: Any) -> dict[str, Any]:
+    """The loss as an experiment file has it."""
+    name = _settings.word("loss", loss)
+    if name != "set-likelihood" and (multiplicities != "constant" or max_multiplicity is not None):
+        raise TagwiseValueError(
+            f'expected `multiplicities` and `max_multiplicity` with loss="set-likelihood", found "{name}"'
+        )
+    if name == "pick-all-labels":
+        return {"name": name, "weighting": _settings.word("weighting", weighting)}
+    if weighting != "sum":
+        raise TagwiseValueError(f'expected `weighting` with loss="pick-all-labels", found {name!r}')
+    most = None if max_multiplicity is None else _settings.whole("max_multiplicity", max_multiplicity)
+    if name != "set-likelihood":
+        return {"name": name}
+    return {"name": name, "multiplicities": _settings.word("multiplicities", multiplicities), "max_multiplicity": most}
 
 
 def _labels(

@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
-use tagwise::loss::Weighting;
+use tagwise::loss::set_likelihood::{MultiplicityPotentials, SeenSetPotentials, SetLikelihood};
+use tagwise::loss::{PickAllLabels, Weighting};
 use tagwise::ufm::{
     Bias, ClassifierKind, ClosedForm, FeatureKind, LabelCounts, Progress, SolverSettings,
     UfmAnswer, UfmProblem, UfmSettings,
@@ -66,9 +67,19 @@ pub struct Arguments {
     #[arg(long, value_name = "D", value_parser = whole)]
     dim: Option<usize>,
 
-    /// The pick-all-labels loss: the sum over the labels of a sample, or their mean
+    /// The pick-all-labels loss, as the sum over the labels of a sample or their mean, or the
+    /// likelihood of whole label sets
     #[arg(long, value_enum, default_value_t = Loss::Pal)]
     loss: Loss,
+
+    /// Of the set likelihood: a potential learned for each multiplicity, or none
+    #[arg(long, value_enum, default_value_t = Multiplicities::Constant)]
+    multiplicities: Multiplicities,
+
+    /// Of the set likelihood: the largest multiplicity that has a probability; the largest that
+    /// occurs when absent
+    #[arg(long, value_name = "M", value_parser = whole)]
+    max_multiplicity: Option<usize>,
 
     /// Decay of the classifier: λ_W‖W‖²
     #[arg(long, value_name = "λ", default_value_t = 5e-3, value_parser = number)]
@@ -81,6 +92,10 @@ pub struct Arguments {
     /// Decay of the bias: λ_b‖b‖²
     #[arg(long, value_name = "λ", default_value_t = 1e-3, value_parser = number)]
     lambda_b: f64,
+
+    /// Decay of the potentials of multiplicities of the set likelihood: λ_c‖c‖²
+    #[arg(long, value_name = "λ", default_value_t = 1e-3, value_parser = number)]
+    lambda_c: f64,
 
     /// A bias with decay, a bias without, or none
     #[arg(long, value_enum, default_value_t = BiasKind::Decayed)]
@@ -126,6 +141,7 @@ pub struct Arguments {
 
 const EXAMPLES: &str = "Examples:
   tagwise ufm --classes 10 --counts 1:3100,2:200
+  tagwise ufm --classes 10 --counts 1:3100,2:200 --loss set-likelihood
   tagwise ufm --classes 10000 --totals 1:30000,2:10000 --lambda-h 1e-9
   tagwise ufm --targets yeast.arff --labels yeast.xml --report yeast.html";
 
@@ -139,6 +155,13 @@ enum Method {
 enum Loss {
     Pal,
     PalN,
+    SetLikelihood,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+enum Multiplicities {
+    Constant,
+    None,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -201,16 +224,37 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
 }
 
+fn loss(arguments: &Arguments) -> Result<tagwise::loss::Loss, Usage> {
+    let of_sets = arguments.max_multiplicity.is_some()
+        || arguments.multiplicities != Multiplicities::Constant;
+    let pick_all = |weighting| tagwise::loss::Loss::PickAllLabels(PickAllLabels { weighting });
+    match arguments.loss {
+        Loss::Pal | Loss::PalN if of_sets => Err(Usage(
+            "expected --multiplicities and --max-multiplicity with --loss set-likelihood, found \
+             another loss"
+                .into(),
+        )),
+        Loss::Pal => Ok(pick_all(Weighting::Sum)),
+        Loss::PalN => Ok(pick_all(Weighting::Mean)),
+        Loss::SetLikelihood => Ok(tagwise::loss::Loss::SetLikelihood(SetLikelihood {
+            multiplicities: match arguments.multiplicities {
+                Multiplicities::Constant => MultiplicityPotentials::Constant,
+                Multiplicities::None => MultiplicityPotentials::None,
+            },
+            seen_sets: SeenSetPotentials::None,
+            max_multiplicity: arguments.max_multiplicity,
+        })),
+    }
+}
+
 /// The problem that the command line describes; a setting that cannot be meant is wrong usage.
 fn problem(arguments: &Arguments, labels: LabelCounts) -> anyhow::Result<UfmProblem> {
     let settings = UfmSettings {
         dim: arguments.dim,
-        weighting: match arguments.loss {
-            Loss::Pal => Weighting::Sum,
-            Loss::PalN => Weighting::Mean,
-        },
+        loss: loss(arguments)?,
         lambda_w: arguments.lambda_w,
         lambda_h: arguments.lambda_h,
+        lambda_c: arguments.lambda_c,
         bias: match arguments.bias {
             BiasKind::Decayed => Bias::Decayed(arguments.lambda_b),
             BiasKind::Free => Bias::Free,

@@ -72,7 +72,7 @@ pub fn ufm(problem: &UfmProblem, answer: &UfmAnswer, class_names: &[String]) -> 
 
 /// Every label set once, with its feature `[L, d]`.
 fn one_sample_per_set(problem: &UfmProblem, point: &UfmPoint) -> Result<(Vec<f64>, Targets)> {
-    let sets = problem.labels().sets()?.into_iter();
+    let sets = problem.sets()?.into_iter();
     let sets: Vec<LabelSet> = sets.map(|(set, _)| set).collect();
     let columns = point.set_features.col_iter();
     let features = columns.flat_map(|column| column.iter().copied().collect::<Vec<_>>());
@@ -104,7 +104,7 @@ fn plane(
 
 /// Cosines of classifier rows and of the features of single labels.
 fn geometry(problem: &UfmProblem, point: &UfmPoint, class_names: &[String]) -> Result<Geometry> {
-    let sets = problem.labels().sets()?;
+    let sets = problem.sets()?;
     let shown = most_frequent(problem.num_classes(), &sets);
     let name = |k: usize| match shown.len() > MOST_NAMES {
         true => k.to_string(),
@@ -178,7 +178,11 @@ fn cards(answer: &UfmAnswer) -> Vec<Card> {
         );
     }
     for (m, mass) in answer.label_mass.iter().take(4) {
-        cards.push(Card::higher(format!("Label mass, {m} per sample"), *mass));
+        let name = match tables::mass_name(answer) {
+            "p(S)" => "p(S)",
+            _ => "Label mass",
+        };
+        cards.push(Card::higher(format!("{name}, {m} per sample"), *mass));
     }
     cards
 }

@@ -276,6 +276,7 @@ fn nearest(
         weight: sized(weight, &best.weight),
         set_features: sized(features, &best.set_features),
         bias: best.bias.clone(),
+        potentials: best.potentials.clone(),
     };
     let found = descend_from(problem, &start, &SolverSettings::default(), |_| go_on())?;
     ask(go_on)?;

@@ -15,7 +15,7 @@ use super::sparse::SparseRows;
 use super::{HeadKind, HeadSettings};
 use crate::etf::simplex_etf_mat;
 use crate::loss::Loss;
-use crate::loss::set_likelihood::{Marginals, SetPotentials};
+use crate::loss::set_likelihood::{MarginalsGroup, SetPotentials};
 use crate::{Result, Targets};
 
 /// (1/Σw)·Σ_i w_i·L(Wᵀx_i + b, S_i) + λ‖W‖² for scaled features x, as a function of W `[d, O]` (or,
@@ -244,7 +244,7 @@ impl<'a> Objective<'a> {
                 let outputs = &scratch.outputs;
                 let loss = self
                     .losses
-                    .of_rows(first, outputs, slopes, own, &mut scratch.marginals);
+                    .of_rows(first, outputs, slopes, own, &mut scratch.group);
                 (loss, shared)
             })
             .collect();
@@ -261,7 +261,7 @@ impl<'a> Objective<'a> {
 struct Scratch {
     outputs: Vec<f64>,
     features: Vec<f64>,
-    marginals: Marginals,
+    group: MarginalsGroup,
 }
 
 /// Σ of the rows of `values`.

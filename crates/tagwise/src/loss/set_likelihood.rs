@@ -10,19 +10,23 @@
 //! Source: Swersky et al. 2012, "Cardinality restricted Boltzmann machines"; Tarlow et al. 2012,
 //! "Fast exact inference for recursive cardinality models", for potentials of multiplicities.
 
+mod change;
 mod counts;
 mod distribution;
+mod group;
 mod marginals;
 mod mass;
 mod potentials;
 mod seen;
+mod sweep;
 
 use serde::{Deserialize, Serialize};
 
 pub use distribution::SetDistribution;
 pub use potentials::{Output, PotentialSlopes, SetPotentials};
 
-pub(crate) use marginals::Marginals;
+pub(crate) use change::{Outputs, ShareChange};
+pub(crate) use marginals::{Marginals, MarginalsGroup};
 
 /// What multiplicities are worth.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

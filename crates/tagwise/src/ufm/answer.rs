@@ -11,6 +11,7 @@ use super::{
     SolverSettings, UfmPoint, UfmProblem, solve,
 };
 use crate::Result;
+use crate::loss::Loss;
 
 /// Classes times label sets up to which the geometry of a closed form is written out and measured.
 const LARGEST_GEOMETRY: f64 = 2e6;
@@ -39,6 +40,8 @@ pub struct UfmAnswer {
     /// Value, lower bound and verdict.
     #[serde(flatten)]
     pub certificate: Certificate,
+    /// The loss.
+    pub loss: Loss,
     /// Number of classes K.
     pub num_classes: usize,
     /// Feature dimension d.
@@ -47,7 +50,7 @@ pub struct UfmAnswer {
     pub num_samples: f64,
     /// Samples without a label.
     pub num_unlabelled: f64,
-    /// Number of distinct label sets L.
+    /// Number of distinct label sets L that have a feature.
     pub num_label_sets: f64,
     /// Decay of the classifier.
     pub lambda_w: f64,
@@ -55,9 +58,12 @@ pub struct UfmAnswer {
     pub lambda_h: f64,
     /// ‖w_k‖, length K.
     pub row_norms: Vec<f64>,
+    /// The potentials c_0, …, c_M of a set likelihood.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub potentials: Vec<f64>,
     /// C_m by multiplicity: exact for balanced data, the best fit otherwise.
     pub constants: BTreeMap<usize, f64>,
-    /// Soft mass on the true labels by multiplicity.
+    /// Soft mass on the true labels by multiplicity; p(S) with a set likelihood.
     pub label_mass: BTreeMap<usize, f64>,
     /// Mean ‖h_S‖ by multiplicity.
     pub feature_norms: BTreeMap<usize, f64>,
@@ -141,6 +147,7 @@ impl UfmAnswer {
         Ok(Self {
             method: UfmMethod::Solver,
             row_norms: geometry.row_norms.clone(),
+            potentials: solution.point.potentials.clone(),
             constants: by_multiplicity(&|g| g.scale),
             label_mass: by_multiplicity(&|g| Some(g.label_mass)),
             feature_norms: by_multiplicity(&|g| Some(g.feature_norm.mean)),
@@ -171,7 +178,7 @@ impl UfmAnswer {
 
     fn of_closed_form(problem: &UfmProblem, optimum: &ClosedForm, begin: Instant) -> Result<Self> {
         let seconds = begin.elapsed().as_secs_f64();
-        let size = problem.labels().num_sets() * problem.num_classes() as f64;
+        let size = problem.num_sets() * problem.num_classes() as f64;
         let point = match size <= LARGEST_GEOMETRY {
             true => Some(optimum.point(problem)?),
             false => None,
@@ -186,13 +193,11 @@ impl UfmAnswer {
         };
         Ok(Self {
             row_norms: vec![optimum.classifier_norm; problem.num_classes()],
+            potentials: optimum.potentials.clone(),
             constants: by_multiplicity(&|c| c.scale),
             label_mass: by_multiplicity(&|c| c.label_mass),
             feature_norms: by_multiplicity(&|c| c.feature_norm),
-            rank: match optimum.classifier_norm == 0.0 {
-                true => 0,
-                false => problem.num_classes() - 1,
-            },
+            rank: optimum.rank(problem.num_classes()),
             seconds,
             geometry,
             point,
@@ -210,10 +215,12 @@ impl UfmAnswer {
             dim: problem.dim(),
             num_samples: labels.num_samples(),
             num_unlabelled: labels.num_empty(),
-            num_label_sets: labels.num_sets(),
+            loss: problem.loss(),
+            num_label_sets: problem.num_sets(),
             lambda_w: problem.lambda_w(),
             lambda_h: problem.lambda_h(),
             row_norms: Vec::new(),
+            potentials: Vec::new(),
             constants: BTreeMap::new(),
             label_mass: BTreeMap::new(),
             feature_norms: BTreeMap::new(),

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::dual::DualPoint;
 use super::product::wide;
 use super::reduced::Reduced;
+use super::set_dual::SetDual;
 use super::{Bias, ClassifierKind, FeatureKind, LabelCounts, UfmPoint, UfmProblem};
 use crate::etf::simplex_etf_mat;
 use crate::{Error, Result, Targets};
@@ -55,6 +56,12 @@ pub enum Verdict {
 ///
 /// is at most the global optimum (without bias the last term is absent; for a bias without decay
 /// p is first moved so that s = 0). A stationary point has gap 0 iff σ_max(Q) ≤ 2√(λ_W λ_H).
+///
+/// For the set likelihood y_S are the slopes P(k ∈ S') − 1_S of its loss ℓ_S, followed by those of
+/// learned potentials p(j) − 1[|S| = j]. The conjugate ℓ* is convex and ℓ*(0) = −inf ℓ = 0, so that
+/// θy is worth at least θ·(ℓ − ⟨y, z⟩); the entropy of the mixture of p and the set S itself makes
+/// that θ·(ℓ − ⟨y, z⟩) − θq·ln θ − (1−θq)·ln(1−θq) − θpℓ with p = e^{−ℓ} and q = 1 − p, and
+/// ‖s‖²/(4λ_b) + ‖s_c‖²/(4λ_c) is subtracted as above.
 ///
 /// ```
 /// use tagwise::ufm::{Certificate, ClosedForm, LabelCounts, UfmProblem, UfmSettings, Verdict};
@@ -119,20 +126,28 @@ impl Certificate {
     /// Certifies one feature per label set.
     ///
     /// # Shapes
-    /// As in [`UfmPoint`], with the label sets in the order of [`LabelCounts::sets`].
+    /// As in [`UfmPoint`].
     ///
     /// # Errors
     /// [`Error::SizeMismatch`] and [`Error::NotFinite`] for a point that does not fit the problem;
-    /// [`Error::OutOfRange`] for a negative feature, a bias or a classifier that the problem
-    /// excludes.
+    /// [`Error::OutOfRange`] for a negative feature, a bias, a classifier or potentials that the
+    /// problem excludes.
     pub fn of(problem: &UfmProblem, point: &UfmPoint) -> Result<Self> {
         let reduced = Reduced::new(problem)?;
         point.check(problem, reduced.num_sets)?;
         check_allowed(problem, point)?;
-        let (loss, mut dual) = softmax_of(problem, &reduced, point);
+        let (loss, (dual_value, sigma_ratio)) = match problem.potentials() {
+            None => {
+                let (loss, mut dual) = softmax_of(problem, &reduced, point);
+                (loss, dual.bound(problem, &point.weight))
+            }
+            Some(_) => {
+                let dual = SetDual::new(problem, &reduced, point);
+                (dual.loss(), dual.bound(problem, &point.weight))
+            }
+        };
         let mut value = loss + problem.lambda_h() * weighted_square(&reduced, point);
         value += parameter_decay(problem, point);
-        let (dual_value, sigma_ratio) = dual.bound(problem, &point.weight);
         Ok(Self::new(
             value,
             dual_value,
@@ -146,7 +161,7 @@ impl Certificate {
     /// The value is that of all N features; the bound comes from the mean of each label set.
     ///
     /// # Shapes
-    /// `features` is row-major `[N, d]`; `weight` and `bias` as in [`UfmPoint`].
+    /// `features` is row-major `[N, d]`; `weight`, `bias` and `potentials` as in [`UfmPoint`].
     ///
     /// # Errors
     /// As [`of`](Self::of), and [`Error::Undefined`] when the targets are not those of the problem.
@@ -155,6 +170,7 @@ impl Certificate {
         weight: &Mat<f64>,
         features: &[f64],
         bias: &[f64],
+        potentials: &[f64],
         targets: &Targets,
     ) -> Result<Self> {
         if LabelCounts::of_targets(targets)? != listed(problem.labels())? {
@@ -170,11 +186,12 @@ impl Certificate {
                 found: features.len(),
             });
         }
-        let means = set_means(features, targets, dim);
+        let means = set_means(problem, features, targets);
         let point = UfmPoint {
             weight: weight.clone(),
             set_features: means,
             bias: bias.to_vec(),
+            potentials: potentials.to_vec(),
         };
         let of_means = Self::of(problem, &point)?;
         let mut value = parameter_decay(problem, &point);
@@ -195,10 +212,11 @@ fn listed(labels: &LabelCounts) -> Result<LabelCounts> {
     LabelCounts::of_sets(labels.num_classes(), sets)
 }
 
-fn set_means(features: &[f64], targets: &Targets, dim: usize) -> Mat<f64> {
-    let counts = targets.counts();
+fn set_means(problem: &UfmProblem, features: &[f64], targets: &Targets) -> Mat<f64> {
+    let (counts, dim) = (targets.counts(), problem.dim());
     // Sets are ordered by multiplicity, so that an empty one comes first.
-    let skipped = usize::from(targets.distinct().first().is_some_and(|set| set.is_empty()));
+    let has_empty = targets.distinct().first().is_some_and(|set| set.is_empty());
+    let skipped = usize::from(has_empty && !problem.counts_empty_set());
     let mut means = Mat::zeros(dim, counts.len() - skipped);
     for (row, &id) in features.chunks_exact(dim).zip(targets.set_ids()) {
         if id as usize >= skipped {
@@ -219,6 +237,10 @@ fn sample_terms(
     let dim = problem.dim();
     let samples = problem.labels().num_samples();
     let (mut losses, mut squares) = (0.0, 0.0);
+    let sets = problem.potentials().cloned().map(|mut model| {
+        model.set(&point.potentials, std::iter::empty());
+        model
+    });
     for (sample, (row, set)) in features.chunks_exact(dim).zip(targets.iter()).enumerate() {
         for (column, &value) in row.iter().enumerate() {
             if !value.is_finite() {
@@ -234,13 +256,18 @@ fn sample_terms(
             }
             squares += value * value;
         }
-        if set.is_empty() {
+        if set.is_empty() && sets.is_none() {
             continue;
         }
         let h = MatRef::from_column_major_slice(row, dim, 1);
         let mut logits = &point.weight * h;
         for (k, b) in point.bias.iter().enumerate() {
             logits[(k, 0)] += b;
+        }
+        if let Some(model) = &sets {
+            let logits: Vec<f64> = logits.col(0).iter().copied().collect();
+            losses -= model.distribution(&logits)?.log_probability(set);
+            continue;
         }
         let largest = logits
             .col(0)
@@ -271,6 +298,13 @@ fn check_allowed(problem: &UfmProblem, point: &UfmPoint) -> Result<()> {
             name: "every bias",
             requirement: "to be 0 in a problem without bias",
             found: "a bias that is not 0".into(),
+        });
+    }
+    if problem.lambda_c().is_none() && point.potentials.iter().any(|c| *c != 0.0) {
+        return Err(Error::OutOfRange {
+            name: "every potential of multiplicities",
+            requirement: "to be 0 in a problem that learns none",
+            found: "one that is not 0".into(),
         });
     }
     if problem.features() == FeatureKind::NonNegative {
@@ -313,7 +347,8 @@ fn parameter_decay(problem: &UfmProblem, point: &UfmPoint) -> f64 {
         Bias::Decayed(decay) => decay * point.bias.iter().map(|b| b * b).sum::<f64>(),
         Bias::None | Bias::Free => 0.0,
     };
-    weight + bias
+    let potentials = problem.lambda_c().unwrap_or(0.0);
+    weight + bias + potentials * point.potentials.iter().map(|c| c * c).sum::<f64>()
 }
 
 /// The loss of a point and its probabilities, computed apart from the solver.

@@ -5,6 +5,8 @@ use super::{ClassifierKind, FeatureKind, UfmPoint, UfmProblem};
 use crate::etf::simplex_etf_mat;
 use crate::{Error, Result};
 
+mod sets;
+
 /// What the optimum looks like for all label sets of one multiplicity.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MultiplicityConstants {
@@ -17,9 +19,11 @@ pub struct MultiplicityConstants {
     pub scale: f64,
     /// t_m: the logit of a label in the set minus that of one outside.
     pub margin: f64,
+    /// The entry of h_S along the direction that all classifier rows share, with a set likelihood.
+    pub common_feature: f64,
     /// ‖h_S‖.
     pub feature_norm: f64,
-    /// Σ_{k∈S} p_k, the soft mass on the true labels.
+    /// Σ_{k∈S} p_k, the soft mass on the true labels; with a set likelihood p(S).
     pub label_mass: f64,
 }
 
@@ -36,6 +40,11 @@ pub struct MultiplicityConstants {
 ///
 /// For non-negative features and a learned classifier the solution is stationary and no better
 /// point is known, but the certificate bounds it only from below by the optimum of free features.
+///
+/// With the set likelihood the classifier is W = w'·simplex ETF + v·1eᵀ and
+/// h_S = C_m Σ_{k∈S} (w_k − v·e) + d_m·e, where e is a direction of its own: the multiplicity is said
+/// along it. v is 0 where the decay is too strong for it. A convex problem of 2 numbers for each
+/// multiplicity is left, whose equations need no closed form to be solved to rounding.
 ///
 /// ```
 /// use tagwise::ufm::{ClosedForm, LabelCounts, UfmProblem, UfmSettings};
@@ -54,8 +63,14 @@ pub struct MultiplicityConstants {
 pub struct ClosedForm {
     /// w, the norm of every classifier row; 0 when the decay is too strong.
     pub classifier_norm: f64,
-    /// The constants of each multiplicity m with 0 < m ≤ K that occurs. Sets of all K labels have
-    /// feature 0.
+    /// v, the norm of the mean of the rows; 0 with pick-all-labels.
+    pub common_norm: f64,
+    /// The entry of the bias, the same for every class.
+    pub bias: f64,
+    /// c_0, …, c_M of a set likelihood; empty with pick-all-labels.
+    pub potentials: Vec<f64>,
+    /// The constants of each multiplicity m with 0 < m ≤ K that occurs, and of m = 0 with the set
+    /// likelihood. Sets of all K labels have feature 0 with pick-all-labels.
     pub constants: Vec<MultiplicityConstants>,
     /// Value, lower bound and verdict, from the same formulas.
     pub certificate: Certificate,
@@ -66,9 +81,14 @@ impl ClosedForm {
     ///
     /// # Errors
     /// [`Error::Undefined`] when the data are not balanced within multiplicities or the dimension
-    /// is too small for the geometry (d ≥ K − 1 for free, d ≥ K for non-negative features).
+    /// is too small for the geometry (d ≥ K − 1 for free, d ≥ K for non-negative features and for
+    /// rows with a mean), and for a set likelihood with non-negative features and a learned
+    /// classifier.
     pub fn of(problem: &UfmProblem) -> Result<Self> {
         check_applies(problem)?;
+        if problem.potentials().is_some() {
+            return Self::of_sets(problem);
+        }
         let terms = terms(problem);
         let ratio = match problem.classifier() {
             ClassifierKind::Learned => learned_ratio(problem, &terms),
@@ -77,6 +97,9 @@ impl ClosedForm {
         let margins: Vec<f64> = terms.iter().map(|term| term.margin(ratio)).collect();
         let mut solution = Self {
             classifier_norm: (ratio * (1.0 - 1.0 / problem.num_classes() as f64)).sqrt(),
+            common_norm: 0.0,
+            bias: 0.0,
+            potentials: Vec::new(),
             constants: constants(problem, &terms, &margins, ratio),
             certificate: certificate(problem, &terms, &margins, ratio),
         };
@@ -90,10 +113,23 @@ impl ClosedForm {
 
     /// C_m by multiplicity; `None` for a multiplicity that does not occur.
     pub fn scale(&self, multiplicity: usize) -> Option<f64> {
-        self.constants
-            .iter()
-            .find(|constants| constants.multiplicity == multiplicity)
+        self.of_multiplicity(multiplicity)
             .map(|constants| constants.scale)
+    }
+
+    /// Rank of the logits without bias.
+    pub(super) fn rank(&self, num_classes: usize) -> usize {
+        let centred = if self.classifier_norm > self.common_norm {
+            num_classes - 1
+        } else {
+            0
+        };
+        centred + usize::from(self.common_norm > 0.0)
+    }
+
+    fn of_multiplicity(&self, multiplicity: usize) -> Option<&MultiplicityConstants> {
+        let mut constants = self.constants.iter();
+        constants.find(|constants| constants.multiplicity == multiplicity)
     }
 
     /// Writes the optimum out: W = w·simplex ETF and one feature per label set.
@@ -103,11 +139,21 @@ impl ClosedForm {
     pub fn point(&self, problem: &UfmProblem) -> Result<UfmPoint> {
         let (num_classes, dim) = (problem.num_classes(), problem.dim());
         let etf = simplex_etf_mat(num_classes, dim)?; // [K, d]
-        let weight = &etf * faer::Scale(self.classifier_norm);
-        let sets = problem.labels().sets()?;
+        let centred = (self.classifier_norm.powi(2) - self.common_norm.powi(2)).max(0.0);
+        let weight = &etf * faer::Scale(centred.sqrt());
+        // On the first K axes, where the ETF has no mean.
+        let axis = 1.0 / (num_classes as f64).sqrt();
+        let common = |j: usize| if j < num_classes { axis } else { 0.0 };
+        let sets = problem.sets()?;
         let mut set_features = faer::Mat::zeros(dim, sets.len()); // [d, L]
         for (column, (set, _)) in sets.iter().enumerate() {
-            let scale = self.scale(set.multiplicity()).unwrap_or(0.0);
+            let own = self.of_multiplicity(set.multiplicity());
+            let (scale, along) = own.map_or((0.0, 0.0), |own| (own.scale, own.common_feature));
+            if along != 0.0 {
+                for j in 0..dim {
+                    set_features[(j, column)] += along * common(j);
+                }
+            }
             for class in set.indices() {
                 match problem.features() {
                     FeatureKind::Free => {
@@ -123,10 +169,17 @@ impl ClosedForm {
                 }
             }
         }
+        let weight = match self.common_norm > 0.0 {
+            false => weight,
+            true => faer::Mat::from_fn(num_classes, dim, |k, j| {
+                weight[(k, j)] + self.common_norm * common(j)
+            }),
+        };
         Ok(UfmPoint {
             weight,
             set_features,
-            bias: vec![0.0; num_classes],
+            bias: vec![self.bias; num_classes],
+            potentials: self.potentials.clone(),
         })
     }
 }
@@ -144,14 +197,18 @@ fn check_applies(problem: &UfmProblem) -> Result<()> {
         FeatureKind::NonNegative => problem.num_classes(),
     };
     if problem.dim() < needed {
-        return Err(Error::Undefined(format!(
-            "the closed form needs at least {needed} feature dimensions for {} classes, found {}; \
-             use the solver",
-            problem.num_classes(),
-            problem.dim()
-        )));
+        return Err(too_few_dimensions(problem, needed));
     }
     Ok(())
+}
+
+fn too_few_dimensions(problem: &UfmProblem, needed: usize) -> Error {
+    Error::Undefined(format!(
+        "the closed form needs at least {needed} feature dimensions for {} classes, found {}; \
+         use the solver",
+        problem.num_classes(),
+        problem.dim()
+    ))
 }
 
 fn with_free_features(problem: &UfmProblem) -> UfmProblem {
@@ -327,6 +384,7 @@ fn constants(
                 num_samples: term.num_samples,
                 scale: if is_zero { 0.0 } else { margin / ratio },
                 margin,
+                common_feature: 0.0,
                 feature_norm: if is_zero {
                     0.0
                 } else {

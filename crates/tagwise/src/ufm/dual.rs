@@ -1,7 +1,7 @@
 //! The lower bound: probabilities as a feasible point of the dual problem.
 
-use faer::Mat;
 use faer::prelude::ReborrowMut;
+use faer::{Mat, MatRef};
 
 use super::decompose::eigenvalues;
 use super::product::{gram, wide};
@@ -112,20 +112,7 @@ impl<'a> DualPoint<'a> {
                 *q = *value;
             }
         }
-        let gram = if num_classes <= num_sets {
-            gram(pull.as_ref())
-        } else {
-            gram(pull.transpose())
-        };
-        let scale = gram.norm_max();
-        if scale == 0.0 {
-            return 0.0;
-        }
-        // Small enough entries would make the eigenvalue iteration lose accuracy to underflow.
-        let gram = &gram * faer::Scale(1.0 / scale);
-        let eigenvalues = eigenvalues(gram.as_ref()).unwrap_or_else(|_| vec![gram.norm_l2()]); // ‖·‖_F bounds the largest eigenvalue
-        let largest = eigenvalues.last().copied().unwrap_or(0.0);
-        (largest.max(0.0) * scale).sqrt()
+        largest_singular_value(pull.as_ref())
     }
 
     fn entropy(&self, shrink: f64) -> f64 {
@@ -186,6 +173,23 @@ impl<'a> DualPoint<'a> {
         }
         self.dual_value(problem, 1.0) - squares / (4.0 * problem.lambda_h())
     }
+}
+
+/// σ_max of a matrix, from the eigenvalues of its smaller Gram matrix.
+pub(super) fn largest_singular_value(matrix: MatRef<'_, f64>) -> f64 {
+    let gram = match matrix.nrows() <= matrix.ncols() {
+        true => gram(matrix),
+        false => gram(matrix.transpose()),
+    };
+    let scale = gram.norm_max();
+    if scale == 0.0 {
+        return 0.0;
+    }
+    // Small enough entries would make the eigenvalue iteration lose accuracy to underflow.
+    let gram = &gram * faer::Scale(1.0 / scale);
+    let eigenvalues = eigenvalues(gram.as_ref()).unwrap_or_else(|_| vec![gram.norm_l2()]); // ‖·‖_F bounds the largest eigenvalue
+    let largest = eigenvalues.last().copied().unwrap_or(0.0);
+    (largest.max(0.0) * scale).sqrt()
 }
 
 /// p ln p, 0 at p = 0.

@@ -5,6 +5,7 @@ use rayon::prelude::*;
 
 use super::product::{tall, wide};
 use super::reduced::Reduced;
+use super::set_columns::SetColumns;
 use super::{Bias, ClassifierKind, UfmProblem};
 use crate::kernel::{add_scaled, dot, dot_inline, vectorized};
 use crate::minimize::Curvature;
@@ -27,7 +28,8 @@ pub(super) enum Factor {
 ///
 /// Σ_S (n_S/N) α_S L(W g_S/√n_S + b, S) + decay_w‖W‖² + decay_h‖G‖² + λ_b‖b‖².
 ///
-/// The variables lie in one slice, W column by column `[K, r]`, then G set by set `[r, L]`, then b.
+/// The variables lie in one slice, W column by column `[K, r]`, then G set by set `[r, L]`, then b,
+/// then the learned potentials c of a set likelihood with their decay λ_c‖c‖².
 /// Memory: 3 matrices `[K, L]` and 4 of the size of the variables.
 pub(super) struct Objective<'a> {
     reduced: &'a Reduced,
@@ -39,7 +41,7 @@ pub(super) struct Objective<'a> {
     has_bias: bool,
     weight: Vec<f64>,
     features: Vec<f64>,
-    /// softmax of the logits, `[K, L]`
+    /// softmax of the logits, or the chances of labels to be in a set, `[K, L]`
     probabilities: Vec<f64>,
     /// Q, the gradient of the loss by the scaled logits W G, `[K, L]`
     pull: Vec<f64>,
@@ -48,6 +50,8 @@ pub(super) struct Objective<'a> {
     squares: Vec<f64>,
     /// Set for small problems with a learned classifier.
     fused: Option<Fused>,
+    /// Set for the set likelihood.
+    sets: Option<SetColumns>,
 }
 
 /// Below this many logits the columns are handled by one thread.
@@ -68,7 +72,9 @@ impl<'a> Objective<'a> {
         let (num_classes, num_sets) = (reduced.num_classes, reduced.num_sets);
         let logits = num_classes * num_sets;
         let is_on_axes = matches!(factor, Factor::FixedAxes);
-        let is_small = matches!(factor, Factor::Learned) && logits < PARALLEL_LOGITS;
+        let sets = SetColumns::new(reduced, problem);
+        let is_small =
+            matches!(factor, Factor::Learned) && logits < PARALLEL_LOGITS && sets.is_none();
         let weight = match &factor {
             Factor::Learned => vec![0.0; num_classes * rank],
             Factor::Fixed(weight) => flat(weight),
@@ -93,6 +99,7 @@ impl<'a> Objective<'a> {
                 true => Vec::new(),
                 false => vec![0.0; rank * (num_classes + num_sets)],
             },
+            sets,
         }
     }
 
@@ -117,9 +124,15 @@ impl<'a> Objective<'a> {
         start..start + len
     }
 
+    /// Where the learned potentials of a set likelihood lie in the variables.
+    pub fn potential_range(&self) -> Range<usize> {
+        let start = self.bias_range().end;
+        start..start + self.sets.as_ref().map_or(0, SetColumns::num_learned)
+    }
+
     #[cfg(test)]
     fn len(&self) -> usize {
-        self.bias_range().end
+        self.potential_range().end
     }
 
     /// Q at the last point evaluated, `[K, L]`.
@@ -127,7 +140,7 @@ impl<'a> Objective<'a> {
         view(&self.pull, self.reduced.num_classes)
     }
 
-    /// The softmax at the last point evaluated, `[K, L]`.
+    /// The softmax at the last point evaluated, or the chances of labels, `[K, L]`.
     pub fn probabilities(&self) -> MatRef<'_, f64> {
         view(&self.probabilities, self.reduced.num_classes)
     }
@@ -141,8 +154,13 @@ impl<'a> Objective<'a> {
     }
 
     /// From scaled logits W G in `pull` to probabilities, Q and losses.
-    fn softmax(&mut self, bias: &[f64]) {
+    fn softmax(&mut self, bias: &[f64], potentials: &[f64]) {
         let reduced = self.reduced;
+        if let Some(sets) = &mut self.sets {
+            let (pull, shares) = (&mut self.pull, &mut self.probabilities);
+            sets.evaluate(reduced, bias, potentials, pull, shares, &mut self.losses);
+            return;
+        }
         let one = |set: usize, pull: &mut [f64], p: &mut [f64], loss: &mut f64| {
             vectorized(
                 #[inline(always)]
@@ -176,9 +194,14 @@ impl<'a> Objective<'a> {
         }
     }
 
-    /// From changes of the scaled logits in `work` to changes of Q, given a change of the bias.
-    fn pull_change(&mut self, bias_change: &[f64]) {
+    /// From changes of the scaled logits in `work` to changes of Q, given changes of the bias and of
+    /// the potentials.
+    fn pull_change(&mut self, bias_change: &[f64], potential_change: &[f64]) {
         let reduced = self.reduced;
+        if let Some(sets) = &mut self.sets {
+            sets.change(reduced, bias_change, potential_change, &mut self.work);
+            return;
+        }
         for_each_column(
             &mut self.work,
             &self.probabilities,
@@ -200,6 +223,19 @@ impl<'a> Objective<'a> {
                 }
             },
         );
+    }
+
+    /// ⟨D, H D⟩ for a change D of the scaled logits `[K, L]`, H the Hessian of the loss.
+    pub fn curvature(&mut self, change: MatRef<'_, f64>) -> f64 {
+        let rows = self.reduced.num_classes;
+        view_mut(&mut self.work, rows).copy_from(change);
+        self.pull_change(&[], &[]);
+        let columns = self.work.chunks_exact(rows).zip(change.col_iter());
+        let products = columns.map(|(pull, change)| {
+            let pairs = pull.iter().zip(change.iter());
+            pairs.map(|(a, b)| a * b).sum::<f64>()
+        });
+        products.sum()
     }
 
     /// out ← Σ_S √n_S column_S, the sum over samples of unscaled columns.
@@ -316,8 +352,12 @@ impl Curvature for Objective<'_> {
             );
             wide(logits, &[(weight, features)]);
         }
-        self.softmax(&x[b.clone()]);
+        let c = self.potential_range();
+        self.softmax(&x[b.clone()], &x[c.clone()]);
         let mut value: f64 = self.losses.iter().sum();
+        if let Some(sets) = &self.sets {
+            value += sets.decay_and_gradient(self.reduced, &x[c.clone()], &mut gradient[c]);
+        }
         let pull = view(&self.pull, num_classes);
         if self.is_on_axes() {
             project_axes(&self.pull, num_classes, &mut gradient[g.clone()]);
@@ -381,7 +421,11 @@ impl Curvature for Objective<'_> {
                 wide(logits, &[(weight, feature_change)]);
             }
         }
-        self.pull_change(&vector[b.clone()]);
+        let c = self.potential_range();
+        self.pull_change(&vector[b.clone()], &vector[c.clone()]);
+        if let Some(sets) = &self.sets {
+            sets.potential_product(self.reduced, &vector[c.clone()], &mut product[c]);
+        }
         if self.is_on_axes() {
             project_axes(&self.work, num_classes, &mut product[g.clone()]);
             add_scaled(&mut product[g.clone()], 2.0 * self.decay_h, &vector[g]);
@@ -421,9 +465,17 @@ impl Curvature for Objective<'_> {
         let num_sets = self.reduced.num_sets;
         let (w, g, b) = (self.weight_range(), self.feature_range(), self.bias_range());
         let reduced = self.reduced;
-        let scale = |set: usize| {
-            reduced.weights[set] * reduced.multiplicities[set] / reduced.roots[set].powi(2)
+        let is_of_sets = self.sets.is_some();
+        // Draws of one label for each label of a sample, or one choice for each class.
+        let draws = |set: usize| match is_of_sets {
+            true => 1.0,
+            false => reduced.multiplicities[set],
         };
+        let scale = |set: usize| reduced.weights[set] * draws(set) / reduced.roots[set].powi(2);
+        if let Some(sets) = &self.sets {
+            let c = self.potential_range();
+            sets.potential_diagonal(reduced, &mut diagonal[c]);
+        }
         if let Some(fused) = &mut self.fused {
             fused.diagonal(reduced, &self.features, parts_mut(diagonal, &w, &g));
             diagonal[w]
@@ -453,7 +505,16 @@ impl Curvature for Objective<'_> {
                 },
             );
         } else if rank > 0 {
-            let probabilities = view(&self.probabilities, num_classes);
+            if is_of_sets {
+                // Labels as if they were independent: their variances add up.
+                for (work, p) in self.work.iter_mut().zip(&self.probabilities) {
+                    *work = p * (1.0 - p);
+                }
+            }
+            let probabilities = match is_of_sets {
+                true => view(&self.work, num_classes),
+                false => view(&self.probabilities, num_classes),
+            };
             let (squares, means) = self.squares.split_at_mut(rank * num_classes);
             for (square, w) in squares.iter_mut().zip(&self.weight) {
                 *square = w * w;
@@ -473,7 +534,8 @@ impl Curvature for Objective<'_> {
                 .zip(means.chunks_exact(rank));
             for (set, (column, means)) in columns.enumerate() {
                 for (d, mean) in column.iter_mut().zip(means) {
-                    *d = scale(set) * (*d - mean * mean).max(0.0) + 2.0 * self.decay_h;
+                    let common = if is_of_sets { 0.0 } else { mean * mean };
+                    *d = scale(set) * (*d - common).max(0.0) + 2.0 * self.decay_h;
                 }
             }
         }

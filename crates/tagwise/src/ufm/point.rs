@@ -8,11 +8,13 @@ use crate::{Error, Result};
 pub struct UfmPoint {
     /// W, `[K, d]`.
     pub weight: Mat<f64>,
-    /// The feature h_S of each non-empty label set, `[d, L]`, in the order of
-    /// [`LabelCounts::sets`](super::LabelCounts::sets).
+    /// The feature h_S of each label set that has one, `[d, L]`, in the order of
+    /// [`UfmProblem::sets`].
     pub set_features: Mat<f64>,
     /// b, length K; zeros for a problem without bias.
     pub bias: Vec<f64>,
+    /// c_0, …, c_M of a set likelihood; empty with pick-all-labels.
+    pub potentials: Vec<f64>,
 }
 
 impl UfmPoint {
@@ -44,6 +46,11 @@ impl UfmPoint {
                 problem.num_classes(),
                 self.bias.len(),
             ),
+            (
+                "potentials of multiplicities",
+                problem.num_potentials(),
+                self.potentials.len(),
+            ),
         ];
         for (what, expected, found) in sizes {
             if expected != found {
@@ -56,15 +63,20 @@ impl UfmPoint {
         }
         check_finite("the classifier", &self.weight)?;
         check_finite("the label-set features", &self.set_features)?;
-        match self.bias.iter().position(|b| !b.is_finite()) {
-            None => Ok(()),
-            Some(row) => Err(Error::NotFinite {
-                what: "the bias",
-                row,
-                column: 0,
-                value: self.bias[row],
-            }),
-        }
+        check_all_finite("the bias", &self.bias)?;
+        check_all_finite("the potentials of multiplicities", &self.potentials)
+    }
+}
+
+fn check_all_finite(what: &'static str, values: &[f64]) -> Result<()> {
+    match values.iter().position(|value| !value.is_finite()) {
+        None => Ok(()),
+        Some(row) => Err(Error::NotFinite {
+            what,
+            row,
+            column: 0,
+            value: values[row],
+        }),
     }
 }
 

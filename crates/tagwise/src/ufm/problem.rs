@@ -1,8 +1,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::{ClassifierKind, LabelCounts};
-use crate::loss::Weighting;
-use crate::{Error, Result};
+use crate::loss::set_likelihood::{
+    MultiplicityPotentials, SeenSetPotentials, SetLikelihood, SetPotentials,
+};
+use crate::loss::{Loss, PickAllLabels};
+use crate::{Error, LabelSet, Result};
 
 /// The bias of the classifier.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -15,6 +18,16 @@ pub enum Bias {
     Free,
     /// A bias with decay λ_b‖b‖².
     Decayed(f64),
+}
+
+impl Bias {
+    /// λ_b of a bias with decay.
+    pub(super) fn decay(self) -> Option<f64> {
+        match self {
+            Self::None | Self::Free => None,
+            Self::Decayed(decay) => Some(decay),
+        }
+    }
 }
 
 /// Which features are allowed.
@@ -31,20 +44,23 @@ pub enum FeatureKind {
 /// The settings of the unconstrained feature model besides the labels.
 ///
 /// The default asks for as many feature dimensions as classes, the sum over labels (PAL),
-/// λ_W = 5e-3, λ_H = 5e-3·K/N, λ_b = 1e-3, a learned classifier and free features.
+/// λ_W = 5e-3, λ_H = 5e-3·K/N, λ_b = λ_c = 1e-3, a learned classifier and free features.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct UfmSettings {
     /// Feature dimension d; the number of classes when absent.
     pub dim: Option<usize>,
-    /// PAL (sum over the labels of a sample) or PAL-N (mean).
-    pub weighting: Weighting,
+    /// PAL (sum over the labels of a sample), PAL-N (mean) or the set likelihood, whose constant
+    /// potentials of multiplicities are learned beside the classifier.
+    pub loss: Loss,
     /// Decay λ_W of ‖W‖², without a factor ½.
     pub lambda_w: f64,
     /// Decay λ_H of Σ‖hᵢ‖² over all samples, without ½ or 1/N; 5e-3·K/N when absent.
     pub lambda_h: Option<f64>,
     /// The bias and its decay.
     pub bias: Bias,
+    /// Decay λ_c of ‖c‖², the learned potentials of multiplicities of a set likelihood.
+    pub lambda_c: f64,
     /// Learned or fixed classifier.
     pub classifier: ClassifierKind,
     /// Free or non-negative features.
@@ -55,10 +71,11 @@ impl Default for UfmSettings {
     fn default() -> Self {
         Self {
             dim: None,
-            weighting: Weighting::Sum,
+            loss: Loss::default(),
             lambda_w: 5e-3,
             lambda_h: None,
             bias: Bias::Decayed(1e-3),
+            lambda_c: 1e-3,
             classifier: ClassifierKind::Learned,
             features: FeatureKind::Free,
         }
@@ -71,6 +88,11 @@ impl Default for UfmSettings {
 ///
 /// where L is the pick-all-labels cross-entropy, m = |Sᵢ| and α_m is 1 (PAL) or 1/m (PAL-N).
 /// Samples with an empty label set have loss 0 and feature 0; they count in N.
+///
+/// With the set likelihood L is −log p(Sᵢ), α = 1, and an empty set has a feature like any other.
+/// Its potentials c of multiplicities are 0, or learned with λ_c‖c‖² added: jointly convex with
+/// the logits, so that all that is proved for pick-all-labels holds. Without decay they would run
+/// to −∞ for a multiplicity that never occurs.
 ///
 /// ```
 /// use tagwise::ufm::{LabelCounts, UfmProblem, UfmSettings};
@@ -87,7 +109,7 @@ impl Default for UfmSettings {
 pub struct UfmProblem {
     labels: LabelCounts,
     dim: usize,
-    weighting: Weighting,
+    loss: ProblemLoss,
     lambda_w: f64,
     lambda_h: f64,
     bias: Bias,
@@ -95,13 +117,29 @@ pub struct UfmProblem {
     features: FeatureKind,
 }
 
+/// The loss with all that it needs.
+#[derive(Clone, Debug, PartialEq)]
+enum ProblemLoss {
+    PickAllLabels(PickAllLabels),
+    SetLikelihood {
+        /// Which potentials, and M.
+        likelihood: SetLikelihood,
+        /// With all potentials 0.
+        potentials: SetPotentials,
+        /// λ_c of learned potentials.
+        decay: Option<f64>,
+    },
+}
+
 impl UfmProblem {
     /// Checks the settings against the labels.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] for a decay that is not a positive finite number or for d = 0;
-    /// [`Error::NoSimplexEtf`] for a fixed ETF with d < K − 1; [`Error::Undefined`] for a free
-    /// bias with a class that never occurs.
+    /// [`Error::OutOfRange`] for a decay that is not a positive finite number, for d = 0, and for a
+    /// largest multiplicity below one that occurs or above K; [`Error::NoSimplexEtf`] for a fixed
+    /// ETF with d < K − 1; [`Error::Undefined`] for a free bias with a class that never occurs or
+    /// with the set likelihood, for potentials of a set likelihood that are linear or of seen sets,
+    /// and for other losses.
     pub fn new(labels: LabelCounts, settings: UfmSettings) -> Result<Self> {
         let num_classes = labels.num_classes();
         let lambda_h = settings
@@ -114,6 +152,7 @@ impl UfmProblem {
             Bias::Free => check_every_class_occurs(&labels)?,
             Bias::None => {}
         }
+        let loss = ProblemLoss::new(&labels, &settings)?;
         let dim = settings.dim.unwrap_or(num_classes);
         if dim == 0 {
             return Err(Error::OutOfRange {
@@ -128,7 +167,7 @@ impl UfmProblem {
         Ok(Self {
             labels,
             dim,
-            weighting: settings.weighting,
+            loss,
             lambda_w: settings.lambda_w,
             lambda_h,
             bias: settings.bias,
@@ -152,9 +191,64 @@ impl UfmProblem {
         self.dim
     }
 
-    /// Sum or mean over the labels of a sample.
-    pub fn weighting(&self) -> Weighting {
-        self.weighting
+    /// The loss; for a set likelihood with the largest multiplicity filled in.
+    pub fn loss(&self) -> Loss {
+        match &self.loss {
+            ProblemLoss::PickAllLabels(loss) => Loss::PickAllLabels(*loss),
+            ProblemLoss::SetLikelihood { likelihood, .. } => Loss::SetLikelihood(*likelihood),
+        }
+    }
+
+    /// The potentials of a set likelihood, all 0.
+    pub(super) fn potentials(&self) -> Option<&SetPotentials> {
+        match &self.loss {
+            ProblemLoss::PickAllLabels(_) => None,
+            ProblemLoss::SetLikelihood { potentials, .. } => Some(potentials),
+        }
+    }
+
+    /// The number of potentials of multiplicities, M + 1; 0 with pick-all-labels.
+    pub fn num_potentials(&self) -> usize {
+        self.potentials()
+            .map_or(0, |potentials| potentials.multiplicities().len())
+    }
+
+    /// Decay λ_c of the potentials of multiplicities, where they are learned.
+    pub fn lambda_c(&self) -> Option<f64> {
+        match self.loss {
+            ProblemLoss::PickAllLabels(_) => None,
+            ProblemLoss::SetLikelihood { decay, .. } => decay,
+        }
+    }
+
+    /// The distinct label sets that have features, with the number of samples of each: all of them
+    /// for a set likelihood, those with a label otherwise.
+    ///
+    /// # Errors
+    /// As [`LabelCounts::sets`].
+    pub fn sets(&self) -> Result<Vec<(LabelSet, f64)>> {
+        let mut sets = self.labels.sets()?;
+        if self.counts_empty_set() {
+            sets.insert(0, (LabelSet::default(), self.labels.num_empty()));
+        }
+        Ok(sets)
+    }
+
+    /// The number of these label sets.
+    pub fn num_sets(&self) -> f64 {
+        self.labels.num_sets() + f64::from(u8::from(self.counts_empty_set()))
+    }
+
+    /// Whether there are samples without a label whose feature matters.
+    pub(super) fn counts_empty_set(&self) -> bool {
+        self.potentials().is_some() && self.labels.num_empty() > 0.0
+    }
+
+    /// The multiplicities of these label sets, with the number of samples of each.
+    pub(super) fn multiplicities(&self) -> impl Iterator<Item = (usize, f64)> {
+        let first = usize::from(self.potentials().is_none());
+        let totals = self.labels.totals().range(first..);
+        totals.map(|(&m, &total)| (m, total))
     }
 
     /// Decay of the classifier, λ_W.
@@ -187,12 +281,79 @@ impl UfmProblem {
         self
     }
 
-    /// α_m, the weight of the loss of one sample with m labels: 1 (PAL) or 1/m (PAL-N).
+    /// α_m, the weight of the loss of one sample with m labels: 1 (PAL, set likelihood) or 1/m
+    /// (PAL-N).
     pub fn sample_weight(&self, multiplicity: usize) -> f64 {
-        match self.weighting {
-            Weighting::Sum => 1.0,
-            Weighting::Mean => 1.0 / multiplicity as f64,
+        match self.loss {
+            ProblemLoss::PickAllLabels(loss) => loss.sample_weight(multiplicity),
+            ProblemLoss::SetLikelihood { .. } => 1.0,
         }
+    }
+}
+
+impl ProblemLoss {
+    fn new(labels: &LabelCounts, settings: &UfmSettings) -> Result<Self> {
+        let mut likelihood = match settings.loss {
+            Loss::PickAllLabels(loss) => return Ok(Self::PickAllLabels(loss)),
+            Loss::SetLikelihood(likelihood) => likelihood,
+            Loss::BinaryCrossEntropy {}
+            | Loss::Focal { .. }
+            | Loss::Asymmetric { .. }
+            | Loss::Zlpr {} => {
+                return Err(Error::Undefined(format!(
+                    "expected pick-all-labels or the set likelihood as the loss of an \
+                     unconstrained feature model, found {}",
+                    settings.loss.info().name
+                )));
+            }
+        };
+        if settings.bias == Bias::Free {
+            return Err(Error::Undefined(
+                "expected a bias with decay or none for the set likelihood, found one without \
+                 decay: where every sample has the largest multiplicity, or one of the classes, \
+                 no minimum is attained; give the bias a decay"
+                    .into(),
+            ));
+        }
+        if likelihood.seen_sets == SeenSetPotentials::Learned {
+            return Err(Error::Undefined(
+                "expected a set likelihood without potentials of seen label sets, found learned \
+                 ones; leave them out"
+                    .into(),
+            ));
+        }
+        let decay = match likelihood.multiplicities {
+            MultiplicityPotentials::None => None,
+            MultiplicityPotentials::Constant => {
+                check_decay("lambda_c", settings.lambda_c)?;
+                Some(settings.lambda_c)
+            }
+            MultiplicityPotentials::Linear => {
+                return Err(Error::Undefined(
+                    "expected no or constant potentials of multiplicities, found linear ones, \
+                     which are more rows of the classifier; take constant ones"
+                        .into(),
+                ));
+            }
+        };
+        let occurring = labels.totals().keys().copied().max().unwrap_or(0);
+        let most = likelihood.max_multiplicity.unwrap_or(occurring);
+        if most < occurring || most > labels.num_classes() {
+            return Err(Error::OutOfRange {
+                name: "the largest multiplicity",
+                requirement: "from the largest that occurs to the number of classes",
+                found: format!(
+                    "{most} with samples of {occurring} labels and {} classes",
+                    labels.num_classes()
+                ),
+            });
+        }
+        likelihood.max_multiplicity = Some(most);
+        Ok(Self::SetLikelihood {
+            potentials: SetPotentials::new(labels.num_classes(), vec![0.0; most + 1])?,
+            likelihood,
+            decay,
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 use super::UfmProblem;
 use crate::Result;
 
-/// The label sets of a problem as flat arrays, one entry per non-empty set.
+/// The label sets of a problem as flat arrays, one entry per set that has a feature.
 pub(super) struct Reduced {
     pub num_classes: usize,
     pub num_sets: usize,
@@ -16,7 +16,7 @@ pub(super) struct Reduced {
 
 impl Reduced {
     pub fn new(problem: &UfmProblem) -> Result<Self> {
-        let sets = problem.labels().sets()?;
+        let sets = problem.sets()?;
         let samples = problem.labels().num_samples();
         let mut reduced = Self {
             num_classes: problem.num_classes(),

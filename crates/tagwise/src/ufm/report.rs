@@ -28,6 +28,10 @@ pub struct GeometryReport {
     pub row_cosines: Option<Spread>,
     /// Distance of the classifier from a simplex ETF (NC2 of W); absent for a zero classifier.
     pub etf_distance: Option<f64>,
+    /// The norm of the mean of the rows, and the distance of the rows less their mean from a simplex
+    /// ETF, with a set likelihood, whose rows share a direction that says how many labels there are.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub common: Option<CommonDirection>,
     /// By multiplicity.
     pub multiplicities: BTreeMap<usize, MultiplicityGeometry>,
     /// The label sets of two labels or more.
@@ -39,6 +43,28 @@ pub struct GeometryReport {
     pub collapse: Option<CollapseReport>,
     /// What could not be measured, and why.
     pub notes: Vec<String>,
+}
+
+/// The direction that all rows of a classifier share.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CommonDirection {
+    /// The norm of the mean row.
+    pub norm: f64,
+    /// NC2 of the rows less their mean; absent where all of them are 0.
+    pub etf_distance: Option<f64>,
+}
+
+impl CommonDirection {
+    fn of(weight: &Mat<f64>) -> Self {
+        let (rows, columns) = (weight.nrows(), weight.ncols());
+        let mean = |j: usize| weight.col(j).iter().sum::<f64>() / rows as f64;
+        let means: Vec<f64> = (0..columns).map(mean).collect();
+        let centred = Mat::from_fn(rows, columns, |k, j| weight[(k, j)] - means[j]);
+        Self {
+            norm: means.iter().map(|x| x * x).sum::<f64>().sqrt(),
+            etf_distance: simplex_etf_error(centred.as_ref()).ok(),
+        }
+    }
 }
 
 /// Lowest, mean and highest of several numbers.
@@ -81,7 +107,7 @@ pub struct MultiplicityGeometry {
     pub scale: Option<f64>,
     /// ‖h_S‖.
     pub feature_norm: Spread,
-    /// Σ_{k∈S} p_k averaged over samples.
+    /// Σ_{k∈S} p_k averaged over samples; p(S) with a set likelihood.
     pub label_mass: f64,
     /// Degrees between h_S and the plain sum of its tag vectors.
     pub uniform_angle: Option<Spread>,
@@ -102,7 +128,7 @@ pub struct SetSynthesis {
     pub num_samples: f64,
     /// ‖h_S‖.
     pub feature_norm: f64,
-    /// Σ_{k∈S} p_k.
+    /// Σ_{k∈S} p_k; p(S) with a set likelihood.
     pub label_mass: f64,
     /// Degrees between h_S and Σ_{k∈S} t_k; absent where a vector is zero.
     pub uniform_angle: Option<f64>,
@@ -141,7 +167,7 @@ impl GeometryReport {
     /// # Ok::<(), tagwise::Error>(())
     /// ```
     pub fn of(problem: &UfmProblem, point: &UfmPoint) -> Result<Self> {
-        let sets = problem.labels().sets()?;
+        let sets = problem.sets()?;
         point.check(problem, sets.len())?;
         let point = &without_empty_dimensions(point);
         let mut notes = Vec::new();
@@ -173,6 +199,9 @@ impl GeometryReport {
             row_cosines: Spread::of(defined.map(|(i, j)| cosines[(i, j)])),
             row_norms,
             etf_distance,
+            common: problem
+                .potentials()
+                .map(|_| CommonDirection::of(&point.weight)),
             multiplicities: measured.multiplicities(problem),
             sets: measured.into_sets(),
             tag_sources: tags.sources().to_vec(),
@@ -190,7 +219,7 @@ impl UfmPoint {
     /// [`crate::Error::Undefined`] when the label sets do not fit into memory,
     /// [`crate::Error::SizeMismatch`] and [`crate::Error::NotFinite`] for a point that does not fit.
     pub fn snapshot(&self, problem: &UfmProblem) -> Result<Snapshot> {
-        let sets = problem.labels().sets()?;
+        let sets = problem.sets()?;
         self.check(problem, sets.len())?;
         let dim = problem.dim();
         let repeats = repetitions(problem, &sets);
@@ -250,6 +279,7 @@ fn without_empty_dimensions(point: &UfmPoint) -> UfmPoint {
             point.set_features[(used[j], set)]
         }),
         bias: point.bias.clone(),
+        potentials: point.potentials.clone(),
     }
 }
 
@@ -268,13 +298,16 @@ fn repetitions(problem: &UfmProblem, sets: &[(LabelSet, f64)]) -> Repetitions {
     if is_exact {
         Repetitions {
             of_set: sets.iter().map(|(_, count)| *count as usize).collect(),
-            empty: problem.labels().num_empty() as usize,
+            empty: match problem.counts_empty_set() {
+                true => 0, // among the sets
+                false => problem.labels().num_empty() as usize,
+            },
             is_exact,
         }
     } else {
         Repetitions {
             of_set: vec![1; sets.len()],
-            empty: usize::from(problem.labels().num_empty() > 0.0),
+            empty: usize::from(problem.labels().num_empty() > 0.0 && !problem.counts_empty_set()),
             is_exact,
         }
     }
@@ -371,6 +404,7 @@ mod tests {
             weight: Mat::zeros(3, 3),
             set_features: Mat::zeros(3, 6),
             bias: vec![0.0; 3],
+            potentials: Vec::new(),
         };
         let report = GeometryReport::of(&problem, &point).unwrap();
         assert_eq!(report.etf_distance, None);

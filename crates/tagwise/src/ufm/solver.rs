@@ -8,6 +8,7 @@ use super::dual::DualPoint;
 use super::objective::{Factor, Objective, flat, view};
 use super::product::wide;
 use super::reduced::Reduced;
+use super::set_dual::SetDual;
 use super::{Bias, Certificate, ClassifierKind, FeatureKind, UfmPoint, UfmProblem};
 use crate::Result;
 use crate::etf::simplex_etf_mat;
@@ -117,9 +118,7 @@ pub fn solve(
     let begin = Instant::now();
     let reduced = Reduced::new(problem)?;
     let start = match (problem.classifier(), problem.features()) {
-        (ClassifierKind::Learned, FeatureKind::Free) => {
-            Factors::zero(reduced.num_classes, reduced.num_sets)
-        }
+        (ClassifierKind::Learned, FeatureKind::Free) => Factors::zero(problem, &reduced),
         (ClassifierKind::Learned, FeatureKind::NonNegative) => tagwise_start(problem, &reduced),
         (ClassifierKind::FixedEtf, _) => fixed_start(problem, &reduced)?,
     };
@@ -286,8 +285,8 @@ impl<'a, P: FnMut(&Progress) -> ControlFlow<()>> Solver<'a, P> {
     /// The answer for d < K that begins at the d leading directions of the answer for d = K, which
     /// is a global optimum and whose bound holds for every d.
     fn through_all_dimensions(&mut self) -> Result<Factors> {
-        let (num_classes, num_sets) = (self.reduced.num_classes, self.reduced.num_sets);
-        let all = self.grow(Factors::zero(num_classes, num_sets), num_classes)?;
+        let zero = Factors::zero(self.problem, self.reduced);
+        let all = self.grow(zero, self.reduced.num_classes)?;
         self.relative_gap = f64::INFINITY;
         self.descend(all.leading(self.problem.dim()))
     }
@@ -306,9 +305,7 @@ impl<'a, P: FnMut(&Progress) -> ControlFlow<()>> Solver<'a, P> {
             let x = self.variables(&factors);
             let mut gradient = vec![0.0; x.len()];
             let value = objective.value_and_gradient(&x, &mut gradient);
-            let mut dual = DualPoint::new(self.reduced, objective.probabilities().to_owned());
-            let (dual_value, _) = dual.bound(self.problem, &factors.weight);
-            drop(dual);
+            let dual_value = self.dual_value_of(&objective, &factors);
             self.dual_value = self.dual_value.max(dual_value);
             self.relative_gap = (value - dual_value) / value.abs().max(f64::MIN_POSITIVE);
             if self.is_done() {
@@ -318,7 +315,7 @@ impl<'a, P: FnMut(&Progress) -> ControlFlow<()>> Solver<'a, P> {
             let growth = room.min(factors.rank().max(MIN_GROWTH));
             let added = descent_directions(&objective, &factors, threshold, growth)?;
             if added.ncols() > 0 {
-                factors = self.add(&objective, factors, value, &added, threshold);
+                factors = self.add(&mut objective, factors, value, &added, threshold);
                 self.escapes += 1;
             } else if tolerance <= LAST_TOLERANCE
                 || minimum.stop == Stop::Precision && tolerance < 1e-8
@@ -330,6 +327,27 @@ impl<'a, P: FnMut(&Progress) -> ControlFlow<()>> Solver<'a, P> {
                 tolerance = tolerance.min(norm) * missing.clamp(TIGHTEN, LOOSEST);
             }
         }
+    }
+
+    /// The lower bound that the factors give, at which the objective was evaluated last.
+    fn dual_value_of(&self, objective: &Objective<'_>, factors: &Factors) -> f64 {
+        if self.problem.potentials().is_some() {
+            // Of any rank: beyond d the bound holds all the same.
+            let roots = &self.reduced.roots;
+            let features = &factors.features;
+            let point = UfmPoint {
+                weight: factors.weight.clone(),
+                set_features: Mat::from_fn(features.nrows(), features.ncols(), |j, set| {
+                    features[(j, set)] / roots[set]
+                }),
+                bias: factors.bias.clone(),
+                potentials: factors.potentials.clone(),
+            };
+            let dual = SetDual::new(self.problem, self.reduced, &point);
+            return dual.bound(self.problem, &point.weight).0;
+        }
+        let mut dual = DualPoint::new(self.reduced, objective.probabilities().to_owned());
+        dual.bound(self.problem, &factors.weight).0
     }
 
     /// Minimises with ever smaller tolerance, for problems whose rank is fixed.
@@ -370,6 +388,9 @@ impl<'a, P: FnMut(&Progress) -> ControlFlow<()>> Solver<'a, P> {
         x.extend(flat(&factors.features));
         if self.problem.bias() != Bias::None {
             x.extend_from_slice(&factors.bias);
+        }
+        if self.problem.lambda_c().is_some() {
+            x.extend_from_slice(&factors.potentials);
         }
         x
     }
@@ -420,10 +441,15 @@ impl<'a, P: FnMut(&Progress) -> ControlFlow<()>> Solver<'a, P> {
             Bias::None => factors.bias,
             _ => x[objective.bias_range()].to_vec(),
         };
+        let potentials = match self.problem.lambda_c() {
+            None => factors.potentials,
+            Some(_) => x[objective.potential_range()].to_vec(),
+        };
         let found = Factors {
             weight,
             features,
             bias,
+            potentials,
         };
         (found, minimum)
     }
@@ -452,7 +478,7 @@ impl<'a, P: FnMut(&Progress) -> ControlFlow<()>> Solver<'a, P> {
     /// minimises the quadratic model, halved until the value falls.
     fn add(
         &mut self,
-        objective: &Objective<'_>,
+        objective: &mut Objective<'_>,
         factors: Factors,
         here: f64,
         added: &Mat<f64>,
@@ -464,8 +490,7 @@ impl<'a, P: FnMut(&Progress) -> ControlFlow<()>> Solver<'a, P> {
         wide(along.as_mut(), &[(added.transpose(), objective.pull())]);
         let sigma: Vec<f64> = along.row_iter().map(|row| row.norm_l2()).collect();
         let excess: f64 = sigma.iter().map(|s| (s - threshold).powi(2)).sum();
-        let mut step =
-            excess / curvature(self.reduced, objective, added, &along, &sigma, threshold);
+        let mut step = excess / curvature(objective, added, &along, &sigma, threshold);
         loop {
             let amounts: Vec<f64> = sigma
                 .iter()
@@ -487,6 +512,7 @@ impl<'a, P: FnMut(&Progress) -> ControlFlow<()>> Solver<'a, P> {
                     }
                 }),
                 bias: factors.bias.clone(),
+                potentials: factors.potentials.clone(),
             };
             if self.value(&grown) < here || step < f64::MIN_POSITIVE {
                 return grown;

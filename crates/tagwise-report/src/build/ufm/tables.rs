@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use tagwise::loss::Loss;
 use tagwise::ufm::{
     Bound, MultiplicityGeometry, Spread, UfmAnswer, UfmMethod, UfmProblem, Verdict,
 };
@@ -28,8 +29,12 @@ pub(super) fn question(answer: &UfmAnswer) -> String {
         0.0 => String::new(),
         count => format!(" ({} without labels)", count_of(count)),
     };
+    let loss = match answer.loss {
+        Loss::SetLikelihood(_) => ", set likelihood",
+        _ => "",
+    };
     format!(
-        "{}, {}, {}{unlabelled}, d = {}, λ_W = {}, λ_H = {}",
+        "{}, {}, {}{unlabelled}, d = {}, λ_W = {}, λ_H = {}{loss}",
         counted(answer.num_classes, "class"),
         several(answer.num_label_sets, "label set"),
         several(answer.num_samples, "sample"),
@@ -112,7 +117,7 @@ pub(super) fn multiplicities(answer: &UfmAnswer) -> Table {
             Column::new("labels"),
             Column::new("C_m"),
             Column::new("feature norm"),
-            Column::new("label mass"),
+            Column::new(mass_name(answer)),
             Column::new("to uniform sum, °"),
             Column::new("to weighted sum, °"),
             Column::new("by frequency, °"),
@@ -139,6 +144,14 @@ pub(super) fn multiplicities(answer: &UfmAnswer) -> Table {
         ]);
     }
     table
+}
+
+/// What `label_mass` is for the loss of the answer.
+pub(super) fn mass_name(answer: &UfmAnswer) -> &'static str {
+    match answer.loss {
+        Loss::SetLikelihood(_) => "p(S)",
+        _ => "label mass",
+    }
 }
 
 fn classifier(answer: &UfmAnswer) -> String {
@@ -169,5 +182,30 @@ fn classifier(answer: &UfmAnswer) -> String {
         );
     }
     text.push_str(".\n");
+    if let Some(common) = geometry.and_then(|geometry| geometry.common) {
+        let _ = write!(
+            text,
+            "Their mean, which says how many labels there are, has norm {}",
+            format_number(common.norm)
+        );
+        if let Some(distance) = common.etf_distance {
+            let _ = write!(
+                text,
+                "; without it the distance from a simplex ETF is {}",
+                format_number(distance)
+            );
+        }
+        text.push_str(".\n");
+    }
+    if !answer.potentials.is_empty() {
+        let potentials = answer.potentials.iter().map(|&c| format_number(c));
+        let potentials = potentials.collect::<Vec<_>>().join(", ");
+        let most = answer.potentials.len() - 1;
+        let _ = writeln!(
+            text,
+            "Potentials of 0 to {}: {potentials}.",
+            counted(most, "label")
+        );
+    }
     text
 }

@@ -2,7 +2,7 @@
 
 use super::super::{HeadSettings, weights};
 use super::potentials::LearnedPotentials;
-use crate::loss::set_likelihood::{Marginals, SetPotentials};
+use crate::loss::set_likelihood::{MarginalsGroup, SetPotentials};
 use crate::loss::{Link, Loss, mean_weight};
 use crate::{Result, Targets};
 
@@ -101,26 +101,36 @@ impl<'a> Losses<'a> {
         outputs: &[f64],
         slopes: &mut [f64],
         (model, shared): (Option<&SetPotentials>, &mut [f64]),
-        marginals: &mut Marginals,
+        group: &mut MarginalsGroup,
     ) -> f64 {
         let width = self.num_outputs();
-        let rows = outputs
-            .chunks_exact(width)
-            .zip(slopes.chunks_exact_mut(width));
+        let mut set_ids = self.targets.set_ids()[first..]
+            .iter()
+            .map(|&id| id as usize);
         let mut total = 0.0;
-        for (offset, (outputs, slopes)) in rows.enumerate() {
-            let set_id = self.targets.set_ids()[first + offset] as usize;
-            total += match (&self.potentials, model) {
-                (Some(potentials), Some(model)) => {
+        if let (Some(potentials), Some(model)) = (&self.potentials, model) {
+            let groups = outputs.chunks(width * MarginalsGroup::LEN);
+            for (outputs, slopes) in groups.zip(slopes.chunks_mut(width * MarginalsGroup::LEN)) {
+                let each = group.run(model, outputs, width).iter();
+                let rows = outputs
+                    .chunks_exact(width)
+                    .zip(slopes.chunks_exact_mut(width));
+                for ((marginals, (outputs, slopes)), set_id) in each.zip(rows).zip(&mut set_ids) {
                     let set = &self.targets.distinct()[set_id];
                     let weights = self.class_weights.as_ref();
                     let weight = self.set_weights[set_id]
                         * weights.map_or(1.0, |weights| mean_weight(set, weights));
                     let own = (outputs, slopes, &mut *shared);
-                    weight * potentials.of_sample(model, (set, weight), own, marginals)
+                    total += weight * potentials.of_sample(model, (set, weight), own, marginals);
                 }
-                _ => self.of_sample(set_id, outputs, slopes),
-            };
+            }
+            return total;
+        }
+        let rows = outputs
+            .chunks_exact(width)
+            .zip(slopes.chunks_exact_mut(width));
+        for ((outputs, slopes), set_id) in rows.zip(set_ids) {
+            total += self.of_sample(set_id, outputs, slopes);
         }
         total
     }

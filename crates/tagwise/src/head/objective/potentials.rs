@@ -112,16 +112,15 @@ impl LearnedPotentials {
         model
     }
 
-    /// −log p(S) of one sample; its slopes times the weight go to `slopes`, those in the shared
-    /// parameters are added to `shared`.
+    /// −log p(S) of one sample, of which `marginals` tells; its slopes times the weight go to
+    /// `slopes`, those in the shared parameters are added to `shared`.
     pub(crate) fn of_sample(
         &self,
         model: &SetPotentials,
         (set, weight): (&LabelSet, f64),
         (outputs, slopes, shared): (&[f64], &mut [f64], &mut [f64]),
-        marginals: &mut Marginals,
+        marginals: &Marginals,
     ) -> f64 {
-        marginals.run(model, outputs);
         let (constants, sets) = shared.split_at_mut(self.num_constants());
         marginals.slopes(model, set, weight, slopes, (constants, sets));
         -marginals.log_probability(model, outputs, set)

@@ -1,11 +1,56 @@
 //! The probabilities of one sample, in memory that is used again for the next.
 
 use super::counts::Counts;
+use super::group::{Group, LANES, Sample};
 use super::potentials::SetPotentials;
 use crate::LabelSet;
 
 /// Terms whose logarithm lies this far below that of the largest are nothing beside it.
 const NEGLIGIBLE: f64 = -50.0;
+
+/// What a set likelihood says of several samples, side by side: what is made for one takes a fraction
+/// of the time where it is made for eight.
+#[derive(Debug, Default)]
+pub(crate) struct MarginalsGroup {
+    each: Vec<Marginals>,
+    group: Group,
+}
+
+impl MarginalsGroup {
+    /// Samples to give it at a time.
+    pub(crate) const LEN: usize = LANES;
+
+    /// Takes rows of outputs that fit, at most [`LEN`](Self::LEN) of them; what they say, in order.
+    ///
+    /// # Shapes
+    /// `outputs` is row-major `[n, width]`.
+    pub(crate) fn run(
+        &mut self,
+        model: &SetPotentials,
+        outputs: &[f64],
+        width: usize,
+    ) -> &[Marginals] {
+        let num_classes = model.num_classes();
+        let rows = outputs.chunks_exact(width);
+        let num_samples = rows.len();
+        self.each.resize_with(LANES, Marginals::default);
+        let mut samples = Vec::with_capacity(LANES);
+        let mut counts = Vec::with_capacity(LANES);
+        for (own, row) in self.each.iter_mut().zip(rows) {
+            own.prepare(model, row);
+            samples.push(Sample {
+                logits: &row[..num_classes],
+                potentials: &own.potentials,
+            });
+            counts.push(&mut own.counts);
+        }
+        self.group.run(&samples, &mut counts);
+        for (own, row) in self.each.iter_mut().zip(outputs.chunks_exact(width)) {
+            own.finish(model, &row[..num_classes]);
+        }
+        &self.each[..num_samples]
+    }
+}
 
 /// What a set likelihood says of one sample.
 #[derive(Debug, Default)]
@@ -35,13 +80,24 @@ impl Marginals {
 
     /// Takes outputs that fit.
     pub(crate) fn run(&mut self, model: &SetPotentials, outputs: &[f64]) {
-        let (logits, more) = outputs.split_at(model.num_classes());
+        self.prepare(model, outputs);
+        let logits = &outputs[..model.num_classes()];
+        self.counts.run(logits, &self.potentials);
+        self.finish(model, logits);
+    }
+
+    /// c of this sample.
+    fn prepare(&mut self, model: &SetPotentials, outputs: &[f64]) {
+        let more = &outputs[model.num_classes()..];
         self.potentials.clear();
         self.potentials.extend_from_slice(model.multiplicities());
         for (potential, more) in self.potentials.iter_mut().zip(more) {
             *potential += more;
         }
-        self.counts.run(logits, &self.potentials);
+    }
+
+    /// After the sums over all sets of a multiplicity.
+    fn finish(&mut self, model: &SetPotentials, logits: &[f64]) {
         self.log_partition = self.counts.log_partition;
         self.sets.clear();
         self.likely.clear();

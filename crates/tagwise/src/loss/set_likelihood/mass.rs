@@ -3,15 +3,22 @@
 
 use crate::kernel::exp_of_negative;
 
-/// A non-negative number that can be added, multiplied and compared with others of its kind.
+/// A non-negative number, or several side by side, that can be added and multiplied.
 pub(super) trait Mass: Copy {
     const ZERO: Self;
     const ONE: Self;
+    /// Numbers of rows of chances that are kept at once; beyond it every √K-th row is kept and the
+    /// others are made again.
+    const KEPT: usize;
 
-    /// e^log.
-    fn of_log(log: f64) -> Self;
     fn plus(self, other: Self) -> Self;
     fn times(self, other: Self) -> Self;
+}
+
+/// A non-negative number that can be compared with others of its kind.
+pub(super) trait Scalar: Mass {
+    /// e^log.
+    fn of_log(log: f64) -> Self;
     fn ln(self) -> f64;
     /// self/other for 0 ≤ self ≤ other.
     fn share_of(self, other: Self) -> f64;
@@ -23,11 +30,7 @@ pub(super) trait Mass: Copy {
 impl Mass for f64 {
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
-
-    #[inline(always)]
-    fn of_log(log: f64) -> Self {
-        log.exp()
-    }
+    const KEPT: usize = 1 << 20;
 
     #[inline(always)]
     fn plus(self, other: Self) -> Self {
@@ -37,6 +40,13 @@ impl Mass for f64 {
     #[inline(always)]
     fn times(self, other: Self) -> Self {
         self * other
+    }
+}
+
+impl Scalar for f64 {
+    #[inline(always)]
+    fn of_log(log: f64) -> Self {
+        log.exp()
     }
 
     #[inline(always)]
@@ -104,15 +114,7 @@ impl Mass for Wide {
         mantissa: 1.0,
         exponent: 0,
     };
-
-    fn of_log(log: f64) -> Self {
-        if log == f64::NEG_INFINITY {
-            return Self::ZERO;
-        }
-        let exponent = (log * std::f64::consts::LOG2_E).floor();
-        let rest = (log - exponent * crate::kernel::LN_2_HIGH) - exponent * crate::kernel::LN_2_LOW;
-        Self::normalised(rest.exp(), exponent as i64)
-    }
+    const KEPT: usize = 1 << 20;
 
     fn plus(self, other: Self) -> Self {
         let (large, small) = match self.exponent >= other.exponent {
@@ -132,6 +134,17 @@ impl Mass for Wide {
             self.mantissa * other.mantissa,
             self.exponent + other.exponent,
         )
+    }
+}
+
+impl Scalar for Wide {
+    fn of_log(log: f64) -> Self {
+        if log == f64::NEG_INFINITY {
+            return Self::ZERO;
+        }
+        let exponent = (log * std::f64::consts::LOG2_E).floor();
+        let rest = (log - exponent * crate::kernel::LN_2_HIGH) - exponent * crate::kernel::LN_2_LOW;
+        Self::normalised(rest.exp(), exponent as i64)
     }
 
     fn ln(self) -> f64 {

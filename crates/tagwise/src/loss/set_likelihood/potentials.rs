@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::marginals::Marginals;
+use super::marginals::{Marginals, MarginalsGroup};
 use super::seen::{SeenSets, check_multiplicity};
 use super::{SetDistribution, SetLikelihood};
 use crate::loss::{check_labels, check_size};
@@ -238,23 +238,30 @@ impl SetPotentials {
         let expected = "logits, as many for each label set";
         check_size(expected, batch_size * width.max(1), outputs.len())?;
         let weight = 1.0 / batch_size as f64;
-        let mut marginals = Marginals::default();
-        let (mut wide, mut row) = (vec![0.0; width], vec![0.0; width]);
-        let rows = outputs.chunks(width).zip(gradient.chunks_mut(width));
-        for (sample, ((outputs, gradient), set)) in rows.zip(targets).enumerate() {
-            for (wide, &output) in wide.iter_mut().zip(outputs) {
-                *wide = output.into();
+        let mut group = MarginalsGroup::default();
+        let (mut wide, mut row) = (Vec::new(), vec![0.0; width]);
+        let mut targets = targets.enumerate();
+        let groups = outputs.chunks(width * MarginalsGroup::LEN);
+        for (outputs, gradient) in groups.zip(gradient.chunks_mut(width * MarginalsGroup::LEN)) {
+            wide.clear();
+            wide.extend(outputs.iter().map(|&output| -> f64 { output.into() }));
+            let first = targets.len();
+            for (place, row) in wide.chunks(width).enumerate() {
+                self.check_outputs(row)
+                    .map_err(|error| error.at_row(batch_size - first + place))?;
             }
-            self.check_outputs(&wide)
-                .map_err(|error| error.at_row(sample))?;
-            check_labels(set, sample, self.num_classes)?;
-            check_multiplicity(set, self.max_multiplicity())?;
-            marginals.run(self, &wide);
-            slopes.value -= weight * marginals.log_probability(self, &wide, set);
-            let shared = (&mut slopes.multiplicities[..], &mut slopes.seen_sets[..]);
-            marginals.slopes(self, set, weight, &mut row, shared);
-            for (narrow, &slope) in gradient.iter_mut().zip(&row) {
-                *narrow = T::narrow(slope);
+            let each = group.run(self, &wide, width);
+            let rows = wide.chunks(width).zip(gradient.chunks_mut(width));
+            let own = each.iter().zip(rows).zip(&mut targets);
+            for ((marginals, (wide, gradient)), (sample, set)) in own {
+                check_labels(set, sample, self.num_classes)?;
+                check_multiplicity(set, self.max_multiplicity())?;
+                slopes.value -= weight * marginals.log_probability(self, wide, set);
+                let shared = (&mut slopes.multiplicities[..], &mut slopes.seen_sets[..]);
+                marginals.slopes(self, set, weight, &mut row, shared);
+                for (narrow, &slope) in gradient.iter_mut().zip(&row) {
+                    *narrow = T::narrow(slope);
+                }
             }
         }
         Ok(slopes)

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use super::super::{UfmPoint, UfmProblem};
 use super::{MultiplicityGeometry, SetSynthesis, Spread};
 use crate::LabelSet;
+use crate::loss::set_likelihood::SetPotentials;
 
 /// Every label set with its feature and the sums it is compared with.
 pub(super) struct Measured {
@@ -29,6 +30,10 @@ impl Measured {
                 single_counts[class as usize] = *count;
             }
         }
+        let model = problem.potentials().cloned().map(|mut model| {
+            model.set(&point.potentials, std::iter::empty());
+            model
+        });
         let describe = |(column, (set, count)): (usize, &(LabelSet, f64))| {
             let feature = point.set_features.subcols(column, 1); // [d, 1]
             let classes: Vec<usize> = set.indices().collect();
@@ -42,7 +47,10 @@ impl Measured {
                 label_set: set.clone(),
                 num_samples: *count,
                 feature_norm: feature.norm_l2(),
-                label_mass: label_mass(point, feature, &classes),
+                label_mass: match &model {
+                    None => label_mass(point, feature, &classes),
+                    Some(model) => set_probability(model, point, feature, set),
+                },
                 uniform_angle: angle(&weighted_sum(tags, &classes, &ones)),
                 weighted_angle: angle(&weighted_sum(tags, &classes, &weights)),
                 frequency_angle: has_singles
@@ -60,8 +68,7 @@ impl Measured {
     }
 
     pub fn multiplicities(&self, problem: &UfmProblem) -> BTreeMap<usize, MultiplicityGeometry> {
-        let occurring = problem.labels().totals().iter().filter(|(m, _)| **m > 0);
-        let describe = |(&m, &num_samples): (&usize, &f64)| {
+        let describe = |(m, num_samples): (usize, f64)| {
             let sets: Vec<usize> = (0..self.all.len())
                 .filter(|&i| self.all[i].label_set.multiplicity() == m)
                 .collect();
@@ -93,7 +100,7 @@ impl Measured {
             };
             (m, geometry)
         };
-        occurring.map(describe).collect()
+        problem.multiplicities().map(describe).collect()
     }
 
     pub fn into_sets(self) -> Vec<SetSynthesis> {
@@ -116,6 +123,9 @@ fn weighted_sum(rows: MatRef<'_, f64>, classes: &[usize], weights: &[f64]) -> Ve
 
 /// The least-squares weights of the tag vectors, of minimum norm.
 fn best_weights(tags: MatRef<'_, f64>, classes: &[usize], feature: MatRef<'_, f64>) -> Vec<f64> {
+    if classes.is_empty() {
+        return Vec::new();
+    }
     let own = Mat::from_fn(tags.ncols(), classes.len(), |j, i| tags[(classes[i], j)]); // [d, m]
     let Ok(svd) = own.thin_svd() else {
         return vec![0.0; classes.len()];
@@ -150,6 +160,21 @@ fn angle_degrees(feature: MatRef<'_, f64>, sum: &[f64]) -> Option<f64> {
         total += (h + s) * (h + s);
     }
     Some(2.0 * difference.sqrt().atan2(total.sqrt()).to_degrees())
+}
+
+/// p(S) of the set likelihood.
+fn set_probability(
+    model: &SetPotentials,
+    point: &UfmPoint,
+    feature: MatRef<'_, f64>,
+    set: &LabelSet,
+) -> f64 {
+    let logits = &point.weight * feature;
+    let logits: Vec<f64> = (0..point.bias.len())
+        .map(|k| logits[(k, 0)] + point.bias[k])
+        .collect();
+    let distribution = model.distribution(&logits);
+    distribution.map_or(f64::NAN, |own| own.probability(set))
 }
 
 fn label_mass(point: &UfmPoint, feature: MatRef<'_, f64>, classes: &[usize]) -> f64 {

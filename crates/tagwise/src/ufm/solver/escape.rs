@@ -5,7 +5,6 @@ use faer::Mat;
 use super::super::decompose::{eigenvectors, thin_qr};
 use super::super::objective::Objective;
 use super::super::product::{gram, wide};
-use super::super::reduced::Reduced;
 use super::Factors;
 use crate::Result;
 
@@ -51,8 +50,7 @@ pub(super) fn descent_directions(
 
 /// ⟨D, H D⟩ for the change of logits D = −Σ(σ_j − threshold) u_j v_jᵀ, H the Hessian of the loss.
 pub(super) fn curvature(
-    reduced: &Reduced,
-    objective: &Objective<'_>,
+    objective: &mut Objective<'_>,
     added: &Mat<f64>,
     along: &Mat<f64>,
     sigma: &[f64],
@@ -63,16 +61,5 @@ pub(super) fn curvature(
     });
     let mut change = Mat::zeros(added.nrows(), along.ncols()); // [K, L]
     wide(change.as_mut(), &[(scaled.as_ref(), along.as_ref())]);
-    let probabilities = objective.probabilities();
-    let mut sum = 0.0;
-    for set in 0..reduced.num_sets {
-        let (mut mean, mut square) = (0.0, 0.0);
-        for (p, t) in probabilities.col(set).iter().zip(change.col(set).iter()) {
-            mean += p * t;
-            square += p * t * t;
-        }
-        let scale = reduced.weights[set] * reduced.multiplicities[set];
-        sum += scale / reduced.roots[set].powi(2) * (square - mean * mean);
-    }
-    sum.max(f64::MIN_POSITIVE)
+    objective.curvature(change.as_ref()).max(f64::MIN_POSITIVE)
 }

@@ -9,12 +9,14 @@ use super::super::{ClassifierKind, FeatureKind, UfmPoint, UfmProblem};
 use crate::Result;
 use crate::etf::simplex_etf_mat;
 
-/// W·ω, [√n_S h_S]/ω and b, with ω⁴ = λ_W/λ_H so that both factors decay with √(λ_W λ_H).
+/// W·ω, [√n_S h_S]/ω, b and c, with ω⁴ = λ_W/λ_H so that both factors decay with √(λ_W λ_H).
 #[derive(Clone)]
 pub(super) struct Factors {
     pub weight: Mat<f64>,
     pub features: Mat<f64>,
     pub bias: Vec<f64>,
+    /// c of a set likelihood; empty with pick-all-labels.
+    pub potentials: Vec<f64>,
 }
 
 /// ω, 1 for a fixed classifier.
@@ -38,11 +40,12 @@ fn axes_scale(num_classes: usize) -> f64 {
 }
 
 impl Factors {
-    pub fn zero(num_classes: usize, num_sets: usize) -> Self {
+    pub fn zero(problem: &UfmProblem, reduced: &Reduced) -> Self {
         Self {
-            weight: Mat::zeros(num_classes, 0),
-            features: Mat::zeros(0, num_sets),
-            bias: vec![0.0; num_classes],
+            weight: Mat::zeros(reduced.num_classes, 0),
+            features: Mat::zeros(0, reduced.num_sets),
+            bias: vec![0.0; reduced.num_classes],
+            potentials: vec![0.0; problem.num_potentials()],
         }
     }
 
@@ -58,6 +61,7 @@ impl Factors {
                 point.set_features[(i, set)] * reduced.roots[set] / omega
             }),
             bias: point.bias.clone(),
+            potentials: point.potentials.clone(),
         }
     }
 
@@ -75,6 +79,7 @@ impl Factors {
                 features[(i, set)] * reduced.roots[set]
             }),
             bias: point.bias.clone(),
+            potentials: point.potentials.clone(),
         }
     }
 
@@ -102,6 +107,7 @@ impl Factors {
             weight,
             set_features,
             bias: self.bias.clone(),
+            potentials: self.potentials.clone(),
         })
     }
 
@@ -140,6 +146,7 @@ impl Factors {
                 }
             }),
             bias: self.bias.clone(),
+            potentials: self.potentials.clone(),
         })
     }
 
@@ -170,6 +177,7 @@ impl Factors {
             weight: Mat::from_fn(left.ncols(), kept, |i, j| left[(j, i)] * sigma[j].sqrt()),
             features: Mat::from_fn(kept, right.ncols(), |j, i| right[(j, i)] * sigma[j].sqrt()),
             bias: self.bias.clone(),
+            potentials: self.potentials.clone(),
         })
     }
 
@@ -180,6 +188,7 @@ impl Factors {
             weight: self.weight.subcols(0, rank).to_owned(),
             features: self.features.subrows(0, rank).to_owned(),
             bias: self.bias.clone(),
+            potentials: self.potentials.clone(),
         }
     }
 }

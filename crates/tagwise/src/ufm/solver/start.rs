@@ -32,6 +32,7 @@ pub(super) fn spread_start(best: &Factors, problem: &UfmProblem, restart: usize)
             }
         }),
         bias: best.bias.clone(),
+        potentials: best.potentials.clone(),
     }
 }
 
@@ -78,6 +79,7 @@ pub(super) fn tagwise_start(problem: &UfmProblem, reduced: &Reduced) -> Factors 
         }),
         features,
         bias: vec![0.0; num_classes],
+        potentials: vec![0.0; problem.num_potentials()],
     }
 }
 
@@ -91,5 +93,6 @@ pub(super) fn fixed_start(problem: &UfmProblem, reduced: &Reduced) -> Result<Fac
         features: Mat::zeros(weight.ncols(), reduced.num_sets),
         weight,
         bias: vec![0.0; num_classes],
+        potentials: vec![0.0; problem.num_potentials()],
     })
 }
