@@ -8,9 +8,16 @@ pub use executor::{ExecutorSettings, executor};
 pub use local::{LocalCluster, LocalSettings};
 pub use scheduler::{SchedulerSettings, scheduler};
 
+use ballista_core::config::TaskSchedulingPolicy;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::{Error, Result};
+
+/// The scheduler gives work to executors.
+const POLICY: TaskSchedulingPolicy = TaskSchedulingPolicy::PushStaged;
+
+/// Seconds between two words of an executor to the scheduler.
+const HEARTBEAT: u64 = 5;
 
 /// A host and a port, such as `10.0.0.1:50050` or `df://scheduler:50050`.
 fn host_and_port(text: &str) -> Result<(String, u16)> {

@@ -57,6 +57,14 @@ const PREFIXES: [&str; 12] = [
     "Schema error: ",
 ];
 
+/// Words of a connection that was not made, or that broke.
+const CONNECTION: [&str; 4] = [
+    "tcp connect error",
+    "h2 protocol error",
+    "transport error",
+    "Transport(",
+];
+
 /// The sentence in what an engine reports. A function's own message is between its name and an end
 /// mark; a message of the cluster has it somewhere within.
 fn sentence(text: &str) -> String {
@@ -67,6 +75,13 @@ fn sentence(text: &str) -> String {
         return format!(
             "a process of the cluster does not know the function {name}; start every scheduler and \
              executor with tagwise-cluster of this version"
+        );
+    }
+    if CONNECTION.iter().any(|words| text.contains(words)) {
+        let text = text.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+        return format!(
+            "the scheduler or an executor cannot be reached or has gone away ({text}); see whether they run, \
+             and run this again"
         );
     }
     let mut text = text.split("\n\nbacktrace").next().unwrap_or(text).trim();

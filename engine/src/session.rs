@@ -68,7 +68,10 @@ pub fn cluster_config() -> SessionConfig {
         SessionConfig::new_with_ballista()
             .with_ballista_adaptive_query_planner(false)
             .with_ballista_grpc_client_max_message_size(MAX_MESSAGE)
-            .set_bool("ballista.scheduler.share_file_statistics_cache", false),
+            .set_bool("ballista.scheduler.share_file_statistics_cache", false)
+            // Machines at work answer late; one that is gone is noticed by its connection.
+            .set_u64("ballista.client.grpc_timeout_seconds", 300)
+            .set_u64("ballista.client.grpc_http2_keepalive_interval_seconds", 20),
     )
 }
 

@@ -3,11 +3,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ballista_core::config::TaskSchedulingPolicy;
 use ballista_executor::executor_process::{ExecutorProcessConfig, start_executor_process};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 
-use super::{address, host_and_port};
+use super::{HEARTBEAT, POLICY, address, host_and_port};
 use crate::session::{MAX_MESSAGE, Stores, cluster_config, executor_functions};
 use crate::{Error, Result};
 
@@ -28,8 +27,6 @@ pub struct ExecutorSettings {
     pub memory: Option<u64>,
     /// The folder of shuffled data.
     pub work_dir: PathBuf,
-    /// Seconds between two words to the scheduler.
-    pub heartbeat: u64,
 }
 
 /// Runs until the process is told to end.
@@ -64,11 +61,11 @@ pub async fn executor(settings: &ExecutorSettings) -> Result<()> {
         scheduler_port,
         scheduler_connect_timeout_seconds: 30,
         vcores: settings.tasks.unwrap_or(cores),
-        task_scheduling_policy: TaskSchedulingPolicy::PullStaged,
+        task_scheduling_policy: POLICY,
         work_dir: Some(settings.work_dir.to_string_lossy().into_owned()),
         grpc_max_decoding_message_size: MAX_MESSAGE as u32,
         grpc_max_encoding_message_size: MAX_MESSAGE as u32,
-        executor_heartbeat_interval_seconds: settings.heartbeat,
+        executor_heartbeat_interval_seconds: HEARTBEAT,
         memory_pool_size: settings.memory,
         override_function_registry: Some(Arc::new(executor_functions()?)),
         override_runtime_producer: Some(Arc::new(runtime)),

@@ -68,7 +68,6 @@ impl LocalCluster {
             let folder = cluster.work_dir.path().join(format!("executor-{number}"));
             let folder = folder.to_string_lossy().into_owned();
             let (own, tasks) = (free_ports()?, settings.tasks.to_string());
-            let heartbeat = (settings.executor_timeout / 4).clamp(1, 15).to_string();
             let memory = settings.memory.unwrap_or(0).to_string();
             cluster.spawn(
                 settings,
@@ -86,8 +85,6 @@ impl LocalCluster {
                     &memory,
                     "--work-dir",
                     &folder,
-                    "--heartbeat",
-                    &heartbeat,
                 ],
             )?;
             cluster.wait_for(own)?;

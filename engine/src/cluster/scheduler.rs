@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use ballista_core::config::TaskSchedulingPolicy;
 use ballista_scheduler::cluster::BallistaCluster;
 use ballista_scheduler::config::{SchedulerConfig, TaskDistributionPolicy};
 use ballista_scheduler::scheduler_process::start_server;
 
-use super::address;
+use super::{POLICY, address};
 use crate::session::{MAX_MESSAGE, cluster_config, scheduler_state};
 use crate::{Error, Result};
+
+/// Executors speak every 5 seconds, busy ones late: a shorter patience gave up some that were at work.
+const SHORTEST_TIMEOUT: u64 = 20;
 
 /// How a scheduler is run.
 #[derive(Clone, Debug)]
@@ -27,11 +29,18 @@ pub struct SchedulerSettings {
 /// # Errors
 /// [`Error::Failed`] when the port is taken.
 pub async fn scheduler(settings: &SchedulerSettings) -> Result<()> {
+    if settings.executor_timeout < SHORTEST_TIMEOUT {
+        return Err(Error::Usage(format!(
+            "expected --executor-timeout of at least {SHORTEST_TIMEOUT} seconds, since executors speak every \
+             5 and a busy one late, found {}",
+            settings.executor_timeout
+        )));
+    }
     let message = MAX_MESSAGE as u32;
     let mut config = SchedulerConfig::default()
         .with_hostname(settings.bind.clone())
         .with_port(settings.port)
-        .with_scheduler_policy(TaskSchedulingPolicy::PullStaged)
+        .with_scheduler_policy(POLICY)
         .with_task_distribution(TaskDistributionPolicy::RoundRobin)
         .with_grpc_server_max_decoding_message_size(message)
         .with_grpc_server_max_encoding_message_size(message)

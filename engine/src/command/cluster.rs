@@ -24,8 +24,9 @@ pub struct Scheduler {
     #[arg(long, value_name = "PORT", default_value_t = 50050)]
     port: u16,
 
-    /// Seconds without a word after which an executor is given up and its work done again
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    /// Seconds without a word after which an executor is given up and its work done again; executors
+    /// speak every 5 seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     executor_timeout: u64,
 
     #[arg(long, hide = true)]
@@ -80,10 +81,6 @@ pub struct Executor {
     #[arg(long, value_name = "DIR")]
     work_dir: PathBuf,
 
-    /// Seconds between two words to the scheduler; a quarter of its --executor-timeout at most
-    #[arg(long, value_name = "SECONDS", default_value_t = 15)]
-    heartbeat: u64,
-
     #[arg(long, hide = true)]
     until_stdin_closes: bool,
 }
@@ -100,7 +97,6 @@ impl Executor {
             tasks: self.tasks,
             memory: self.memory.map(|memory| memory as u64),
             work_dir: self.work_dir.clone(),
-            heartbeat: self.heartbeat,
         };
         cluster::executor(&settings).await
     }
@@ -128,7 +124,7 @@ pub struct Local {
     memory: Option<usize>,
 
     /// Seconds without a word after which an executor is given up and its work done again
-    #[arg(long, value_name = "SECONDS", default_value_t = 20)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     executor_timeout: u64,
 
     /// A command of this program and its arguments

@@ -17,11 +17,10 @@ pub(super) struct Query {
 }
 
 /// Words of failures that do not come from what files hold.
-const NOT_OF_FILES: [&str; 7] = [
+const NOT_OF_FILES: [&str; 6] = [
     "memory pool",
     "No space left",
-    "onnect",
-    "transport",
+    "cannot be reached",
     "footers",
     "executor",
     "of the cluster",

@@ -424,7 +424,7 @@ fn a_cluster_decodes_and_evaluates_as_this_process_does() {
         num_executors: 2,
         tasks: 1,
         memory: None,
-        executor_timeout: 20,
+        executor_timeout: 60,
     };
     let cluster = tagwise_engine::cluster::LocalCluster::start(&settings).unwrap();
     check_decode_and_evaluate(&case, &["--scheduler", &cluster.url]);
@@ -451,4 +451,6 @@ fn wrong_usage_has_exit_code_2() {
         .contains("found none")
     );
     assert!(refusal(folder, &["scheduler", "--bind", "here"], 2).contains("address"));
+    let hasty = ["scheduler", "--executor-timeout", "8"];
+    assert!(refusal(folder, &hasty, 2).contains("at least 20 seconds"));
 }
