@@ -10,7 +10,7 @@ use super::{POLICY, address};
 use crate::session::{MAX_MESSAGE, cluster_config, scheduler_state};
 use crate::{Error, Result};
 
-/// Executors speak every 5 seconds, busy ones late: a shorter patience gave up some that were at work.
+/// Four times as long as executors take between two words: one word may come late.
 const SHORTEST_TIMEOUT: u64 = 20;
 
 /// How a scheduler is run.
@@ -31,8 +31,8 @@ pub struct SchedulerSettings {
 pub async fn scheduler(settings: &SchedulerSettings) -> Result<()> {
     if settings.executor_timeout < SHORTEST_TIMEOUT {
         return Err(Error::Usage(format!(
-            "expected --executor-timeout of at least {SHORTEST_TIMEOUT} seconds, since executors speak every \
-             5 and a busy one late, found {}",
+            "expected --executor-timeout of at least {SHORTEST_TIMEOUT} seconds, since executors speak every 5, \
+             found {}",
             settings.executor_timeout
         )));
     }
