@@ -8,7 +8,8 @@ Every command (`$ ...`) of a file runs in one shell, each block in the same, at 
 on stdout or stderr: words count, numbers may differ from machine to machine, `…` stands for
 anything. A block that is not for running says so, and why, in the line before it: `<!-- not run: REASON -->`;
 one that needs a data set that is not in the project, `<!-- needs: yeast -->`, is skipped where the data
-set is neither in TAGWISE_TEST_DATA nor in shared/data beside the checkout. A page with `<!-- after: README.md -->`
+set is neither in TAGWISE_TEST_DATA nor in shared/data beside the checkout, and one that needs another program,
+`<!-- with: tagwise-cluster -->`, where that is not on the path. A page with `<!-- after: README.md -->`
 goes on in the folder that this page has left, which must be among those before it.
 
 Python blocks of a file run one after the other in one process of PYTHON, which has the package tagwise, in
@@ -18,6 +19,7 @@ an empty folder; what stands behind `>>> ` must show exactly what follows it.
 import os
 import pathlib
 import re
+import shutil
 import stat
 import subprocess
 import sys
@@ -98,8 +100,11 @@ def runnable(page, folder):
     for block in blocks(page.read_text(encoding="utf-8")):
         reason = re.search(r"<!-- not run: (.+) -->", block.note)
         needs = re.search(r"<!-- needs: (\w+) -->", block.note)
+        program = re.search(r"<!-- with: ([\w-]+) -->", block.note)
         if reason:
             print(f"{page.name}:{block.line}: not run, {reason[1]}")
+        elif program and shutil.which(program[1]) is None:
+            print(f"{page.name}:{block.line}: skipped, no {program[1]} on the path")
         elif needs and not provide(needs[1], folder):
             print(f"{page.name}:{block.line}: skipped, no {needs[1]}")
         else:

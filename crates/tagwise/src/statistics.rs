@@ -1,5 +1,6 @@
 //! One-pass, mergeable statistics of a stream of features and their label sets.
 
+mod memory;
 mod merge;
 mod panel;
 mod read_out;

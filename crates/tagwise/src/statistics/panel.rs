@@ -190,6 +190,16 @@ impl Panel {
         self.square_sums.resize(num_sets, 0.0);
     }
 
+    /// Gives back the residuals.
+    pub(super) fn release(&mut self) {
+        self.residuals = Vec::new();
+    }
+
+    pub(super) fn allocated_bytes(&self) -> usize {
+        let lists = [&self.high, &self.low, &self.square_sums, &self.residuals];
+        lists.map(|list| list.capacity() * size_of::<f64>()).iter().sum()
+    }
+
     pub(super) fn mean(&self, set: usize, column: usize) -> f64 {
         let position = set * self.width + column;
         self.high[position] + self.low[position]

@@ -77,6 +77,11 @@ impl TiledScatter {
         );
     }
 
+    pub(super) fn allocated_bytes(&self) -> usize {
+        let numbers = self.tiles.iter().map(|tile| tile.values.capacity());
+        numbers.sum::<usize>() * size_of::<f64>() + self.tiles.capacity() * size_of::<Tile>()
+    }
+
     pub(super) fn add_scatter(&mut self, other: &Self) {
         self.tiles
             .par_iter_mut()
