@@ -296,7 +296,9 @@ def _loss(loss: Any, weighting: Any, multiplicities: Any, max_multiplicity: Any)
             f'expected `multiplicities` and `max_multiplicity` with loss="set-likelihood", found "{name}"'
         )
     if name == "pick-all-labels":
-        return {"name": name, "weighting": _settings.word("weighting", weighting)}
+        if _settings.word("weighting", weighting) not in ("sum", "mean"):
+            raise TagwiseValueError(f'expected `weighting` to be sum or mean, found "{weighting}"')
+        return {"name": name, "weighting": weighting}
     if weighting != "sum":
         raise TagwiseValueError(f'expected `weighting` with loss="pick-all-labels", found {name!r}')
     most = None if max_multiplicity is None else _settings.whole("max_multiplicity", max_multiplicity)

@@ -1,14 +1,13 @@
 //! The engine on the processor.
 
-use std::borrow::Cow;
 use std::ops::ControlFlow;
 
 use tagwise::LabelSet;
 use tagwise::head::HeadPotentials;
 use tagwise_nn::{Device, NamedTensor, Network, NetworkSpec, Sgd, SgdConfig};
 
-use super::potentials::What;
-use super::{Batch, Engine, Epoch, LearnedPotentials, Objective, PREFIX, Pass};
+use super::potentials::{What, divided};
+use super::{Batch, Engine, Epoch, LearnedPotentials, Objective, Pass};
 use crate::{Error, Extracted, Result};
 
 /// [`tagwise_nn`]'s network and optimiser, with the loss computed in f64 beside them.
@@ -120,16 +119,6 @@ impl CpuEngine {
         let potentials = self.potentials.as_ref();
         potentials.map_or_else(Vec::new, |own| own.tensors(what))
     }
-}
-
-/// Tensors of potentials, and all others; a network without potentials is not copied.
-fn divided(tensors: &[NamedTensor]) -> (Vec<NamedTensor>, Cow<'_, [NamedTensor]>) {
-    let is_of_potentials = |tensor: &NamedTensor| tensor.name.starts_with(PREFIX);
-    if !tensors.iter().any(is_of_potentials) {
-        return (Vec::new(), Cow::Borrowed(tensors));
-    }
-    let (of_potentials, of_network) = tensors.iter().cloned().partition(is_of_potentials);
-    (of_potentials, Cow::Owned(of_network))
 }
 
 impl Engine for CpuEngine {

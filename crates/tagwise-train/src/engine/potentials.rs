@@ -1,6 +1,9 @@
 //! What a network trained with the set likelihood learns beside its logits.
 
+use std::borrow::Cow;
+
 use tagwise::head::HeadPotentials;
+use tagwise::loss::Loss;
 use tagwise::loss::set_likelihood::{
     MultiplicityPotentials, SeenSetPotentials, SetLikelihood, SetPotentials,
 };
@@ -8,7 +11,7 @@ use tagwise::matrix::Matrix;
 use tagwise::{LabelSet, Targets};
 use tagwise_nn::{NamedTensor, SgdConfig};
 
-use crate::{DataSets, Error, Result};
+use crate::{DataSets, Error, Experiment, Result};
 
 /// What the names of these tensors begin with, in checkpoints.
 pub(crate) const PREFIX: &str = "potentials.";
@@ -78,6 +81,33 @@ impl LearnedPotentials {
             weight,
             sets: Parameter::new(vec![0.0; num_sets]),
         })
+    }
+
+    /// Those of an experiment, if its loss has any.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub(crate) fn of_experiment(
+        experiment: &Experiment,
+        data: &DataSets,
+        dim: usize,
+    ) -> Result<Option<Self>> {
+        match experiment.loss {
+            Loss::SetLikelihood(likelihood) if likelihood.has_potentials() => {
+                Self::new(likelihood, data, dim, experiment.training.sgd()).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Whether c is learned, or 0.
+    pub(super) fn learns_multiplicities(&self) -> bool {
+        self.learns_multiplicities
+    }
+
+    /// The label sets that θ belongs to, in its order.
+    pub(super) fn seen_sets(&self) -> &[LabelSet] {
+        self.shared.seen_sets()
     }
 
     /// The mean of −log p(S) over a batch; writes its slopes in the logits, adds those in the
@@ -292,6 +322,16 @@ fn head(shared: &SetPotentials, weight: Option<(&[f32], usize)>) -> Result<HeadP
 
 fn narrow(slopes: &[f64]) -> Vec<f32> {
     slopes.iter().map(|&slope| slope as f32).collect()
+}
+
+/// Tensors of potentials, and all others; a network without potentials is not copied.
+pub(super) fn divided(tensors: &[NamedTensor]) -> (Vec<NamedTensor>, Cow<'_, [NamedTensor]>) {
+    let is_of_potentials = |tensor: &NamedTensor| tensor.name.starts_with(PREFIX);
+    if !tensors.iter().any(is_of_potentials) {
+        return (Vec::new(), Cow::Borrowed(tensors));
+    }
+    let (of_potentials, of_network) = tensors.iter().cloned().partition(is_of_potentials);
+    (of_potentials, Cow::Owned(of_network))
 }
 
 fn largest_multiplicity(likelihood: SetLikelihood, data: &DataSets) -> Result<usize> {

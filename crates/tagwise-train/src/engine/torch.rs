@@ -8,16 +8,18 @@ use std::path::PathBuf;
 
 use rayon::prelude::*;
 use serde_json::{Value, json};
+use tagwise::head::HeadPotentials;
 use tagwise_data::{ImageSet, Normalisation};
 use tagwise_nn::blueprint::{Blueprint, TensorSpec};
 use tagwise_nn::{NamedTensor, NetworkSpec};
 
-use super::{Engine, Epoch, Pass};
+use super::potentials::{What, divided};
+use super::{Engine, Epoch, LearnedPotentials, Pass};
 use crate::{DataSets, Error, Experiment, Extracted, Result, Split};
 use worker::{Answer, Worker, unexpected};
 
 /// The version of the protocol, which both sides name.
-const PROTOCOL: u64 = 1;
+const PROTOCOL: u64 = 2;
 
 /// Images composed at a time on their way to the device.
 const IMAGES_AT_ONCE: usize = 1024;
@@ -70,6 +72,8 @@ pub struct TorchEngine {
     blueprint: Blueprint,
     device: String,
     memory: Option<u64>,
+    /// As at the start; what they have become is on the device.
+    potentials: Option<RefCell<LearnedPotentials>>,
     worker: RefCell<Worker>,
 }
 
@@ -91,6 +95,8 @@ impl TorchEngine {
         let weights = blueprint
             .initial_state(experiment.seed)
             .map_err(unbuildable)?;
+        let potentials =
+            LearnedPotentials::of_experiment(experiment, data, blueprint.feature_dim())?;
         let mut worker = Worker::start(&settings.python)?;
         expect_partner(&worker.answer()?)?;
         let training = &experiment.training;
@@ -106,6 +112,7 @@ impl TorchEngine {
                 "evaluation_batch_size": experiment.evaluation.batch_size,
                 "blueprint": blueprint,
                 "tensors": blueprint.tensors(),
+                "potentials": potentials.as_ref().map(described),
                 "scale": scale(&data.train),
                 "images": Split::ALL.map(|split| data.split(split).len()),
             }),
@@ -117,9 +124,11 @@ impl TorchEngine {
             blueprint,
             device: String::new(),
             memory,
+            potentials: potentials.map(RefCell::new),
             worker: RefCell::new(worker),
         };
-        engine.load_state(&weights)?;
+        let start = engine.of_potentials(What::Values);
+        engine.load_state(&[weights, start].concat())?;
         for split in Split::ALL {
             engine.hand_over(split, data.split(split))?;
         }
@@ -154,20 +163,20 @@ impl TorchEngine {
     }
 
     /// Tensors of the process in the order of these.
-    fn tensors(&self, what: &str, specs: Vec<TensorSpec>) -> Result<Vec<NamedTensor>> {
+    fn tensors(&self, what: &str, specs: Vec<Shaped>) -> Result<Vec<NamedTensor>> {
         let answer = self.worker.borrow_mut().ask(json!({ "do": what }), &[])?;
         let numbers = answer.singles();
-        let expected: usize = specs.iter().map(TensorSpec::num_elements).sum();
+        let expected: usize = specs.iter().map(|(_, shape)| num_elements(shape)).sum();
         if numbers.len() != expected {
             return Err(unexpected("all tensors"));
         }
         let mut rest = numbers.as_slice();
-        let tensors = specs.into_iter().map(|spec| {
-            let (own, others) = rest.split_at(spec.num_elements());
+        let tensors = specs.into_iter().map(|(name, shape)| {
+            let (own, others) = rest.split_at(num_elements(&shape));
             rest = others;
             NamedTensor {
-                name: spec.name,
-                shape: spec.shape,
+                name,
+                shape,
                 data: own.to_vec(),
             }
         });
@@ -191,10 +200,46 @@ impl TorchEngine {
         worker.answer().map(drop)
     }
 
-    fn trained(&self) -> Vec<TensorSpec> {
+    fn trained(&self) -> Vec<Shaped> {
         let mut specs = self.blueprint.tensors();
         specs.retain(|spec| spec.role.is_trained());
+        self.with_potentials(specs)
+    }
+
+    /// The tensors of the network and of the potentials behind them, as the process has them.
+    fn with_potentials(&self, specs: Vec<TensorSpec>) -> Vec<Shaped> {
+        let potentials = self.of_potentials(What::Values);
+        let specs = specs.into_iter().map(|spec| (spec.name, spec.shape));
         specs
+            .chain(potentials.into_iter().map(|own| (own.name, own.shape)))
+            .collect()
+    }
+
+    /// The tensors of the potentials at the start.
+    fn of_potentials(&self, what: What) -> Vec<NamedTensor> {
+        let potentials = self.potentials.as_ref();
+        potentials.map_or_else(Vec::new, |own| own.borrow().tensors(what))
+    }
+
+    /// Those of the potentials among these tensors in order, or among others where there are none.
+    fn or_own(
+        &self,
+        what: What,
+        found: Vec<NamedTensor>,
+        own: impl FnOnce() -> Result<Vec<NamedTensor>>,
+    ) -> Result<Vec<NamedTensor>> {
+        let Some(potentials) = &self.potentials else {
+            return Ok(Vec::new());
+        };
+        let potentials = potentials.borrow();
+        let tensors = match found.is_empty() {
+            true => divided(&own()?).0,
+            false => found,
+        };
+        potentials.expect(what, &tensors)?;
+        let names = potentials.tensors(what).into_iter();
+        let sorted = names.filter_map(|own| tensors.iter().find(|t| t.name == own.name).cloned());
+        Ok(sorted.collect())
     }
 }
 
@@ -284,7 +329,8 @@ impl Engine for TorchEngine {
     }
 
     fn classifier(&self) -> Result<(Vec<f32>, Vec<f32>)> {
-        let specs = self.blueprint.classifier.tensors();
+        let specs = self.blueprint.classifier.tensors().into_iter();
+        let specs = specs.map(|spec| (spec.name, spec.shape)).collect();
         let mut tensors = self.tensors("classifier", specs)?;
         match (tensors.pop(), tensors.pop()) {
             (Some(bias), Some(weight)) => Ok((weight.data, bias.data)),
@@ -292,13 +338,26 @@ impl Engine for TorchEngine {
         }
     }
 
+    fn potentials(&self) -> Result<Option<HeadPotentials>> {
+        let Some(potentials) = &self.potentials else {
+            return Ok(None);
+        };
+        let (now, _) = divided(&self.state()?);
+        let mut potentials = potentials.borrow_mut();
+        potentials.load(What::Values, &now)?;
+        potentials.head().map(Some)
+    }
+
     fn state(&self) -> Result<Vec<NamedTensor>> {
-        self.tensors("state", self.blueprint.tensors())
+        self.tensors("state", self.with_potentials(self.blueprint.tensors()))
     }
 
     fn load_state(&mut self, tensors: &[NamedTensor]) -> Result<()> {
-        let tensors = self.blueprint.sorted(tensors)?;
-        self.send("load_state", &tensors)
+        let (of_potentials, of_network) = divided(tensors);
+        let mut sorted = self.blueprint.sorted(&of_network)?;
+        let of_potentials = self.or_own(What::Values, of_potentials, || self.state())?;
+        sorted.extend(&of_potentials);
+        self.send("load_state", &sorted)
     }
 
     fn optimiser_state(&self) -> Result<Vec<NamedTensor>> {
@@ -306,9 +365,30 @@ impl Engine for TorchEngine {
     }
 
     fn load_optimiser_state(&mut self, tensors: &[NamedTensor]) -> Result<()> {
-        let tensors = self.blueprint.sorted_trained(tensors)?;
-        self.send("load_velocities", &tensors)
+        let (of_potentials, of_network) = divided(tensors);
+        let mut sorted = self.blueprint.sorted_trained(&of_network)?;
+        let of_potentials = self.or_own(What::Velocities, of_potentials, || Ok(Vec::new()))?;
+        sorted.extend(&of_potentials);
+        self.send("load_velocities", &sorted)
     }
+}
+
+/// A tensor's name and shape.
+type Shaped = (String, Vec<usize>);
+
+fn num_elements(shape: &[usize]) -> usize {
+    shape.iter().product()
+}
+
+/// What the process makes of potentials: parameters, and the sets that they belong to.
+fn described(potentials: &LearnedPotentials) -> Value {
+    let tensors = potentials.tensors(What::Values).into_iter();
+    let tensors = tensors.map(|own| json!({ "name": own.name, "shape": own.shape }));
+    json!({
+        "tensors": tensors.collect::<Vec<_>>(),
+        "learns_multiplicities": potentials.learns_multiplicities(),
+        "sets": potentials.seen_sets(),
+    })
 }
 
 /// Whether the process speaks this protocol and is of this version.

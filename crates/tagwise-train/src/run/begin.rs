@@ -1,6 +1,5 @@
 //! How a run comes to its network: built anew, with given weights, or as a checkpoint left it.
 
-use tagwise::loss::Loss;
 use tagwise_nn::{ClassifierKind, Device, NamedTensor};
 
 use crate::{CpuEngine, DataSets, Engine, Error, Experiment, LearnedPotentials, Result, RunMemory};
@@ -30,12 +29,10 @@ pub(super) fn build(
         Error::Engine(error) => unbuildable(error),
         other => other,
     })?;
-    let engine = match experiment.loss {
-        Loss::SetLikelihood(likelihood) if likelihood.has_potentials() => {
-            let (dim, sgd) = (engine.feature_dim(), experiment.training.sgd());
-            engine.with_potentials(LearnedPotentials::new(likelihood, data, dim, sgd)?)
-        }
-        _ => engine,
+    let potentials = LearnedPotentials::of_experiment(experiment, data, engine.feature_dim())?;
+    let engine = match potentials {
+        Some(potentials) => engine.with_potentials(potentials),
+        None => engine,
     };
     Ok((engine, memory))
 }

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 #: The version that both sides name.
-PROTOCOL = 1
+PROTOCOL = 2
 
 
 class Frames:

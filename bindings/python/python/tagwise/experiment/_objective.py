@@ -13,6 +13,8 @@ from tagwise.errors import TagwiseValueError
 from tagwise.torch import functional
 from tagwise.torch.set_likelihood import set_likelihood_loss
 
+from ._potentials import Potentials
+
 
 class Objective:
     """The mean loss of the logits, and beside it the same with the decay of the features.
@@ -21,16 +23,22 @@ class Objective:
     ----------
     settings
         ``loss``, ``feature_decay`` and ``feature_decay_reduction`` as in an experiment file.
+    potentials
+        What is learned beside the logits, whose loss it then is.
     """
 
-    def __init__(self, settings: dict[str, Any]) -> None:
+    def __init__(self, settings: dict[str, Any], potentials: Potentials | None = None) -> None:
+        self._potentials = potentials
         self._loss = _loss(dict(settings["loss"]))
         self._decay: float = settings["feature_decay"]
         self._reduction: str = settings["feature_decay_reduction"]
 
     def __call__(self, features: Tensor, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Both, of features ``[B, d]``, logits and targets ``[B, K]``."""
-        loss = self._loss(logits, targets)
+        if self._potentials is not None:
+            loss = self._potentials.loss(features, logits, targets)
+        else:
+            loss = self._loss(logits, targets)
         if self._decay == 0.0:
             return loss, loss
         decay = features.square().sum() * self._decay

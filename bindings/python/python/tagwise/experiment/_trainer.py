@@ -17,6 +17,7 @@ from tagwise.errors import TagwiseValueError
 
 from ._network import Network
 from ._objective import Objective
+from ._potentials import Potentials
 
 #: Steps are queued for about so long before their losses are looked at.
 SLICE = 0.2
@@ -39,6 +40,19 @@ class Trainer:
             name: tensor for name, tensor in self.tensors.items() if tensor.requires_grad
         }
         self.rate = torch.zeros((), device=device)
+        described = opened.get("potentials")
+        self.potentials: Potentials | None = None
+        #: The same shapes as the potentials, where there are no steps for these.
+        self._at_rest: dict[str, Tensor] = {}
+        if described is not None:
+            num_classes: int = opened["blueprint"]["classifier"]["num_classes"]
+            self.potentials = Potentials(described, num_classes).to(device)
+            for name, tensor in self.potentials.tensors().items():
+                self.tensors[name] = tensor
+                if tensor.requires_grad and tensor.numel() > 0:
+                    self.trained[name] = tensor
+                else:
+                    self._at_rest[name] = torch.zeros_like(tensor)
         self.optimizer = _sgd(list(self.trained.values()), opened, self.rate, device)
         for bias in self.network.idle_biases:
             bias.grad = torch.zeros_like(bias)
@@ -70,7 +84,7 @@ class Trainer:
         """Takes an objective; False where it is the one that it has."""
         if objective == self._of_objective:
             return False
-        self.objective, self._of_objective = Objective(objective), objective
+        self.objective, self._of_objective = Objective(objective, self.potentials), objective
         return True
 
     def scaled(self, images: Tensor) -> Tensor:
@@ -163,7 +177,12 @@ class Trainer:
         _unflat(self._velocities(), numbers)
 
     def _velocities(self) -> list[Tensor]:
-        return [self.optimizer.state[parameter]["momentum_buffer"] for parameter in self.trained.values()]
+        of_network = [name for name in self.trained if self.potentials is None or name not in self.potentials.tensors()]
+        of_potentials = [] if self.potentials is None else list(self.potentials.tensors())
+        return [
+            self._at_rest[name] if name in self._at_rest else self.optimizer.state[self.tensors[name]]["momentum_buffer"]
+            for name in of_network + of_potentials
+        ]
 
     @contextmanager
     def trial(self) -> Iterator[None]:

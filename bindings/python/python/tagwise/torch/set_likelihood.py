@@ -201,12 +201,10 @@ def _negative_log_likelihood(z: Tensor, hot: Tensor, potentials: Tensor) -> Tens
     sizes = hot.sum(-1)
     if may_look_at(sizes):
         _check_sizes(sizes, most)
-    lowest = torch.finfo(z.dtype).min / (4 * max(z.shape[-1], 1))  # K of them still have a sum
-    z = z.clamp(min=lowest)
-    log_counts = _log_symmetric(z, most, lowest)  # [..., M + 1]
+    log_counts = log_symmetric(z, most)  # [..., M + 1]
     log_partition = torch.logsumexp(log_counts + potentials, -1)
     own = potentials.expand_as(log_counts).gather(-1, sizes.clamp(max=most).unsqueeze(-1))
-    score = torch.where(hot, z, 0.0).sum(-1) + own.squeeze(-1)
+    score = torch.where(hot, _bounded(z), 0.0).sum(-1) + own.squeeze(-1)
     return torch.where(sizes <= most, log_partition - score, torch.finfo(z.dtype).max)
 
 
@@ -221,9 +219,19 @@ def _check_sizes(sizes: Tensor, most: int) -> None:
         )
 
 
-def _log_symmetric(z: Tensor, most: int, lowest: float) -> Tensor:
+def _lowest(z: Tensor) -> float:
+    """The logarithm of nothing: K of them still have a sum."""
+    return torch.finfo(z.dtype).min / (4 * max(z.shape[-1], 1))
+
+
+def _bounded(z: Tensor) -> Tensor:
+    return z.clamp(min=_lowest(z))
+
+
+def log_symmetric(z: Tensor, most: int) -> Tensor:
     """log e_j(exp z) for j = 0 to M, ``[..., M + 1]``: the coefficients of Π_k (1 + t·e^{z_k}), whose
     factors are multiplied pairwise."""
+    lowest, z = _lowest(z), _bounded(z)
     factors = torch.stack([torch.zeros_like(z), z], -1)  # [..., K, 2]
     while factors.shape[-2] > 1:
         if factors.shape[-2] % 2 == 1:
