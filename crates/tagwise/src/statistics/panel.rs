@@ -197,7 +197,10 @@ impl Panel {
 
     pub(super) fn allocated_bytes(&self) -> usize {
         let lists = [&self.high, &self.low, &self.square_sums, &self.residuals];
-        lists.map(|list| list.capacity() * size_of::<f64>()).iter().sum()
+        lists
+            .map(|list| list.capacity() * size_of::<f64>())
+            .iter()
+            .sum()
     }
 
     pub(super) fn mean(&self, set: usize, column: usize) -> f64 {
