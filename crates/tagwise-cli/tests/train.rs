@@ -774,7 +774,7 @@ fn a_python_that_cannot_train_is_told_in_one_sentence() {
         format!(r"printf '\{length:03o}\000\000\000%s' '{header}'; cat > /dev/null")
     };
     assert_snapshot!(said(&frame(r#"{"error":"no device of this name"}"#)), @"tagwise: no device of this name");
-    assert_snapshot!(said(&frame(r#"{"tagwise":"0.0.0","protocol":1}"#)), @"tagwise: expected the Python package tagwise 0.1.0 with protocol 1, found 0.0.0 with 1; install the command and the package together");
+    assert_snapshot!(said(&frame(r#"{"tagwise":"0.0.0","protocol":1}"#)), @"tagwise: expected the Python package tagwise 0.1.0 with protocol 2, found 0.0.0 with 1; install the command and the package together");
     assert_snapshot!(said(&frame("no JSON")), @"tagwise: expected a header in an answer of the PyTorch process, found none; install the command and the package together");
     let mut absent = train(&scratch.path("run"), &["--device", "mps", "--quiet"]);
     let said = failure(absent.env("TAGWISE_PYTHON", scratch.path("absent")), 1);
