@@ -112,6 +112,7 @@ impl UfmSolution {
 
     /// What the getters below gave, put together again.
     #[staticmethod]
+    #[expect(clippy::too_many_arguments, reason = "Python's side names them")]
     fn restore(
         question: &str,
         figures: String,
