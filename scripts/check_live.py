@@ -71,7 +71,7 @@ def two_runs_at_once_killed_resumed_and_deleted(browser, scratch):
         shown = page.locator("#which").text_content()
         page.wait_for_function("shown => document.getElementById('which').textContent !== shown", arg=shown, timeout=PATIENCE)
         expect(page.locator("#frame svg.plane")).to_be_visible()
-        expect(page.locator("#frame svg.heat")).to_have_count(2)
+        expect(page.locator("#frame svg.heat")).to_have_count(3)  # means, classifier, and what is predicted
         resumed.kill()
         resumed.wait()
         first.kill()
