@@ -13,7 +13,7 @@ use faer::{Accum, MatMut, MatRef, Par};
 
 /// Rows of the right factor that are packed at a time, and columns: 256 KiB, half of a small second-level
 /// cache.
-pub(crate) const DEPTH: usize = 256;
+const DEPTH: usize = 256;
 const COLUMNS: usize = 128;
 /// Rows that are read side by side while columns are written: a cache line of each column.
 const SIDE_BY_SIDE: usize = 8;
@@ -23,6 +23,11 @@ const LEAST_TERMS: usize = 1 << 17;
 
 thread_local! {
     static PACKED: RefCell<Packed> = RefCell::default();
+}
+
+/// Lends the room of this thread, which `work` must not ask for again.
+pub(crate) fn with_packed<R>(work: impl FnOnce(&mut Packed) -> R) -> R {
+    PACKED.with_borrow_mut(work)
 }
 
 /// dst ← alpha·lhs·rhs, or that added to dst, on this thread.
@@ -43,7 +48,7 @@ pub(crate) fn multiply(
     if rhs.row_stride() == 1 || dst.nrows() < LEAST_ROWS || terms < LEAST_TERMS {
         return matmul(dst, accumulate, lhs, rhs, alpha, Par::Seq);
     }
-    PACKED.with_borrow_mut(|packed| {
+    with_packed(|packed| {
         for first in (0..rhs.ncols()).step_by(COLUMNS) {
             let columns = COLUMNS.min(rhs.ncols() - first);
             let mut dst = dst.as_mut().subcols_mut(first, columns);
@@ -63,18 +68,23 @@ pub(crate) fn multiply(
 pub(crate) fn add_gram(mut gram: MatMut<'_, f64>, a: MatRef<'_, f64>) {
     let terms = a.nrows().saturating_mul(a.nrows()) * a.ncols();
     if a.col_stride() == 1 || a.nrows() < LEAST_ROWS || terms < LEAST_TERMS {
-        return add_lower(gram, a, a.transpose());
+        return add_lower(gram, a, a.transpose(), Par::Seq);
     }
-    PACKED.with_borrow_mut(|packed| {
+    with_packed(|packed| {
         for_each_piece(a.ncols(), |start, depth| {
             let a = a.subcols(start, depth);
-            add_lower(gram.as_mut(), a, packed.pack(a.transpose()));
+            add_lower(gram.as_mut(), a, packed.pack(a.transpose()), Par::Seq);
         });
     });
 }
 
 /// Adds the lower triangle of a product that is symmetric.
-pub(crate) fn add_lower(dst: MatMut<'_, f64>, lhs: MatRef<'_, f64>, rhs: MatRef<'_, f64>) {
+pub(crate) fn add_lower(
+    dst: MatMut<'_, f64>,
+    lhs: MatRef<'_, f64>,
+    rhs: MatRef<'_, f64>,
+    par: Par,
+) {
     use BlockStructure::{Rectangular, TriangularLower};
     triangular::matmul(
         dst,
@@ -85,7 +95,7 @@ pub(crate) fn add_lower(dst: MatMut<'_, f64>, lhs: MatRef<'_, f64>, rhs: MatRef<
         rhs,
         Rectangular,
         1.0,
-        Par::Seq,
+        par,
     );
 }
 

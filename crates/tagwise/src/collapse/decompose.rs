@@ -3,7 +3,6 @@
 
 use faer::diag::Diag;
 use faer::dyn_stack::{MemBuffer, MemStack};
-use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::linalg::qr::no_pivoting::factor::{
     qr_in_place, qr_in_place_scratch, recommended_block_size,
 };
@@ -11,9 +10,10 @@ use faer::linalg::svd::{ComputeSvdVectors, svd, svd_scratch};
 use faer::linalg::triangular_solve::{
     solve_lower_triangular_in_place, solve_upper_triangular_in_place,
 };
-use faer::{Accum, Mat, MatRef, Par};
+use faer::{Mat, MatRef, Par};
 
 use super::positive::cholesky;
+use crate::product::add_lower;
 use crate::{Error, Result};
 
 /// Into how many parts a parallel decomposition is cut, whatever the number of threads.
@@ -84,17 +84,8 @@ pub(super) fn left_singular(matrix: MatRef<'_, f64>) -> Result<(Mat<f64>, Vec<f6
 
 /// Adds the lower triangle of A Aᵀ.
 pub(super) fn add_lower_gram(gram: &mut Mat<f64>, matrix: MatRef<'_, f64>) {
-    triangular::matmul(
-        gram.as_mut(),
-        BlockStructure::TriangularLower,
-        Accum::Add,
-        matrix,
-        BlockStructure::Rectangular,
-        matrix.transpose(),
-        BlockStructure::Rectangular,
-        1.0,
-        parts(matrix.nrows()),
-    );
+    let par = parts(matrix.nrows());
+    add_lower(gram.as_mut(), matrix, matrix.transpose(), par);
 }
 
 /// R with A = Q R for a tall A.

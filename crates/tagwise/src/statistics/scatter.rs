@@ -9,7 +9,7 @@ use faer::{Accum, Mat, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
 use super::panel::{PANEL_WIDTH, Panel};
-use crate::product::{Packed, add_lower, for_each_piece};
+use crate::product::{add_lower, for_each_piece, with_packed};
 
 /// Tiles of one task, most of which share their right panel.
 const TILES_PER_TASK: usize = 4;
@@ -34,7 +34,7 @@ impl Tile {
         let (rows, columns) = (left.nrows(), right.ncols());
         let dst = MatMut::from_column_major_slice_mut(&mut self.values, rows, columns);
         if self.left == self.right {
-            add_lower(dst, left, right);
+            add_lower(dst, left, right, Par::Seq);
         } else {
             matmul(dst, Accum::Add, left, right, 1.0, Par::Seq);
         }
@@ -59,9 +59,8 @@ impl TiledScatter {
     /// Adds RᵀR for these residual rows. Each tile is one sequential product, so its bits do not
     /// depend on how many tiles are computed at once.
     pub(super) fn add(&mut self, panels: &[Panel], rows: Range<usize>) {
-        self.tiles.par_chunks_mut(TILES_PER_TASK).for_each_init(
-            Packed::default,
-            |packed, tiles| {
+        self.tiles.par_chunks_mut(TILES_PER_TASK).for_each(|tiles| {
+            with_packed(|packed| {
                 for_each_piece(rows.len(), |start, depth| {
                     let rows = rows.start + start..rows.start + start + depth;
                     for tiles in tiles.chunk_by_mut(|a, b| a.right == b.right) {
@@ -73,8 +72,8 @@ impl TiledScatter {
                         }
                     }
                 });
-            },
-        );
+            });
+        });
     }
 
     pub(super) fn allocated_bytes(&self) -> usize {
