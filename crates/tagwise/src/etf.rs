@@ -4,6 +4,7 @@ use faer::{Mat, MatRef};
 pub use tagwise_base::etf::simplex_etf;
 
 use crate::matrix::as_faer;
+use crate::product::product;
 use crate::{Error, Result};
 
 /// [`simplex_etf`] for products, `[K, d]`.
@@ -36,7 +37,7 @@ pub(crate) fn simplex_etf_mat(num_classes: usize, dim: usize) -> Result<Mat<f64>
 /// Source: Li et al. 2024 (arXiv 2310.15903), metric NC2.
 pub fn simplex_etf_error(rows: MatRef<'_, f64>) -> Result<f64> {
     simplex_gram_error(
-        (rows * rows.transpose()).as_ref(),
+        product(rows, rows.transpose()).as_ref(),
         "the matrix has only zero rows",
     )
 }

@@ -4,6 +4,7 @@ use faer::Mat;
 
 use super::Group;
 use crate::matrix::as_faer;
+use crate::product::product;
 use crate::snapshot::LinearClassifier;
 
 /// Offsets that turn projected residuals into scores, `[singles, classes]`: row k for samples of the
@@ -33,7 +34,7 @@ impl Agreement {
             .copy_from(as_faer(&classifier.weight));
         projection.get_mut(num_classes.., ..).copy_from(&centred);
         let mean_logits = as_faer(&classifier.weight) * means; // [K, singles]
-        let gram = &centred * centred.transpose();
+        let gram = product(centred.as_ref(), centred.transpose());
         let agreement = Self {
             classes: group.sets.iter().flat_map(|set| set.indices()).collect(),
             logit_offsets: (0..singles)

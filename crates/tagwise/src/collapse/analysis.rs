@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use super::compatibility::NcMlab;
 use super::compressed::Compressed;
 use super::intervals::{self, BlockLook, Intervals};
-use super::label_errors::LabelLook;
 use super::samples::{SecondLook, Seen};
 use super::variability::TagSpan;
 use super::{
@@ -230,18 +229,15 @@ impl CollapseReport {
             samples: (compressed.is_some() || wants_samples)
                 .then(|| SecondLook::new(&labelled, classifier, compressed, options.num_worst)),
             blocks,
-            labels: match options.num_worst > 0 {
-                true => LabelLook::new(&labelled, classifier),
-                false => None,
-            },
         };
         if looks.are_wanted() {
             look_again(stream, &mut looks, &mut |seen| progress(2, seen))?;
         }
         let seen = looks.samples;
-        let seen = seen.map_or_else(Seen::default, |look| look.finish(classifier));
+        let mut seen = seen.map_or_else(Seen::default, |look| look.finish(classifier));
+        let label_errors = seen.label_errors.take();
         let mut report = Self::assemble(&statistics, classifier, &labelled, &tags, seen)?;
-        report.label_errors = looks.labels.map(|labels| labels.finish(options.num_worst));
+        report.label_errors = label_errors;
         if let Some(blocks) = looks.blocks {
             report.add_intervals(&blocks, &labelled, classifier)?;
         }
@@ -257,12 +253,11 @@ impl CollapseReport {
 struct Looks<'a> {
     samples: Option<SecondLook<'a>>,
     blocks: Option<BlockLook<'a>>,
-    labels: Option<LabelLook<'a>>,
 }
 
 impl Looks<'_> {
     fn are_wanted(&self) -> bool {
-        self.samples.is_some() || self.blocks.is_some() || self.labels.is_some()
+        self.samples.is_some() || self.blocks.is_some()
     }
 
     fn update<T: Copy + Into<f64> + Sync>(
@@ -276,9 +271,6 @@ impl Looks<'_> {
         }
         if let Some(blocks) = &mut self.blocks {
             blocks.update(rows, distinct, set_ids);
-        }
-        if let Some(labels) = &mut self.labels {
-            labels.update(rows, distinct, set_ids);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The range of Σ_B: what of Σ_W counts in NC1.
 
-use faer::linalg::matmul::matmul;
+use crate::product::{matmul, product};
 use faer::linalg::triangular_solve::{
     solve_lower_triangular_in_place, solve_upper_triangular_in_place,
 };
@@ -133,7 +133,14 @@ impl Between {
             Inverse::Whitening(whitening) => {
                 let mut product = Mat::zeros(dim, whitening.ncols());
                 let (par, replace) = (parts(dim), Accum::Replace);
-                matmul(product.as_mut(), replace, scatter, whitening, 1.0, par);
+                matmul(
+                    product.as_mut(),
+                    replace,
+                    scatter,
+                    whitening.as_ref(),
+                    1.0,
+                    par,
+                );
                 (0..whitening.ncols())
                     .map(|j| {
                         let column = super::column(whitening.as_ref(), j);
@@ -255,9 +262,9 @@ impl Inside {
         let coordinates = centred(coordinates.as_ref(), &origin);
         let Whitening { matrix, values } = whiten(coordinates.as_ref(), group.largest, num_sets)?;
         Ok(Self {
-            whitening: directions * &matrix,
+            whitening: product(directions, matrix.as_ref()),
             values,
-            sides: matrix.transpose() * coordinates,
+            sides: product(matrix.transpose(), coordinates.as_ref()),
         })
     }
 }
@@ -357,8 +364,8 @@ fn whiten_range(centred: MatRef<'_, f64>, weights: &[f64], need: Need) -> Option
     matmul(
         whitening.as_mut(),
         Accum::Replace,
-        &differences,
-        &right,
+        differences.as_ref(),
+        right.as_ref(),
         1.0,
         par,
     );

@@ -7,6 +7,7 @@ use super::between::whitening_around;
 use super::{LinearClassifier, angle_degrees};
 use crate::etf::{simplex_etf_error, simplex_gram_error};
 use crate::matrix::as_faer;
+use crate::product::product;
 use crate::snapshot::{FeatureRows, SampleStream};
 use crate::statistics::Statistics;
 use crate::{LabelSet, Result, kernel};
@@ -65,7 +66,7 @@ impl NcMlab {
         });
         let centred = Mat::from_fn(num_classes, dim, |k, row| means[(row, k)] - centre[row]);
         let nc3 = |classifier: &LinearClassifier| {
-            let product = as_faer(&classifier.weight) * centred.transpose();
+            let product = product(as_faer(&classifier.weight), centred.transpose());
             simplex_gram_error(product.as_ref(), "the product of W and the means is zero")
         };
         Ok(Self {

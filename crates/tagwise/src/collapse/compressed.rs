@@ -9,6 +9,7 @@ use super::between::range;
 use super::variability::{self, TagSpan, Variability};
 use super::{Labelled, TagVectors};
 use crate::Result;
+use crate::product::product;
 
 /// The range of all centred label-set means, and the within-scatter of each multiplicity in it.
 pub(super) struct Compressed {
@@ -61,7 +62,10 @@ impl Compressed {
         tags: &TagVectors,
     ) -> Result<Variability> {
         let coordinates = labelled.in_coordinates(self.basis.as_ref(), &self.origin);
-        let centred = tags.centred(&tags.observed_classes()) * &self.basis; // [classes, r]
+        let centred = product(
+            tags.centred(&tags.observed_classes()).as_ref(),
+            self.basis.as_ref(),
+        ); // [classes, r]
         let span = TagSpan::new(centred.as_ref(), tags)?;
         let mut found = variability::measure(&coordinates, &span, |multiplicity| {
             self.scatters.get(&multiplicity).cloned()

@@ -13,7 +13,7 @@ use faer::linalg::triangular_solve::{
 use faer::{Mat, MatRef, Par};
 
 use super::positive::cholesky;
-use crate::product::add_lower;
+use crate::product::{add_lower, leave_vectors, product};
 use crate::{Error, Result};
 
 /// Into how many parts a parallel decomposition is cut, whatever the number of threads.
@@ -48,7 +48,7 @@ impl ThinSvd {
         let mut values = Diag::zeros(size);
         let thin = ComputeSvdVectors::Thin;
         let scratch = svd_scratch::<f64>(rows, columns, thin, thin, par, Default::default());
-        svd(
+        let done = svd(
             matrix,
             values.as_mut(),
             Some(left.as_mut()),
@@ -56,8 +56,9 @@ impl ThinSvd {
             par,
             MemStack::new(&mut MemBuffer::new(scratch)),
             Default::default(),
-        )
-        .map_err(|error| {
+        );
+        leave_vectors();
+        done.map_err(|error| {
             Error::Undefined(format!(
                 "the singular values of the means did not converge ({error:?})"
             ))
@@ -102,6 +103,7 @@ pub(super) fn triangle_of_qr(mut matrix: Mat<f64>) -> Mat<f64> {
         MemStack::new(&mut MemBuffer::new(scratch)),
         Default::default(),
     );
+    leave_vectors();
     Mat::from_fn(columns.min(rows), columns, |row, column| {
         if row <= column {
             matrix[(row, column)]
@@ -152,14 +154,14 @@ impl NormalEquations {
     pub(super) fn solve(&self, a: MatRef<'_, f64>, b: MatRef<'_, f64>) -> Result<Mat<f64>> {
         let projected = match &self.range {
             None => a.to_owned(),
-            Some(basis) => basis.transpose() * a * basis,
+            Some(basis) => product(product(basis.transpose(), a).as_ref(), basis.as_ref()),
         };
         let Some(lower) = cholesky(projected) else {
             return least_squares(a, b);
         };
         let mut x = match &self.range {
             None => b.to_owned(),
-            Some(basis) => basis.transpose() * b,
+            Some(basis) => product(basis.transpose(), b),
         };
         solve_lower_triangular_in_place(lower.as_ref(), x.as_mut(), Par::Seq);
         solve_upper_triangular_in_place(lower.transpose(), x.as_mut(), Par::Seq);

@@ -9,6 +9,7 @@ use super::between::Inside;
 use super::decompose::parts;
 use super::positive::cholesky;
 use crate::kernel::dot;
+use crate::product::product;
 
 /// NC1 as an estimate of what infinitely many samples of these label sets would show.
 ///
@@ -115,7 +116,7 @@ impl Degrees {
         let weighted = Mat::from_fn(sides.nrows(), sides.ncols(), |i, set| {
             sides[(i, set)] / group.counts[set].sqrt()
         });
-        let gram = &weighted * weighted.transpose();
+        let gram = product(weighted.as_ref(), weighted.transpose());
         let ones = vec![1.0; sides.ncols()];
         let rows = sides.transpose().to_owned();
         let sum: Vec<f64> = (0..rows.ncols())

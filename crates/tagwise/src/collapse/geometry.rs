@@ -7,6 +7,7 @@ use super::decompose::ThinSvd;
 use super::{TagVectors, angle_degrees};
 use crate::etf::{simplex_etf_error, simplex_gram_error};
 use crate::matrix::as_faer;
+use crate::product::product;
 use crate::snapshot::LinearClassifier;
 
 /// NC2, ‖AAᵀ/‖AAᵀ‖_F − (I − 11ᵀ/K)/√(K−1)‖_F: distance of the rows of A from a simplex ETF.
@@ -166,7 +167,7 @@ fn orthogonal_error(rows: MatRef<'_, f64>) -> Option<f64> {
     if num_classes < 2 || !is_non_negative {
         return None;
     }
-    let gram = rows * rows.transpose();
+    let gram = product(rows, rows.transpose());
     let norm = gram.norm_l2();
     let ideal = (num_classes as f64).sqrt().recip();
     let difference = Mat::from_fn(num_classes, num_classes, |i, j| {
@@ -278,7 +279,7 @@ pub(super) fn effective_rank(matrix: MatRef<'_, f64>) -> crate::Result<Option<f6
 /// # Ok::<(), tagwise::Error>(())
 /// ```
 pub fn cosine_matrix(rows: MatRef<'_, f64>) -> Mat<f64> {
-    let gram = rows * rows.transpose();
+    let gram = product(rows, rows.transpose());
     Mat::from_fn(rows.nrows(), rows.nrows(), |i, j| {
         let scale = (gram[(i, i)] * gram[(j, j)]).sqrt();
         if scale == 0.0 {

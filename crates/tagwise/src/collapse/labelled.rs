@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use faer::linalg::matmul::matmul;
-use faer::{Accum, Mat, MatMut, MatRef, Par};
+use crate::product::multiply;
+use faer::{Accum, Mat, MatMut, MatRef};
 use rayon::prelude::*;
 
 use crate::statistics::Statistics;
@@ -105,13 +105,12 @@ impl<'a> Labelled<'a> {
                 let centred = Mat::from_fn(self.dim, count, |row, set| {
                     means[set * self.dim + row] - origin[row]
                 });
-                matmul(
+                multiply(
                     MatMut::from_column_major_slice_mut(out, rank, count),
                     Accum::Replace,
                     basis.transpose(),
-                    &centred,
+                    centred.as_ref(),
                     1.0,
-                    Par::Seq,
                 );
             });
         Self {

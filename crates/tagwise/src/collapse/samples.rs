@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::agreement::Agreement;
 use super::compressed::Compressed;
+use super::label_errors::{self, LabelErrors, LabelLook};
 use super::labelled::Places;
 use super::worst::{Candidate, WorstSample, keep_worst, nearest_sets, top_labels};
 use super::{Group, Labelled};
@@ -39,6 +40,7 @@ pub(super) struct Seen {
     pub(super) compressed: Option<Compressed>,
     pub(super) nc4: Option<Nc4>,
     pub(super) worst: Vec<WorstSample>,
+    pub(super) label_errors: Option<LabelErrors>,
 }
 
 /// A second pass over the same samples, with the statistics of the first.
@@ -46,6 +48,7 @@ pub(super) struct SecondLook<'a> {
     group: Group<'a>,
     places: Places<'a>,
     compressed: Option<Compressed>,
+    labels: Option<LabelLook<'a>>,
     plans: BTreeMap<usize, Plan>,
     num_worst: usize,
     worst: Vec<Candidate>,
@@ -70,7 +73,9 @@ struct Plan {
 #[derive(Default)]
 struct Scratch {
     residuals: Vec<f64>, // [rows, d]
+    squares: Vec<f64>,   // [rows], of the residuals
     projected: Vec<f64>, // [rows, projections]
+    labels: label_errors::Scratch,
 }
 
 /// What one task found.
@@ -78,15 +83,20 @@ struct Task {
     scatter: Mat<f64>, // [rank, rank], lower triangle
     num_agreeing: u64,
     candidates: Vec<Candidate>,
+    looked: Vec<label_errors::Looked>,
 }
 
 impl<'a> SecondLook<'a> {
     pub(super) fn new(
         labelled: &'a Labelled<'a>,
-        classifier: Option<&LinearClassifier>,
+        classifier: Option<&'a LinearClassifier>,
         compressed: Option<Compressed>,
         num_worst: usize,
     ) -> Self {
+        let labels = match num_worst {
+            0 => None,
+            _ => LabelLook::new(labelled, classifier, compressed.as_ref()),
+        };
         let basis = compressed.as_ref().map(|compressed| &compressed.basis);
         let plans = labelled
             .groups()
@@ -101,6 +111,7 @@ impl<'a> SecondLook<'a> {
             places: Places::new(group.sets.iter().copied()),
             group,
             compressed,
+            labels,
             plans,
             num_worst,
             worst: Vec::new(),
@@ -152,6 +163,9 @@ impl<'a> SecondLook<'a> {
                 });
             for task in &mut tasks {
                 self.worst.append(&mut task.candidates);
+                if let Some(labels) = &mut self.labels {
+                    labels.keep(task.looked.drain(..));
+                }
             }
             keep_worst(&mut self.worst, self.num_worst, self.num_seen);
         }
@@ -176,6 +190,7 @@ impl<'a> SecondLook<'a> {
         let plan = &self.plans[&multiplicity];
         let dim = self.group.means.nrows();
         scratch.residuals.resize(samples.len() * dim, 0.0);
+        scratch.squares.clear();
         // A bar that only rises: candidates below it cannot be among the worst.
         let last = self
             .num_worst
@@ -185,7 +200,9 @@ impl<'a> SecondLook<'a> {
         let residuals = scratch.residuals.chunks_exact_mut(dim.max(1));
         for (&(row, set), out) in samples.iter().zip(residuals) {
             let values = &rows[row * dim..(row + 1) * dim];
-            let residual = kernel::subtract(values, self.group.mean(set), out).sqrt();
+            let square = kernel::subtract(values, self.group.mean(set), out);
+            scratch.squares.push(square);
+            let residual = square.sqrt();
             let relative = residual / plan.typical;
             if self.num_worst > 0 && relative > bar {
                 task.candidates.push(Candidate {
@@ -197,28 +214,39 @@ impl<'a> SecondLook<'a> {
                 });
             }
         }
+        let count = samples.len();
+        let residuals = MatRef::from_column_major_slice(&scratch.residuals, dim, count);
         let num_projections = plan.projection.nrows();
-        if num_projections == 0 {
-            return;
+        scratch.projected.resize(num_projections * count, 0.0);
+        if num_projections > 0 {
+            let projected = &mut scratch.projected;
+            multiply(
+                MatMut::from_column_major_slice_mut(projected, num_projections, count),
+                Accum::Replace,
+                plan.projection.as_ref(),
+                residuals,
+                1.0,
+            );
         }
-        scratch
-            .projected
-            .resize(num_projections * samples.len(), 0.0);
-        let (projected, count) = (&mut scratch.projected, samples.len());
-        multiply(
-            MatMut::from_column_major_slice_mut(projected, num_projections, count),
-            Accum::Replace,
-            plan.projection.as_ref(),
-            MatRef::from_column_major_slice(&scratch.residuals, dim, count),
-            1.0,
-        );
-        let projected = MatRef::from_column_major_slice(&*projected, num_projections, count);
-        add_gram(task.scatter.as_mut(), projected.get(..plan.rank, ..));
+        let projected = MatRef::from_column_major_slice(&scratch.projected, num_projections, count);
+        let in_basis = projected.get(..plan.rank, ..);
+        if plan.rank > 0 {
+            add_gram(task.scatter.as_mut(), in_basis);
+        }
         if let Some(agreement) = &plan.agreement {
             for (position, &(_, set)) in samples.iter().enumerate() {
                 let scores = &super::column(projected, position)[plan.rank..];
                 task.num_agreeing += u64::from(agreement.agrees(scores, set));
             }
+        }
+        if let Some(labels) = &self.labels {
+            let residuals = match labels.is_projected() {
+                true => in_basis,
+                false => residuals,
+            };
+            let residuals = (residuals, &scratch.squares[..]);
+            let looked = labels.look(rows, self.num_seen, samples, residuals, &mut scratch.labels);
+            task.looked.extend(looked);
         }
     }
 
@@ -281,6 +309,7 @@ impl<'a> SecondLook<'a> {
             compressed,
             nc4,
             worst,
+            label_errors: self.labels.map(|labels| labels.finish(self.num_worst)),
         }
     }
 }
@@ -319,6 +348,7 @@ impl Task {
             scatter: Mat::zeros(rank, rank),
             num_agreeing: 0,
             candidates: Vec::new(),
+            looked: Vec::new(),
         }
     }
 }

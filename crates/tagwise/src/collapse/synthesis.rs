@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use faer::linalg::matmul::matmul;
+use crate::product::matmul;
 use faer::{Accum, Mat};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -130,7 +130,7 @@ impl Products {
             with_class.as_mut(),
             Accum::Replace,
             group.means.transpose(),
-            vectors,
+            vectors.as_ref(),
             1.0,
             parts(group.sets.len()),
         );

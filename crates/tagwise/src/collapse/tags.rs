@@ -9,6 +9,7 @@ use super::decompose::NormalEquations;
 use super::{Group, Labelled, column};
 use crate::Result;
 use crate::kernel::dot;
+use crate::product::product;
 use crate::statistics::Statistics;
 
 /// Rounds of the alternating least squares; it stops earlier once the scales stand still.
@@ -234,7 +235,7 @@ impl Estimation {
                 vectors[(class, column)] = 0.0;
             }
         }
-        right -= &normal * &*vectors;
+        right -= product(normal.as_ref(), vectors.as_ref());
         let size = self.missing.len();
         let normal = Mat::from_fn(size, size, |i, j| {
             normal[(self.missing[i], self.missing[j])]

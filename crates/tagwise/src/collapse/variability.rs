@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use faer::linalg::matmul::matmul;
+use crate::product::matmul;
 use faer::{Accum, Mat, MatRef};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -299,7 +299,7 @@ fn sandwich(scatter: MatRef<'_, f64>, whitening: MatRef<'_, f64>) -> Mat<f64> {
         both.as_mut(),
         replace,
         whitening.transpose(),
-        &right,
+        right.as_ref(),
         1.0,
         par,
     );

@@ -7,6 +7,7 @@ use super::parts::{OwnPrototype, Parts, checked_scales, row_major};
 use super::search::{Form, Offset};
 use super::settings::{Distance, EmptySet, NearestSettings, Prior};
 use super::training::{Seen, Training, dot};
+use crate::product::product;
 use crate::statistics::{ScatterKind, Statistics};
 use crate::{Error, Result};
 
@@ -50,7 +51,7 @@ pub(super) fn estimate_from(
     );
     let directions = spread.directions(means.as_ref())?;
     let tag_directions = directions.subrows(0, num_known);
-    let gram = training.tags.as_ref() * tag_directions.transpose();
+    let gram = product(training.tags.as_ref(), tag_directions.transpose());
     let gram = Mat::from_fn(num_known, num_known, |j, k| {
         0.5 * (gram[(j, k)] + gram[(k, j)]) // symmetric to the last bit
     });

@@ -1,6 +1,6 @@
 //! One-nearest-neighbour decoding among the prototypes of all label sets.
 
-use faer::{Mat, MatMut, MatRef, Par};
+use faer::{Mat, MatMut, MatRef};
 use rayon::prelude::*;
 
 use super::checked_rows;
@@ -11,6 +11,7 @@ use super::search::{Form, Geometry, Offset, Search};
 use super::set_likelihood::ProbableSet;
 use super::settings::{DEFAULT_MAX_NODES, NearestSettings};
 use super::training::Training;
+use crate::product::product;
 use crate::statistics::Statistics;
 use crate::{Error, LabelSet, Result, Targets, kernel};
 
@@ -159,7 +160,7 @@ impl OneNearestNeighbour {
                 offset: Offset::SquaredNorm,
             },
         };
-        let product = class_means * class_means.transpose();
+        let product = product(class_means, class_means.transpose());
         Self::from_parts(Parts {
             num_classes,
             labels: (0..num_classes as u32).collect(),
@@ -389,13 +390,12 @@ impl<'a> Worker<'a> {
             .extend(block.iter().map(|&value| value.into()));
         self.products.clear();
         self.products.resize(num_rows * num_products, 0.0);
-        faer::linalg::matmul::matmul(
+        crate::product::multiply(
             MatMut::from_row_major_slice_mut(&mut self.products, num_rows, num_products),
             faer::Accum::Replace,
             MatRef::from_row_major_slice(&self.features, num_rows, dim),
             self.decoder.directions.transpose(),
             1.0,
-            Par::Seq,
         );
         (0..num_rows).map(|row| self.answer(row)).collect()
     }

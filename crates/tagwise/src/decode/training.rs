@@ -5,6 +5,7 @@ use faer::Mat;
 use super::parts::row_major;
 use super::settings::{EmptySet, NearestSettings, Prior, Prototypes};
 use crate::collapse::{TagSource, TagVectors};
+use crate::product::product;
 use crate::statistics::Statistics;
 use crate::{Error, Result};
 
@@ -124,7 +125,7 @@ impl Training {
     /// The mean of ‖Σ_{k∈S} h̄_k‖² over all sets of each multiplicity.
     fn typical_norms(&self) -> Vec<f64> {
         let num_known = self.labels.len() as f64;
-        let gram = self.tags.as_ref() * self.tags.transpose();
+        let gram = product(self.tags.as_ref(), self.tags.transpose());
         let trace: f64 = (0..gram.nrows()).map(|k| gram[(k, k)]).sum();
         let between: f64 = row_major(gram.as_ref()).iter().sum::<f64>() - trace;
         (1..=self.max_multiplicity)

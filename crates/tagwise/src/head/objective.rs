@@ -4,7 +4,7 @@ mod losses;
 mod potentials;
 mod start;
 
-use faer::{Accum, Mat, MatMut, MatRef, Par};
+use faer::{Accum, Mat, MatMut, MatRef};
 use rayon::prelude::*;
 
 use self::losses::Losses;
@@ -144,13 +144,12 @@ impl<'a> Objective<'a> {
     fn write_weights(&self, matrix: &[f64], weights: &mut [f64]) {
         match &self.frame {
             None => weights.copy_from_slice(matrix),
-            Some(frame) => faer::linalg::matmul::matmul(
+            Some(frame) => crate::product::multiply(
                 MatMut::from_row_major_slice_mut(weights, self.source.dim(), self.num_outputs()),
                 Accum::Replace,
                 MatRef::from_row_major_slice(matrix, self.source.dim(), self.width()),
                 frame.transpose(),
                 1.0,
-                Par::Seq,
             ),
         }
     }
@@ -180,7 +179,7 @@ impl<'a> Objective<'a> {
             None => self.weight_slopes(&buffers.slopes, bias_slopes, matrix_slopes),
             Some(frame) => {
                 self.weight_slopes(&buffers.slopes, bias_slopes, &mut buffers.gradient);
-                faer::linalg::matmul::matmul(
+                crate::product::multiply(
                     MatMut::from_row_major_slice_mut(
                         matrix_slopes,
                         self.source.dim(),
@@ -194,7 +193,6 @@ impl<'a> Objective<'a> {
                     ),
                     frame.as_ref(),
                     1.0,
-                    Par::Seq,
                 );
             }
         }

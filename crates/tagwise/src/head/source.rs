@@ -1,6 +1,6 @@
 //! Features where they lie, as a fit reads them: in any precision, dense with a stride or sparse.
 
-use faer::{Accum, MatMut, MatRef, Par};
+use faer::{Accum, MatMut, MatRef};
 use rayon::prelude::*;
 
 use super::Features;
@@ -183,13 +183,12 @@ impl<'a> Source<'a> {
                         &scratch[..]
                     }
                 };
-                faer::linalg::matmul::matmul(
+                crate::product::multiply(
                     MatMut::from_row_major_slice_mut(logits, num_rows, num_classes),
                     Accum::Add,
                     MatRef::from_row_major_slice(values, num_rows, dim),
                     MatRef::from_row_major_slice(weights, dim, num_classes),
                     1.0,
-                    Par::Seq,
                 );
             }
             Self::Sparse(sparse) => vectorized(
@@ -324,7 +323,7 @@ impl DenseSource<'_> {
         let (num_samples, dim) = (self.num_samples(), self.view.dim());
         let num_columns = gradient.len() / num_classes;
         if let Some(values) = self.direct() {
-            return faer::linalg::matmul::matmul(
+            return crate::product::multiply(
                 MatMut::from_row_major_slice_mut(gradient, num_columns, num_classes),
                 Accum::Replace,
                 MatRef::from_row_major_slice(values, num_samples, dim)
@@ -332,7 +331,6 @@ impl DenseSource<'_> {
                     .transpose(),
                 MatRef::from_row_major_slice(residuals, num_samples, num_classes),
                 1.0,
-                Par::Seq,
             );
         }
         gradient.fill(0.0);
@@ -340,7 +338,7 @@ impl DenseSource<'_> {
             let len = BLOCK_LEN.min(num_samples - start);
             scratch.resize(len * num_columns, 0.0);
             self.copy(start, first, num_columns, scratch);
-            faer::linalg::matmul::matmul(
+            crate::product::multiply(
                 MatMut::from_row_major_slice_mut(gradient, num_columns, num_classes),
                 Accum::Add,
                 MatRef::from_row_major_slice(scratch, len, num_columns).transpose(),
@@ -350,7 +348,6 @@ impl DenseSource<'_> {
                     num_classes,
                 ),
                 1.0,
-                Par::Seq,
             );
         }
     }

@@ -8,6 +8,7 @@ use super::reduced::Reduced;
 use super::set_dual::SetDual;
 use super::{Bias, ClassifierKind, FeatureKind, LabelCounts, UfmPoint, UfmProblem};
 use crate::etf::simplex_etf_mat;
+use crate::product::product;
 use crate::{Error, Result, Targets};
 
 /// What a lower bound means.
@@ -318,7 +319,8 @@ fn check_allowed(problem: &UfmProblem, point: &UfmPoint) -> Result<()> {
     }
     if problem.classifier() == ClassifierKind::FixedEtf {
         let ideal = simplex_etf_mat(problem.num_classes(), problem.dim())?;
-        let difference = &point.weight * point.weight.transpose() - &ideal * ideal.transpose();
+        let difference = product(point.weight.as_ref(), point.weight.transpose())
+            - product(ideal.as_ref(), ideal.transpose());
         let error = difference.norm_max();
         if error > FIXED_ETF_TOLERANCE {
             return Err(Error::OutOfRange {

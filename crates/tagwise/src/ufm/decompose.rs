@@ -14,6 +14,7 @@ use faer::linalg::{evd, evd::ComputeEigenvectors};
 use faer::{Conj, Mat, MatRef, Par};
 
 use super::product::TINY;
+use crate::product::leave_vectors;
 use crate::{Error, Result};
 
 /// The eigenvalues of a symmetric matrix in ascending order, from its lower half.
@@ -24,15 +25,16 @@ pub(super) fn eigenvalues(matrix: MatRef<'_, f64>) -> Result<Vec<f64>> {
     let scratch = evd::self_adjoint_evd_scratch::<f64>(n, none, Par::Seq, Default::default());
     let mut memory = MemBuffer::new(scratch);
     let stack = MemStack::new(&mut memory);
-    evd::self_adjoint_evd(
+    let done = evd::self_adjoint_evd(
         matrix,
         values.as_mut(),
         None,
         Par::Seq,
         stack,
         Default::default(),
-    )
-    .map_err(|_| Error::Undefined("the eigenvalues did not converge".into()))?;
+    );
+    leave_vectors();
+    done.map_err(|_| Error::Undefined("the eigenvalues did not converge".into()))?;
     Ok(values.column_vector().iter().copied().collect())
 }
 
@@ -42,15 +44,16 @@ pub(super) fn eigenvectors(matrix: MatRef<'_, f64>) -> Result<(Vec<f64>, Mat<f64
     let (mut values, mut vectors) = (Diag::zeros(n), Mat::zeros(n, n));
     let all = ComputeEigenvectors::Yes;
     let scratch = evd::self_adjoint_evd_scratch::<f64>(n, all, Par::Seq, Default::default());
-    evd::self_adjoint_evd(
+    let done = evd::self_adjoint_evd(
         matrix,
         values.as_mut(),
         Some(vectors.as_mut()),
         Par::Seq,
         MemStack::new(&mut MemBuffer::new(scratch)),
         Default::default(),
-    )
-    .map_err(|_| Error::Undefined("the eigenvalues did not converge".into()))?;
+    );
+    leave_vectors();
+    done.map_err(|_| Error::Undefined("the eigenvalues did not converge".into()))?;
     let values = values.column_vector().iter().copied().collect();
     Ok((values, vectors))
 }
@@ -74,6 +77,7 @@ pub(super) fn thin_qr(matrix: MatRef<'_, f64>) -> (Mat<f64>, Mat<f64>) {
         MemStack::new(&mut MemBuffer::new(scratch)),
         Default::default(),
     );
+    leave_vectors();
     let mut basis = Mat::identity(rows, size);
     let scratch =
         apply_block_householder_sequence_on_the_left_in_place_scratch::<f64>(rows, block, size);
@@ -85,6 +89,7 @@ pub(super) fn thin_qr(matrix: MatRef<'_, f64>) -> (Mat<f64>, Mat<f64>) {
         Par::Seq,
         MemStack::new(&mut MemBuffer::new(scratch)),
     );
+    leave_vectors();
     let upper = Mat::from_fn(
         size,
         columns,
@@ -103,7 +108,7 @@ pub(super) fn thin_svd(matrix: MatRef<'_, f64>) -> Result<(Mat<f64>, Vec<f64>, M
     let mut sigma = Diag::zeros(size);
     let thin = ComputeSvdVectors::Thin;
     let scratch = svd_scratch::<f64>(rows, columns, thin, thin, Par::Seq, Default::default());
-    svd(
+    let done = svd(
         matrix,
         sigma.as_mut(),
         Some(left.as_mut()),
@@ -111,8 +116,9 @@ pub(super) fn thin_svd(matrix: MatRef<'_, f64>) -> Result<(Mat<f64>, Vec<f64>, M
         Par::Seq,
         MemStack::new(&mut MemBuffer::new(scratch)),
         Default::default(),
-    )
-    .map_err(|_| Error::Undefined("the singular values did not converge".into()))?;
+    );
+    leave_vectors();
+    done.map_err(|_| Error::Undefined("the singular values did not converge".into()))?;
     let sigma = sigma.column_vector().iter().copied().collect();
     Ok((left, sigma, right))
 }

@@ -1,8 +1,7 @@
 //! Matrix products that give the same bits whatever the number of threads: the result is cut into
 //! blocks whose size does not depend on the threads, and each block is one thread's.
 
-use faer::linalg::matmul::matmul;
-use faer::{Accum, Mat, MatMut, MatRef, Par};
+use faer::{Accum, Mat, MatMut, MatRef};
 use rayon::prelude::*;
 
 use crate::product::multiply;
@@ -25,7 +24,7 @@ pub(super) fn wide(mut out: MatMut<'_, f64>, pairs: &[(MatRef<'_, f64>, MatRef<'
         let mut accumulate = Accum::Replace;
         for (a, b) in pairs {
             let b = b.subcols(start, block.ncols());
-            matmul(block.as_mut(), accumulate, *a, b, 1.0, Par::Seq);
+            multiply(block.as_mut(), accumulate, *a, b, 1.0);
             accumulate = Accum::Add;
         }
     };

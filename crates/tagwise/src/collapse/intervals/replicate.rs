@@ -12,7 +12,7 @@ use super::super::{CollapseMetric, Labelled, LinearClassifier, TagVectors};
 use super::BlockLook;
 use crate::Result;
 use crate::kernel::dot;
-use crate::product::add_gram;
+use crate::product::{add_gram, product};
 
 /// Every headline metric that has a value without this block. NC2 of the classifier is no estimate
 /// from samples.
@@ -99,7 +99,7 @@ impl<'a> Rest<'a> {
             let (_, left, shift) = shifts[column];
             left.sqrt() * shift[row]
         });
-        let projected = directions.transpose() * weighted; // [r, sets]
+        let projected = product(directions.transpose(), weighted.as_ref()); // [r, sets]
         let mut correction = Mat::zeros(directions.ncols(), directions.ncols());
         add_gram(correction.as_mut(), projected.as_ref());
         look.scatter_without(multiplicity, block) - symmetric(&correction)

@@ -149,13 +149,12 @@ impl Objective<'_> {
         let mut parameters = vec![0.0; self.num_parameters()];
         let (matrix, own_bias) = parameters.split_at_mut(dim * self.width());
         own_bias.copy_from_slice(bias);
-        faer::linalg::matmul::matmul(
+        crate::product::multiply(
             faer::MatMut::from_row_major_slice_mut(matrix, dim, self.width()),
             faer::Accum::Replace,
             faer::MatRef::from_row_major_slice(weights, dim, num_classes),
             frame.as_ref(),
             (num_classes as f64 - 1.0) / num_classes as f64,
-            faer::Par::Seq,
         );
         parameters
     }

@@ -8,6 +8,7 @@ use super::super::reduced::Reduced;
 use super::super::{ClassifierKind, FeatureKind, UfmPoint, UfmProblem};
 use crate::Result;
 use crate::etf::simplex_etf_mat;
+use crate::product::product;
 
 /// W·ω, [√n_S h_S]/ω, b and c, with ω⁴ = λ_W/λ_H so that both factors decay with √(λ_W λ_H).
 #[derive(Clone)]
@@ -70,7 +71,10 @@ impl Factors {
         let num_classes = reduced.num_classes;
         let scale = axes_scale(num_classes);
         let features = match problem.features() {
-            FeatureKind::Free => &point.weight * &point.set_features * faer::Scale(1.0 / scale),
+            FeatureKind::Free => {
+                product(point.weight.as_ref(), point.set_features.as_ref())
+                    * faer::Scale(1.0 / scale)
+            }
             FeatureKind::NonNegative => point.set_features.subrows(0, num_classes).to_owned(),
         };
         Self {
