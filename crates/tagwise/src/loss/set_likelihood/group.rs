@@ -10,38 +10,27 @@ use crate::kernel::{exp_of_negative, vectorized};
 pub(super) const LANES: usize = 8;
 
 /// A number of every sample.
-#[derive(Clone, Copy, Debug)]
-struct Lanes([f64; LANES]);
+type Lanes = [f64; LANES];
 
-impl Lanes {
-    #[inline(always)]
-    fn map(self, one: impl Fn(f64) -> f64) -> Self {
-        let mut out = self;
-        for lane in 0..LANES {
-            out.0[lane] = one(self.0[lane]);
-        }
-        out
+#[inline(always)]
+fn with(a: Lanes, b: Lanes, one: impl Fn(f64, f64) -> f64) -> Lanes {
+    let mut out = a;
+    for lane in 0..LANES {
+        out[lane] = one(a[lane], b[lane]);
     }
-
-    #[inline(always)]
-    fn with(self, other: Self, one: impl Fn(f64, f64) -> f64) -> Self {
-        let mut out = self;
-        for lane in 0..LANES {
-            out.0[lane] = one(self.0[lane], other.0[lane]);
-        }
-        out
-    }
+    out
 }
 
 impl Mass for Lanes {
-    const ZERO: Self = Self([0.0; LANES]);
-    const ONE: Self = Self([1.0; LANES]);
+    const ZERO: Self = [0.0; LANES];
+    const ONE: Self = [1.0; LANES];
     /// Half a megabyte, which second-level caches hold.
     const KEPT: usize = 1 << 13;
 
     #[inline(always)]
     fn plus(self, other: Self) -> Self {
-        self.with(
+        with(
+            self,
             other,
             #[inline(always)]
             |a, b| a + b,
@@ -50,11 +39,21 @@ impl Mass for Lanes {
 
     #[inline(always)]
     fn times(self, other: Self) -> Self {
-        self.with(
+        with(
+            self,
             other,
             #[inline(always)]
             |a, b| a * b,
         )
+    }
+
+    #[inline(always)]
+    fn plus_product(self, a: Self, b: Self) -> Self {
+        let mut out = self;
+        for lane in 0..LANES {
+            out[lane] = a[lane].mul_add(b[lane], self[lane]);
+        }
+        out
     }
 }
 
@@ -91,7 +90,7 @@ impl Group {
             self.logits
                 .iter_mut()
                 .zip(logits)
-                .for_each(|(lanes, &z)| lanes.0[lane] = z);
+                .for_each(|(lanes, &z)| lanes[lane] = z);
         }
         let shift = self.shift(width - 1, samples);
         let mut offset = [0.0; LANES];
@@ -99,28 +98,25 @@ impl Group {
         self.sweep.weights.resize(width, Lanes::ZERO);
         for (lane, (own, counts)) in samples.iter().zip(counts.iter_mut()).enumerate() {
             counts.resize(num_classes, width);
-            counts.shift = shift.0[lane];
-            offset[lane] = log_weights(own.potentials, shift.0[lane], &mut counts.log_weights);
+            counts.shift = shift[lane];
+            offset[lane] = log_weights(own.potentials, shift[lane], &mut counts.log_weights);
             let weights = self.sweep.weights.iter_mut().zip(&counts.log_weights);
-            weights.for_each(|(weight, &log)| weight.0[lane] = log);
+            weights.for_each(|(weight, &log)| weight[lane] = log);
         }
         let (log_sums, sums) = vectorized(
             #[inline(always)]
             || {
-                self.sweep.weights.iter_mut().for_each(
-                    #[inline(always)]
-                    |weight| *weight = weight.map(exp_of_negative),
-                );
+                for weight in self.sweep.weights.as_flattened_mut() {
+                    *weight = exp_of_negative(*weight);
+                }
                 let log_sums = self.odds(shift);
                 self.sweep.forward();
                 let total = self.sweep.total();
-                let inverse = total.map(
-                    #[inline(always)]
-                    |total| 1.0 / total,
-                );
+                let mut inverse = total;
+                inverse.iter_mut().for_each(|total| *total = 1.0 / *total);
                 for (j, part) in self.sweep.parts().enumerate() {
                     let share = part.times(inverse);
-                    for (counts, share) in counts.iter_mut().zip(share.0) {
+                    for (counts, share) in counts.iter_mut().zip(share) {
                         counts.multiplicities[j] = share.min(1.0);
                     }
                 }
@@ -129,21 +125,21 @@ impl Group {
                 self.sweep.backward(
                     #[inline(always)]
                     |label, part| {
-                        shares[label] = part.times(inverse).map(
-                            #[inline(always)]
-                            |share| share.min(1.0),
-                        );
+                        shares[label] = part.times(inverse);
                     },
                 );
+                for share in shares.as_flattened_mut() {
+                    *share = share.min(1.0);
+                }
                 (log_sums, total)
             },
         );
         for (lane, (own, counts)) in samples.iter().zip(counts).enumerate() {
             // NaN is less than nothing here: whoever has it gets it from the sums for one.
-            if sums.0[lane] > SMALLEST_SUM {
+            if sums[lane] > SMALLEST_SUM {
                 let shares = counts.inclusion.iter_mut().zip(&self.logits);
-                shares.for_each(|(own, share)| *own = share.0[lane]);
-                counts.log_partition = log_sums.0[lane] + offset[lane] + sums.0[lane].ln();
+                shares.for_each(|(own, share)| *own = share[lane]);
+                counts.log_partition = log_sums[lane] + offset[lane] + sums[lane].ln();
             } else {
                 counts.run(own.logits, own.potentials);
             }
@@ -165,13 +161,13 @@ impl Group {
             );
             let mut is_done = true;
             for (lane, sample) in samples.iter().enumerate() {
-                let expected = expected.0[lane];
+                let expected = expected[lane];
                 if can_be_all || expected.is_nan() || expected <= ENOUGH * most {
                     continue;
                 }
                 is_done = false;
                 let by_count = (expected / most).ln();
-                let own = &mut shift.0[lane];
+                let own = &mut shift[lane];
                 *own += match step < QUICK_STEPS {
                     true => by_count,
                     false => {
@@ -186,26 +182,23 @@ impl Group {
         shift
     }
 
-    /// How many labels are expected to be on.
+    /// How many labels are expected to be on. Steps go over all numbers alike, one after the other: that
+    /// runs on whole registers, where a loop over lanes around a longer step would not.
     #[inline(always)]
     fn expected(&mut self, shift: Lanes) -> Lanes {
-        let mut sum = Lanes::ZERO;
+        let minus = |z: f64, shift: f64| z - shift;
         for (&z, small) in self.logits.iter().zip(&mut self.small) {
-            let z = z.with(
-                shift,
-                #[inline(always)]
-                |z, shift| z - shift,
-            );
-            *small = z.map(
-                #[inline(always)]
-                |z| exp_of_negative(-z.abs()),
-            );
-            let on = z.with(
-                *small,
-                #[inline(always)]
-                |z, small| (if z >= 0.0 { 1.0 } else { small }) / (1.0 + small),
-            );
-            sum = sum.plus(on);
+            *small = with(z, shift, minus);
+        }
+        for small in self.small.as_flattened_mut() {
+            *small = exp_of_negative(-small.abs());
+        }
+        let mut sum = Lanes::ZERO;
+        for (&z, &small) in self.logits.iter().zip(&self.small) {
+            let large = with(small, z, |small, _| 1.0 / (1.0 + small));
+            let is_on = with(z, shift, |z, shift| if z >= shift { 1.0 } else { 0.0 });
+            let on = with(is_on, small, |on, small| if on > 0.0 { 1.0 } else { small });
+            sum = sum.plus(on.times(large));
         }
         sum
     }
@@ -218,34 +211,32 @@ impl Group {
         let num_classes = self.logits.len();
         self.sweep.on.resize(num_classes, Lanes::ZERO);
         self.sweep.off.resize(num_classes, Lanes::ZERO);
+        let (on, off) = (&mut self.sweep.on, &mut self.sweep.off);
         let mut sum = Lanes::ZERO;
-        for first in (0..num_classes).step_by(FACTORS) {
+        for ((&z, on), off) in self.logits.iter().zip(&mut *on).zip(&mut *off) {
+            let z = with(z, shift, |z, shift| z - shift);
+            *on = z;
+            *off = z;
+            sum = sum.plus(with(z, z, |z, _| if z >= 0.0 { z } else { 0.0 }));
+        }
+        for small in self.small.chunks(FACTORS) {
             let mut product = Lanes::ONE;
-            for label in first..num_classes.min(first + FACTORS) {
-                let small = self.small[label];
-                let z = self.logits[label].with(
-                    shift,
-                    #[inline(always)]
-                    |z, shift| z - shift,
-                );
-                let factor = small.plus(Lanes::ONE);
-                let large = factor.map(
-                    #[inline(always)]
-                    |factor| 1.0 / factor,
-                );
-                let small = small.times(large);
-                product = product.times(factor);
-                for lane in 0..LANES {
-                    let is_on = z.0[lane] >= 0.0;
-                    sum.0[lane] += if is_on { z.0[lane] } else { 0.0 };
-                    let (large, small) = (large.0[lane], small.0[lane]);
-                    self.sweep.on[label].0[lane] = if is_on { large } else { small };
-                    self.sweep.off[label].0[lane] = if is_on { small } else { large };
-                }
+            for &small in small {
+                product = product.times(small.plus(Lanes::ONE));
             }
             for lane in 0..LANES {
-                sum.0[lane] += product.0[lane].ln();
+                sum[lane] += product[lane].ln();
             }
+        }
+        let small = self.small.as_flattened();
+        let chances = on.as_flattened_mut().iter_mut();
+        let chances = chances.zip(off.as_flattened_mut());
+        for ((on, off), &small) in chances.zip(small) {
+            let is_on = *on >= 0.0;
+            let large = 1.0 / (1.0 + small);
+            let small = small * large;
+            *on = if is_on { large } else { small };
+            *off = if is_on { small } else { large };
         }
         sum
     }

@@ -13,6 +13,12 @@ pub(super) trait Mass: Copy {
 
     fn plus(self, other: Self) -> Self;
     fn times(self, other: Self) -> Self;
+
+    /// self + a·b.
+    #[inline(always)]
+    fn plus_product(self, a: Self, b: Self) -> Self {
+        self.plus(a.times(b))
+    }
 }
 
 /// A non-negative number that can be compared with others of its kind.

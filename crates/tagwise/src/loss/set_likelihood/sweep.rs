@@ -96,7 +96,7 @@ impl<T: Mass> Sweep<T> {
     pub(super) fn total(&self) -> T {
         let chances = self.rows[self.last_row()].iter();
         let terms = chances.zip(&self.weights);
-        terms.fold(T::ZERO, |sum, (&p, &w)| sum.plus(p.times(w)))
+        terms.fold(T::ZERO, |sum, (&p, &w)| sum.plus_product(p, w))
     }
 
     /// w_j·P_j for j = 0, …, M: the parts of the total.
@@ -128,9 +128,9 @@ impl<T: Mass> Sweep<T> {
                 let mut with = T::ZERO;
                 for j in 0..width - 1 {
                     let same = self.adjoint[j];
-                    with = with.plus(row[j].times(same));
+                    with = with.plus_product(row[j], same);
                     let after = self.adjoint[j + 1].times(on);
-                    self.adjoint[j] = same.times(off).plus(after);
+                    self.adjoint[j] = after.plus_product(same, off);
                 }
                 write(label, with.times(on));
             }
@@ -222,6 +222,6 @@ fn next_row<T: Mass>(row: &[T], next: &mut [T], on: T, off: T) {
     next[0] = T::ZERO;
     let (below, same) = (&row[..row.len() - 1], &row[1..]);
     for ((next, &below), &same) in next[1..].iter_mut().zip(below).zip(same) {
-        *next = same.times(off).plus(below.times(on));
+        *next = below.times(on).plus_product(same, off);
     }
 }
