@@ -3,12 +3,14 @@
 python3 scripts/check_dependencies.py
 
 Every licence must be one of those below, by the rules of SPDX expressions, and a crate that users build may
-stand in the tree in two versions only where that is known and has a reason. Known vulnerabilities are not
+stand in the tree in two versions only where that is known and has a reason. Of the engine's workspace only
+the licences are checked: its versions are those that DataFusion and Ballista ask for. Known vulnerabilities are not
 looked up: that needs the network, and `cargo deny check advisories` does it.
 """
 
 import collections
 import json
+import pathlib
 import re
 import subprocess
 import sys
@@ -62,23 +64,33 @@ def allowed(expression):
     return either(0)[0]
 
 
+def packages_of(folder, *options):
+    """What cargo knows of the packages of a workspace that come from elsewhere."""
+    command = ["cargo", "metadata", "--format-version", "1", "--locked", *options]
+    metadata = json.loads(subprocess.check_output(command, cwd=folder))
+    return [package for package in metadata["packages"] if package["source"]]
+
+
 def main():
-    command = ["cargo", "metadata", "--format-version", "1", "--locked", "--all-features"]
-    metadata = json.loads(subprocess.check_output(command))
-    foreign = [package for package in metadata["packages"] if package["source"]]
+    root = pathlib.Path(__file__).resolve().parent.parent
+    own = packages_of(root, "--all-features")
+    # Without what would be built for other systems or with other features: its lockfile names much of both.
+    engine = packages_of(root / "engine", "--filter-platform", "x86_64-unknown-linux-gnu")
     faults = []
-    versions = collections.defaultdict(set)
-    for package in foreign:
+    for package in {package["id"]: package for package in own + engine}.values():
         name, licence = package["name"], package["license"]
         if not licence or not allowed(licence):
             faults.append(f"{name} {package['version']}: expected one of the licences in {__file__}, found {licence}")
-        versions[name].add(package["version"])
+    versions = collections.defaultdict(set)
+    for package in own:
+        versions[package["name"]].add(package["version"])
     several = {name for name, found in versions.items() if len(found) > 1 and not FOREIGN.match(name)}
     for name in sorted(several - SEVERAL_VERSIONS.keys()):
         faults.append(f"{name}: expected one version, found {', '.join(sorted(versions[name]))}; see {__file__}")
     for name in sorted(SEVERAL_VERSIONS.keys() - several):
         faults.append(f"{name}: there is one version now; strike it from {__file__}")
-    print("\n".join(faults) or f"{len(foreign)} packages: licences and versions are as they should be")
+    counted = f"{len(own)} packages, {len(engine)} of the engine"
+    print("\n".join(faults) or f"{counted}: licences and versions are as they should be")
     sys.exit(bool(faults))
 
 

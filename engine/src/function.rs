@@ -25,8 +25,8 @@ mod measures;
 mod residual;
 mod state;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::FunctionRegistry;
@@ -120,5 +120,55 @@ fn shared_bytes<'a>(
             }
         }
         _ => Err(format!("expected {what}, found null")),
+    }
+}
+
+/// What the last bytes were read as: all batches of a query have the same.
+struct Latest<T>(Mutex<Option<(Vec<u8>, Arc<T>)>>);
+
+impl<T> Latest<T> {
+    const fn new() -> Self {
+        Self(Mutex::new(None))
+    }
+
+    /// What these bytes are, by `read` unless they are the last ones.
+    fn get(
+        &self,
+        bytes: &[u8],
+        read: impl FnOnce(&[u8]) -> std::result::Result<T, String>,
+    ) -> std::result::Result<Arc<T>, String> {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, value)) = &*last
+            && known == bytes
+        {
+            return Ok(value.clone());
+        }
+        let value = Arc::new(read(bytes)?);
+        *last = Some((bytes.to_vec(), value.clone()));
+        Ok(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_bytes_are_read_once() {
+        let latest = Latest::new();
+        let mut reads = 0;
+        let mut read = |bytes: &[u8]| {
+            reads += 1;
+            match bytes {
+                [] => Err("expected bytes, found none".to_string()),
+                _ => Ok(bytes.len()),
+            }
+        };
+        assert_eq!(latest.get(b"abc", &mut read), Ok(Arc::new(3)));
+        assert_eq!(latest.get(b"abc", &mut read), Ok(Arc::new(3)));
+        assert!(latest.get(b"", &mut read).is_err());
+        assert_eq!(latest.get(b"abc", &mut read), Ok(Arc::new(3)));
+        assert_eq!(latest.get(b"ab", &mut read), Ok(Arc::new(2)));
+        assert_eq!(reads, 3);
     }
 }

@@ -1,7 +1,7 @@
 //! `onn_decode`: features to label sets by a saved decoder.
 
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use datafusion::arrow::array::{
     Array, ArrayRef, Float64Array, ListBuilder, StructArray, UInt32Builder, new_empty_array,
@@ -16,7 +16,7 @@ use tagwise::decode::{FittedDecoder, Rule, TunedValues};
 use tagwise::features::{DenseView, FeaturesView};
 
 use super::columns::{FeatureColumn, is_features};
-use super::{failed, shared_bytes};
+use super::{Latest, failed, shared_bytes};
 
 const NAME: &str = "onn_decode";
 
@@ -84,7 +84,7 @@ impl ScalarUDFImpl for Decode {
 }
 
 fn decode(features: &ArrayRef, bytes: &[u8]) -> std::result::Result<ArrayRef, String> {
-    let decoder = cached(bytes)?;
+    let decoder = DECODER.get(bytes, read)?;
     let features = FeatureColumn::new(features, 0)?;
     let view = DenseView::new(features.numbers()?, features.dim).map_err(|e| e.to_string())?;
     let decoded = decoder
@@ -109,29 +109,20 @@ fn decode(features: &ArrayRef, bytes: &[u8]) -> std::result::Result<ArrayRef, St
     Ok(Arc::new(StructArray::new(fields(), columns, None)))
 }
 
-/// The decoder of these bytes: all batches of a query have the same.
-fn cached(bytes: &[u8]) -> std::result::Result<Arc<FittedDecoder>, String> {
-    type Last = Option<(Vec<u8>, Arc<FittedDecoder>)>;
-    static LAST: Mutex<Last> = Mutex::new(None);
-    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((known, decoder)) = &*last
-        && known == bytes
-    {
-        return Ok(decoder.clone());
-    }
+static DECODER: Latest<FittedDecoder> = Latest::new();
+
+/// The decoder of these bytes, if it can answer sample by sample.
+fn read(bytes: &[u8]) -> std::result::Result<FittedDecoder, String> {
     let decoder = FittedDecoder::from_bytes(bytes).map_err(|error| error.to_string())?;
-    if let TunedValues::Rule {
-        rule: Rule::Proportional { .. },
-        ..
-    } = decoder.values()
-    {
-        return Err(
+    match decoder.values() {
+        TunedValues::Rule {
+            rule: Rule::Proportional { .. },
+            ..
+        } => Err(
             "expected a decoder that answers sample by sample, found the proportional rule, which needs \
              all samples at once; choose another with tagwise decode --save"
                 .into(),
-        );
+        ),
+        _ => Ok(decoder),
     }
-    let decoder = Arc::new(decoder);
-    *last = Some((bytes.to_vec(), decoder.clone()));
-    Ok(decoder)
 }

@@ -1,7 +1,7 @@
 //! `label_residual`: how far a sample is from the mean of its label set.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, Float64Builder, StructArray, new_empty_array};
 use datafusion::arrow::datatypes::{DataType, Field, Fields};
@@ -14,7 +14,7 @@ use tagwise::LabelSet;
 use tagwise::statistics::{Statistics, StatisticsFile};
 
 use super::columns::{FeatureColumn, LabelColumn, is_features, is_labels};
-use super::{failed, shared_bytes};
+use super::{Latest, failed, shared_bytes};
 
 const NAME: &str = "label_residual";
 
@@ -90,7 +90,7 @@ fn residuals(
     labels: &ArrayRef,
     state: &[u8],
 ) -> std::result::Result<ArrayRef, String> {
-    let means = cached(state)?;
+    let means = MEANS.get(state, read)?;
     let features = FeatureColumn::new(features, 0)?;
     let labels = LabelColumn::new(labels, 0)?;
     if features.dim != means.dim {
@@ -158,18 +158,10 @@ impl Means {
     }
 }
 
-/// The means of this state: all batches of a query have the same.
-fn cached(state: &[u8]) -> std::result::Result<Arc<Means>, String> {
-    type Last = Option<(Vec<u8>, Arc<Means>)>;
-    static LAST: Mutex<Last> = Mutex::new(None);
-    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((known, means)) = &*last
-        && known == state
-    {
-        return Ok(means.clone());
-    }
+static MEANS: Latest<Means> = Latest::new();
+
+/// The means of these statistics.
+fn read(state: &[u8]) -> std::result::Result<Means, String> {
     let file = StatisticsFile::from_bytes(state).map_err(|error| error.to_string())?;
-    let means = Arc::new(Means::new(&file.statistics));
-    *last = Some((state.to_vec(), means.clone()));
-    Ok(means)
+    Ok(Means::new(&file.statistics))
 }
