@@ -157,6 +157,18 @@ impl CollapseReport {
         Self::assemble(statistics, classifier, &labelled, &tags, Seen::default())
     }
 
+    /// As [`measure`](Self::measure), with the tag vectors of these statistics.
+    pub(crate) fn measure_with(
+        statistics: &Statistics,
+        classifier: Option<&LinearClassifier>,
+        tags: &TagVectors,
+    ) -> Result<Self> {
+        check(statistics, classifier)?;
+        let labelled = Labelled::new(statistics);
+        check_scale(&labelled)?;
+        Self::assemble(statistics, classifier, &labelled, tags, Seen::default())
+    }
+
     /// The report, with what a second look at the samples found.
     fn assemble(
         statistics: &Statistics,

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use faer::{Mat, MatRef};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::decompose::NormalEquations;
 use super::{Group, Labelled, column};
 use crate::Result;
-use crate::kernel::dot;
+use crate::kernel::{add_scaled, dot};
 use crate::product::product;
 use crate::statistics::Statistics;
 
@@ -226,10 +227,17 @@ impl Estimation {
     ) -> Result<()> {
         let mut normal = Mat::<f64>::zeros(vectors.nrows(), vectors.nrows());
         let mut right = Mat::<f64>::zeros(vectors.nrows(), vectors.ncols());
-        for (multiplicity, &scale) in scales {
-            normal += &self.cooccurrences[multiplicity] * faer::Scale(scale * scale);
-            right += &self.moments[multiplicity] * faer::Scale(scale);
-        }
+        add_columns(&mut normal, |j, out| {
+            for (multiplicity, &scale) in scales {
+                let own = column(self.cooccurrences[multiplicity].as_ref(), j);
+                add_scaled(out, scale * scale, own);
+            }
+        });
+        add_columns(&mut right, |j, out| {
+            for (multiplicity, &scale) in scales {
+                add_scaled(out, scale, column(self.moments[multiplicity].as_ref(), j));
+            }
+        });
         for &class in &self.missing {
             for column in 0..vectors.ncols() {
                 vectors[(class, column)] = 0.0;
@@ -257,16 +265,30 @@ impl Estimation {
     /// c_m = ⟨Σ_S n_S 1_S h̄_Sᵀ, T⟩ / ⟨Σ_S n_S 1_S 1_Sᵀ T, T⟩; returns the largest relative change.
     fn solve_scales(&self, vectors: &Mat<f64>, scales: &mut BTreeMap<usize, f64>) -> f64 {
         let mut change: f64 = 0.0;
-        let gram = vectors * vectors.transpose(); // ⟨CT, T⟩ = ⟨C, TTᵀ⟩
-        for (multiplicity, scale) in scales.iter_mut().skip(1) {
-            let above = inner(&self.moments[multiplicity], vectors);
-            let below = inner(&self.cooccurrences[multiplicity], &gram);
+        let gram = product(vectors.as_ref(), vectors.transpose()); // ⟨CT, T⟩ = ⟨C, TTᵀ⟩
+        let multiplicities: Vec<usize> = scales.keys().copied().skip(1).collect();
+        let products: Vec<(f64, f64)> = multiplicities
+            .par_iter()
+            .map(|multiplicity| {
+                let above = inner(&self.moments[multiplicity], vectors);
+                (above, inner(&self.cooccurrences[multiplicity], &gram))
+            })
+            .collect();
+        for ((_, scale), (above, below)) in scales.iter_mut().skip(1).zip(products) {
             let next = if below > 0.0 { above / below } else { 1.0 };
             change = change.max((next - *scale).abs() / next.abs().max(f64::MIN_POSITIVE));
             *scale = next;
         }
         change
     }
+}
+
+/// Calls `add` with the number and the numbers of every column, on all threads.
+fn add_columns(matrix: &mut Mat<f64>, add: impl Fn(usize, &mut [f64]) + Sync) {
+    matrix.par_col_iter_mut().enumerate().for_each(|(j, out)| {
+        let out = out.try_as_col_major_mut();
+        add(j, out.expect("a column of a matrix").as_slice_mut());
+    });
 }
 
 /// Σ aᵢⱼ bᵢⱼ

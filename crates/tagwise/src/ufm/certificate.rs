@@ -140,7 +140,7 @@ impl Certificate {
         let (loss, (dual_value, sigma_ratio)) = match problem.potentials() {
             None => {
                 let (loss, mut dual) = softmax_of(problem, &reduced, point);
-                (loss, dual.bound(problem, &point.weight))
+                (loss, dual.bound(problem, &point.weight, None))
             }
             Some(_) => {
                 let dual = SetDual::new(problem, &reduced, point);

@@ -22,16 +22,25 @@ impl<'a> DualPoint<'a> {
         }
     }
 
-    /// The dual value and σ_max(Q)/(2√(λ_W λ_H)) for a learned classifier.
-    pub fn bound(&mut self, problem: &UfmProblem, weight: &Mat<f64>) -> (f64, Option<f64>) {
+    /// The dual value and σ_max(Q)/(2√(λ_W λ_H)) for a learned classifier; `largest` is σ_max(Q) of the
+    /// probabilities as they were given, where it is known.
+    pub fn bound(
+        &mut self,
+        problem: &UfmProblem,
+        weight: &Mat<f64>,
+        largest: Option<f64>,
+    ) -> (f64, Option<f64>) {
+        let mut largest = largest;
         if problem.bias() == Bias::Free {
             self.balance();
+            largest = None;
         }
         match problem.classifier() {
             ClassifierKind::FixedEtf => (self.fixed_dual_value(problem, weight), None),
             ClassifierKind::Learned => {
                 let threshold = 2.0 * (problem.lambda_w() * problem.lambda_h()).sqrt();
-                let ratio = self.largest_singular_value() / threshold;
+                let largest = largest.unwrap_or_else(|| self.largest_singular_value());
+                let ratio = largest / threshold;
                 (
                     self.dual_value(problem, (1.0 / ratio).min(1.0)),
                     Some(ratio),

@@ -82,9 +82,25 @@ fn piece(len: usize, products: usize) -> usize {
     len * PIECE / products.max(PIECE)
 }
 
-/// A·Aᵀ.
+/// A·Aᵀ, of whose large ones only the blocks up to the diagonal are multiplied.
 pub(super) fn gram(a: MatRef<'_, f64>) -> Mat<f64> {
-    let mut out = Mat::zeros(a.nrows(), a.nrows());
-    tall(out.as_mut(), &[(a, a)]);
+    let size = a.nrows();
+    let mut out = Mat::zeros(size, size);
+    if products(&out.as_mut(), &[(a, a)]) < PARALLEL_FLOPS {
+        tall(out.as_mut(), &[(a, a)]);
+        return out;
+    }
+    let blocks = out.as_mut().par_row_chunks_mut(ROW_BLOCK).enumerate();
+    blocks.for_each(|(number, block)| {
+        let (start, rows) = (number * ROW_BLOCK, block.nrows());
+        let block = block.subcols_mut(0, start + rows);
+        let (a, b) = (a.subrows(start, rows), a.subrows(0, start + rows));
+        multiply(block, Accum::Replace, a, b.transpose(), 1.0);
+    });
+    for j in 0..size {
+        for i in 0..j {
+            out[(i, j)] = out[(j, i)];
+        }
+    }
     out
 }

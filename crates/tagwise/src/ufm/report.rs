@@ -177,7 +177,7 @@ impl GeometryReport {
             weight: from_faer(&point.weight),
             bias: point.bias.clone(),
         };
-        let collapse = CollapseReport::measure(&statistics, Some(&classifier));
+        let collapse = CollapseReport::measure_with(&statistics, Some(&classifier), &tags);
         let mut collapse = collapse
             .map_err(|error| notes.push(format!("no collapse metrics: {error}")))
             .ok();

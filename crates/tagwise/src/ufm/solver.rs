@@ -18,7 +18,7 @@ mod escape;
 mod factors;
 mod start;
 
-use escape::{curvature, descent_directions};
+use escape::{Spectrum, curvature, descent_directions};
 use factors::{Factors, is_on_axes};
 use start::{fixed_start, spread_start, tagwise_start};
 
@@ -305,7 +305,8 @@ impl<'a, P: FnMut(&Progress) -> ControlFlow<()>> Solver<'a, P> {
             let x = self.variables(&factors);
             let mut gradient = vec![0.0; x.len()];
             let value = objective.value_and_gradient(&x, &mut gradient);
-            let dual_value = self.dual_value_of(&objective, &factors);
+            let spectrum = Spectrum::of(objective.pull())?;
+            let dual_value = self.dual_value_of(&objective, &factors, &spectrum);
             self.dual_value = self.dual_value.max(dual_value);
             self.relative_gap = (value - dual_value) / value.abs().max(f64::MIN_POSITIVE);
             if self.is_done() {
@@ -313,7 +314,7 @@ impl<'a, P: FnMut(&Progress) -> ControlFlow<()>> Solver<'a, P> {
             }
             let room = limit.saturating_sub(factors.rank());
             let growth = room.min(factors.rank().max(MIN_GROWTH));
-            let added = descent_directions(&objective, &factors, threshold, growth)?;
+            let added = descent_directions(&spectrum, &factors, threshold, growth);
             if added.ncols() > 0 {
                 factors = self.add(&mut objective, factors, value, &added, threshold);
                 self.escapes += 1;
@@ -330,7 +331,12 @@ impl<'a, P: FnMut(&Progress) -> ControlFlow<()>> Solver<'a, P> {
     }
 
     /// The lower bound that the factors give, at which the objective was evaluated last.
-    fn dual_value_of(&self, objective: &Objective<'_>, factors: &Factors) -> f64 {
+    fn dual_value_of(
+        &self,
+        objective: &Objective<'_>,
+        factors: &Factors,
+        spectrum: &Spectrum,
+    ) -> f64 {
         if self.problem.potentials().is_some() {
             // Of any rank: beyond d the bound holds all the same.
             let roots = &self.reduced.roots;
@@ -347,7 +353,8 @@ impl<'a, P: FnMut(&Progress) -> ControlFlow<()>> Solver<'a, P> {
             return dual.bound(self.problem, &point.weight).0;
         }
         let mut dual = DualPoint::new(self.reduced, objective.probabilities().to_owned());
-        dual.bound(self.problem, &factors.weight).0
+        let largest = Some(spectrum.largest());
+        dual.bound(self.problem, &factors.weight, largest).0
     }
 
     /// Minimises with ever smaller tolerance, for problems whose rank is fixed.

@@ -1,6 +1,6 @@
 //! The way out of a saddle: singular vectors of the gradient that the classifier does not span.
 
-use faer::Mat;
+use faer::{Mat, MatRef};
 
 use super::super::decompose::{eigenvectors, thin_qr};
 use super::super::objective::Objective;
@@ -11,24 +11,60 @@ use crate::Result;
 /// A singular vector of Q is new when at least this part of its square lies outside the classifier's column space.
 const NEW_PART: f64 = 0.5;
 
+/// The left singular vectors of Q, `[K, K]`, and the squares of their singular values over `scale`,
+/// the smallest first.
+pub(super) struct Spectrum {
+    vectors: Mat<f64>,
+    values: Vec<f64>,
+    scale: f64,
+}
+
+impl Spectrum {
+    pub(super) fn of(pull: MatRef<'_, f64>) -> Result<Self> {
+        let gram = gram(pull);
+        // Small enough entries would make the eigenvalue iteration lose accuracy to underflow.
+        let scale = match gram.norm_max() {
+            0.0 => 1.0,
+            largest => largest,
+        };
+        let gram = gram * faer::Scale(1.0 / scale);
+        let (values, vectors) = eigenvectors(gram.as_ref())?;
+        Ok(Self {
+            vectors,
+            values,
+            scale,
+        })
+    }
+
+    /// σ_max(Q).
+    pub(super) fn largest(&self) -> f64 {
+        let largest = self.values.last().copied().unwrap_or(0.0);
+        (largest.max(0.0) * self.scale).sqrt()
+    }
+}
+
 /// The left singular vectors of Q with σ above the threshold that the classifier does not span,
 /// the largest first, `[K, new]`.
 pub(super) fn descent_directions(
-    objective: &Objective<'_>,
+    spectrum: &Spectrum,
     factors: &Factors,
     threshold: f64,
     at_most: usize,
-) -> Result<Mat<f64>> {
-    let gram = gram(objective.pull()) * faer::Scale(1.0 / (threshold * threshold));
-    let num_classes = gram.nrows();
-    let (values, vectors) = eigenvectors(gram.as_ref())?;
+) -> Mat<f64> {
+    let Spectrum {
+        vectors,
+        values,
+        scale,
+    } = spectrum;
+    let num_classes = vectors.nrows();
+    let least = (1.0 + 4.0 * f64::EPSILON * num_classes as f64) * threshold * threshold / scale;
     let basis = match factors.rank() {
         0 => Mat::zeros(num_classes, 0),
         _ => thin_qr(factors.weight.as_ref()).0,
     };
     let mut new = Vec::new();
     for j in (0..num_classes).rev() {
-        if new.len() == at_most || values[j] <= 1.0 + 4.0 * f64::EPSILON * num_classes as f64 {
+        if new.len() == at_most || values[j] <= least {
             break;
         }
         let vector = vectors.col(j);
@@ -43,9 +79,7 @@ pub(super) fn descent_directions(
             new.push(j);
         }
     }
-    Ok(Mat::from_fn(num_classes, new.len(), |k, j| {
-        vectors[(k, new[j])]
-    }))
+    Mat::from_fn(num_classes, new.len(), |k, j| vectors[(k, new[j])])
 }
 
 /// ⟨D, H D⟩ for the change of logits D = −Σ(σ_j − threshold) u_j v_jᵀ, H the Hessian of the loss.
