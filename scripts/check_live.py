@@ -163,6 +163,18 @@ def narrow_pages_do_not_scroll_sideways(browser, scratch):
         context.close()
 
 
+def a_run_shows_itself_to_its_end(browser, scratch):
+    command = [PROGRAM, "train", "-q", "--epochs", "8", *FEW, "--out", str(scratch / "itself"), "--serve"]
+    run = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    page = browser.new_page()
+    page.goto(run.stdout.readline().strip())
+    expect(page.locator("#runs li")).to_have_class("finished", timeout=PATIENCE)
+    expect(page.locator("#report")).to_contain_text("Results", timeout=PATIENCE)
+    assert "Collapse of the training set" in run.stdout.read()
+    assert run.wait(60) == 0
+    page.close()
+
+
 def others_are_refused(_browser, scratch):
     with served(scratch / "keys") as address:
         base, word = address.split("/?word=")
@@ -245,6 +257,7 @@ def main():
         the_keyboard_is_enough,
         figures_are_saved,
         narrow_pages_do_not_scroll_sideways,
+        a_run_shows_itself_to_its_end,
         others_are_refused,
         a_thousand_epochs_of_150_classes,
     ]

@@ -11,10 +11,10 @@ mod runs;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -31,6 +31,10 @@ const MOST_CONNECTIONS: usize = 32;
 const SCALE_OF_EPOCHS: f64 = 0.5;
 /// How soon a server hears that it is to stop.
 const PAUSE: Duration = Duration::from_millis(50);
+/// A page that has not asked for so long is closed: it asks every 1.5 seconds.
+const CLOSED: Duration = Duration::from_secs(5);
+/// A page that asks for nothing for so long has all that it asked for.
+const QUIET: Duration = Duration::from_millis(500);
 
 /// A page of runs on a port of this machine.
 ///
@@ -53,6 +57,11 @@ struct Site {
     port: u16,
     word: String,
     runs: Runs,
+    /// When a page asked last.
+    asked: Mutex<Option<Instant>>,
+    /// Lists of runs that were begun.
+    num_lists: AtomicUsize,
+    num_connections: AtomicUsize,
 }
 
 impl LivePage {
@@ -64,11 +73,7 @@ impl LivePage {
     pub fn bind(port: u16, paths: Vec<PathBuf>) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
         listener.set_nonblocking(true)?;
-        let site = Site {
-            port: listener.local_addr()?.port(),
-            word: random_word()?,
-            runs: Runs::new(paths),
-        };
+        let site = Site::new(listener.local_addr()?.port(), random_word()?, paths);
         Ok(Self {
             listener,
             site: Arc::new(site),
@@ -85,27 +90,55 @@ impl LivePage {
 
     /// Answers until `stop` is set.
     pub fn serve(&self, stop: &AtomicBool) {
-        let connections = Arc::new(AtomicUsize::new(0));
         while !stop.load(Ordering::Relaxed) {
             let Ok((stream, _)) = self.listener.accept() else {
                 thread::sleep(PAUSE);
                 continue;
             };
-            if connections.fetch_add(1, Ordering::AcqRel) >= MOST_CONNECTIONS {
-                connections.fetch_sub(1, Ordering::AcqRel);
+            let site = self.site.clone();
+            if site.num_connections.fetch_add(1, Ordering::AcqRel) >= MOST_CONNECTIONS {
+                site.num_connections.fetch_sub(1, Ordering::AcqRel);
                 continue; // the browser asks again
             }
-            let (site, connections) = (self.site.clone(), connections.clone());
             thread::spawn(move || {
                 // A browser that has gone away needs no answer.
                 let _ = site.converse(stream);
-                connections.fetch_sub(1, Ordering::AcqRel);
+                site.num_connections.fetch_sub(1, Ordering::AcqRel);
             });
+        }
+    }
+
+    /// Waits until an open page has seen what the runs are now, at most `most`; not at all where no page is
+    /// open. Another thread has to [`serve`](Self::serve) meanwhile.
+    pub fn show_the_end(&self, most: Duration) {
+        let (begin, site) = (Instant::now(), &self.site);
+        let since = || {
+            let asked = site.asked.lock().unwrap_or_else(PoisonError::into_inner);
+            asked.map_or(Duration::MAX, |asked| asked.elapsed())
+        };
+        let lists = site.num_lists.load(Ordering::Acquire);
+        while begin.elapsed() < most && since() < CLOSED {
+            let has_new = site.num_lists.load(Ordering::Acquire) > lists;
+            if has_new && site.num_connections.load(Ordering::Acquire) == 0 && since() > QUIET {
+                return;
+            }
+            thread::sleep(PAUSE);
         }
     }
 }
 
 impl Site {
+    fn new(port: u16, word: String, paths: Vec<PathBuf>) -> Self {
+        Self {
+            port,
+            word,
+            runs: Runs::new(paths),
+            asked: Mutex::new(None),
+            num_lists: AtomicUsize::new(0),
+            num_connections: AtomicUsize::new(0),
+        }
+    }
+
     fn converse(&self, mut stream: TcpStream) -> io::Result<()> {
         stream.set_nonblocking(false)?;
         let response = match Request::read(&mut stream)? {
@@ -122,6 +155,7 @@ impl Site {
         if request.method != "GET" {
             return Response::refusal(Status::WrongMethod, "expected GET");
         }
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         let answer = match &*request.path {
             "/" => return self.page(),
             "/runs" => Ok(self.list()),
@@ -181,6 +215,7 @@ impl Site {
     }
 
     fn list(&self) -> Response {
+        self.num_lists.fetch_add(1, Ordering::AcqRel);
         Response::json(json!({ "version": 1, "runs": self.runs.lines() }).to_string())
     }
 

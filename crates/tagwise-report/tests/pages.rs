@@ -160,6 +160,12 @@ fn many_classes_fold_their_table_and_order_their_maps() {
 }
 
 #[test]
+fn twenty_classes_are_laid_out_as_ten_are() {
+    let outline_of = |classes| outline(&analysis(&measured("a.npz", classes, 0.2)).unwrap());
+    assert_eq!(outline_of(20), outline_of(10));
+}
+
+#[test]
 fn two_classes_are_a_page() {
     insta::assert_snapshot!(outline(&analysis(&measured("a.npz", 2, 0.2)).unwrap()), @r"
     key figures

@@ -2,12 +2,15 @@
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use clap::ValueEnum;
 use tagwise::form::Form;
 use tagwise_report::EpochPictures;
 use tagwise_report::frames::{Frame, is_kept};
+use tagwise_report::live::LivePage;
 use tagwise_report::tensorboard::RunEvents;
 use tagwise_train::{
     DataSets, Ended, Engine, Error, Event, Experiment, Measurement, Run, RunFolder, Source,
@@ -153,9 +156,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         true => ControlFlow::Break(()),
         false => ControlFlow::Continue(()),
     };
-    if arguments.serve {
-        serve(&folder)?;
-    }
+    let page = match arguments.serve {
+        true => Some(serve(&folder)?),
+        false => None,
+    };
     let mut observe = observer(arguments, &run, first.as_ref(), &display)?;
     let ended = run.train(|event| {
         display.show(event);
@@ -183,19 +187,27 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         })?;
     report::write(&finished).map_err(|error| advise(&error, &go_on))?;
     if arguments.json {
-        output::json(&Form::Summary.versioned(&finished.summary))
+        output::json(&Form::Summary.versioned(&finished.summary))?;
     } else {
-        output::text(&report::text(&finished.summary))
+        output::text(&report::text(&finished.summary))?;
     }
+    if let Some(page) = page {
+        page.show_the_end(LAST_LOOK);
+    }
+    Ok(())
 }
 
+/// What an open page of the run gets to fetch the end of it.
+const LAST_LOOK: Duration = Duration::from_secs(8);
+
 /// Serves the page of this run as long as the process lives.
-fn serve(folder: &Path) -> anyhow::Result<()> {
+fn serve(folder: &Path) -> anyhow::Result<Arc<LivePage>> {
     static NEVER: AtomicBool = AtomicBool::new(false);
-    let page = super::ui::bind(0, vec![folder.to_path_buf()])?;
+    let page = Arc::new(super::ui::bind(0, vec![folder.to_path_buf()])?);
     output::text(&page.address())?;
-    std::thread::spawn(move || page.serve(&NEVER));
-    Ok(())
+    let served = page.clone();
+    std::thread::spawn(move || served.serve(&NEVER));
+    Ok(page)
 }
 
 /// What keeps the pictures of the epochs in the run's folder and writes event files, if they are asked

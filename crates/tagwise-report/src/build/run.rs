@@ -206,7 +206,7 @@ fn cards(results: &RunResults<'_>) -> Vec<Card> {
     );
     cards.push(Card {
         unit: "s".into(),
-        ..Card::new("Training and measuring", summary.seconds.round())
+        ..Card::new("Training and measuring", summary.seconds.round() as u64)
     });
     cards
 }

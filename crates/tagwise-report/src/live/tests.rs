@@ -1,11 +1,9 @@
+use std::io::{Read, Write};
+
 use super::*;
 
 fn site(port: u16) -> Site {
-    Site {
-        port,
-        word: "secret".into(),
-        runs: Runs::new(vec!["nowhere".into()]),
-    }
+    Site::new(port, "secret".into(), vec!["nowhere".into()])
 }
 
 fn ask(text: &str) -> Response {
@@ -121,4 +119,34 @@ fn words_are_long_and_never_the_same() {
     assert_eq!(a.len(), 32);
     assert_ne!(a, b);
     assert!(is_equal(&a, &a) && !is_equal(&a, &b) && !is_equal("", &a) && is_equal("", ""));
+}
+
+#[test]
+fn an_open_page_sees_the_end() {
+    let page = LivePage::bind(0, vec!["nowhere".into()]).unwrap();
+    let long = Duration::from_secs(60);
+    page.show_the_end(long); // nobody looks: a wait of a minute would fail the limit of the tests
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| page.serve(&stop));
+        let list = || {
+            let (port, word) = (page.site.port, &page.site.word);
+            let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+            let head =
+                format!("GET /runs HTTP/1.1\r\nHost: localhost:{port}\r\n{WORD}: {word}\r\n\r\n");
+            stream.write_all(head.as_bytes()).unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        };
+        list();
+        let before = page.site.num_lists.load(Ordering::Acquire);
+        let end = scope.spawn(|| page.show_the_end(long));
+        while !end.is_finished() {
+            list();
+            thread::sleep(2 * QUIET);
+        }
+        assert!(page.site.num_lists.load(Ordering::Acquire) > before);
+        stop.store(true, Ordering::Relaxed);
+    });
 }
