@@ -170,7 +170,7 @@ fn head(report: &Report) -> String {
         let _ = write!(
             html,
             "<p class=\"subtitle\">{}</p>",
-            Escaped(&report.subtitle)
+            Escaped(&typeset_sentence(&report.subtitle))
         );
     }
     if !report.summary.is_empty() {

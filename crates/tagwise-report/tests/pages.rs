@@ -2,12 +2,14 @@
 //! goes missing or takes over is seen.
 
 use std::fmt::Write;
+use std::ops::ControlFlow;
 
 use tagwise::collapse::AnalysisOptions;
 use tagwise::etf::simplex_etf;
 use tagwise::snapshot::{FeatureValues, LinearClassifier, Snapshot};
+use tagwise::ufm::{LabelCounts, SolverSettings, UfmAnswer, UfmProblem, UfmSettings};
 use tagwise::{LabelSet, Targets};
-use tagwise_report::build::{Analysis, analyses, analysis};
+use tagwise_report::build::{Analysis, analyses, analysis, ufm};
 use tagwise_report::{Report, render};
 
 /// Features around the rows of a simplex ETF, and around sums of two for pairs; the spread is a fixed
@@ -160,9 +162,12 @@ fn many_classes_fold_their_table_and_order_their_maps() {
 }
 
 #[test]
-fn twenty_classes_are_laid_out_as_ten_are() {
+fn twenty_classes_fold_their_table_and_are_laid_out_as_ten_are() {
     let outline_of = |classes| outline(&analysis(&measured("a.npz", classes, 0.2)).unwrap());
-    assert_eq!(outline_of(20), outline_of(10));
+    let of_ten = outline_of(10);
+    assert!(of_ten.contains("  table: Classes\n"));
+    let folded = of_ten.replace("  table: Classes\n", "  folded: Classes\n");
+    assert_eq!(outline_of(20), folded);
 }
 
 #[test]
@@ -231,7 +236,19 @@ fn several_files_are_named_on_the_axis_and_have_verdicts() {
 /// and no power of ten as programs write it.
 #[test]
 fn numbers_have_one_dress() {
+    let labels = LabelCounts::balanced(20, [(1, 30.0), (2, 2.0)]).unwrap();
+    let problem = UfmProblem::new(labels, UfmSettings::default()).unwrap();
+    let settings = SolverSettings::default();
+    let answer = UfmAnswer::find(&problem, &settings, |_| ControlFlow::Continue(())).unwrap();
+    let names: Vec<String> = (0..20).map(|k| format!("class {k}")).collect();
+    let optimum = ufm(&problem, &answer, &names).unwrap();
+    assert!(
+        optimum.subtitle.ends_with("λ_H = 1.02e-4"),
+        "{}",
+        optimum.subtitle
+    );
     for report in [
+        optimum,
         analysis(&measured("a.npz", 10, 1e-4)).unwrap(),
         analyses(&[measured("a.npz", 10, 0.3), measured("b.npz", 10, 1e-5)]),
     ] {

@@ -298,11 +298,12 @@ impl<'a> LabelLook<'a> {
     ) -> std::slice::ChunksExact<'b, f64> {
         let (dim, num_classes) = (self.centre.len(), self.shift.len());
         features.clear();
+        let mut count = 0;
         for row in numbers {
+            count += 1;
             let values = rows[row * dim..(row + 1) * dim].iter().zip(&self.centre);
             features.extend(values.map(|(&value, centre)| value.into() - centre));
         }
-        let count = features.len() / dim;
         scores.resize(count * num_classes, 0.0);
         for scores in scores.chunks_exact_mut(num_classes) {
             scores.copy_from_slice(&self.shift);
@@ -417,9 +418,10 @@ impl Model {
                 .reduce(|best, next| if next.0 > best.0 { next } else { best });
             first_best.expect("a grid is not empty")
         };
-        let coarse = best_of((-5..=10).map(|step| 4 * step).collect());
-        let around = (coarse.1 - 3..=coarse.1 + 3).collect();
-        best_of(around).2
+        const GRID: std::ops::RangeInclusive<i32> = -20..=40;
+        let (_, best, _) = best_of(GRID.step_by(4).collect());
+        let around = (best - 3..=best + 3).filter(|step| GRID.contains(step));
+        best_of(around.collect()).2
     }
 
     fn with_sharpness(samples: &[Distances], num_sets: usize, sharpness: f64) -> (f64, Self) {
