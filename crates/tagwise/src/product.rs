@@ -7,7 +7,7 @@
 //!
 //! Those kernels also leave the upper halves of vector registers in use, and then every change between the
 //! instructions of this build and those of the C library's newer functions costs some hundred cycles (an
-//! exponential took 100 ns in place of 8 on Zen 3). So all products go through here, and end clean.
+//! exponential took 100 ns in place of 8 on Zen 3). So products go through here, and end clean.
 
 use std::cell::RefCell;
 
