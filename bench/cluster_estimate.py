@@ -65,13 +65,14 @@ def main():
     random_numbers = random.Random(0)
     draws = [draw(given, state, random_numbers) for _ in range(math.ceil(given.draws))]
     reading, calculating, scan, flat, by_executor, tree = map(statistics.mean, zip(*draws))
-    print(f"state {state / 1e6:,.0f} MB, {given.executors * given.cores:,} of them: {given.executors * given.cores * state / 1e9:,.0f} GB")
+    num_states = given.executors * given.cores
+    total = f"{num_states * state / 1e9:,.0f} GB"
+    print(f"state {state / 1e6:,.0f} MB, {num_states:,} of them: {total}")
     print(f"reading {reading:,.0f} s, calculating {calculating:,.0f} s, slowest scan {scan:,.0f} s")
     for name, seconds in (("flat", flat), ("by executor", by_executor), ("tree", tree)):
         print(f"{name}: {seconds:,.0f} s in all, {seconds - scan:,.0f} s after the slowest scan")
-    held = given.cores * state
-    print(f"first to break: an executor holds {held / 1e9:,.1f} GB of states, the last task of a flat merge reads "
-          f"{given.executors * given.cores * state / 1e9:,.0f} GB")
+    held = given.cores * state / 1e9
+    print(f"first to break: an executor holds {held:,.1f} GB of states, the last task of a flat merge reads {total}")
 
 
 if __name__ == "__main__":

@@ -150,9 +150,7 @@ impl CollapseReport {
     /// [`Error::SizeMismatch`] when the classifier does not fit; [`Error::Undefined`] without a
     /// labelled sample, and for features so small that their squares vanish.
     pub fn measure(statistics: &Statistics, classifier: Option<&LinearClassifier>) -> Result<Self> {
-        check(statistics, classifier)?;
-        let labelled = Labelled::new(statistics);
-        check_scale(&labelled)?;
+        let labelled = measurable(statistics, classifier)?;
         let tags = TagVectors::estimate_from(statistics.num_classes(), &labelled)?;
         Self::assemble(statistics, classifier, &labelled, &tags, Seen::default())
     }
@@ -163,9 +161,7 @@ impl CollapseReport {
         classifier: Option<&LinearClassifier>,
         tags: &TagVectors,
     ) -> Result<Self> {
-        check(statistics, classifier)?;
-        let labelled = Labelled::new(statistics);
-        check_scale(&labelled)?;
+        let labelled = measurable(statistics, classifier)?;
         Self::assemble(statistics, classifier, &labelled, tags, Seen::default())
     }
 
@@ -221,7 +217,7 @@ impl CollapseReport {
             tag_sources: tags.sources().to_vec(),
             nc4: seen.nc4,
             worst_samples: seen.worst,
-            label_errors: None,
+            label_errors: seen.label_errors,
             intervals: Vec::new(),
             nc_mlab: None,
             notes,
@@ -243,6 +239,17 @@ fn num_unlabelled(statistics: &Statistics) -> u64 {
 }
 
 /// Whether there is anything to measure and the classifier fits.
+/// The label sets of statistics that can be measured, with a classifier that fits them.
+fn measurable<'a>(
+    statistics: &'a Statistics,
+    classifier: Option<&LinearClassifier>,
+) -> Result<Labelled<'a>> {
+    check(statistics, classifier)?;
+    let labelled = Labelled::new(statistics);
+    check_scale(&labelled)?;
+    Ok(labelled)
+}
+
 fn check(statistics: &Statistics, classifier: Option<&LinearClassifier>) -> Result<()> {
     if statistics.num_samples() == num_unlabelled(statistics) {
         return Err(Error::Undefined(

@@ -9,9 +9,7 @@ use super::compressed::Compressed;
 use super::intervals::{self, BlockLook, Intervals};
 use super::samples::{SecondLook, Seen};
 use super::variability::TagSpan;
-use super::{
-    CollapseMetric, CollapseReport, Labelled, LinearClassifier, TagVectors, check, check_scale,
-};
+use super::{CollapseMetric, CollapseReport, Labelled, LinearClassifier, TagVectors, measurable};
 use crate::snapshot::{FeatureRows, SampleStream};
 use crate::statistics::{ScatterKind, Statistics};
 use crate::{Error, LabelSet, Result, Targets};
@@ -102,9 +100,7 @@ impl CollapseReport {
                 found: rows.len(),
             });
         }
-        check(statistics, classifier)?;
-        let labelled = Labelled::new(statistics);
-        check_scale(&labelled)?;
+        let labelled = measurable(statistics, classifier)?;
         let tags = TagVectors::estimate_from(statistics.num_classes(), &labelled)?;
         let mut report = Self::assemble(statistics, classifier, &labelled, &tags, Seen::default())?;
         let work = work(&labelled, statistics.scatter_kind(), None);
@@ -212,9 +208,7 @@ impl CollapseReport {
             Directions::TagSpan => ScatterKind::Trace,
         };
         let statistics = Statistics::of_with(stream, kind, &mut |seen| progress(1, seen))?;
-        check(&statistics, classifier)?;
-        let labelled = Labelled::new(&statistics);
-        check_scale(&labelled)?;
+        let labelled = measurable(&statistics, classifier)?;
         let tags = TagVectors::estimate_from(statistics.num_classes(), &labelled)?;
         let compressed = match kind {
             ScatterKind::Trace => Some(Compressed::new(&labelled, &tags, options.directions)?),
@@ -234,10 +228,8 @@ impl CollapseReport {
             look_again(stream, &mut looks, &mut |seen| progress(2, seen))?;
         }
         let seen = looks.samples;
-        let mut seen = seen.map_or_else(Seen::default, |look| look.finish(classifier));
-        let label_errors = seen.label_errors.take();
+        let seen = seen.map_or_else(Seen::default, |look| look.finish(classifier));
         let mut report = Self::assemble(&statistics, classifier, &labelled, &tags, seen)?;
-        report.label_errors = label_errors;
         if let Some(blocks) = looks.blocks {
             report.add_intervals(&blocks, &labelled, classifier)?;
         }

@@ -1,6 +1,5 @@
 //! The range of Σ_B: what of Σ_W counts in NC1.
 
-use crate::product::{matmul, product};
 use faer::linalg::triangular_solve::{
     solve_lower_triangular_in_place, solve_upper_triangular_in_place,
 };
@@ -12,7 +11,7 @@ use super::decompose::{add_lower_gram, left_singular, parts, triangle_of_qr};
 use super::positive::{cholesky, inverse_of_cholesky};
 use crate::Result;
 use crate::kernel;
-use crate::product::multiply;
+use crate::product::{matmul, multiply, product};
 
 /// Above this many label sets and dimensions a decomposition without singular values is tried
 /// first; it is several times faster.

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::product::multiply;
 use faer::{Accum, Mat, MatMut, MatRef};
 use rayon::prelude::*;
 
+use crate::product::multiply;
 use crate::statistics::Statistics;
 use crate::{LabelSet, kernel};
 

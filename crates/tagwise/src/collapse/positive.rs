@@ -9,7 +9,7 @@ use faer::linalg::triangular_solve::solve_lower_triangular_in_place;
 use faer::{Accum, Mat, MatMut, Par};
 use rayon::prelude::*;
 
-use crate::product::multiply;
+use crate::product::{leave_vectors, multiply};
 
 /// Columns of a stripe.
 const STRIPE: usize = 128;
@@ -52,15 +52,15 @@ pub(super) fn cholesky(mut matrix: Mat<f64>) -> Option<Mat<f64>> {
 
 fn factor_small(matrix: MatMut<'_, f64>) -> Option<()> {
     let scratch = cholesky_in_place_scratch::<f64>(matrix.nrows(), Par::Seq, Default::default());
-    cholesky_in_place(
+    let done = cholesky_in_place(
         matrix,
         Default::default(),
         Par::Seq,
         MemStack::new(&mut MemBuffer::new(scratch)),
         Default::default(),
-    )
-    .ok()?;
-    Some(())
+    );
+    leave_vectors();
+    done.ok().map(|_| ())
 }
 
 /// The lower triangle of (L Lᵀ)⁻¹ for a lower Cholesky factor L; zeros or more above it.
@@ -77,6 +77,7 @@ pub(super) fn inverse_of_cholesky(factor: &Mat<f64>) -> Mat<f64> {
             }
             let corner = factor.submatrix(first, first, size - first, size - first);
             solve_lower_triangular_in_place(corner, below, Par::Seq);
+            leave_vectors();
         });
     let mut inverse = Mat::<f64>::zeros(size, size);
     inverse
@@ -97,6 +98,7 @@ pub(super) fn inverse_of_cholesky(factor: &Mat<f64>) -> Mat<f64> {
                 1.0,
                 Par::Seq,
             );
+            leave_vectors();
         });
     inverse
 }

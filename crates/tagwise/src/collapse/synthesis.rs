@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::product::matmul;
 use faer::{Accum, Mat};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -11,6 +10,7 @@ use tagwise_base::words::counted;
 use super::decompose::{least_squares, parts};
 use super::{Group, Labelled, TagVectors, angle_degrees, column};
 use crate::kernel::{self, dot};
+use crate::product::matmul;
 use crate::{LabelSet, Result};
 
 /// Cosines this close to 1 in size give less than nine digits of the angle.

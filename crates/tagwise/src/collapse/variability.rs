@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::product::matmul;
 use faer::{Accum, Mat, MatRef};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -12,6 +11,7 @@ use super::between::{self, Between, Inside, Need, add_moved_gram, has_gram, row_
 use super::decompose::parts;
 use super::estimate::{Ambient, Degrees, Nc1Estimate};
 use super::{Group, Labelled, TagSource, TagVectors};
+use crate::product::matmul;
 use crate::statistics::Statistics;
 use crate::{Result, kernel};
 

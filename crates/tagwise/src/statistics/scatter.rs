@@ -4,12 +4,11 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use crate::product::matmul;
 use faer::{Accum, Mat, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
 use super::panel::{PANEL_WIDTH, Panel};
-use crate::product::{add_lower, for_each_piece, with_packed};
+use crate::product::{add_lower, for_each_piece, matmul, with_packed};
 
 /// Tiles of one task, most of which share their right panel.
 const TILES_PER_TASK: usize = 4;

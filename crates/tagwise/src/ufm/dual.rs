@@ -4,7 +4,7 @@ use faer::prelude::ReborrowMut;
 use faer::{Mat, MatRef};
 
 use super::decompose::eigenvalues;
-use super::product::{gram, wide};
+use super::product::{unit_gram, wide};
 use super::reduced::Reduced;
 use super::{Bias, ClassifierKind, FeatureKind, UfmProblem};
 
@@ -30,16 +30,16 @@ impl<'a> DualPoint<'a> {
         weight: &Mat<f64>,
         largest: Option<f64>,
     ) -> (f64, Option<f64>) {
-        let mut largest = largest;
-        if problem.bias() == Bias::Free {
+        let is_balanced = problem.bias() == Bias::Free;
+        if is_balanced {
             self.balance();
-            largest = None;
         }
         match problem.classifier() {
             ClassifierKind::FixedEtf => (self.fixed_dual_value(problem, weight), None),
             ClassifierKind::Learned => {
                 let threshold = 2.0 * (problem.lambda_w() * problem.lambda_h()).sqrt();
-                let largest = largest.unwrap_or_else(|| self.largest_singular_value());
+                let known = largest.filter(|_| !is_balanced);
+                let largest = known.unwrap_or_else(|| self.largest_singular_value());
                 let ratio = largest / threshold;
                 (
                     self.dual_value(problem, (1.0 / ratio).min(1.0)),
@@ -186,16 +186,10 @@ impl<'a> DualPoint<'a> {
 
 /// σ_max of a matrix, from the eigenvalues of its smaller Gram matrix.
 pub(super) fn largest_singular_value(matrix: MatRef<'_, f64>) -> f64 {
-    let gram = match matrix.nrows() <= matrix.ncols() {
-        true => gram(matrix),
-        false => gram(matrix.transpose()),
+    let (gram, scale) = match matrix.nrows() <= matrix.ncols() {
+        true => unit_gram(matrix),
+        false => unit_gram(matrix.transpose()),
     };
-    let scale = gram.norm_max();
-    if scale == 0.0 {
-        return 0.0;
-    }
-    // Small enough entries would make the eigenvalue iteration lose accuracy to underflow.
-    let gram = &gram * faer::Scale(1.0 / scale);
     let eigenvalues = eigenvalues(gram.as_ref()).unwrap_or_else(|_| vec![gram.norm_l2()]); // ‖·‖_F bounds the largest eigenvalue
     let largest = eigenvalues.last().copied().unwrap_or(0.0);
     (largest.max(0.0) * scale).sqrt()

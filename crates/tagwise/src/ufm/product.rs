@@ -82,8 +82,19 @@ fn piece(len: usize, products: usize) -> usize {
     len * PIECE / products.max(PIECE)
 }
 
+/// A·Aᵀ over its largest entry, and that entry (1 where all are 0): small enough entries would make an
+/// eigenvalue iteration lose accuracy to underflow.
+pub(super) fn unit_gram(a: MatRef<'_, f64>) -> (Mat<f64>, f64) {
+    let gram = gram(a);
+    let scale = match gram.norm_max() {
+        0.0 => 1.0,
+        largest => largest,
+    };
+    (gram * faer::Scale(1.0 / scale), scale)
+}
+
 /// A·Aᵀ, of whose large ones only the blocks up to the diagonal are multiplied.
-pub(super) fn gram(a: MatRef<'_, f64>) -> Mat<f64> {
+fn gram(a: MatRef<'_, f64>) -> Mat<f64> {
     let size = a.nrows();
     let mut out = Mat::zeros(size, size);
     if products(&out.as_mut(), &[(a, a)]) < PARALLEL_FLOPS {

@@ -194,11 +194,15 @@ impl Group {
             *small = exp_of_negative(-small.abs());
         }
         let mut sum = Lanes::ZERO;
-        for (&z, &small) in self.logits.iter().zip(&self.small) {
-            let large = with(small, z, |small, _| 1.0 / (1.0 + small));
-            let is_on = with(z, shift, |z, shift| if z >= shift { 1.0 } else { 0.0 });
-            let on = with(is_on, small, |on, small| if on > 0.0 { 1.0 } else { small });
-            sum = sum.plus(on.times(large));
+        for (z, small) in self.logits.iter().zip(&self.small) {
+            for lane in 0..LANES {
+                let on = if z[lane] >= shift[lane] {
+                    1.0
+                } else {
+                    small[lane]
+                };
+                sum[lane] += on * (1.0 / (1.0 + small[lane]));
+            }
         }
         sum
     }
@@ -213,11 +217,11 @@ impl Group {
         self.sweep.off.resize(num_classes, Lanes::ZERO);
         let (on, off) = (&mut self.sweep.on, &mut self.sweep.off);
         let mut sum = Lanes::ZERO;
-        for ((&z, on), off) in self.logits.iter().zip(&mut *on).zip(&mut *off) {
-            let z = with(z, shift, |z, shift| z - shift);
-            *on = z;
-            *off = z;
-            sum = sum.plus(with(z, z, |z, _| if z >= 0.0 { z } else { 0.0 }));
+        for (z, on) in self.logits.iter().zip(&mut *on) {
+            for lane in 0..LANES {
+                on[lane] = z[lane] - shift[lane];
+                sum[lane] += if on[lane] >= 0.0 { on[lane] } else { 0.0 };
+            }
         }
         for small in self.small.chunks(FACTORS) {
             let mut product = Lanes::ONE;

@@ -4,7 +4,7 @@ use faer::{Mat, MatRef};
 
 use super::super::decompose::{eigenvectors, thin_qr};
 use super::super::objective::Objective;
-use super::super::product::{gram, wide};
+use super::super::product::{unit_gram, wide};
 use super::Factors;
 use crate::Result;
 
@@ -21,13 +21,7 @@ pub(super) struct Spectrum {
 
 impl Spectrum {
     pub(super) fn of(pull: MatRef<'_, f64>) -> Result<Self> {
-        let gram = gram(pull);
-        // Small enough entries would make the eigenvalue iteration lose accuracy to underflow.
-        let scale = match gram.norm_max() {
-            0.0 => 1.0,
-            largest => largest,
-        };
-        let gram = gram * faer::Scale(1.0 / scale);
+        let (gram, scale) = unit_gram(pull);
         let (values, vectors) = eigenvectors(gram.as_ref())?;
         Ok(Self {
             vectors,
